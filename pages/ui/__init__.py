@@ -1,0 +1,1 @@
+"""What the pages share: frame, cached readers, live refresh, charts, controls."""

@@ -1,0 +1,101 @@
+"""Importance: what LightGBM's feature importance says, summed as its names tell.
+
+In: ``feature_importance.csv`` as a frame; names are ``sensor.signal.statistic``. Out: frames and
+8 x 8 grids to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Grid = NDArray[np.float64]
+
+COLUMNS = ("feature", "sensor", "gain_mean", "gain_std", "split_mean", "split_std")
+SIDE = 8
+
+
+def check_columns(table: pl.DataFrame) -> str:
+    """Return what is wrong with the table, or ""."""
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        return f"feature_importance.csv: column {missing[0]!r} is missing"
+    texts = [name for name in COLUMNS[2:] if not table[name].dtype.is_numeric()]
+    return f"feature_importance.csv: column {texts[0]!r} holds no numbers" if texts else ""
+
+
+def named_parts(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with columns ``signal`` (with its sensor) and ``statistic`` added."""
+    parts = pl.col("feature").str.splitn(".", 3).struct.rename_fields(["a", "b", "c"])
+    return (
+        table.with_columns(parts.alias("parts"))
+        .with_columns(
+            signal=pl.concat_str(
+                [pl.col("parts").struct.field(name) for name in ("a", "b")],
+                separator=".",
+                ignore_nulls=True,
+            ),
+            statistic=pl.col("parts").struct.field("c").fill_null("none"),
+        )
+        .drop("parts")
+    )
+
+
+def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> pl.DataFrame:
+    """Return the most important features whose name holds the search text: feature, mean, std."""
+    return (
+        table.filter(
+            pl.col("feature").str.to_lowercase().str.contains(search.lower(), literal=True)
+        )
+        .select(
+            "feature",
+            pl.col(f"{measure}_mean").cast(pl.Float64).fill_nan(0.0).fill_null(0.0).alias("mean"),
+            pl.col(f"{measure}_std").cast(pl.Float64).fill_nan(0.0).fill_null(0.0).alias("std"),
+        )
+        .sort("mean", descending=True, maintain_order=True)
+        .head(limit)
+    )
+
+
+def summed_by(parts: pl.DataFrame, column: str, measure: str) -> pl.DataFrame:
+    """Return the share of all importance by sensor, signal or statistic, in percent.
+
+    Returns:
+        Columns ``column``, ``count`` of features, ``share``; the largest first.
+    """
+    total = parts[f"{measure}_mean"].sum() or 1.0
+    return (
+        parts.group_by(column, maintain_order=True)
+        .agg(count=pl.len(), share=100.0 * pl.col(f"{measure}_mean").sum() / total)
+        .sort("share", descending=True, maintain_order=True)
+    )
+
+
+def grids(
+    table: pl.DataFrame, places: Mapping[str, tuple[str, int, int, int, int]], measure: str
+) -> dict[str, Grid]:
+    """Return the importance by time-of-flight pixel.
+
+    A feature of a region of the grid is shared out evenly among the region's pixels.
+
+    Args:
+        table: The importance.
+        places: Feature to (sensor, first row, last row, first column, last column).
+        measure: "gain" or "split".
+
+    Returns:
+        Sensor to (8, 8) float64; sensors without such a feature are left out.
+    """
+    found: dict[str, Grid] = {}
+    for feature, mean in table.select("feature", f"{measure}_mean").iter_rows():
+        if feature not in places or mean is None:
+            continue
+        sensor, top, bottom, left, right = places[feature]
+        region = found.setdefault(sensor, np.zeros((SIDE, SIDE)))[
+            top : bottom + 1, left : right + 1
+        ]
+        region += mean / max(region.size, 1)
+    return dict(sorted(found.items()))

@@ -1,0 +1,173 @@
+"""Live refresh: a page runs again when a file of its run changed, and only then.
+
+In: a run. Out: reruns. One watchdog observer per server counts the changes of each run folder; one
+fragment per page looks at the counter every second while a trainer works. Every 5 s it compares
+the files' times and sizes too, since events get lost on network drives and in containers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from pages.ui import frame
+from trainer.run import control
+from trainer.store.reader import RunReader
+from trainer.store.verdict import Verdict, judge
+
+TICK_S = 1.0  # while a trainer works
+IDLE_TICK_S = 5.0  # else: a run may be started or resumed in a terminal
+COMPARE_S = 5.0  # between two looks at the files themselves
+LAUNCH_S = 30.0  # for so long after a click a trainer may need until its first status
+MAX_WATCHED = 64  # run folders under one observer
+
+STATUS_FILE = "status.json"  # replaced at every beat; the fragment reads it anyway
+COUNTED_EVENTS = ("created", "modified", "moved", "deleted")  # not: opened, closed
+COUNTED_ENDINGS = (".json", ".jsonl", ".parquet", ".csv", ".log")
+
+_LAUNCHED = "live_launched"  # name of the run, and when
+_COMPARED = "live_compared_at"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a page saw when it began to load."""
+
+    count: int
+    files: object
+    doing: object
+
+
+class FolderWatcher(FileSystemEventHandler):
+    """Counts the changes in each watched folder; folders are added as they are looked at."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._watches: dict[str, object] = {}
+        self._lock = threading.Lock()
+        self._observer = Observer()
+        self._observer.daemon = True
+        self._observer.start()
+
+    def count(self, folder: Path) -> int:
+        """Return how often something changed in the folder since it was first asked about."""
+        key = str(folder)
+        with self._lock:
+            if key not in self._watches and folder.is_dir():
+                self._watch(key)
+            return self._counts[key]
+
+    def stop(self) -> None:
+        """Stop observing."""
+        self._observer.stop()
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        """Count a change of a file that pages show."""
+        path = Path(str(event.dest_path or event.src_path))
+        if event.event_type in COUNTED_EVENTS and _is_counted(path.name):
+            self._counts[str(path.parent)] += 1
+
+    def _watch(self, key: str) -> None:
+        try:
+            if len(self._watches) >= MAX_WATCHED:
+                oldest = next(iter(self._watches))
+                self._observer.unschedule(self._watches.pop(oldest))
+            self._watches[key] = self._observer.schedule(self, key, recursive=False)
+        except OSError:
+            self._watches[key] = None  # no inotify left or here: the comparison of files does it
+
+
+@st.cache_resource(on_release=FolderWatcher.stop, show_spinner=False)
+def watcher() -> FolderWatcher:
+    """Return the server's one observer."""
+    return FolderWatcher()
+
+
+def follow(reader: RunReader | None, show: Callable[[Verdict], None] | None = None) -> None:
+    """Run the page again when a file of the run changes; call once per page, before loading.
+
+    Args:
+        reader: The run; None waits for a first run to appear.
+        show: Draws what moves every second; called with the verdict at every tick.
+    """
+    control.reap()
+    mark = _mark(reader)
+    st.session_state[_COMPARED] = time.monotonic()
+    st.fragment(_tick, run_every=_interval_s(reader))(reader, mark, show)
+
+
+def expect_trainer(name: str) -> None:
+    """Look every second for a while: a trainer was just launched; call it in a callback."""
+    st.session_state[_LAUNCHED] = (name, time.time())
+
+
+def is_launching(reader: RunReader, verdict: Verdict) -> bool:
+    """Return whether a trainer was launched here moments ago and has not said a word yet."""
+    name, launched_at = st.session_state.get(_LAUNCHED, ("", 0.0))
+    if name != reader.name or verdict.is_active or time.time() - launched_at > LAUNCH_S:
+        return False
+    return verdict.status is None or verdict.status.heartbeat_at < launched_at
+
+
+def _tick(reader: RunReader | None, mark: Mark, show: Callable[[Verdict], None] | None) -> None:
+    verdict = None if reader is None else judge(reader)
+    if show is not None and verdict is not None:
+        show(verdict)
+    if _is_live() and _has_changed(reader, verdict, mark):
+        st.rerun()
+
+
+def _has_changed(reader: RunReader | None, verdict: Verdict | None, mark: Mark) -> bool:
+    if reader is not None and watcher().count(reader.root) != mark.count:
+        return True
+    if _doing(verdict) != mark.doing:
+        return True
+    if time.monotonic() - st.session_state.get(_COMPARED, 0.0) < COMPARE_S:
+        return False
+    st.session_state[_COMPARED] = time.monotonic()
+    return _files(reader) != mark.files
+
+
+def _mark(reader: RunReader | None) -> Mark:
+    count = 0 if reader is None else watcher().count(reader.root)
+    verdict = None if reader is None else judge(reader)
+    return Mark(count, _files(reader), _doing(verdict))
+
+
+def _interval_s(reader: RunReader | None) -> float | None:
+    if not _is_live():
+        return None
+    if reader is None:
+        return IDLE_TICK_S
+    verdict = judge(reader)
+    return TICK_S if verdict.is_active or is_launching(reader, verdict) else IDLE_TICK_S
+
+
+def _is_live() -> bool:
+    return bool(st.session_state.get("is_live", True))
+
+
+def _doing(verdict: Verdict | None) -> object:
+    """Return what a page draws from the status; the step and the times are not part of it."""
+    if verdict is None or verdict.status is None:
+        return verdict and verdict.state
+    status = verdict.status
+    return verdict.state, status.attempt, status.stage, status.model, status.fold
+
+
+def _files(reader: RunReader | None) -> object:
+    signature = {} if reader is None else reader.signature()
+    signature.pop(STATUS_FILE, None)
+    return signature, frame.run_names()
+
+
+def _is_counted(name: str) -> bool:
+    return name.endswith(COUNTED_ENDINGS) and not name.startswith(".") and name != STATUS_FILE

@@ -1,0 +1,107 @@
+"""Words: the one name that each thing has on the screen, and how numbers are written.
+
+In: records, seconds, times. Out: text.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from trainer.store.names import RUN_NAME
+from trainer.store.records import Status
+
+BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
+
+NOTHING = "-"  # where there is no number yet
+
+MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}
+STEP_NAMES = {"lgbm": "round", "torch": "epoch"}
+STAGES = {
+    "starting": "Starting",
+    "data": "Reading recordings",
+    "features": "Computing features",
+    "folds": "Splitting into folds",
+    "lgbm": "Training LightGBM",
+    "torch": "Training the network",
+    "blend": "Blending",
+    "done": "Done",
+}
+STATE_COLOURS: dict[str, BadgeColour] = {
+    "running": "green",
+    "pausing": "orange",
+    "paused": "orange",
+    "interrupted": "red",
+    "stalled": "red",
+    "failed": "red",
+    "finished": "blue",
+    "launching": "gray",
+}
+STATE_ICONS = {
+    "running": ":material/play_arrow:",
+    "pausing": ":material/pause:",
+    "paused": ":material/pause:",
+    "interrupted": ":material/power_off:",
+    "stalled": ":material/hourglass_disabled:",
+    "failed": ":material/error:",
+    "finished": ":material/check:",
+    "launching": ":material/hourglass_top:",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration in its two largest units: 42 s, 3 min 5 s, 2 h 10 min, 3 d 4 h."""
+    if seconds is None:
+        return NOTHING
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    for size, unit, smaller_size, smaller in (
+        (86_400, "d", 3_600, "h"),
+        (3_600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if whole >= size:
+            rest = whole % size // smaller_size
+            return f"{whole // size} {unit} {rest} {smaller}" if rest else f"{whole // size} {unit}"
+    raise AssertionError("unreachable: whole is at least 60")
+
+
+def clock(moment: float | None) -> str:
+    """Write a time of day, 14:02:11; with the date when it is not today."""
+    if moment is None:
+        return NOTHING
+    then = time.localtime(moment)
+    is_today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", then)
+
+
+def score(value: float | None) -> str:
+    """Write a score with three decimals; a dash where there is none."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def epochs_done(step: int, total_steps: int, num_epochs: int) -> int:
+    """Return how many whole epochs so many of all optimiser steps are."""
+    return step * num_epochs // total_steps if total_steps else 0
+
+
+def step_text(model: str, step: int, total_steps: int, num_epochs: int) -> str:
+    """Write how far a fold is, rounds for LightGBM and epochs for the network: 75 of 500."""
+    if model == "lgbm":
+        return f"{step} of {total_steps}"
+    return f"{epochs_done(step, total_steps, num_epochs)} of {num_epochs}"
+
+
+def doing(status: Status) -> str:
+    """Say what the trainer does: the model and fold it trains, else the stage."""
+    if status.stage in MODELS and status.fold is not None:
+        return f"{MODELS[status.stage]}, fold {status.fold}"
+    return STAGES[status.stage]
+
+
+def run_name_problem(name: str) -> str | None:
+    """Say what is wrong with a run name, or None."""
+    if RUN_NAME.fullmatch(name):
+        return None
+    return "1 to 64 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit"

@@ -1,0 +1,1 @@
+"""Tests: a file per room; `builders` makes small tables in the competition's schema."""

@@ -1,0 +1,149 @@
+"""TimeSeriesNet: padding has no influence, real steps have, training statistics ignore padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from trainer.models.network import MaskedBatchNorm, NetworkSizes, TimeSeriesNet
+
+SIZES = NetworkSizes(
+    num_channels=6, num_classes=5, conv_channels=(16, 24), recurrent_units=12, dropout=0.3
+)
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
+TOLERANCE = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def net() -> TimeSeriesNet:
+    """A network whose batch-norm statistics are not the initial ones."""
+    torch.manual_seed(0)
+    net = TimeSeriesNet(SIZES)
+    net(3 * torch.randn(40, 16, 6) + 1, torch.full((40,), 16))
+    return net.eval()
+
+
+def sequences() -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(length, 6, generator=generator) for length in LENGTHS]
+
+
+def padded(parts: list[Tensor], time: int, filling: float = 0.0) -> tuple[Tensor, Tensor]:
+    x_NTC = torch.full((len(parts), time, 6), filling)
+    for row_TC, part_TC in zip(x_NTC, parts, strict=True):
+        row_TC[: len(part_TC)] = part_TC
+    return x_NTC, torch.tensor([len(part_TC) for part_TC in parts])
+
+
+@torch.no_grad()
+def logits_alone(net: TimeSeriesNet) -> Tensor:
+    """The reference: every sequence alone, without any padding of ours."""
+    return torch.cat([net(*padded([part_TC], len(part_TC))) for part_TC in sequences()])
+
+
+@pytest.mark.parametrize("filling", [0.0, 1e30, float("nan"), float("inf"), -float("inf")])
+def test_what_stands_in_a_padded_step_changes_no_logit(net, filling):
+    """Zeros, huge numbers, NaN and infinities under the mask give the logits of no padding."""
+    with torch.no_grad():
+        logits_NK = net(*padded(sequences(), 128, filling))
+    torch.testing.assert_close(logits_NK, logits_alone(net), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("extra", [0, 1, 2, 3, 4, 61])
+def test_the_amount_of_padding_changes_no_logit(net, extra):
+    """A sequence alone has the same logits with 0 to 61 steps of padding, NaN in them."""
+    for part_TC, expected_K in zip(sequences(), logits_alone(net), strict=True):
+        with torch.no_grad():
+            logits_NK = net(*padded([part_TC], len(part_TC) + extra, float("nan")))
+        torch.testing.assert_close(logits_NK[0], expected_K, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("time", [127, 128, 129, 131, 200])
+def test_a_batch_gives_each_sequence_the_logits_it_has_alone(net, time):
+    """Together in a batch of any width, a multiple of 4 or not, as each alone."""
+    with torch.no_grad():
+        logits_NK = net(*padded(sequences(), time))
+    torch.testing.assert_close(logits_NK, logits_alone(net), atol=TOLERANCE, rtol=0)
+
+
+def test_the_last_real_step_changes_the_logits(net):
+    """No real step is lost in a pooling, whatever the length."""
+    x_NTC, lengths_N = padded(sequences(), 128)
+    changed_NTC = x_NTC.clone()
+    changed_NTC[torch.arange(len(LENGTHS)), lengths_N - 1] += 1.0
+    with torch.no_grad():
+        change_N = (net(changed_NTC, lengths_N) - net(x_NTC, lengths_N)).abs().amax(dim=1)
+    assert (change_N > 10 * TOLERANCE).all()
+
+
+def test_attention_sums_to_one_over_real_steps_and_is_zero_on_padding(net):
+    """Pooled step p covers steps 4 p to 4 p + 3 and is real when its first step is."""
+    with torch.no_grad():
+        _, weights_NP = net.forward_with_attention(*padded(sequences(), 128, float("nan")))
+    assert weights_NP.shape == (10, 32)
+    num_pooled = [1, 1, 1, 1, 2, 2, 2, 2, 3, 32]
+    for weights_P, num_real in zip(weights_NP, num_pooled, strict=True):
+        assert (weights_P[:num_real] > 0).all()
+        assert (weights_P[num_real:] == 0).all()
+        assert weights_P.sum().item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_padded_steps_are_exactly_zero_after_every_block(net):
+    """Seen from outside: after both convolution blocks, and where attention takes over."""
+    seen: list[tuple[Tensor, int]] = []
+    net.first_block.register_forward_hook(lambda _m, _i, output: seen.append((output[0], 2)))
+    net.second_block.register_forward_hook(lambda _m, _i, output: seen.append((output[0], 4)))
+    net.lstm.register_forward_hook(
+        lambda _m, _i, output: seen.append(
+            (nn.utils.rnn.pad_packed_sequence(output[0], True)[0], 4)
+        )
+    )
+    net.attention.register_forward_pre_hook(lambda _m, inputs: seen.append((inputs[0], 4)))
+    with torch.no_grad():
+        net(*padded(sequences(), 128, float("nan")))
+    assert len(seen) == 4
+    for x_NPC, pooling in seen:
+        for row_PC, length in zip(x_NPC, LENGTHS, strict=True):
+            num_real = -(-length // pooling)
+            assert (row_PC[:num_real] != 0).any()
+            assert (row_PC[num_real:] == 0).all()
+
+
+def test_batch_norm_in_training_is_torchs_over_the_real_steps_alone():
+    """Output, running mean and running variance are those of BatchNorm1d without padding."""
+    torch.manual_seed(0)
+    norm, plain = MaskedBatchNorm(6), nn.BatchNorm1d(6)
+    x_NTC, lengths_N = padded(sequences(), 128, float("nan"))
+    mask_NT = torch.arange(128)[None, :] < lengths_N[:, None]
+    expected_RC = plain(torch.cat(sequences()))
+    y_NTC = norm.forward_masked(x_NTC, mask_NT)
+    torch.testing.assert_close(y_NTC[mask_NT], expected_RC)
+    torch.testing.assert_close(norm.running_mean, plain.running_mean)
+    torch.testing.assert_close(norm.running_var, plain.running_var)
+    assert (y_NTC[~mask_NT] == 0).all()
+
+
+def test_more_padding_changes_neither_training_statistics_nor_gradients():
+    """A training pass over NaN padding gives finite gradients, the same as over none."""
+    gradients = []
+    for time, filling in [(127, 0.0), (160, float("nan"))]:
+        torch.manual_seed(0)
+        net = TimeSeriesNet(SIZES)
+        net.dropout.p = net.head[2].p = 0.0  # its draws depend on the shape
+        net(*padded(sequences(), time, filling)).square().sum().backward()
+        gradients.append({name: p.grad for name, p in net.named_parameters()})
+        gradients[-1]["mean"] = net.second_block.norm.running_mean
+        gradients[-1]["var"] = net.second_block.norm.running_var
+    assert all(gradient.isfinite().all() for gradient in gradients[1].values())
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)

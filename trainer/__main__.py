@@ -1,0 +1,190 @@
+"""The command line: ``python -m trainer COMMAND``.
+
+In: words. Out: exit code 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.
+
+    python -m trainer train --run first        train on the embedded recordings
+    python -m trainer resume first             go on after a pause, a kill or a timeout
+    python -m trainer predict first FILE.csv   ask it what a recording is
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trainer import commands
+
+State = Annotated[
+    Path | None,
+    typer.Option("--state", help="State folder [default: $CKPT_DIR or state/]", metavar="DIR"),
+]
+TimeLimit = Annotated[
+    str,
+    typer.Option(help="Pause in time: 90s, 45m, 11.5h; auto: 11.5h on Kaggle and Colab; none"),
+]
+StopAfter = Annotated[
+    int | None, typer.Option(min=1, help="Pause by itself after so many folds, to try a resume")
+]
+PausedOk = Annotated[
+    bool, typer.Option("--paused-is-success", help="Exit with 0 instead of 3 when paused")
+]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder's path")]
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train gesture models on wrist-sensor recordings; pause, resume and use them.",
+    epilog="Exit codes: 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.",
+)
+
+
+@app.command()
+def train(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="watch (real recordings that ship with the project), a CSV or Parquet file or a "
+            "folder in the competition's schema, kaggle, simulated[:SUBJECTS] [default: watch]",
+        ),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the run [default: SOURCE-n]")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="quick (minutes) or full [default: full]")
+    ] = None,
+    models: Annotated[
+        str | None, typer.Option(help="lgbm,torch or one of them [default: both]")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds by subject [default: 5]")] = None,
+    rounds: Annotated[int | None, typer.Option(help="LightGBM's rounds at most")] = None,
+    epochs: Annotated[int | None, typer.Option(help="The network's epochs at most")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random [default: 42]")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any setting by the dotted name in config.json"
+        ),
+    ] = None,
+    time_limit: TimeLimit = "auto",
+    stop_after_folds: StopAfter = None,
+    paused_is_success: PausedOk = False,
+    state: State = None,
+) -> None:
+    """Train a new run, or go on with the run of that name.
+
+    Prints the plan, trains LightGBM and a network over folds by subject, blends them and ends
+    with the score. Ctrl-C pauses; a second one ends at once; either way resume goes on.
+    """
+    options = {
+        "data.source": data,
+        "models": models.split(",") if models else None,
+        "folds.count": folds,
+        "boosting.rounds": rounds,
+        "network.epochs": epochs,
+        "seed": seed,
+    }
+    commands.train(
+        state_dir=commands.state_dir(state),
+        name=run,
+        preset=preset,
+        options={key: value for key, value in options.items() if value is not None},
+        assignments=set_ or [],
+        limits=commands.read_limits(time_limit, stop_after_folds, os.environ),
+        paused_is_success=paused_is_success,
+    )
+
+
+@app.command()
+def status(
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all if left out")] = (
+        None
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
+    state: State = None,
+) -> None:
+    """Show what is there, what runs, and what that rests on."""
+    commands.status(commands.state_dir(state), run, as_json)
+
+
+@app.command()
+def pause(run: RunName, state: State = None) -> None:
+    """Ask a run to pause and wait until it has saved everything."""
+    commands.pause(commands.find_run(commands.state_dir(state), run))
+
+
+@app.command()
+def resume(
+    run: RunName,
+    time_limit: TimeLimit = "auto",
+    stop_after_folds: StopAfter = None,
+    paused_is_success: PausedOk = False,
+    state: State = None,
+) -> None:
+    """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
+    root = commands.find_run(commands.state_dir(state), run)
+    limits = commands.read_limits(time_limit, stop_after_folds, {})
+    commands.resume(root, limits, paused_is_success)
+
+
+@app.command()
+def predict(
+    run: RunName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet with sequences")],
+    demographics: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Handedness by subject, CSV or Parquet")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet instead")
+    ] = None,
+    by_model: Annotated[
+        bool, typer.Option("--by-model", help="Also each model's probabilities")
+    ] = False,
+    state: State = None,
+) -> None:
+    """Say which gesture each sequence of a file is, with probabilities."""
+    root = commands.find_run(commands.state_dir(state), run)
+    commands.predict(root, file, demographics, out, by_model)
+
+
+@app.command()
+def verify(run: RunName, state: State = None) -> None:
+    """Check every file of a run against its recorded checksum."""
+    commands.verify(commands.find_run(commands.state_dir(state), run))
+
+
+@app.command()
+def export(
+    run: RunName,
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip")],
+    state: State = None,
+) -> None:
+    """Write a run as one zip, to take elsewhere and resume there."""
+    commands.export(commands.find_run(commands.state_dir(state), run), file)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER")], state: State = None
+) -> None:
+    """Take in a run from a zip, or from a folder that may be read-only."""
+    commands.import_run(source, commands.state_dir(state))
+
+
+def main() -> None:
+    """Run the command line; known errors end with their message and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except commands.known_errors() as error:
+        print(f"{error}", file=sys.stderr)
+        sys.exit(commands.exit_code(error))
+
+
+if __name__ == "__main__":
+    main()

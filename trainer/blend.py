@@ -1,0 +1,83 @@
+"""Blending: folds vote, then models vote.
+
+In: probabilities per fold and model, weights. Out: probabilities, and the weights really used.
+
+Shapes: M folds, N sequences, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+Proba = NDArray[np.float64]
+
+
+class BlendError(ValueError):
+    """Nothing that could be blended."""
+
+
+def vote(
+    proba_MNK: Proba, weights_M: Proba | None = None, knows_MK: NDArray[np.bool_] | None = None
+) -> Proba:
+    """Average the folds of one model.
+
+    A class that the training part of a fold lacked is left to the folds that know it: a fold that
+    never saw a gesture says nothing about it, which is not the same as "never".
+
+    Args:
+        proba_MNK: Probabilities of each fold.
+        weights_M: Weight of each fold, at least one above 0; None is equal.
+        knows_MK: Which classes each fold was trained on; None is all.
+
+    Returns:
+        (N, K) float64, rows sum to 1.
+
+    Raises:
+        BlendError: No fold, or weights that sum to nothing.
+    """
+    num_folds, _, num_classes = proba_MNK.shape
+    weights = np.ones(num_folds) if weights_M is None else np.asarray(weights_M, dtype=np.float64)
+    if num_folds == 0 or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
+        raise BlendError(f"fold weights: expected at least one above 0, got {weights.tolist()}")
+    knows = np.ones((num_folds, num_classes), bool) if knows_MK is None else knows_MK
+    share_MK = weights[:, None] * knows
+    total_K = share_MK.sum(axis=0)
+    share_MK = share_MK / np.where(total_K > 0, total_K, 1.0)
+    voted_NK = np.einsum("mnk,mk->nk", proba_MNK, share_MK)
+    return np.asarray(voted_NK / voted_NK.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def used_weights(models: Mapping[str, object], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights of the models that are there, scaled to sum to 1.
+
+    Raises:
+        BlendError: No model, or all weights of those that are there are 0.
+    """
+    present = {name: float(weights.get(name, 0.0)) for name in models}
+    total = sum(present.values())
+    if total <= 0.0:
+        raise BlendError(
+            f"blend weights: expected one above 0 among the models {sorted(models)}; got "
+            f"{dict(weights)}. Set blend.lgbm_weight or blend.torch_weight"
+        )
+    return {name: weight / total for name, weight in present.items()}
+
+
+def blend_probabilities(
+    by_model: Mapping[str, Proba], weights: Mapping[str, float]
+) -> tuple[Proba, dict[str, float]]:
+    """Average the models.
+
+    Args:
+        by_model: Model name to (N, K) probabilities.
+        weights: Model name to weight; models that are not there are left out.
+
+    Returns:
+        (N, K) float64 probabilities, and the weights really used, which sum to 1.
+    """
+    used = used_weights(by_model, weights)
+    blended_NK = sum(used[name] * proba_NK for name, proba_NK in by_model.items())
+    return np.asarray(blended_NK, dtype=np.float64), used

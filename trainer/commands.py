@@ -1,0 +1,347 @@
+"""What each command of the command line does.
+
+In: checked options. Out: text on the terminal, files, and an exit code. Heavy rooms are imported
+where they are used, so that ``status`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from trainer.config import (
+    Config,
+    ConfigError,
+    differences,
+    environment_settings,
+    is_switched_on,
+    make_config,
+    overlay,
+)
+from trainer.store.durable import StoreError
+from trainer.store.names import RunNameError, RunPaths, check_run_name
+from trainer.store.reader import RunReader, list_runs
+from trainer.store.records import RunFile, Scores
+from trainer.store.verdict import Verdict, describe, judge
+
+if TYPE_CHECKING:
+    from trainer.run.order import Limits, Outcome
+
+FAILED, REFUSED, PAUSED = 1, 2, 3
+ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
+NUM_TOP_FEATURES = 10
+
+
+class UsageError(ValueError):
+    """Words that make no sense together; the message says what to type instead."""
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is for people; all others are bugs and keep their trace."""
+    from trainer.blend import BlendError
+    from trainer.data.schema import DataError
+    from trainer.features.table import FeatureError
+    from trainer.predict import PredictError
+    from trainer.run.refusal import RefusedError
+    from trainer.run.stopping import DurationError
+    from trainer.run.transfer import TransferError
+
+    return (
+        *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
+        *(PredictError, RefusedError, DurationError, TransferError),
+    )
+
+
+def exit_code(error: Exception) -> int:
+    """Return 1 where something broke on the way, 2 where it was refused from the start."""
+    from trainer.blend import BlendError
+    from trainer.features.table import FeatureError
+
+    return FAILED if isinstance(error, StoreError | BlendError | FeatureError) else REFUSED
+
+
+def state_dir(option: Path | None) -> Path:
+    """Return the state folder: the option, else ``CKPT_DIR``, else ``state/``."""
+    return option or Path(os.environ.get("CKPT_DIR") or "state")
+
+
+def find_run(folder: Path, run: str) -> Path:
+    """Return a run's folder by name or path.
+
+    Raises:
+        UsageError: There is no such run; those that are there are named.
+    """
+    for root in (folder / run, Path(run)):
+        if RunPaths(root).config.exists() or RunPaths(root).status.exists():
+            return root
+    there = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
+    raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")
+
+
+def read_limits(
+    time_limit: str, stop_after_folds: int | None, environment: Mapping[str, str]
+) -> Limits:
+    """Return when the trainer is to pause by itself."""
+    from trainer.run.order import Limits
+    from trainer.run.stopping import parse_time_limit
+
+    return Limits(
+        time_limit_s=parse_time_limit(time_limit),
+        stop_after_folds=stop_after_folds,
+        restart_network=not is_switched_on(environment, "RESUME_TORCH", default=True),
+    )
+
+
+def train(
+    state_dir: Path,
+    name: str | None,
+    preset: str | None,
+    options: Mapping[str, Any],
+    assignments: Sequence[str],
+    limits: Limits,
+    paused_is_success: bool,
+) -> None:
+    """Train a new run, or go on with the run of that name."""
+    from trainer.run.control import next_run_name, start_over
+
+    if os.environ.get("MODEL_PATH"):
+        print(f"MODEL_PATH is set: nothing is trained, {os.environ['MODEL_PATH']} is used as it is")
+        return
+    wanted = make_config(preset, options, assignments)
+    root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
+    if RunPaths(root).config.exists() and not is_switched_on(os.environ, "RESUME", default=True):
+        print(f"RESUME=0: the old run is now {start_over(root)}")
+    frozen = RunReader(root).run_file()
+    if frozen is not None:
+        wanted = _same_config(frozen, preset, options, assignments)
+    _execute(root, wanted, limits, paused_is_success)
+
+
+def resume(root: Path, limits: Limits, paused_is_success: bool) -> None:
+    """Go on with a run as it was configured."""
+    from trainer.run.refusal import RefusedError
+
+    frozen = RunReader(root).run_file()
+    if frozen is None:
+        raise RefusedError(
+            f"run {root.name}: it ended before its configuration was written, so there is nothing "
+            f"to resume. Train it again: python -m trainer train --run {root.name}"
+        )
+    _execute(root, frozen.settings(), limits, paused_is_success)
+
+
+def status(folder: Path, run: str | None, as_json: bool) -> None:
+    """Show one run with its evidence, or all runs, a line each."""
+    readers = [RunReader(find_run(folder, run))] if run else list_runs(folder)
+    verdicts = [(reader, judge(reader)) for reader in readers]
+    if as_json:
+        print(json.dumps([_status_json(*pair) for pair in verdicts], indent=2))
+    elif not verdicts:
+        print(f"No run in {folder}. Begin one: python -m trainer train")
+    else:
+        for reader, verdict in verdicts:
+            _print_status(reader, verdict, with_evidence=run is not None)
+
+
+def pause(root: Path) -> None:
+    """Ask a run to pause, wait for the acknowledgement, then for the saving."""
+    from trainer.run.control import ask
+    from trainer.run.refusal import RefusedError
+
+    reader = RunReader(root)
+    verdict = judge(reader)
+    if not verdict.is_active:
+        raise RefusedError(f"run {root.name}: not running but {verdict.state}. {verdict.reason}")
+    asked = ask(root, "pause", "command line")
+    print(f"asked {root.name} to pause")
+    deadline = time.monotonic() + ACKNOWLEDGE_WAIT_S
+    acknowledged = False
+    while time.monotonic() < deadline:
+        verdict = judge(reader)
+        if verdict.status and verdict.status.acknowledged_command == asked.id and not acknowledged:
+            acknowledged = True
+            waited_s = (verdict.status.acknowledged_at or asked.asked_at) - asked.asked_at
+            print(f"acknowledged after {waited_s:.1f} s")
+        if not verdict.is_active:
+            print(f"{verdict.state}: {verdict.reason}")
+            return
+        time.sleep(0.1)
+    raise RefusedError(
+        f"run {root.name}: no answer within {ACKNOWLEDGE_WAIT_S:.0f} s ({verdict.reason}). Ending "
+        f"its process is safe too: resume goes on from the last checkpoint"
+    )
+
+
+def predict(
+    root: Path, file: Path, demographics: Path | None, out: Path | None, by_model: bool
+) -> None:
+    """Predict the sequences of a file and print or write one row each."""
+    from trainer.data.sources import read_table, sequences_from_table
+    from trainer.predict import Predictor
+    from trainer.prediction_table import prediction_frame
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out: expected a name ending in .csv or .parquet, got {out.name!r}")
+    people = read_table(demographics) if demographics else None
+    sequences = sequences_from_table(read_table(file), people)
+    predictor = Predictor.load(Path(os.environ.get("MODEL_PATH") or root))
+    prediction = predictor.predict(sequences)
+    frame = prediction_frame(prediction, by_model)
+    for note in prediction.notes:
+        print(note, file=sys.stderr)
+    if out is None:
+        sys.stdout.write(frame.write_csv())
+    elif out.suffix == ".csv":
+        frame.write_csv(out)
+    else:
+        frame.write_parquet(out)
+
+
+def verify(root: Path) -> None:
+    """Check every file of a run against its recorded checksum."""
+    from trainer.run.verification import verify_run
+
+    checks = verify_run(root)
+    for check in checks:
+        print(f"{'ok ' if check.is_good else 'BAD'} {check.name}: {check.detail}")
+    num_bad = sum(not check.is_good for check in checks)
+    print(f"{len(checks)} files, {num_bad} bad")
+    if num_bad:
+        raise typer.Exit(FAILED)
+
+
+def export(root: Path, target: Path) -> None:
+    """Write a run as one zip."""
+    from trainer.run.transfer import export_run
+
+    export_run(root, target)
+    print(f"{target}: {target.stat().st_size:,} bytes. Take it in with: python -m trainer import")
+
+
+def import_run(source: Path, folder: Path) -> None:
+    """Take in a run."""
+    from trainer.run.transfer import TransferError
+    from trainer.run.transfer import import_run as take_in
+
+    if not source.exists():
+        raise TransferError(f"{source}: not there. Expected a zip or a run folder")
+    root = take_in(source, folder)
+    print(f"{root}: there. Go on with: python -m trainer resume {root.name}")
+
+
+def _same_config(
+    frozen: RunFile, preset: str | None, options: Mapping[str, Any], assignments: Sequence[str]
+) -> Config:
+    """Return the frozen configuration if nothing else was asked for.
+
+    Raises:
+        RefusedError: Lists what differs.
+    """
+    from trainer.run.refusal import RefusedError
+
+    settings = frozen.settings()
+    if preset is not None:
+        asked = make_config(preset, options, assignments)
+    else:
+        asked = overlay(settings, environment_settings(os.environ), assignments, options)
+    changed = differences(settings, asked)
+    if changed:
+        raise RefusedError(
+            f"run {frozen.run} was made with other options:\n  " + "\n  ".join(changed) + "\n"
+            f"Go on with its own: python -m trainer resume {frozen.run}; or begin another with "
+            f"--run NAME; or start it over with RESUME=0"
+        )
+    return overlay(settings, {"data.source": asked.data.source})
+
+
+def _execute(root: Path, config: Config, limits: Limits, paused_is_success: bool) -> None:
+    """Run the trainer in this process and exit with its code."""
+    from rich.console import Console
+
+    from trainer.run.control import DETACHED
+    from trainer.run.display import Display
+    from trainer.run.order import execute
+
+    is_detached = os.environ.get(DETACHED) == "1"
+    display = Display(Console(quiet=is_detached))
+    was_there = root.exists()
+    try:
+        with display.live():
+            outcome = execute(root, config, limits, display.log, display.show)
+    except known_errors():
+        if not (is_detached or was_there or RunPaths(root).config.exists()):
+            shutil.rmtree(root, ignore_errors=True)  # refused before there was a run
+        raise
+    if not is_detached:
+        _print_outcome(root, outcome)
+    if outcome == "paused" and not paused_is_success:
+        raise typer.Exit(PAUSED)
+
+
+def _print_outcome(root: Path, outcome: Outcome) -> None:
+    reader = RunReader(root)
+    scores = reader.scores()
+    if scores is not None:
+        print("\n".join(score_lines(scores)))
+    importance = reader.importance()
+    if importance is not None:
+        print("top features by gain: " + ", ".join(importance["feature"].head(NUM_TOP_FEATURES)))
+    if outcome == "paused":
+        print(f"Paused. Go on with: python -m trainer resume {root.name}")
+    else:
+        print(f"Finished: {root}. Ask it: python -m trainer predict {root.name} FILE.csv")
+
+
+def score_lines(scores: Scores) -> list[str]:
+    """Return the scores as a small table: mean and spread over folds, and out of fold."""
+    lines = [f"{'':<9}{'mean of folds':>22}{'out of fold':>14}{'accuracy':>11}"]
+    for model, row in scores.models.items():
+        part = row.all_sensors
+        if part.mean is None or part.oof is None:
+            continue
+        done = sum(fold is not None for fold in part.folds)
+        mean = f"{part.mean:.4f} +- {part.std:.4f} ({done})"
+        lines.append(f"{model:<9}{mean:>22}{part.oof.score:>14.4f}{part.oof.accuracy:>11.4f}")
+        if row.imu_only is not None and row.imu_only.oof is not None:
+            imu = row.imu_only.oof
+            lines.append(f"{'  IMU only':<31}{imu.score:>14.4f}{imu.accuracy:>11.4f}")
+            lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
+    return lines
+
+
+def _print_status(reader: RunReader, verdict: Verdict, with_evidence: bool) -> None:
+    print(f"{reader.name:<24} {verdict.state:<12} {verdict.reason}")
+    if not with_evidence:
+        return
+    for evidence in verdict.evidence:
+        print(f"  {evidence.what:<14} {evidence.seen}")
+    for unit in reader.units():
+        score = "" if unit.score is None else f" score {unit.score.score:.4f}"
+        how = "done" if unit.done else f"step {unit.step} of {unit.total_steps or '?'}"
+        print(f"  {unit.model} fold {unit.fold}: {how}{score}, {unit.seconds:.0f} s")
+    scores = reader.scores()
+    if scores is not None:
+        print("  " + "\n  ".join(score_lines(scores)))
+
+
+def _status_json(reader: RunReader, verdict: Verdict) -> dict[str, Any]:
+    scores = reader.scores()
+    status = verdict.status
+    return {
+        "run": reader.name,
+        "state": verdict.state,
+        "reason": verdict.reason,
+        "where": None if status is None else describe(status),
+        "evidence": {evidence.what: evidence.seen for evidence in verdict.evidence},
+        "status": None if status is None else status.model_dump(mode="json", by_alias=True),
+        "units": [unit.model_dump(mode="json") for unit in reader.units()],
+        "scores": None if scores is None else scores.model_dump(mode="json"),
+    }

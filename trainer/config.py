@@ -1,0 +1,282 @@
+"""One frozen, checked configuration; presets; environment names.
+
+In: options, ``--set KEY=VALUE`` pairs, environment names of the notebook family. Out: a ``Config``.
+Precedence: option, ``--set``, environment, preset, default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = 1  # of every JSON file in the state folder
+
+ModelName = Literal["lgbm", "torch"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the field and what to do."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataConfig(_Frozen):
+    """Where the recordings are and how they are shown."""
+
+    source: str = "watch"
+    sampling_rate_hz: Positive = 10.0  # labels axes only: the schema has no clock
+    mirror_left_handers: bool = True
+
+
+class FoldsConfig(_Frozen):
+    """How sequences are split: by subject, stratified by gesture."""
+
+    count: Annotated[int, Field(ge=2, le=50)] = 5
+
+
+class FramesConfig(_Frozen):
+    """What the network sees of one sequence."""
+
+    # None: 95th percentile of the training part, rounded up to a multiple of 4
+    length: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
+
+
+class BoostingConfig(_Frozen):
+    """One LightGBM fold, boosted in segments so that it resumes exactly."""
+
+    rounds: Count = 500
+    segment_rounds: Annotated[int, Field(ge=1, le=500)] = 25
+    patience_rounds: Count = 75
+    learning_rate: Positive = 0.05
+    num_leaves: Annotated[int, Field(ge=2)] = 15
+    max_depth: int = 8
+    max_bin: Annotated[int, Field(ge=2, le=255)] = 63  # 2.4 times faster than 255 (DESIGN.md)
+    min_data_in_leaf: Count = 5
+    feature_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    bagging_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    bagging_freq: Annotated[int, Field(ge=0)] = 1
+    lambda_l1: Annotated[float, Field(ge=0.0)] = 0.1
+    lambda_l2: Annotated[float, Field(ge=0.0)] = 0.1
+    modality_dropout: Share = 0.3  # share of training rows whose thm and tof features are hidden
+    num_threads: Count = 2
+
+
+class NetworkConfig(_Frozen):
+    """One fold of TimeSeriesNet."""
+
+    epochs: Count = 40
+    batch_size: Annotated[int, Field(ge=2)] = 32
+    learning_rate: Positive = 2e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
+    warmup_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1  # OneCycleLR pct_start
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
+    gradient_clip: Positive = 1.0
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    patience_epochs: Count = 15
+    modality_dropout: Share = 0.3
+    mixup_alpha: Annotated[float, Field(ge=0.0)] = 0.4  # 0: no mixup
+    # standard deviation of a random turn of the sensor, about each axis; 0: none
+    rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
+    conv_channels: tuple[Count, Count] = (64, 128)
+    recurrent_units: Count = 64
+    save_interval_s: Positive = 30.0  # saving changes no number, so it may follow the clock
+    num_threads: Count = 1
+
+
+class BlendConfig(_Frozen):
+    """How folds and models vote."""
+
+    lgbm_weight: Annotated[float, Field(ge=0.0)] = 0.4  # 0.4 : 0.6 is the notebook family's
+    torch_weight: Annotated[float, Field(ge=0.0)] = 0.6
+    fold_weights: Literal["equal", "score"] = "equal"
+    fail_if_torch_missing: bool = False
+
+
+class Config(_Frozen):
+    """Everything a run's result depends on, beside the data."""
+
+    preset: Literal["quick", "full"] = "full"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    models: tuple[ModelName, ...] = ("lgbm", "torch")
+    exact: Literal["machine", "portable"] = "machine"
+    data: DataConfig = DataConfig()
+    folds: FoldsConfig = FoldsConfig()
+    frames: FramesConfig = FramesConfig()
+    boosting: BoostingConfig = BoostingConfig()
+    network: NetworkConfig = NetworkConfig()
+    blend: BlendConfig = BlendConfig()
+
+
+FULL: dict[str, Any] = {}  # the defaults above
+QUICK: dict[str, Any] = {
+    "boosting": {"rounds": 100, "patience_rounds": 25, "learning_rate": 0.1},
+    "network": {"epochs": 12, "patience_epochs": 12, "learning_rate": 3e-3},
+}
+PRESETS: dict[str, dict[str, Any]] = {"full": FULL, "quick": QUICK}
+
+
+def make_config(
+    preset: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    assignments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Put a configuration together; precedence: option, --set, environment, preset, default.
+
+    Args:
+        preset: "quick" or "full"; None is "full".
+        options: Dotted name to value, what the command line gave by its own options.
+        assignments: ``KEY=VALUE`` pairs of ``--set``.
+        environment: The process environment; None reads ``os.environ``.
+
+    Raises:
+        ConfigError: A name that does not exist or a value that does not fit.
+    """
+    name = preset or "full"
+    if name not in PRESETS:
+        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}; got {name!r}")
+    values: dict[str, Any] = {"preset": name}
+    for layer in (
+        _flatten(PRESETS[name]),
+        environment_settings(os.environ if environment is None else environment),
+        dict(parse_assignment(text) for text in assignments),
+        dict(options or {}),
+    ):
+        for key, value in layer.items():
+            _put(values, key, value)
+    return validate(values)
+
+
+def overlay(
+    config: Config,
+    environment_values: Mapping[str, Any],
+    assignments: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Config:
+    """Return a configuration with some settings put on top; precedence as in ``make_config``."""
+    values: dict[str, Any] = config.model_dump()
+    for layer in (
+        environment_values,
+        dict(parse_assignment(text) for text in assignments),
+        dict(options or {}),
+    ):
+        for key, value in layer.items():
+            _put(values, key, value)
+    return validate(values)
+
+
+def validate(values: Mapping[str, Any]) -> Config:
+    """Return the checked configuration.
+
+    Raises:
+        ConfigError: Names the field, what was expected and what came.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        where = ".".join(str(part) for part in detail["loc"])
+        raise ConfigError(f"{where}: {detail['msg']}; got {detail.get('input')!r}") from error
+
+
+def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
+    """Split ``KEY=VALUE``; a comma makes a list, ``none`` is no value.
+
+    Raises:
+        ConfigError: No ``=``, or an unknown name; the nearest names are listed.
+    """
+    key, separator, value = text.partition("=")
+    if not separator:
+        raise ConfigError(f"--set: expected KEY=VALUE, got {text!r}")
+    _check_name(key)
+    if value.lower() == "none":
+        return key, None
+    return key, value.split(",") if "," in value or key == "models" else value
+
+
+def setting_names() -> tuple[str, ...]:
+    """Return every dotted name that ``--set`` takes."""
+    return tuple(_flatten(Config().model_dump()))
+
+
+def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings that the notebook family's environment names ask for.
+
+    Raises:
+        ConfigError: A value that is not a number where one belongs.
+    """
+    settings: dict[str, Any] = {}
+    for name, key in (
+        ("ENSEMBLE_W_LGBM", "blend.lgbm_weight"),
+        ("ENSEMBLE_W_TORCH", "blend.torch_weight"),
+    ):
+        if environment.get(name):
+            settings[key] = environment[name]
+    if environment.get("FAIL_IF_TORCH_MISSING"):
+        settings["blend.fail_if_torch_missing"] = is_switched_on(
+            environment, "FAIL_IF_TORCH_MISSING"
+        )
+    if not is_switched_on(environment, "USE_TORCH", default=True):
+        settings["models"] = ["lgbm"]
+    return settings
+
+
+def is_switched_on(environment: Mapping[str, str], name: str, default: bool = False) -> bool:
+    """Read a 0-or-1 environment name.
+
+    Raises:
+        ConfigError: Neither 0 nor 1 (nor true, false, yes, no).
+    """
+    text = environment.get(name, "").strip().lower()
+    if text == "":
+        return default
+    if text in ("1", "true", "yes"):
+        return True
+    if text in ("0", "false", "no"):
+        return False
+    raise ConfigError(f"{name}: expected 0 or 1, got {environment[name]!r}")
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """List what differs, ``name: old -> new``; where the recordings lie does not count."""
+    old_values, new_values = _flatten(old.model_dump()), _flatten(new.model_dump())
+    return [
+        f"{name}: {old_values.get(name)} -> {new_values.get(name)}"
+        for name in {**old_values, **new_values}
+        if old_values.get(name) != new_values.get(name) and name not in ("preset", "data.source")
+    ]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401 - the JSON edge
+    _check_name(name)
+    *path, last = name.split(".")
+    for part in path:
+        values = values.setdefault(part, {})
+    values[last] = value
+
+
+def _check_name(name: str) -> None:
+    known = setting_names()
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
+    raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")

@@ -1,0 +1,79 @@
+"""One column of a raw table, checked: text where text belongs, numbers where numbers belong.
+
+In: a table and a column name. Out: the column, or a ``DataError`` that names column and row.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from trainer.data.schema import DataError
+
+# Beyond any sensor's range, and small enough that squares and sums stay finite in float32.
+MAX_MAGNITUDE = 1e6
+TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
+
+
+def text_column(table: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column as text without gaps.
+
+    Args:
+        table: The raw table.
+        name: A column in it.
+
+    Raises:
+        DataError: If the column holds anything but text or whole numbers, or a value is missing.
+    """
+    column = table[name]
+    is_text = column.dtype in TEXT_TYPES or column.dtype.is_integer()
+    if not (is_text or column.dtype == pl.Null):
+        raise DataError(f"Column {name!r}: expected text, got {column.dtype}. Convert it to text.")
+    text = column.cast(pl.String)
+    missing_mask = text.is_null() | (text.str.strip_chars() == "").fill_null(False)
+    if missing_mask.any():
+        raise DataError(
+            f"Column {name!r}: expected a value in every row, got none in "
+            f"{describe_row(table, missing_mask)}. Fill it in or remove the row."
+        )
+    return text
+
+
+def number_column(table: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column of any numeric type, or numbers written as text, as numbers.
+
+    Args:
+        table: The raw table.
+        name: A column in it; nulls stay null.
+
+    Returns:
+        The column itself where it is numeric, else float64.
+
+    Raises:
+        DataError: If a text is not a number, or the column holds neither text nor numbers.
+    """
+    column = table[name]
+    if column.dtype.is_numeric() or column.dtype == pl.Null:
+        return column
+    if column.dtype not in TEXT_TYPES:
+        raise DataError(
+            f"Column {name!r}: expected numbers, got {column.dtype}. Convert it to numbers."
+        )
+    text = column.cast(pl.String).str.strip_chars()
+    numbers = text.cast(pl.Float64, strict=False)
+    wrong_mask = numbers.is_null() & (text != "").fill_null(False)
+    if wrong_mask.any():
+        value = column.filter(wrong_mask)[0]
+        raise DataError(
+            f"Column {name!r}: expected a number, got {value[:60]!r} in "
+            f"{describe_row(table, wrong_mask)}. Correct the value, or leave it empty if missing."
+        )
+    return numbers
+
+
+def describe_row(table: pl.DataFrame, mask: pl.Series) -> str:
+    """Return how people find the first row of a mask: its row_id, or its number from 1."""
+    row = mask.arg_max()
+    assert row is not None, "the mask has a row"
+    if "row_id" in table.columns and table["row_id"][row] is not None:
+        return f"row {table['row_id'][row]!r}"
+    return f"data row {row + 1}"

@@ -1,0 +1,213 @@
+"""Preprocessing: what every model sees of the sensors, the same for training and for one upload.
+
+In: ``Sequences``. Out: ``Signals``. Sources: ../shared/facts/competition.md, section 3.
+
+Shapes: N sequences, T time steps of all sequences, S motion signals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.schema import NUM_TOF, TOF_SIDE
+from trainer.data.sequences import FloatArray, IntArray, Sequences
+
+# Every motion signal, in order; NaN where it cannot be known (no orientation: only acc_*).
+MOTION_SIGNALS = (
+    *("acc_x", "acc_y", "acc_z", "acc_norm"),  # m/s2, gravity included
+    *("linear_x", "linear_y", "linear_z", "linear_norm"),  # m/s2, gravity removed, sensor axes
+    *("gravity_x", "gravity_y", "gravity_z"),  # unit vector, sensor axes: the pose, heading-free
+    *("omega_x", "omega_y", "omega_z", "omega_norm"),  # rad per step, sensor axes
+    *("vertical", "horizontal_norm"),  # m/s2, linear acceleration along and across gravity
+    *("rot_w", "rot_x", "rot_y", "rot_z"),  # unit quaternion, sign continuous along a sequence
+)
+
+GRAVITY_MPS2 = np.float32(9.81)
+MIN_QUATERNION_NORM = 0.5  # a shorter one is a sensor that gave nothing (issue 2, point 2)
+
+# What a mirror through the sensor's y-z plane does to a left wrist. Source: the competition's
+# 10th place (competition.md 3.2).
+_MIRROR_ACC = np.array([-1, 1, 1], dtype=np.float32)
+_MIRROR_ROT = np.array([1, 1, -1, -1], dtype=np.float32)
+_MIRROR_SENSORS = [0, 1, 4, 3, 2]  # thermopiles and images 3 and 5 change places
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Preprocessed recordings; sequence n is rows ``offsets[n]:offsets[n + 1]``.
+
+    Attributes:
+        offsets: (N + 1,) int64.
+        motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
+        thm_T5: (T, 5) float32, degrees Celsius, NaN missing, left-handers mirrored; or None.
+        tof_T320: (T, 320) float32, -1 "nothing in range", NaN missing, left-handers mirrored;
+            or None.
+    """
+
+    offsets: IntArray
+    motion_TS: FloatArray
+    thm_T5: FloatArray | None
+    tof_T320: FloatArray | None
+
+
+def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signals:
+    """Return what the models see of the recordings.
+
+    A quaternion shorter than 0.5, or with a part missing, is a missing orientation: all that
+    follows from it is NaN, nothing is invented. Thermopile values are left as they came.
+
+    Args:
+        sequences: The recordings; they are not changed.
+        mirror_left_handers: Whether to make left-handers, where they are known, look like
+            right-handers.
+    """
+    left_T = np.zeros(int(sequences.offsets[-1]), dtype=bool)
+    if mirror_left_handers:
+        left_T = np.repeat(sequences.right_handed_N == 0, sequences.lengths_N)
+    return Signals(
+        offsets=sequences.offsets,
+        motion_TS=_compute_motion(sequences, left_T),
+        thm_T5=_mirror_thm(sequences.thm_T5, left_T),
+        tof_T320=_mirror_tof(sequences.tof_T320, left_T),
+    )
+
+
+def _mirror_thm(thm_T5: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatArray | None:
+    if thm_T5 is None or not left_T.any():
+        return thm_T5
+    return np.where(left_T[:, None], thm_T5[:, _MIRROR_SENSORS], thm_T5)
+
+
+def _mirror_tof(tof_T320: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatArray | None:
+    if tof_T320 is None or not left_T.any():
+        return tof_T320
+    mirrored_T320 = tof_T320.copy()
+    images_L588 = tof_T320[left_T].reshape(-1, NUM_TOF, TOF_SIDE, TOF_SIDE)
+    # left-right in all five, as the 10th place; others flip 3 and 5 up-down (competition.md 3.2)
+    flipped_L588 = images_L588[:, _MIRROR_SENSORS, :, ::-1]
+    mirrored_T320[left_T] = flipped_L588.reshape(len(images_L588), -1)
+    return mirrored_T320
+
+
+def _compute_motion(sequences: Sequences, left_T: NDArray[np.bool_]) -> FloatArray:
+    acc_T3 = np.where(left_T[:, None], sequences.acc_T3 * _MIRROR_ACC, sequences.acc_T3)
+    motion_TS = np.full((len(acc_T3), len(MOTION_SIGNALS)), np.nan, dtype=np.float32)
+    _put(motion_TS, "acc_x", acc_T3)
+    _put(motion_TS, "acc_norm", _norm(acc_T3))
+    if sequences.rot_T4 is None:
+        return motion_TS
+
+    rot_T4 = np.where(left_T[:, None], sequences.rot_T4 * _MIRROR_ROT, sequences.rot_T4)
+    rot_T4 = _make_continuous(_normalise(rot_T4), sequences.offsets)
+    gravity_T3 = _gravity_direction(rot_T4)
+    linear_T3 = acc_T3 - GRAVITY_MPS2 * gravity_T3
+    omega_T3 = _angular_velocity(rot_T4, sequences.offsets)
+    vertical_T = np.einsum("tc,tc->t", linear_T3, gravity_T3)
+    _put(motion_TS, "linear_x", linear_T3)
+    _put(motion_TS, "linear_norm", _norm(linear_T3))
+    _put(motion_TS, "gravity_x", gravity_T3)
+    _put(motion_TS, "omega_x", omega_T3)
+    _put(motion_TS, "omega_norm", _norm(omega_T3))
+    _put(motion_TS, "vertical", vertical_T)
+    _put(motion_TS, "horizontal_norm", _norm(linear_T3 - vertical_T[:, None] * gravity_T3))
+    _put(motion_TS, "rot_w", rot_T4)
+    return motion_TS
+
+
+def _put(motion_TS: FloatArray, first: str, values: FloatArray) -> None:
+    """Write one or several neighbouring signals, beginning with the named one."""
+    start = MOTION_SIGNALS.index(first)
+    width = 1 if values.ndim == 1 else values.shape[1]
+    motion_TS[:, start : start + width] = values.reshape(len(values), width)
+
+
+def _norm(vectors_TC: FloatArray) -> FloatArray:
+    squares_T: FloatArray = np.einsum("tc,tc->t", vectors_TC, vectors_TC)
+    return np.sqrt(squares_T)
+
+
+def _normalise(rot_T4: FloatArray) -> FloatArray:
+    """Return unit quaternions, all four parts NaN where there is none."""
+    norm_T = _norm(rot_T4)
+    norm_T[norm_T < MIN_QUATERNION_NORM] = np.nan
+    unit_T4: FloatArray = rot_T4 / norm_T[:, None]
+    return unit_T4
+
+
+def _make_continuous(rot_T4: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return the same rotations with signs that never jump between neighbours.
+
+    q and -q are one rotation. Each quaternion takes the sign that is nearer to the last known one
+    before it in its sequence; the first of a sequence has w >= 0, so that the signs that came in
+    do not matter.
+    """
+    known_idx = np.flatnonzero(~np.isnan(rot_T4[:, 0]))
+    if len(known_idx) == 0:
+        return rot_T4
+    known_K4 = rot_T4[known_idx]
+    sequence_K = np.searchsorted(offsets, known_idx, side="right") - 1
+    first_K = np.diff(sequence_K, prepend=-1) != 0
+    flips_K = np.zeros(len(known_idx), dtype=np.int64)
+    flips_K[1:] = np.einsum("tc,tc->t", known_K4[1:], known_K4[:-1]) < 0
+    flips_K[first_K] = known_K4[first_K, 0] < 0
+
+    total_K = np.cumsum(flips_K)
+    before_first_K = (total_K - flips_K)[first_K][np.cumsum(first_K) - 1]
+    is_odd_K = (total_K - before_first_K) % 2 == 1
+    rot_T4[known_idx[is_odd_K]] *= -1
+    return rot_T4
+
+
+def _gravity_direction(rot_T4: FloatArray) -> FloatArray:
+    """Return R(q)^-1 [0, 0, 1]: where up is, in sensor axes, (T, 3)."""
+    w_T, x_T, y_T, z_T = rot_T4.T
+    return np.stack(
+        [
+            2 * (x_T * z_T - w_T * y_T),
+            2 * (y_T * z_T + w_T * x_T),
+            1 - 2 * (x_T * x_T + y_T * y_T),
+        ],
+        axis=1,
+    )
+
+
+def _angular_velocity(rot_T4: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return the rotation vector from each step to the next, rad, sensor axes, (T, 3).
+
+    The last step of a sequence repeats the one before it; in a sequence of one step nothing turns.
+    """
+    omega_T3 = np.zeros((len(rot_T4), 3), dtype=np.float32)
+    omega_T3[:-1] = _rotation_vector(_relative(rot_T4[:-1], rot_T4[1:]))
+    last_idx = offsets[1:] - 1
+    is_single_N = np.diff(offsets) == 1
+    omega_T3[last_idx] = np.where(is_single_N[:, None], 0, omega_T3[last_idx - 1])
+    omega_T3[np.isnan(rot_T4[:, 0])] = np.nan
+    return omega_T3
+
+
+def _relative(from_T4: FloatArray, to_T4: FloatArray) -> FloatArray:
+    """Return conj(from) * to: the turn between two orientations, as seen by the sensor."""
+    w1, x1, y1, z1 = from_T4.T
+    w2, x2, y2, z2 = to_T4.T
+    return np.stack(
+        [
+            w1 * w2 + x1 * x2 + y1 * y2 + z1 * z2,
+            w1 * x2 - x1 * w2 - y1 * z2 + z1 * y2,
+            w1 * y2 - y1 * w2 - z1 * x2 + x1 * z2,
+            w1 * z2 - z1 * w2 - x1 * y2 + y1 * x2,
+        ],
+        axis=1,
+    )
+
+
+def _rotation_vector(rot_T4: FloatArray) -> FloatArray:
+    """Return axis times angle; the sign of w is taken as it is, not negative for neighbours."""
+    sine_T = _norm(rot_T4[:, 1:])  # of half the angle
+    angle_T = 2 * np.arctan2(sine_T, rot_T4[:, 0])
+    per_sine_T = np.full_like(sine_T, 2)  # the limit for small angles
+    np.divide(angle_T, sine_T, out=per_sine_T, where=sine_T > 1e-6)
+    vector_T3: FloatArray = rot_T4[:, 1:] * per_sine_T[:, None]
+    return vector_T3

@@ -1,0 +1,175 @@
+"""Where recordings come from: the embedded ones, a file, a folder, Kaggle's mounted input.
+
+In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.files import read_table, read_upload
+from trainer.data.schema import DataError, list_names
+from trainer.data.sequences import FloatArray, Sequences
+from trainer.data.table import sequences_from_table
+
+__all__ = [
+    "check_trainable",
+    "fingerprint",
+    "load",
+    "read_table",
+    "read_upload",
+    "sequences_from_table",
+]
+
+WATCH_PATH = Path(__file__).with_name("watch.parquet")
+KAGGLE_INPUT = Path("/kaggle/input")
+COMPETITION = "cmi-detect-behavior-with-sensor-data"
+
+_SUFFIXES = (".parquet", ".csv")  # the first that exists is read
+_BLOCK_ROWS = 16_384
+
+
+def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
+    """Load the recordings of a source.
+
+    Args:
+        source: ``watch`` (the embedded recordings), ``kaggle`` (the competition's input, where it
+            is mounted), a CSV or Parquet file, or a folder with train.parquet or train.csv, and
+            train_demographics.parquet or .csv where there is one; test.* where there is no train.*.
+        kaggle_input: Where Kaggle mounts its inputs.
+
+    Raises:
+        DataError: If there is no such source, or its recordings cannot be used.
+    """
+    if source == "watch":
+        return sequences_from_table(read_table(WATCH_PATH))
+    if source == "kaggle":
+        return _load_folder(_find_competition(kaggle_input))
+    if source.partition(":")[0] == "simulated":
+        raise DataError(
+            f"Source {source!r}: simulated recordings come with `python -m trainer simulate`, "
+            "which is not in this version. Use 'watch', a file or a folder."
+        )
+    path = _find_path(source)
+    return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
+
+
+def check_trainable(sequences: Sequences, num_folds: int) -> None:
+    """Refuse recordings that nothing can be learnt or scored from.
+
+    Args:
+        sequences: The recordings.
+        num_folds: How many folds the subjects are to be split into.
+
+    Raises:
+        DataError: If they are unlabelled, all of one gesture, all targets or all non-targets, or
+            of fewer subjects than folds.
+    """
+    labels = sequences.labels
+    if labels is None or sequences.label_idx is None or sequences.subjects is None:
+        raise DataError(
+            "Training needs labelled recordings: expected columns 'gesture', 'sequence_type' and "
+            "'subject', got none or empty ones. Use the labelled table (train.csv)."
+        )
+    if labels.num_classes < 2:
+        raise DataError(
+            f"Training needs at least two gestures, got only {labels.gestures[0]!r}. "
+            "Add recordings of others."
+        )
+    if labels.num_targets in (0, labels.num_classes):
+        only = "'Target'" if labels.num_targets else "'Non-Target'"
+        raise DataError(
+            f"Training needs both values of sequence_type, got only {only}: the score asks how "
+            "well targets are told from the rest. Add recordings of the other kind."
+        )
+    num_subjects = len(np.unique(sequences.subjects))
+    if num_subjects < num_folds:
+        raise DataError(
+            f"{num_folds} folds need at least {num_folds} subjects, got {num_subjects}: no subject "
+            f"is in two folds. Set folds to {max(2, num_subjects)} or fewer, or add subjects."
+        )
+
+
+def fingerprint(sequences: Sequences) -> str:
+    """Return the SHA-256 of the recordings' content, 64 hexadecimal digits.
+
+    It depends on ids, subjects, labels, handedness and sensor values, not on where they were read
+    from nor in which format; not on ``phase``, which is never an input.
+
+    Args:
+        sequences: The recordings.
+    """
+    labels = sequences.labels
+    text = {
+        "sequence_ids": sequences.sequence_ids.tolist(),
+        "offsets": sequences.offsets.tolist(),
+        "subjects": None if sequences.subjects is None else sequences.subjects.tolist(),
+        "label_idx": None if sequences.label_idx is None else sequences.label_idx.tolist(),
+        "gestures": None if labels is None else labels.gestures,
+        "num_targets": None if labels is None else labels.num_targets,
+        "groups": sequences.groups,
+    }
+    digest = hashlib.sha256(json.dumps(text, sort_keys=True).encode())
+    arrays = (sequences.acc_T3, sequences.rot_T4, sequences.thm_T5, sequences.tof_T320)
+    for array in (sequences.right_handed_N, *arrays):
+        if array is not None:
+            for block in _canonical_blocks(array):
+                digest.update(block.data)
+    return digest.hexdigest()
+
+
+def _canonical_blocks(values: FloatArray) -> Iterator[FloatArray]:
+    """Yield copies of the rows in which equal values have equal bits."""
+    for start in range(0, len(values), _BLOCK_ROWS):
+        block = values[start : start + _BLOCK_ROWS].astype("<f4") + np.float32(0)  # -0 becomes 0
+        block[np.isnan(block)] = np.nan  # one of the many bit patterns of NaN
+        yield block
+
+
+def _find_path(source: str) -> Path:
+    try:
+        path = Path(source).expanduser()
+        exists = bool(source) and path.exists()
+    except (OSError, RuntimeError):  # too long for a path; a home folder that nobody has
+        exists = False
+    if not exists:
+        raise DataError(
+            f"Source {source[:200]!r} does not exist: expected 'watch', 'kaggle', or the path of a "
+            "CSV or Parquet file or of a folder with train.csv. Check the path."
+        )
+    return path
+
+
+def _find_competition(kaggle_input: Path) -> Path:
+    for folder in (kaggle_input / COMPETITION, *sorted(kaggle_input.glob(f"*/{COMPETITION}"))):
+        if folder.is_dir():
+            return folder
+    raise DataError(
+        f"Source 'kaggle': no folder {COMPETITION!r} in {str(kaggle_input)!r}. Add the "
+        "competition's data to the notebook, or use 'watch', a file or a folder."
+    )
+
+
+def _load_folder(folder: Path) -> Sequences:
+    for part in ("train", "test"):
+        path = _find_table(folder, part)
+        if path is not None:
+            demographics = _find_table(folder, f"{part}_demographics")
+            return sequences_from_table(
+                read_table(path), None if demographics is None else read_table(demographics)
+            )
+    found = sorted(path.name for path in folder.iterdir())
+    raise DataError(
+        f"Folder {str(folder)!r}: expected train.csv, train.parquet, test.csv or test.parquet, "
+        f"got {list_names(found)}. Name the file itself, or another folder."
+    )
+
+
+def _find_table(folder: Path, stem: str) -> Path | None:
+    paths = (folder / f"{stem}{suffix}" for suffix in _SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)

@@ -1,0 +1,233 @@
+"""Frames: what the network sees, one row per time step.
+
+In: ``Signals``. Out: ``Frames``, their scaler and length, and padded batches of them with presence
+flags. The frames are scaled once per fold; a batch takes its rows from there by index alone.
+
+Shapes: N sequences, T time steps, C channels. In a batch N, T and C
+are its sequences, their padded steps, and the channels followed by one flag per optional group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.preprocess import Signals
+from trainer.data.sequences import FloatArray, IntArray
+from trainer.features.channels import frame_channels
+
+FRAME_VERSION = 1  # raise it whenever a channel or a value changes
+
+OPTIONAL_GROUPS = ("rot", "thm", "tof")  # in the order of their presence flags
+_LENGTH_PERCENTILE = 95  # of the training part; longer sequences are cut at the left
+_LENGTH_MULTIPLE = 4  # the network halves the length twice
+_SMALLEST_SPREAD = 1e-6  # relative; below it a channel counts as constant and is only centred
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Network input before scaling; missing is NaN until a batch is made.
+
+    Attributes:
+        offsets: (N + 1,) int64, sequence n is rows ``offsets[n]:offsets[n + 1]``.
+        values_TC: (T, C) float32.
+        channels: C names, such as "linear_x" or "tof_3.mean".
+        groups: C sensor groups, each one of SENSOR_GROUPS.
+    """
+
+    offsets: IntArray
+    values_TC: FloatArray
+    channels: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FrameScaler:
+    """Mean and standard deviation per channel, of the training part only.
+
+    Attributes:
+        mean_C: (C,) float32.
+        std_C: (C,) float32, never 0.
+    """
+
+    mean_C: FloatArray
+    std_C: FloatArray
+
+
+@dataclass(frozen=True)
+class ScaledFrames:
+    """Network input, ready to be cut and padded.
+
+    Attributes:
+        offsets: (N + 1,) int64, sequence n is rows ``offsets[n]:offsets[n + 1]``.
+        values_TC: (T + 1, C + 3) float32, missing 0, then the presence flags of OPTIONAL_GROUPS;
+            the last row is the padding, all 0.
+        channels: C names, as the frames'.
+        groups: C sensor groups, as the frames'.
+    """
+
+    offsets: IntArray
+    values_TC: FloatArray
+    channels: tuple[str, ...]
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences of one padded length: real steps first, zeros behind.
+
+    Attributes:
+        values_NTC: (N, T, C + 3) float32, T a multiple of 4.
+        lengths_N: (N,) int64, real steps, at least 1.
+    """
+
+    values_NTC: FloatArray
+    lengths_N: IntArray
+
+
+def build_frames(signals: Signals) -> Frames:
+    """Lay the channels side by side; those of a group that no sequence has are left out.
+
+    Everything that needs an orientation, the linear acceleration too, is of the group ``rot``.
+
+    Args:
+        signals: Preprocessed recordings.
+    """
+    channels = [channel for channel in frame_channels(signals) if not np.isnan(channel[2]).all()]
+    return Frames(
+        offsets=signals.offsets,
+        values_TC=np.stack([values_T for _, _, values_T in channels], axis=1),
+        channels=tuple(name for name, _, _ in channels),
+        groups=tuple(group for _, group, _ in channels),
+    )
+
+
+def num_input_channels(frames: Frames) -> int:
+    """Return how many channels a batch has: those of the frames and one flag per optional group."""
+    return len(frames.channels) + len(OPTIONAL_GROUPS)
+
+
+def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str, ...]) -> Frames:
+    """Return the frames in a model's channel order.
+
+    Args:
+        frames: Of the sequences to score.
+        channels: C names, as stored with the model.
+        groups: C sensor groups, as stored with the model.
+
+    Returns:
+        Frames with exactly these channels; one that the frames lack is NaN, one that the model
+        does not know is left out.
+    """
+    column_of = {name: column for column, name in enumerate(frames.channels)}
+    values_TC = np.full((len(frames.values_TC), len(channels)), np.nan, dtype=np.float32)
+    for place, name in enumerate(channels):
+        if name in column_of:
+            values_TC[:, place] = frames.values_TC[:, column_of[name]]
+    return Frames(frames.offsets, values_TC, channels, groups)
+
+
+def fit_scaler(frames: Frames, sequence_idx: IntArray) -> FrameScaler:
+    """Return mean and standard deviation of each channel over the given sequences.
+
+    Args:
+        frames: All frames.
+        sequence_idx: (M,) positions of the training part.
+
+    Returns:
+        The scaler; a constant channel has std 1, one without values mean 0 and std 1.
+    """
+    chosen_N = np.zeros(len(frames.offsets) - 1, dtype=bool)
+    chosen_N[sequence_idx] = True
+    chosen_T = np.repeat(chosen_N, np.diff(frames.offsets))
+    told = [_mean_and_std(values_T[chosen_T]) for values_T in frames.values_TC.T]
+    mean_C, std_C = np.array(told, dtype=np.float32).T
+    return FrameScaler(mean_C, std_C)
+
+
+def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | None) -> int:
+    """Return how many steps of a sequence the network sees at most.
+
+    Args:
+        lengths_N: Steps of all sequences.
+        sequence_idx: Positions of the training part.
+        configured: A length to use instead.
+
+    Returns:
+        ``configured``, or the 95th percentile of the training part rounded up to a multiple of 4.
+    """
+    if configured is not None:
+        return configured
+    return _round_up(float(np.percentile(lengths_N[sequence_idx], _LENGTH_PERCENTILE)))
+
+
+def scale(frames: Frames, scaler: FrameScaler) -> ScaledFrames:
+    """Scale all frames, put 0 where a value is missing and add the presence flags.
+
+    Args:
+        frames: All frames.
+        scaler: Of the fold's training part.
+    """
+    num_steps, num_channels = frames.values_TC.shape
+    values_TC = np.zeros((num_steps + 1, num_input_channels(frames)), dtype=np.float32)
+    scaled_TC = values_TC[:num_steps, :num_channels]
+    np.subtract(frames.values_TC, scaler.mean_C, out=scaled_TC)
+    np.divide(scaled_TC, scaler.std_C, out=scaled_TC)
+    known_TC = ~np.isnan(scaled_TC)
+    scaled_TC[~known_TC] = 0.0
+    for column, group in enumerate(OPTIONAL_GROUPS, start=num_channels):
+        group_mask_C = np.array(frames.groups) == group
+        values_TC[:num_steps, column] = np.any(known_TC[:, group_mask_C], axis=1)
+    return ScaledFrames(frames.offsets, values_TC, frames.channels, frames.groups)
+
+
+def make_batch(
+    scaled: ScaledFrames,
+    sequence_idx: IntArray,
+    length: int,
+    hidden_groups: Collection[str] = (),
+    hidden_N: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Cut and pad some sequences.
+
+    Args:
+        scaled: All scaled frames.
+        sequence_idx: (N,) positions of the batch's sequences.
+        length: Steps kept at most; a longer sequence is cut at the left, for the gesture is at
+            its end.
+        hidden_groups: Sensor groups whose channels and flags become 0, as if they had not been
+            worn.
+        hidden_N: (N,) bool, the sequences in which they are hidden; None is all of them.
+
+    Returns:
+        The batch, as long as its longest sequence, rounded up to a multiple of 4.
+    """
+    stops_N = scaled.offsets[1:][sequence_idx]
+    lengths_N = np.minimum(stops_N - scaled.offsets[:-1][sequence_idx], length)
+    step_T = np.arange(_round_up(int(lengths_N.max())))
+    row_NT = (stops_N - lengths_N)[:, None] + step_T
+    padding_row = len(scaled.values_TC) - 1
+    row_NT = np.where(step_T < lengths_N[:, None], row_NT, padding_row)
+    values_NTC = scaled.values_TC[row_NT]
+    if hidden_groups:
+        hidden_C = np.isin([*scaled.groups, *OPTIONAL_GROUPS], list(hidden_groups))
+        rows_N = slice(None) if hidden_N is None else hidden_N
+        values_NTC[rows_N] *= ~hidden_C
+    return Batch(values_NTC, lengths_N)
+
+
+def _round_up(length: float) -> int:
+    """Return the smallest multiple of 4 that is not below length."""
+    return int(np.ceil(length / _LENGTH_MULTIPLE)) * _LENGTH_MULTIPLE
+
+
+def _mean_and_std(values_T: FloatArray) -> tuple[float, float]:
+    """Return mean and standard deviation of the values that are there, summed in 64 bits."""
+    known_T = values_T[~np.isnan(values_T)].astype(np.float64)
+    if known_T.size == 0:
+        return 0.0, 1.0
+    mean, std = float(np.mean(known_T)), float(np.std(known_T))
+    return mean, std if std > _SMALLEST_SPREAD * max(1.0, abs(mean)) else 1.0

@@ -1,0 +1,148 @@
+"""Series: what is told of one signal over one sequence.
+
+In: a flat series on a ``TimeAxis``. Out: named columns, (statistic, one value per sequence); NaN
+where a sequence is too short, constant or missing for the statistic.
+
+Shapes: N sequences, T time steps, P segments, Q quantiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from trainer.features.segments import DoubleArray, Moments, moments, quantiles, ratio
+from trainer.features.time_axis import TimeAxis
+
+NamedColumn = tuple[str, DoubleArray]
+
+AUTOCORRELATION_LAGS = (1, 2, 4, 8)  # steps; as in the notebook family (facts 5.2)
+_QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One signal of all sequences, with what several statistics share worked out once.
+
+    Attributes:
+        values_T: (T,) float64, NaN missing.
+        axis: How the steps are cut.
+    """
+
+    values_T: DoubleArray
+    axis: TimeAxis
+
+    @cached_property
+    def told(self) -> Moments:
+        """Return the moments of whole sequences, arrays (N, 1)."""
+        return moments(self.values_T, self.axis.whole)
+
+    @cached_property
+    def std_N(self) -> DoubleArray:
+        """Return the standard deviation of each sequence, (N,)."""
+        return self.told.std_NP[:, 0]
+
+    @cached_property
+    def deviation_T(self) -> DoubleArray:
+        """Return each value minus the mean of its sequence, (T,)."""
+        return self.values_T - self.axis.whole.spread(self.told.mean_NP)
+
+    @cached_property
+    def step_T(self) -> DoubleArray:
+        """Return each value minus the one before, NaN at the first of a sequence, (T,)."""
+        return self.values_T - lagged(self.values_T, self.axis, 1)
+
+    def mean_of(self, x_T: DoubleArray) -> DoubleArray:
+        """Return the mean of another series on this axis, missing values left out, (N,)."""
+        known_T = ~np.isnan(x_T)
+        total_NP = self.axis.whole.total(np.where(known_T, x_T, 0.0))
+        return ratio(total_NP, self.axis.whole.total(known_T))[:, 0]
+
+
+def lagged(x_T: DoubleArray, axis: TimeAxis, lag: int) -> DoubleArray:
+    """Return the value of the same sequence ``lag`` steps before, NaN where there is none, (T,)."""
+    before_T = np.concatenate([np.full(min(lag, len(x_T)), np.nan), x_T[:-lag]])
+    return np.where(axis.position_T < lag, np.nan, before_T)
+
+
+def basic_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield mean, std, min, max, first, last and delta of the whole sequence."""
+    offsets = series.axis.offsets
+    first_N, last_N = series.values_T[offsets[:-1]], series.values_T[offsets[1:] - 1]
+    yield "mean", series.told.mean_NP[:, 0]
+    yield "std", series.std_N
+    yield "min", series.told.min_NP[:, 0]
+    yield "max", series.told.max_NP[:, 0]
+    yield "first", first_N
+    yield "last", last_N
+    yield "delta", last_N - first_N
+
+
+def shape_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield median, interquartile range and how often the series crosses its mean."""
+    low_N, median_N, high_N = quantiles(series.values_T, series.axis.rows, _QUARTILES).T
+    yield "median", median_N
+    yield "iqr", high_N - low_N
+    yield "num_mean_crossings", _num_sign_changes(series.deviation_T, series.axis)
+
+
+def change_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield how the series moves from step to step, and how often it turns."""
+    told = moments(np.abs(series.step_T), series.axis.whole)
+    yield "step_mean", told.mean_NP[:, 0]
+    yield "step_std", told.std_NP[:, 0]
+    yield "step_max", told.max_NP[:, 0]
+    yield "num_turns", _num_sign_changes(series.step_T, series.axis)
+
+
+def autocorrelation_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield the autocorrelation at a few lags."""
+    for lag in AUTOCORRELATION_LAGS:
+        product_T = series.deviation_T * lagged(series.deviation_T, series.axis, lag)
+        yield f"autocorr{lag}", ratio(series.mean_of(product_T), series.std_N**2)
+
+
+def bin_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield mean and std of each of the equal time bins."""
+    told = moments(series.values_T, series.axis.bins)
+    for column in range(series.axis.bins.num_segments):
+        yield f"bin{column + 1}_mean", told.mean_NP[:, column]
+        yield f"bin{column + 1}_std", told.std_NP[:, column]
+
+
+def bin_change_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield range and mean absolute step of each of the equal time bins."""
+    bins = series.axis.bins
+    range_NP = bins.reduce(np.fmax, series.values_T) - bins.reduce(np.fmin, series.values_T)
+    step_NP = moments(np.abs(series.step_T), bins).mean_NP
+    for column in range(bins.num_segments):
+        yield f"bin{column + 1}_range", range_NP[:, column]
+        yield f"bin{column + 1}_step_mean", step_NP[:, column]
+
+
+def late_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield what the late part is like, and how it differs from the early part."""
+    told = moments(series.values_T, series.axis.early_and_late)
+    yield "late_mean", told.mean_NP[:, 1]
+    yield "late_std", told.std_NP[:, 1]
+    yield "late_min", told.min_NP[:, 1]
+    yield "late_max", told.max_NP[:, 1]
+    yield "late_minus_early", told.mean_NP[:, 1] - told.mean_NP[:, 0]
+    yield "late_to_early_std", ratio(told.std_NP[:, 1], told.std_NP[:, 0])
+
+
+def present_share(series: Series) -> DoubleArray:
+    """Return the share of steps at which the sensor gave a value, (N,)."""
+    return series.told.count_NP[:, 0] / np.diff(series.axis.offsets)
+
+
+def _num_sign_changes(x_T: DoubleArray, axis: TimeAxis) -> DoubleArray:
+    """Return how often neighbouring values have opposite signs, NaN without two values, (N,)."""
+    sign_T = np.sign(x_T)
+    product_T = sign_T * lagged(sign_T, axis, 1)
+    num_pairs_N = axis.whole.total(~np.isnan(product_T))[:, 0]
+    num_changes_N = axis.whole.total(product_T < 0)[:, 0]
+    return np.where(num_pairs_N > 0, num_changes_N, np.nan)

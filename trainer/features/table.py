@@ -1,0 +1,176 @@
+"""The feature table for LightGBM: one row per sequence, computed for all sequences at once.
+
+In: ``Signals``. Out: ``FeatureTable``.
+
+Shapes: N sequences, F features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.preprocess import Signals
+from trainer.data.sequences import FloatArray
+from trainer.features.grid import GridRegion, find_region
+from trainer.features.motion import motion_columns
+from trainer.features.series import NamedColumn
+from trainer.features.thermopile import thermopile_columns
+from trainer.features.time_axis import TimeAxis, cut_time_axis
+from trainer.features.time_of_flight import time_of_flight_columns
+
+FEATURE_VERSION = 1  # part of the cache key: raise it whenever a name or a value changes
+
+_LARGEST = float(np.finfo(np.float32).max)
+_NUM_NAMED = 5  # names that a message lists before it only counts
+
+
+class FeatureError(ValueError):
+    """A feature table that cannot be used; the message names the features."""
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """One row per sequence.
+
+    Attributes:
+        values_NF: (N, F) float32; never infinite; NaN is missing, which LightGBM knows.
+        names: F names ``sensor.signal.statistic``; the sensor is one of acc, rot, thm_1..thm_5,
+            tof_1..tof_5.
+    """
+
+    values_NF: FloatArray
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FeatureName:
+    """The three parts of a feature's name."""
+
+    sensor: str
+    signal: str
+    statistic: str
+
+
+def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
+    """Compute all features of all sequences.
+
+    What no sequence has (a sensor group, the signals that need an orientation) has no columns;
+    ``align`` gives them back as missing. The numbers of a sequence do not depend on the others.
+
+    Args:
+        signals: Preprocessed recordings, no sequence empty.
+        num_bins: Time bins of equal share, at least 1.
+
+    Returns:
+        The table; a number beyond float32 is the largest float32, never infinite.
+    """
+    axis = cut_time_axis(signals.offsets, num_bins)
+    names: list[str] = []
+    columns: list[FloatArray] = []
+    for name, values_N in _columns(signals, axis):
+        names.append(name)
+        columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
+    return FeatureTable(np.stack(columns, axis=1), tuple(names))
+
+
+def parse_name(name: str) -> FeatureName:
+    """Split a feature's name into sensor, signal and statistic.
+
+    Raises:
+        FeatureError: The name has not three parts.
+    """
+    parts = name.split(".")
+    if len(parts) != 3 or not all(parts):
+        raise FeatureError(f"feature {name!r}: expected a name such as 'acc.linear_x.bin3_mean'")
+    return FeatureName(*parts)
+
+
+def align(table: FeatureTable, names: tuple[str, ...]) -> FloatArray:
+    """Return the table's values in a model's column order.
+
+    Args:
+        table: Features of the sequences to score.
+        names: F names, as stored with the model.
+
+    Returns:
+        (N, F) float32; NaN, never a guess, where the table lacks the column; columns that the
+        model does not know are left out.
+    """
+    column_of = {name: column for column, name in enumerate(table.names)}
+    values_NF = np.full((len(table.values_NF), len(names)), np.nan, dtype=np.float32)
+    known = [(place, column_of[name]) for place, name in enumerate(names) if name in column_of]
+    if known:
+        places, columns = map(list, zip(*known, strict=True))
+        values_NF[:, places] = table.values_NF[:, columns]
+    return values_NF
+
+
+def validate(table: FeatureTable) -> FeatureTable:
+    """Check a table before training.
+
+    Returns:
+        The same table.
+
+    Raises:
+        FeatureError: It has no row or column, not one column per name, a name twice or not of
+            three parts, or an infinite value.
+    """
+    values_NF, names = table.values_NF, table.names
+    if values_NF.ndim != 2 or values_NF.shape[1] != len(names) or values_NF.size == 0:
+        raise FeatureError(
+            f"feature table: expected one column for each of {len(names)} names and at least one "
+            f"row, got values of shape {values_NF.shape}"
+        )
+    for name in names:
+        parse_name(name)
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise FeatureError(f"feature table: these names occur more than once: {_list(repeated)}")
+    infinite_F = np.isinf(values_NF).any(axis=0)
+    if infinite_F.any():
+        found = [names[column] for column in np.flatnonzero(infinite_F)]
+        raise FeatureError(f"feature table: infinite values in {_list(found)}")
+    return table
+
+
+def usable_columns(table: FeatureTable) -> NDArray[np.bool_]:
+    """Return which columns can tell sequences apart: two different values at least, (F,) bool."""
+    low_F = np.fmin.reduce(table.values_NF, axis=0)
+    high_F = np.fmax.reduce(table.values_NF, axis=0)
+    is_usable_F: NDArray[np.bool_] = low_F < high_F
+    return is_usable_F
+
+
+def grid_map(names: Iterable[str]) -> Mapping[str, GridRegion]:
+    """Return which pixels of which time-of-flight sensor a feature is about.
+
+    Args:
+        names: Feature names.
+
+    Returns:
+        A read-only mapping of the features that are about a region of the 8 x 8 grid.
+    """
+    parsed = {name: parse_name(name) for name in names}
+    regions = {name: find_region(parts.sensor, parts.signal) for name, parts in parsed.items()}
+    return MappingProxyType({name: region for name, region in regions.items() if region})
+
+
+def _columns(signals: Signals, axis: TimeAxis) -> Iterator[NamedColumn]:
+    """Yield the columns of every sensor group that is there."""
+    yield from motion_columns(signals.motion_TS, axis)
+    if signals.thm_T5 is not None:
+        yield from thermopile_columns(signals.thm_T5, axis)
+    if signals.tof_T320 is not None:
+        yield from time_of_flight_columns(signals.tof_T320, axis)
+
+
+def _list(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    rest = len(names) - _NUM_NAMED
+    return ", ".join(names[:_NUM_NAMED]) + (f" and {rest} more" if rest > 0 else "")

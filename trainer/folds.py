@@ -1,0 +1,38 @@
+"""Folds: every subject in exactly one, gestures spread as evenly as subjects allow.
+
+In: labels and subjects. Out: a fold number per sequence. Made once per run and read back ever
+after: seeded shuffles differ between scikit-learn versions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def assign_folds(
+    label_idx: NDArray[np.int64], subjects: NDArray[np.str_], num_folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Assign each sequence to the fold that validates it.
+
+    Args:
+        label_idx: (N,) class indices.
+        subjects: (N,) subject names; a subject is never in two folds.
+        num_folds: Between 2 and the number of subjects.
+        seed: Of the shuffle.
+
+    Returns:
+        (N,) int64 fold numbers in 0..num_folds-1.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
+    fold_N = np.full(len(label_idx), -1, dtype=np.int64)
+    for fold, (_, valid_idx) in enumerate(splitter.split(label_idx, label_idx, subjects)):
+        fold_N[valid_idx] = fold
+    return fold_N
+
+
+def split(fold_N: NDArray[np.int64], fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return (train_idx, valid_idx) of one fold."""
+    return np.flatnonzero(fold_N != fold), np.flatnonzero(fold_N == fold)

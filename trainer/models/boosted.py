@@ -1,0 +1,85 @@
+"""What a LightGBM fold leaves behind, and predicting with it.
+
+In: feature values in the model's column order. Out: class probabilities.
+
+Shapes: N sequences, F features, K classes, P classes present in the training part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+
+HIDEABLE_SENSORS = ("thm", "tof")  # what half of the competition's test sequences do not have
+
+
+FloatTable = NDArray[np.float32]
+Index = NDArray[np.int64]
+Scores = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class BoostingModel:
+    """All that predicting with one fold needs.
+
+    Attributes:
+        text: LightGBM's model text; trees only, the start scores are not in it.
+        names: F feature names in column order.
+        class_idx: (P,) which classes the trees know.
+        log_shares_P: (P,) float64, log of the class shares of the training part: the start scores.
+        num_classes: K.
+    """
+
+    text: str
+    names: tuple[str, ...]
+    class_idx: Index
+    log_shares_P: Scores
+    num_classes: int
+
+
+def hideable_mask(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return which features come from a sensor that can be missing, (F,) bool."""
+    return np.array([name.startswith(HIDEABLE_SENSORS) for name in names], dtype=bool)
+
+
+def predict(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
+    """Return class probabilities.
+
+    Args:
+        model: Of one fold.
+        values_NF: (N, F) float32 in the order of ``model.names``.
+        num_threads: For LightGBM.
+
+    Returns:
+        (N, K) float64, rows sum to 1; a class that the training part lacked has 0.
+    """
+    raw_NP = raw_scores(model, values_NF, num_threads)
+    proba_NK = np.zeros((len(values_NF), model.num_classes))
+    proba_NK[:, model.class_idx] = softmax(raw_NP)
+    return proba_NK
+
+
+def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
+    """Return the scores before the softmax, (N, P) float64: start scores plus trees."""
+    booster = load_booster(model)
+    trees_NP = booster.predict(values_NF, raw_score=True, num_threads=num_threads)
+    return np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
+
+
+def load_booster(model: BoostingModel) -> lgb.Booster:
+    """Parse the model text; only after its checksum was verified: a torn text crashes Python."""
+    import lightgbm as lgb
+
+    return lgb.Booster(model_str=model.text)
+
+
+def softmax(raw_NP: Scores) -> Scores:
+    """Return probabilities of raw scores, rows summing to 1."""
+    shifted_NP = np.exp(raw_NP - raw_NP.max(axis=1, keepdims=True))
+    return np.asarray(shifted_NP / shifted_NP.sum(axis=1, keepdims=True), dtype=np.float64)

@@ -1,0 +1,288 @@
+"""One network fold: epochs of batches, validation after each, early stopping by the score.
+
+In: a ``NetworkTask``, the configuration, a seed. Out: a ``NetworkFold``. A fold that is interrupted
+between any two steps and goes on from its checkpoint ends with the same bits as one that never was
+(DESIGN.md section 5): order, augmentation and dropout are derived from (seed, fold, epoch or step),
+and everything else is in the checkpoint.
+
+The best epoch is the one with the highest competition score on the validation part; of equal
+scores the one with the lower validation loss, then the earlier one. It is chosen on the sequences
+it is scored on, so the fold's score is a little optimistic.
+
+Shapes: N sequences, K classes.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainer.config import NetworkConfig
+from trainer.data.sequences import IntArray
+from trainer.features.frames import Frames, fit_scaler, num_input_channels
+from trainer.metric import Score, competition_score
+from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker
+from trainer.models.batches import count_batches, epoch_batches
+from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
+from trainer.models.monitor import Monitor, Paused
+from trainer.models.network import NetworkSizes
+from trainer.models.optimisation import Optimisation, reproducible
+from trainer.models.seeds import derive_seed
+
+__all__ = ["NetworkFold", "NetworkModel", "NetworkTask", "fit_fold", "predict_fold"]
+
+Checkpoint = dict[
+    str, Any
+]  # tensors, numbers, strings, lists, dicts: torch.load(weights_only=True)
+EpochRecord = dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class NetworkTask:
+    """What one fold learns from.
+
+    Attributes:
+        frames: Of all sequences, not scaled.
+        label_idx: (N,) int64 class indices, targets first.
+        num_classes: K.
+        num_targets: How many of the first classes are targets.
+        train_idx: Positions of the training part.
+        valid_idx: Positions of the validation part.
+        length: Time steps of a frame, a multiple of 4.
+    """
+
+    frames: Frames
+    label_idx: IntArray
+    num_classes: int
+    num_targets: int
+    train_idx: IntArray
+    valid_idx: IntArray
+    length: int
+
+
+@dataclass(frozen=True)
+class NetworkFold:
+    """A fitted fold.
+
+    Attributes:
+        model: The best epoch's network.
+        best_epoch: Counted from 1.
+        num_epochs: How many epochs ran.
+        history: One record per epoch, as the monitor got them.
+        score: Of the best epoch on the validation part.
+        valid_proba_NK: Float64 probabilities of the validation part, in its order.
+        valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
+            frames have neither.
+    """
+
+    model: NetworkModel
+    best_epoch: int
+    num_epochs: int
+    history: tuple[EpochRecord, ...]
+    score: Score
+    valid_proba_NK: NDArray[np.float64]
+    valid_proba_imu_NK: NDArray[np.float64] | None
+
+
+def fit_fold(
+    task: NetworkTask,
+    config: NetworkConfig,
+    seed: int,
+    fold: int,
+    monitor: Monitor,
+    checkpoint: Checkpoint | None = None,
+) -> NetworkFold:
+    """Fit one fold, from the start or from a checkpoint.
+
+    While it runs, torch uses ``config.num_threads`` threads and deterministic algorithms.
+
+    Args:
+        task: What to learn from.
+        config: How.
+        seed: The run's seed.
+        fold: Its number; part of every derived seed.
+        monitor: Told of steps and epochs, asked whether to stop, given checkpoints.
+        checkpoint: What ``monitor.save`` was last given for this fold.
+
+    Raises:
+        Paused: The monitor asked to stop; the checkpoint was saved.
+        TrainingDivergedError: The training loss is not finite.
+        ValueError: The checkpoint is of another configuration.
+    """
+    with reproducible(config.num_threads):
+        fitting = _Fitting(task, config, seed, fold)
+        if checkpoint is not None:
+            fitting.load(checkpoint)
+        fitting.run(monitor)
+        return fitting.result()
+
+
+class _Fitting:
+    """A fold between two steps; all that changes while it runs is in its checkpoint."""
+
+    def __init__(self, task: NetworkTask, config: NetworkConfig, seed: int, fold: int) -> None:
+        self.task, self.config, self.seed, self.fold = task, config, seed, fold
+        self.scaler = fit_scaler(task.frames, task.train_idx)
+        self.batch_maker = BatchMaker(task.frames, self.scaler, task.length, config)
+        self.train_lengths_N = np.diff(task.frames.offsets)[task.train_idx]
+        self.batches_per_epoch = count_batches(len(task.train_idx), config.batch_size)
+        self.sizes = _sizes(task, config)
+        self.optimisation = Optimisation(
+            self.sizes,
+            config,
+            total_steps=config.epochs * self.batches_per_epoch,
+            seed=self._derive("init"),
+        )
+        self.epoch_loss = 0.0  # sum over the batches of the running epoch
+        self.history: list[EpochRecord] = []
+        self.best: Checkpoint = {}  # epoch, weights, valid_proba_NK; empty before the first epoch
+
+    def run(self, monitor: Monitor) -> None:
+        """Train and validate until the last epoch or early stopping; between steps, ask."""
+        while not self._is_finished():
+            if monitor.should_stop():
+                monitor.save(self.checkpoint())
+                raise Paused
+            if self._is_validation_due():
+                monitor.record("epoch", self._validate())
+                monitor.save(self.checkpoint())
+            else:
+                self._train_batch()
+                monitor.advance(self.optimisation.step, self.optimisation.total_steps)
+                if monitor.is_save_due():
+                    monitor.save(self.checkpoint())
+
+    def checkpoint(self) -> Checkpoint:
+        """Return a copy of all that later steps and the result depend on."""
+        return copy.deepcopy(
+            {
+                **self.optimisation.state(),
+                "epoch_loss": self.epoch_loss,
+                "history": self.history,
+                "best": self.best,
+            }
+        )
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint."""
+        self.optimisation.load(checkpoint)
+        self.epoch_loss = checkpoint["epoch_loss"]
+        self.history = list(checkpoint["history"])
+        self.best = dict(checkpoint["best"])
+
+    def result(self) -> NetworkFold:
+        """Return the best epoch as a fitted fold."""
+        model = NetworkModel(
+            weights=self.best["weights"],
+            scaler=self.scaler,
+            channels=self.task.frames.channels,
+            groups=self.task.frames.groups,
+            length=self.task.length,
+            sizes=self.sizes,
+        )
+        record = self.history[self.best["epoch"] - 1]
+        return NetworkFold(
+            model=model,
+            best_epoch=self.best["epoch"],
+            num_epochs=len(self.history),
+            history=tuple(self.history),
+            score=Score(binary_f1=record["binary_f1"], macro_f1=record["macro_f1"]),
+            valid_proba_NK=self.best["valid_proba_NK"].numpy(),
+            valid_proba_imu_NK=self._predict_imu(model),
+        )
+
+    def _train_batch(self) -> None:
+        """Take the next step of the running epoch."""
+        step = self.optimisation.step
+        epoch, position = divmod(step, self.batches_per_epoch)
+        order_seed = self._derive("order", epoch)
+        chosen = epoch_batches(self.train_lengths_N, self.config.batch_size, order_seed)[position]
+        batch_idx = self.task.train_idx[chosen]
+        one_hot_KK = np.eye(self.task.num_classes, dtype=np.float32)
+        batch = self.batch_maker.draw(
+            batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
+        )
+        self.epoch_loss += self.optimisation.train_on(batch, self._derive("step", step))
+
+    def _validate(self) -> EpochRecord:
+        """End the epoch: score the validation part, keep the epoch if it is the best so far."""
+        valid_idx = self.task.valid_idx
+        proba_NK = self._predict(valid_idx)
+        true_idx = self.task.label_idx[valid_idx]
+        score = competition_score(true_idx, proba_NK.argmax(axis=1), self.task.num_targets)
+        record: EpochRecord = {
+            "epoch": len(self.history) + 1,
+            "train_loss": self.epoch_loss / self.batches_per_epoch,
+            "valid_loss": _log_loss(proba_NK, true_idx),
+            "score": score.score,
+            "binary_f1": score.binary_f1,
+            "macro_f1": score.macro_f1,
+            "learning_rate": self.optimisation.learning_rate,
+        }
+        if not self.best or _rank(record) > _rank(self.history[self.best["epoch"] - 1]):
+            self.best = {
+                "epoch": record["epoch"],
+                "weights": self.optimisation.weights(),
+                "valid_proba_NK": torch.from_numpy(proba_NK),
+            }
+        self.history.append(record)
+        self.epoch_loss = 0.0
+        return record
+
+    def _is_validation_due(self) -> bool:
+        """Return whether an epoch's batches are done and its validation is not."""
+        return self.optimisation.step == (len(self.history) + 1) * self.batches_per_epoch
+
+    def _is_finished(self) -> bool:
+        """Return whether all epochs ran, or none of the last patience_epochs was the best."""
+        num_epochs = len(self.history)
+        num_since_best = num_epochs - self.best.get("epoch", 0)
+        return num_epochs == self.config.epochs or num_since_best >= self.config.patience_epochs
+
+    def _predict(self, sequence_idx: IntArray) -> NDArray[np.float64]:
+        """Predict with the network as it is now, as ``predict_fold`` will with its weights."""
+        net = copy.deepcopy(self.optimisation.net).double().eval()
+        return predict_scaled(net, self.batch_maker.scaled, sequence_idx, self.task.length)
+
+    def _predict_imu(self, model: NetworkModel) -> NDArray[np.float64] | None:
+        """Predict the validation part by the IMU alone, where there are other sensors."""
+        if not set(HIDEABLE_GROUPS) & set(self.task.frames.groups):
+            return None
+        return predict_scaled(
+            build_network(model),
+            self.batch_maker.scaled,
+            self.task.valid_idx,
+            self.task.length,
+            hidden_groups=HIDEABLE_GROUPS,
+        )
+
+    def _derive(self, *use: str | int) -> int:
+        """Return this fold's seed for one use."""
+        return derive_seed(self.seed, "torch", self.fold, *use)
+
+
+def _sizes(task: NetworkTask, config: NetworkConfig) -> NetworkSizes:
+    """Return the sizes of the network that fits the task."""
+    return NetworkSizes(
+        num_channels=num_input_channels(task.frames),
+        num_classes=task.num_classes,
+        conv_channels=config.conv_channels,
+        recurrent_units=config.recurrent_units,
+        dropout=config.dropout,
+    )
+
+
+def _log_loss(proba_NK: NDArray[np.float64], true_idx: IntArray) -> float:
+    """Return the mean cross entropy, without smoothing; a probability counts at least 1e-15."""
+    true_proba_N = proba_NK[np.arange(len(true_idx)), true_idx]
+    return float(-np.log(np.maximum(true_proba_N, 1e-15)).mean())
+
+
+def _rank(record: EpochRecord) -> tuple[float, float]:
+    """Return what makes an epoch better: its score, then a lower validation loss."""
+    return record["score"], -record["valid_loss"]

@@ -1,0 +1,1 @@
+"""The order of work, control, transfer: the only room where stages and files meet."""

@@ -1,0 +1,197 @@
+"""Control: launch, pause, resume, start over; everything that people ask of a run.
+
+In: a state folder or a run folder. Out: a detached process, ``command.json``, ``notes.json``. The
+trainer starts in its own session with its output in a file, so it survives whoever started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.config import Config, make_config
+from trainer.run.refusal import RefusedError
+from trainer.store.durable import replace, write_atomic
+from trainer.store.names import RunPaths, check_run_name
+from trainer.store.reader import RunReader
+from trainer.store.records import Command, Notes, Record, dump_record
+from trainer.store.verdict import judge
+
+__all__ = ["RefusedError"]
+
+PROJECT = Path(__file__).resolve().parents[2]  # where ``python -m trainer`` finds this package
+DETACHED = "TRAINER_DETACHED"  # tells the trainer that its output is the log file already
+
+
+def next_run_name(state_dir: Path, source: str) -> str:
+    """Return ``<source>-<n>`` with the next free n.
+
+    Args:
+        state_dir: The state folder.
+        source: As given to ``--data``; of a path the last part counts.
+    """
+    stem = source.partition(":")[0].rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    stem = stem.rpartition(".")[0] or stem
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower()).strip("-")
+    number = 1
+    while (state_dir / f"{(plain or 'run')[:56]}-{number}").exists():
+        number += 1
+    return f"{(plain or 'run')[:56]}-{number}"
+
+
+def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
+    """Return the command that starts a run, as people would type it."""
+    base = make_config(config.preset, environment={})
+    words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
+    words += ["--preset", config.preset]
+    if config.data.source != base.data.source:
+        words += ["--data", config.data.source]
+    for key, value in _changed(base, config).items():
+        words += ["--set", f"{key}={value}"]
+    return words
+
+
+def start(state_dir: Path, name: str, config: Config) -> int:
+    """Start a new run in a process of its own and return its pid.
+
+    Raises:
+        RefusedError: The name cannot be used or is taken.
+    """
+    try:
+        root = state_dir / check_run_name(name)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    if RunPaths(root).config.exists():
+        raise RefusedError(f"run {name}: there already. Resume it, or choose another name")
+    if judge(RunReader(root)).is_active:
+        raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
+    return _launch(root, command_line(state_dir.resolve(), name, config))
+
+
+def resume(root: Path) -> int:
+    """Go on with a run in a process of its own and return its pid.
+
+    Raises:
+        RefusedError: Nothing to resume, or a trainer is at work on it.
+    """
+    reader = RunReader(root)
+    if not reader.paths.config.exists():
+        raise RefusedError(
+            f"run {root.name}: it ended before its configuration was written, so there is nothing "
+            f"to resume. Start it again"
+        )
+    verdict = judge(reader)
+    if verdict.is_active:
+        raise RefusedError(f"run {root.name}: {verdict.state} already. {verdict.reason}")
+    if verdict.state == "finished":
+        raise RefusedError(f"run {root.name}: finished. Start another run to train more")
+    ask(root, "run", "resume")
+    words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
+    return _launch(root, words)
+
+
+def ask(
+    root: Path,
+    command: Literal["pause", "run"],
+    asked_by: str,
+    after: Literal["now", "fold"] = "now",
+) -> Command:
+    """Write what somebody wants of the trainer; it answers by the command's id."""
+    asked = Command(
+        id=uuid.uuid4().hex[:12],
+        command=command,
+        after=after,
+        asked_by=asked_by,
+        asked_at=time.time(),
+    )
+    write_atomic(RunPaths(root).command, dump_record(asked), durable=False)
+    return asked
+
+
+def start_over(root: Path) -> Path:
+    """Move a run aside, so that its name is free; nothing is deleted.
+
+    Returns:
+        Where it is now: ``<run>.old-<n>``.
+
+    Raises:
+        RefusedError: A trainer is at work on it.
+    """
+    verdict = judge(RunReader(root))
+    if verdict.is_active:
+        raise RefusedError(f"run {root.name}: {verdict.state}. Pause it before starting over")
+    number = 1
+    while (aside := root.with_name(f"{root.name}.old-{number}")).exists():
+        number += 1
+    replace(root, aside)
+    return aside
+
+
+def write_notes(root: Path, notes: Notes) -> None:
+    """Keep title and note of a run."""
+    write_atomic(RunPaths(root).notes, dump_record(notes))
+
+
+def _launch(root: Path, words: list[str]) -> int:
+    """Start the command detached, its output appended to the run's log."""
+    root.mkdir(parents=True, exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if k not in ("RESUME", "RESUME_TORCH")}
+    environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
+    flags: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    with RunPaths(root).log.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-u", *words[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            **flags,
+        )
+    _CHILDREN.append(process)
+    return process.pid
+
+
+_CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that an ended trainer is no zombie
+
+
+def reap() -> None:
+    """Take note of trainers that ended, so that none stays a zombie of this process."""
+    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+
+
+def _python_path(environment: Mapping[str, str]) -> str:
+    known = environment.get("PYTHONPATH", "")
+    return f"{PROJECT}{os.pathsep}{known}" if known else str(PROJECT)
+
+
+def _changed(base: Config, config: Config) -> dict[str, str]:
+    """Return dotted name to text of every setting that is not the preset's."""
+    changed: dict[str, str] = {}
+
+    def walk(before: Record | Any, after: Any, prefix: str) -> None:  # noqa: ANN401
+        for name in type(after).model_fields:
+            old, new = getattr(before, name), getattr(after, name)
+            if hasattr(new, "model_fields"):
+                walk(old, new, f"{prefix}{name}.")
+            elif old != new and f"{prefix}{name}" not in ("preset", "data.source"):
+                changed[f"{prefix}{name}"] = _text(new)
+
+    walk(base, config, "")
+    return changed
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a setting
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value)

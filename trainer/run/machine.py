@@ -1,0 +1,68 @@
+"""The machine: what a run's bits depend on beside data and configuration.
+
+In: nothing. Out: versions, processor, and this process pinned to what the configuration says.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from trainer.store.records import Machine
+
+PACKAGES = ("numpy", "polars", "lightgbm", "torch", "scikit-learn", "joblib")
+
+# Fewer instructions than the processor has, so that bits agree across processors; read by the
+# libraries when they are first imported. Source: FastSurfer 892, as told in facts/resume.md.
+PORTABLE = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_CBWR": "COMPATIBLE",
+}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every package that moves bits."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> Machine:
+    """Return what is known of this machine."""
+    return Machine(
+        host=socket.gethostname(),
+        platform=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        num_cpus=os.cpu_count() or 1,
+    )
+
+
+def pin(exact: str) -> None:
+    """Fix the instruction set where the configuration asks for portable bits.
+
+    Raises:
+        RuntimeError: torch is imported already, so it would not listen.
+    """
+    if exact != "portable":
+        return
+    if "torch" in sys.modules and any(os.environ.get(k) != v for k, v in PORTABLE.items()):
+        raise RuntimeError("exact=portable: torch was imported before it could be pinned")
+    os.environ.update(PORTABLE)
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

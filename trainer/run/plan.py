@@ -1,0 +1,78 @@
+"""The plan: what exists, what is reused, resumed, trained; printed before anything is done.
+
+In: the state of the run folder. Out: lines for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.config import Config
+from trainer.store.records import RunFile, UnitRecord
+
+MODEL_NAMES = {"lgbm": "LightGBM", "torch": "network"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a start of the trainer is going to do.
+
+    Attributes:
+        is_new: Whether the run begins now.
+        features: "reused" or why the feature table is built.
+        units: The folds of every model as they are.
+    """
+
+    is_new: bool
+    features: str
+    units: tuple[UnitRecord, ...]
+
+    @property
+    def num_done(self) -> int:
+        """Return how many folds are done."""
+        return sum(unit.done for unit in self.units)
+
+
+def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> list[str]:
+    """Return the plan as lines."""
+    data = run.recordings
+    lines = [
+        f"Run {run.run} in {state_dir}: {'new' if plan.is_new else 'goes on'}",
+        f"  recordings  {config.data.source}: {data.num_sequences:,} sequences, "
+        f"{data.num_rows:,} rows, {data.num_subjects} subjects, "
+        f"{len(run.labels.gestures)} gestures ({run.labels.num_targets} targets), "
+        f"sensors {', '.join(data.groups)}",
+        f"  settings    preset {config.preset}, seed {config.seed}, {config.folds.count} folds by "
+        f"subject",
+        f"  features    {plan.features}",
+    ]
+    for model in config.models:
+        units = [unit for unit in plan.units if unit.model == model]
+        lines.append(f"  {MODEL_NAMES[model]:<11} {_describe_units(units, config)}")
+    return lines
+
+
+def _describe_units(units: Sequence[UnitRecord], config: Config) -> str:
+    done = [unit.fold for unit in units if unit.done]
+    begun = [unit for unit in units if not unit.done and unit.last is not None]
+    waiting = [unit.fold for unit in units if not unit.done and unit.last is None]
+    parts = []
+    if done:
+        parts.append(f"reuses {_folds(done)}")
+    parts += [
+        f"resumes fold {unit.fold} at step {unit.step} of {unit.total_steps}" for unit in begun
+    ]
+    if waiting:
+        parts.append(f"trains {_folds(waiting)}, {_size(units[0].model, config)}")
+    return "; ".join(parts)
+
+
+def _folds(folds: Sequence[int]) -> str:
+    return f"fold{'s' if len(folds) > 1 else ''} {', '.join(str(fold) for fold in folds)}"
+
+
+def _size(model: str, config: Config) -> str:
+    if model == "lgbm":
+        return f"at most {config.boosting.rounds} rounds each"
+    return f"at most {config.network.epochs} epochs each"

@@ -1,0 +1,137 @@
+"""When to stop: a command, a signal or the clock, seen at safe points.
+
+In: ``command.json``, SIGINT, SIGTERM, a time limit. Out: one question, "stop now?", and why.
+Pause is a polite crash: save, say so, exit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from trainer.store.durable import StoreError
+from trainer.store.records import Command, read_record
+
+POLL_S = 0.25  # at most so often is command.json looked at
+SAVE_MARGIN_S = 30.0  # kept free before a time limit, for saving
+HOSTED_LIMIT_S = 11.5 * 3600  # Kaggle and Colab end a session after 12 h
+_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class DurationError(ValueError):
+    """A time limit that cannot be read."""
+
+
+def parse_time_limit(text: str) -> float | None:
+    """Return a time limit in seconds; None is no limit.
+
+    Args:
+        text: Such as ``90s``, ``45m``, ``11.5h``, ``1h30m``; ``auto`` is 11.5 h on Kaggle and
+            Colab and none elsewhere; ``none``.
+
+    Raises:
+        DurationError: Anything else.
+    """
+    if text == "none":
+        return None
+    if text == "auto":
+        return HOSTED_LIMIT_S if is_hosted() else None
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise DurationError(
+            f"time limit: expected auto, none or a duration such as 90s, 45m, 1h30m; got {text!r}"
+        )
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def is_hosted() -> bool:
+    """Return whether this is a Kaggle or Colab session."""
+    return "KAGGLE_KERNEL_RUN_TYPE" in os.environ or "COLAB_RELEASE_TAG" in os.environ
+
+
+@dataclass
+class StopSwitch:
+    """Knows whether somebody wants the run to pause.
+
+    Attributes:
+        command_path: The run's ``command.json``.
+        ignore_command: Id of a command that an earlier attempt has answered.
+        deadline: On the monotonic clock, or None.
+        on_request: Called once, with the command's id or None, when a reason appears.
+    """
+
+    command_path: Path
+    ignore_command: str | None = None
+    deadline: float | None = None
+    on_request: Callable[[str | None], None] = lambda _: None
+    reason: str | None = None
+    _signal: int | None = None
+    _next_poll: float = 0.0
+    _modified: tuple[int, int] | None = field(default=None)
+    _after_fold: Command | None = None
+
+    def install(self) -> None:
+        """Let Ctrl-C and SIGTERM pause; a second one ends the process at once, which is as safe."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        if sys.platform != "win32":
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends nothing
+
+    def is_set(self) -> bool:
+        """Return whether to stop at this safe point; cheap."""
+        if self.reason is None:
+            self._look()
+        return self.reason is not None
+
+    def is_set_between_folds(self) -> bool:
+        """Return whether to stop now that a fold is done."""
+        if not self.is_set() and self._after_fold is not None:
+            self._request(
+                f"asked by {self._after_fold.asked_by}, after this fold", self._after_fold.id
+            )
+        return self.reason is not None
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._signal is not None:
+            self._request(f"signal {signal.Signals(self._signal).name}", None)
+        elif self.deadline is not None and now >= self.deadline:
+            self._request("time limit", None)
+        elif now >= self._next_poll:
+            self._next_poll = now + POLL_S
+            self._read_command()
+
+    def _read_command(self) -> None:
+        try:
+            stat = self.command_path.stat()
+            if (stat.st_mtime_ns, stat.st_size) == self._modified:
+                return
+            command = read_record(self.command_path, Command)
+        except (OSError, StoreError):
+            return  # nothing asked, or not yet whole: asked again at the next safe point
+        self._modified = (stat.st_mtime_ns, stat.st_size)
+        if command.id == self.ignore_command:
+            return
+        if command.command == "run":
+            self._after_fold = None
+        elif command.after == "fold":
+            self._after_fold = command
+            self.on_request(command.id)
+        else:
+            self._request(f"asked by {command.asked_by}", command.id)
+
+    def _request(self, reason: str, command_id: str | None) -> None:
+        self.reason = reason
+        self.on_request(command_id)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            os._exit(128 + number)
+        self._signal = number

@@ -1,0 +1,84 @@
+"""How a unit of work is fitted: the bridge from a run's material to one fold of one model.
+
+In: material, fold table, configuration. Out: ``UnitWork``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer.config import Config
+from trainer.features.frames import frame_length
+from trainer.folds import split
+from trainer.models.boosting import BoostingTask
+from trainer.models.boosting import fit_fold as fit_boosting
+from trainer.models.monitor import Monitor
+from trainer.run.fold_files import FoldBlock, boosting_block, network_block, score_row
+from trainer.run.material import Material
+from trainer.run.views import FoldTable
+from trainer.run.work import Checkpoint, UnitWork
+from trainer.store.names import UnitPaths
+from trainer.store.records import ScoreRow
+
+
+def unit_work(paths: UnitPaths, material: Material, table: FoldTable, config: Config) -> UnitWork:
+    """Return what there is to do for one fold of one model."""
+    fit_model = {"lgbm": _fit_boosting, "torch": _fit_network}[paths.model]
+
+    def fit(monitor: Monitor, checkpoint: Checkpoint | None) -> FoldBlock:
+        return fit_model(material, table, config, paths.fold, monitor, checkpoint)
+
+    def score(block: FoldBlock) -> ScoreRow:
+        true_idx = table.label_idx[table.fold_N == paths.fold]
+        return score_row(true_idx, block.proba_NK, table.labels.num_targets)
+
+    return UnitWork(paths, fit, score, config.network.save_interval_s)
+
+
+def _fit_boosting(
+    material: Material,
+    table: FoldTable,
+    config: Config,
+    fold: int,
+    monitor: Monitor,
+    checkpoint: Checkpoint | None,
+) -> FoldBlock:
+    train_idx, valid_idx = split(table.fold_N, fold)
+    task = BoostingTask(
+        values_NF=material.features.values_NF,
+        names=material.features.names,
+        label_idx=table.label_idx,
+        num_classes=table.labels.num_classes,
+        num_targets=table.labels.num_targets,
+        train_idx=train_idx,
+        valid_idx=valid_idx,
+    )
+    fitted = fit_boosting(task, config.boosting, config.seed, fold, monitor, checkpoint)
+    return boosting_block(fold, fitted)
+
+
+def _fit_network(
+    material: Material,
+    table: FoldTable,
+    config: Config,
+    fold: int,
+    monitor: Monitor,
+    checkpoint: Checkpoint | None,
+) -> FoldBlock:
+    from trainer.models.fitting import NetworkTask
+    from trainer.models.fitting import fit_fold as fit_network
+
+    train_idx, valid_idx = split(table.fold_N, fold)
+    lengths_N = material.sequences.lengths_N
+    task = NetworkTask(
+        frames=material.frames,
+        label_idx=table.label_idx,
+        num_classes=table.labels.num_classes,
+        num_targets=table.labels.num_targets,
+        train_idx=train_idx,
+        valid_idx=valid_idx,
+        length=frame_length(lengths_N, train_idx, config.frames.length),
+    )
+    fitted = fit_network(task, config.network, config.seed, fold, monitor, checkpoint)
+    knows_K = np.isin(np.arange(table.labels.num_classes), table.label_idx[train_idx])
+    return network_block(fold, fitted, knows_K)

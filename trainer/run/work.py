@@ -1,0 +1,181 @@
+"""One unit of work: a fold of a model, from wherever it is to done.
+
+In: the unit's files and a way to fit it. Out: a ``FoldBlock``, committed as one file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainer.models.monitor import Monitor
+from trainer.run.eta import Speedometer
+from trainer.run.fold_files import FoldBlock, dump_block, dump_tensors, load_block, load_tensors
+from trainer.run.stopping import StopSwitch
+from trainer.store.codec import CodecError, dumps, loads
+from trainer.store.lock import acquire
+from trainer.store.names import UnitPaths
+from trainer.store.recorder import Recorder
+from trainer.store.records import ModelState, ScoreRow, UnitRecord
+from trainer.store.units import UnitStore
+
+Checkpoint = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class UnitWork:
+    """What there is to do for one fold of one model.
+
+    Attributes:
+        paths: Its files.
+        fit: Fits the fold from a checkpoint or from the start; raises ``Paused``.
+        score: Scores the validation block.
+        save_interval_s: Between two saves inside an epoch.
+    """
+
+    paths: UnitPaths
+    fit: Callable[[Monitor, Checkpoint | None], FoldBlock]
+    score: Callable[[FoldBlock], ScoreRow]
+    save_interval_s: float
+
+
+@dataclass
+class UnitMonitor:
+    """Turns what a fold reports into files, status and history."""
+
+    store: UnitStore
+    recorder: Recorder
+    switch: StopSwitch
+    speed: Speedometer
+    on_commit: Callable[[UnitStore], None]
+    save_interval_s: float
+    progress: UnitRecord
+    _since: float = field(default_factory=time.monotonic)
+    _saved: float = field(default_factory=time.monotonic)
+
+    def should_stop(self) -> bool:
+        """Return whether somebody asked to pause."""
+        return self.switch.is_set()
+
+    def advance(self, step: int, total: int) -> None:
+        """Show the step; the heartbeat writes it."""
+        self.speed.note(step)
+        self.progress = self.progress.model_copy(update={"step": step, "total_steps": total})
+        self.recorder.update(step=step, total_steps=total)
+
+    def record(self, event: str, values: dict[str, float | int]) -> None:
+        """Append a point of the fold's curves."""
+        step = values.get("step", values.get("epoch", self.progress.step))
+        unit = self.store.paths
+        self.recorder.event(event, unit.model, unit.fold, {**values, "step": step})
+
+    def is_save_due(self) -> bool:
+        """Return whether the save interval is over; saving changes no number."""
+        return time.monotonic() - self._saved >= self.save_interval_s
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keep the point to resume from."""
+        encode = dumps if self.store.paths.model == "lgbm" else dump_tensors
+        self.store.commit_last(encode(checkpoint), self.timed())
+        self._saved = time.monotonic()
+        self.on_commit(self.store)
+
+    def timed(self) -> UnitRecord:
+        """Return the progress with the seconds worked so far."""
+        now = time.monotonic()
+        seconds = self.progress.seconds + now - self._since
+        self._since = now
+        self.progress = self.progress.model_copy(update={"seconds": round(seconds, 3)})
+        return self.progress
+
+
+def finished_block(
+    paths: UnitPaths, attempt: int, state: ModelState | None
+) -> tuple[UnitStore, FoldBlock | None]:
+    """Open a unit and return its finished fold, None where it is not done or damaged."""
+    store = UnitStore.open(paths, attempt, state)
+    data = store.load_final()
+    if data is None:
+        return store, None
+    try:
+        return store, load_block(paths.model, data)
+    except CodecError as error:
+        store.problems.append(f"{paths.final}: {error}; the fold is redone")
+        return store, None
+
+
+def do_unit(
+    work: UnitWork,
+    store: UnitStore,
+    recorder: Recorder,
+    switch: StopSwitch,
+    speed: Speedometer,
+    on_commit: Callable[[UnitStore], None],
+) -> FoldBlock:
+    """Fit a fold from its newest checkpoint and commit it.
+
+    Raises:
+        Paused: Somebody asked to stop; what was done is saved.
+    """
+    paths = work.paths
+    checkpoint = _newest_checkpoint(store)
+    progress = _beginning(store.record, is_resumed=checkpoint is not None)
+    monitor = UnitMonitor(store, recorder, switch, speed, on_commit, work.save_interval_s, progress)
+    _announce(recorder, paths, progress, checkpoint is not None)
+    speed.begin(paths.model, progress.step)
+    lock = acquire(paths.lock)
+    try:
+        block = work.fit(monitor, checkpoint)
+        score = work.score(block)
+        done = monitor.timed().model_copy(update={"score": score, "best_step": block.best_step})
+        store.commit_final(dump_block(block), done)
+    finally:
+        lock.release()
+    on_commit(store)
+    recorder.event(
+        "fold", paths.model, paths.fold, {"score": score.score, "seconds": store.record.seconds}
+    )
+    recorder.log(
+        f"{paths.model} fold {paths.fold} done: score {score.score:.4f}, best at "
+        f"{block.best_step}, {store.record.seconds:.0f} s"
+    )
+    return block
+
+
+def _newest_checkpoint(store: UnitStore) -> Checkpoint | None:
+    data = store.load_last()
+    if data is None:
+        return None
+    decode = loads if store.paths.model == "lgbm" else load_tensors
+    try:
+        checkpoint: Checkpoint = decode(data)
+    except CodecError as error:
+        store.problems.append(f"{store.paths.last}: {error}; the fold starts over")
+        return None
+    return checkpoint
+
+
+def _beginning(record: UnitRecord, is_resumed: bool) -> UnitRecord:
+    if not is_resumed:
+        return UnitRecord(model=record.model, fold=record.fold)
+    return record.model_copy(
+        update={"done": False, "resumed_at": (*record.resumed_at, record.step)}
+    )
+
+
+def _announce(recorder: Recorder, paths: UnitPaths, progress: UnitRecord, is_resumed: bool) -> None:
+    recorder.update(
+        stage=paths.model,
+        model=paths.model,
+        fold=paths.fold,
+        step=progress.step,
+        total_steps=progress.total_steps,
+        message=f"{paths.model} fold {paths.fold}",
+    )
+    if is_resumed:
+        recorder.event("resume", paths.model, paths.fold, {"step": progress.step})
+        recorder.log(f"{paths.model} fold {paths.fold} resumes at step {progress.step}")
+    else:
+        recorder.log(f"{paths.model} fold {paths.fold} begins")

@@ -1,0 +1,175 @@
+"""The inside of ``.pkl`` and ``.joblib`` files: plain arrays, strings, numbers, lists and dicts.
+
+In: such a value. Out: bytes that ``joblib.load`` reads too. Our own reader admits nothing else:
+no class is looked up, no function is called, an object-dtype array is refused before it is read,
+and no size is believed that the file does not have.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+MAX_PADDING = 255  # joblib writes the length of its alignment padding in one byte
+ALLOWED_KINDS = "biufU"  # bool, int, unsigned, float, unicode
+
+
+class CodecError(ValueError):
+    """Bytes that are not one of our files, or that bring more than plain data."""
+
+
+def dumps(value: Any) -> bytes:  # noqa: ANN401 - any plain value
+    """Serialise a plain value; equal values give equal bytes."""
+    import joblib
+
+    buffer = io.BytesIO()
+    joblib.dump(_canonical(value, {}), buffer, compress=0, protocol=4)
+    return buffer.getvalue()
+
+
+def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
+    """Read what ``dumps`` wrote.
+
+    Raises:
+        CodecError: The bytes are damaged or hold anything but plain data.
+    """
+    try:
+        return _PlainUnpickler(data).load()
+    except CodecError:
+        raise
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        raise CodecError(
+            f"not a file of ours, or damaged: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _canonical(value: Any, strings: dict[str, str]) -> Any:  # noqa: ANN401
+    """Rebuild a value so that pickle's memo, which goes by identity, depends on content only."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind not in ALLOWED_KINDS:
+            raise CodecError(f"array of dtype {value.dtype}: expected numbers or text")
+        return np.array(value, order="C", copy=True)
+    if isinstance(value, str):
+        return strings.setdefault(value, str(value))
+    if isinstance(value, dict):
+        return {_canonical(k, strings): _canonical(v, strings) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item, strings) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | bytes):
+        return value
+    raise CodecError(f"{type(value).__name__}: expected arrays, text, numbers, lists, dicts")
+
+
+class _Array:
+    """Stands where joblib puts its array wrapper; filled by BUILD, then replaced by the array."""
+
+    shape: tuple[int, ...]
+    order: str
+    dtype: _DType
+    numpy_array_alignment_bytes: int | None = None
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shape, order, dtype = state["shape"], state["order"], state["dtype"]
+        if not isinstance(dtype, _DType) or order not in ("C", "F"):
+            raise CodecError("array header: expected a plain dtype and an order")
+        if not all(isinstance(size, int) and size >= 0 for size in shape):
+            raise CodecError(f"array header: shape {shape!r} is not a shape")
+        self.shape, self.order, self.dtype = tuple(shape), order, dtype
+        self.numpy_array_alignment_bytes = state.get("numpy_array_alignment_bytes")
+
+    def read(self, file: io.BytesIO) -> np.ndarray[Any, Any]:
+        """Read the raw bytes that follow the header."""
+        if self.numpy_array_alignment_bytes is not None:
+            file.read(file.read(1)[0])
+        dtype = self.dtype.resolve()
+        num_bytes = dtype.itemsize
+        for size in self.shape:
+            num_bytes *= size
+        remaining = file.getbuffer().nbytes - file.tell()
+        if num_bytes > remaining:
+            raise CodecError(f"array of {num_bytes:,} bytes where the file has {remaining:,} left")
+        flat = np.frombuffer(file.read(num_bytes), dtype=dtype).copy()
+        return flat.reshape(self.shape, order="F" if self.order == "F" else "C")
+
+
+class _DType:
+    """Stands where numpy puts a dtype: a code and a byte order, nothing that can hold objects."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
+        if not isinstance(code, str) or code[:1] not in ALLOWED_KINDS:
+            raise CodecError(f"array of dtype {code!r}: expected numbers or text")
+        self.code = code
+        self.byte_order = "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        fields = state[2:5]  # subdtype, names, fields: all None in a plain dtype
+        if any(field is not None for field in fields) or state[1] not in ("<", ">", "|", "="):
+            raise CodecError("array of a compound dtype: expected numbers or text")
+        self.byte_order = state[1]
+
+    def resolve(self) -> np.dtype[Any]:
+        """Return the dtype."""
+        return np.dtype(self.code).newbyteorder(self.byte_order)  # type: ignore[arg-type]
+
+
+class _NdArray:
+    """Stands where joblib names the array class; never made, never called."""
+
+    def __init__(self, *_: object) -> None:
+        raise CodecError("a pickled array: expected a raw one")
+
+
+_ADMITTED: dict[tuple[str, str], type] = {
+    ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Array,
+    ("numpy", "ndarray"): _NdArray,
+    ("numpy", "dtype"): _DType,
+}
+
+
+class _PlainUnpickler(pickle._Unpickler):
+    """A pickle reader that knows three names, each of which is a harmless stand-in."""
+
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+    stack: list[Any]
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+        super().__init__(self._file)
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        if (module, name) not in _ADMITTED:
+            raise CodecError(f"{module}.{name}: a file of ours never names it; not loaded")
+        return _ADMITTED[(module, name)]
+
+    def get_extension(self, code: int) -> None:
+        raise CodecError(f"pickle extension {code}: a file of ours has none")
+
+    def persistent_load(self, pid: object) -> None:
+        raise CodecError(f"persistent reference {pid!r}: a file of ours has none")
+
+    def load_build(self) -> None:
+        state = self.stack.pop()
+        instance = self.stack[-1]
+        if not isinstance(instance, _Array | _DType):
+            raise CodecError("object state: a file of ours has none")
+        instance.__setstate__(state)
+        if isinstance(instance, _Array):
+            self.stack[-1] = instance.read(self._file)
+
+    dispatch[pickle.BUILD[0]] = load_build

@@ -1,0 +1,117 @@
+"""Durable files: a reader sees the old file or the new one, never half of one.
+
+In: bytes. Out: files. Order of a replacement: temporary file in the same folder, flush, fsync,
+``os.replace``, fsync of the folder; on Windows a bounded retry while a reader has it open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
+REPLACE_WAIT_S = 0.05
+
+
+class StoreError(RuntimeError):
+    """A file of the state folder that cannot be written or read; the message names it."""
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 of the bytes as hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
+    """Replace a file by new content, all or nothing.
+
+    Args:
+        path: The file; its folder is made where missing.
+        data: The whole new content.
+        durable: Whether the content must survive a power cut when this returns.
+
+    Raises:
+        StoreError: The disk is full or the folder cannot be written; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_new(temporary, data, durable)
+        replace(temporary, path)
+        if durable:
+            sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path}: could not write {len(data):,} bytes ({error.strerror or error}). The file "
+            f"is as it was before. Make room or allow writing to {path.parent}, then resume"
+        ) from error
+
+
+def write_new(path: Path, data: bytes, durable: bool = True) -> None:
+    """Write a file in place, flushed and, where asked, on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename over an existing file; on Windows wait for readers to let go of it."""
+    for attempt in range(REPLACE_ATTEMPTS):
+        try:
+            os.replace(source, target)  # noqa: PTH105 - Path.replace hides the name of the promise
+            return
+        except PermissionError:
+            if sys.platform != "win32" or attempt == REPLACE_ATTEMPTS - 1:
+                raise
+            time.sleep(REPLACE_WAIT_S * (attempt + 1))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut; Windows has no such call."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge
+    """Return indented UTF-8 JSON; NaN and infinity are refused, they are not JSON."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def append_line(path: Path, value: Any) -> None:  # noqa: ANN401 - the JSON edge
+    """Append one JSON line in a single write."""
+    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        with path.open("ab") as file:
+            file.write(line.encode())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: could not append {len(line)} bytes ({error.strerror})"
+        ) from error
+
+
+def cut_torn_line(path: Path) -> int:
+    """Remove an unfinished last line, as a kill leaves it; return how many bytes went."""
+    if not path.exists():
+        return 0
+    data = path.read_bytes()
+    keep = data.rfind(b"\n") + 1
+    if keep < len(data):
+        with path.open("r+b") as file:
+            file.truncate(keep)
+            os.fsync(file.fileno())
+    return len(data) - keep

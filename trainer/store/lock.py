@@ -1,0 +1,46 @@
+"""The run's lock: an operating-system lock, so that a dead trainer leaves none.
+
+In: the path of a lock file. Out: the lock held, or a refusal.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+WAIT_S = 1.0  # a dashboard that looks whether the lock is held holds it for a moment itself
+
+
+class LockedError(RuntimeError):
+    """Someone else holds the lock."""
+
+
+def acquire(path: Path) -> FileLock:
+    """Take the lock and keep it until ``release()`` or the end of the process.
+
+    Raises:
+        LockedError: Another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=WAIT_S, poll_interval=0.02)
+    except Timeout as error:
+        raise LockedError(f"{path}: held by another process") from error
+    return lock
+
+
+def is_held(path: Path) -> bool | None:
+    """Tell whether somebody holds the lock; None where that cannot be seen (read-only folder)."""
+    if not path.exists():
+        return False
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return None
+    lock.release()
+    return False

@@ -1,0 +1,146 @@
+"""Recorder: the one writer of status, history and log, with a heartbeat of its own.
+
+In: what the trainer does. Out: ``status.json`` at every beat, also while a long step runs,
+``metrics.jsonl``, ``trainer.log``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from trainer.store.durable import StoreError, append_line, cut_torn_line, write_atomic
+from trainer.store.identity import own_identity
+from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.records import Status, dump_record
+
+BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
+PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a busy machine
+
+
+def next_attempt(reader: RunReader) -> int:
+    """Return the number of this start of the trainer, counted from 1."""
+    seen = [event.attempt for event in reader.events()]
+    try:
+        status = reader.status()
+    except StoreError:
+        status = None  # damaged: the history knows the attempts too
+    if status is not None:
+        seen.append(status.attempt)
+    return max(seen, default=0) + 1
+
+
+class Recorder:
+    """Writes what the trainer says of itself; only the process that holds the lock has one."""
+
+    def __init__(
+        self,
+        paths: RunPaths,
+        attempt: int,
+        echo: Callable[[str], None],
+        on_beat: Callable[[Status], None] = lambda _: None,
+    ) -> None:
+        """Prepare a recorder.
+
+        Args:
+            paths: The run's files.
+            attempt: Which start of the trainer this is, from 1.
+            echo: Shows a log line to whoever started the trainer.
+            on_beat: Given the status at every beat.
+        """
+        self.paths = paths
+        self.attempt = attempt
+        self._echo = echo
+        self._on_beat = on_beat
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
+        identity = own_identity()
+        now = time.time()
+        self._status = Status(
+            run=paths.root.name,
+            state="running",
+            host=identity.host,
+            boot_id=identity.boot_id,
+            pid=identity.pid,
+            process_started=identity.started,
+            attempt=attempt,
+            heartbeat_at=now,
+            next_heartbeat_at=now + PROMISE_S,
+            progress_at=now,
+        )
+
+    @property
+    def status(self) -> Status:
+        """Return what was last said."""
+        return self._status
+
+    def start(self) -> None:
+        """Cut a torn history line, write the first status and begin to beat."""
+        self.paths.root.mkdir(parents=True, exist_ok=True)
+        cut_torn_line(self.paths.metrics)
+        self.beat()
+        self._thread.start()
+
+    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
+        """Change what the next beat says; counts as progress."""
+        with self._guard:
+            self._status = self._status.model_copy(update={"progress_at": time.time(), **changes})
+
+    def beat(self) -> None:
+        """Write the status now."""
+        with self._guard:
+            now = time.time()
+            self._status = self._status.model_copy(
+                update={"heartbeat_at": now, "next_heartbeat_at": now + PROMISE_S}
+            )
+            write_atomic(self.paths.status, dump_record(self._status), durable=False)
+        self._on_beat(self._status)
+
+    def event(
+        self,
+        event: str,
+        model: str | None = None,
+        fold: int | None = None,
+        values: dict[str, float | int] | None = None,
+        text: str = "",
+    ) -> None:
+        """Append one line to the history."""
+        line: dict[str, Any] = {"event": event, "time": time.time(), "attempt": self.attempt}
+        if model is not None:
+            line |= {"model": model, "fold": fold}
+        if values:
+            line["values"] = {key: _finite(value) for key, value in values.items()}
+        if text:
+            line["text"] = text
+        append_line(self.paths.metrics, line)
+
+    def log(self, text: str) -> None:
+        """Write a line to the log and show it."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with self.paths.log.open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} {text}\n")
+        self._echo(text)
+
+    def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
+        """Stop beating and write the last status."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.update(**changes)
+        self.beat()
+
+    def _beat_forever(self) -> None:
+        while not self._stopped.wait(BEAT_S):
+            try:
+                self.beat()
+            except StoreError as error:
+                self._echo(str(error))  # a full disk ends the run where it saves, not here
+
+
+def _finite(value: float | int) -> float | int | None:
+    """JSON has no NaN or infinity: null says that there is no number."""
+    return value if value == value and abs(value) != float("inf") else None

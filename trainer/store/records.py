@@ -1,0 +1,240 @@
+"""Records: every JSON file of a run folder, checked when it is written and when it is read.
+
+In: JSON bytes. Out: frozen models. Each carries ``schema``; a newer one is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from trainer.config import SCHEMA, Config
+from trainer.store.durable import StoreError, dump_json
+
+RunState = Literal["running", "pausing", "paused", "failed", "finished"]
+Stage = Literal["starting", "data", "features", "folds", "lgbm", "torch", "blend", "done"]
+
+
+def _check_schema(value: object) -> object:
+    if isinstance(value, int) and value > SCHEMA:
+        raise ValueError(
+            f"schema {value} is newer than this version's {SCHEMA}: update the project to read it"
+        )
+    return value
+
+
+class Record(BaseModel):
+    """What all JSON files share."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_version: Annotated[int, BeforeValidator(_check_schema)] = Field(SCHEMA, alias="schema")
+
+
+class Labels(BaseModel):
+    """The label table: targets first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gestures: tuple[str, ...]
+    num_targets: int
+
+
+class DataSummary(BaseModel):
+    """What the run was made from, by content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    num_sequences: int
+    num_rows: int
+    num_subjects: int
+    groups: tuple[str, ...]
+
+
+class Machine(BaseModel):
+    """Where a run was made; another processor may give other last bits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    host: str
+    platform: str
+    processor: str
+    num_cpus: int
+
+
+class RunFile(Config):
+    """``config.json``: the frozen configuration and what it was frozen with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    schema_version: Annotated[int, BeforeValidator(_check_schema)] = Field(SCHEMA, alias="schema")
+    run: str
+    created_at: float
+    labels: Labels
+    recordings: DataSummary
+    versions: dict[str, str]
+    machine: Machine
+
+    def settings(self) -> Config:
+        """Return the configuration alone."""
+        return Config(**{name: getattr(self, name) for name in Config.model_fields})
+
+
+class Status(Record):
+    """``status.json``: what the trainer says of itself, replaced at every beat.
+
+    Times are seconds since 1970; intervals on the trainer's side are measured on the monotonic
+    clock. ``process_started`` is the operating system's, so that a recycled pid is told apart.
+    """
+
+    run: str
+    state: RunState
+    stage: Stage = "starting"
+    message: str = ""
+    model: str | None = None
+    fold: int | None = None
+    step: int = 0
+    total_steps: int = 0
+    done_units: int = 0
+    total_units: int = 0
+    eta_s: float | None = None
+    host: str
+    boot_id: str
+    pid: int
+    process_started: float
+    attempt: int
+    heartbeat_at: float
+    next_heartbeat_at: float
+    progress_at: float
+    acknowledged_command: str | None = None
+    acknowledged_at: float | None = None
+    pauses_at: float | None = None
+    error: str | None = None
+
+
+class Command(Record):
+    """``command.json``: what people ask of the trainer."""
+
+    id: str
+    command: Literal["pause", "run"]
+    after: Literal["now", "fold"] = "now"
+    asked_by: str
+    asked_at: float
+
+
+class Notes(Record):
+    """``notes.json``: what people call the run."""
+
+    title: str = ""
+    note: str = ""
+
+
+class FileRef(BaseModel):
+    """A file by name, relative to the run folder, and by content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sha256: str
+    num_bytes: int
+
+
+class ScoreRow(BaseModel):
+    """The competition's score, its halves, and plain accuracy; each in 0..1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    score: float
+    binary_f1: float
+    macro_f1: float
+    accuracy: float
+    num_sequences: int
+
+
+class UnitRecord(Record):
+    """One fold of one model: the truth about how far it is and which files hold it."""
+
+    model: str
+    fold: int
+    attempt: int = 0
+    generation: int = 0
+    done: bool = False
+    step: int = 0
+    total_steps: int = 0
+    best_step: int | None = None
+    score: ScoreRow | None = None
+    seconds: float = 0.0
+    resumed_at: tuple[int, ...] = ()
+    final: FileRef | None = None
+    last: FileRef | None = None
+    last_previous: FileRef | None = None
+
+
+class ModelState(Record):
+    """``lgbm_state.json``, ``torch_state.json``: all folds of one model."""
+
+    model: str
+    folds: tuple[UnitRecord, ...] = ()
+    bundle: FileRef | None = None
+
+
+class SensorScores(BaseModel):
+    """Scores under one choice of sensors: per fold (None: not done), mean, spread, out of fold."""
+
+    model_config = ConfigDict(frozen=True)
+
+    folds: tuple[ScoreRow | None, ...]
+    mean: float | None = None
+    std: float | None = None
+    oof: ScoreRow | None = None
+
+
+class ModelScores(BaseModel):
+    """All sensors; IMU only where thermopiles or time of flight exist; and their mean."""
+
+    model_config = ConfigDict(frozen=True)
+
+    all_sensors: SensorScores
+    imu_only: SensorScores | None = None
+    half_and_half: float | None = None
+
+
+class Scores(Record):
+    """``scores.json``: a view, rebuilt from the fold files."""
+
+    weights: dict[str, float]
+    models: dict[str, ModelScores]
+
+
+R = TypeVar("R", bound=BaseModel)
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """Read and check one JSON file.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        StoreError: It is damaged or of a newer schema; the message names it and what is wrong.
+    """
+    data = path.read_bytes()
+    try:
+        return kind.model_validate(json.loads(data))
+    except (ValidationError, ValueError) as error:
+        detail = first_error(error) if isinstance(error, ValidationError) else str(error)
+        raise StoreError(f"{path}: expected a {kind.__name__} record; {detail}") from error
+
+
+def dump_record(record: BaseModel) -> bytes:
+    """Return the record as JSON bytes."""
+    return dump_json(record.model_dump(mode="json", by_alias=True))
+
+
+def first_error(error: ValidationError) -> str:
+    """Return the first complaint of a validation as one line: field, problem, what came."""
+    detail: Any = error.errors()[0]
+    where = ".".join(str(part) for part in detail["loc"])
+    return f"{where}: {detail['msg']}, got {detail.get('input')!r}"

@@ -1,0 +1,139 @@
+"""Checkpoints of one unit of work, two generations of them, found again by content.
+
+In: bytes of a checkpoint. Out: files, and a record that names the SHA-256 of both generations.
+Order of a commit: temporary file, fsync; X to X.prev; temporary to X; fsync of the folder; record.
+So at every instant the record names at least one file that is there and whole.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trainer.store.durable import (
+    StoreError,
+    replace,
+    sha256,
+    sync_folder,
+    write_atomic,
+    write_new,
+)
+from trainer.store.names import UnitPaths
+from trainer.store.records import FileRef, ModelState, UnitRecord, dump_record, read_record
+
+
+@dataclass
+class UnitStore:
+    """The files of one fold of one model; nothing else is written through it.
+
+    Attributes:
+        paths: Where the files are.
+        attempt: Of the trainer that holds the run.
+        record: What is known of the unit; changed only together with the record file.
+        problems: What was found damaged on the way, in words.
+    """
+
+    paths: UnitPaths
+    attempt: int
+    record: UnitRecord
+    problems: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, paths: UnitPaths, attempt: int, state: ModelState | None) -> UnitStore:
+        """Open a unit from its own record or, where that is damaged, the model's state file."""
+        problems: list[str] = []
+        record = UnitRecord(model=paths.model, fold=paths.fold)
+        if state is not None:
+            record = next((unit for unit in state.folds if unit.fold == paths.fold), record)
+        try:
+            own = read_record(paths.record, UnitRecord)
+            record = max(record, own, key=lambda unit: unit.generation)
+        except FileNotFoundError:
+            pass  # a unit that has not begun
+        except StoreError as error:
+            problems.append(str(error))
+        return cls(paths, attempt, record, problems)
+
+    def load_final(self) -> bytes | None:
+        """Return the finished fold's bytes, verified; None where it is not done or is damaged."""
+        if not self.record.done or self.record.final is None:
+            return None
+        data = self._read_verified(self.paths.final_path, self.record.final)
+        if data is None:
+            self.problems.append(
+                f"{self.record.final.name}: content differs from its recorded SHA-256; the fold "
+                f"is redone from its last checkpoint"
+            )
+        return data
+
+    def load_last(self) -> bytes | None:
+        """Return the newest verified checkpoint, or None."""
+        newest, previous = self.record.last, self.record.last_previous
+        places = (self.paths.last_path, _previous(self.paths.last_path))
+        for ref in (newest, previous):
+            if ref is None:
+                continue
+            for place in places:
+                data = self._read_verified(place, ref)
+                if data is not None:
+                    return data
+            self.problems.append(
+                f"{ref.name}: no file with its recorded SHA-256; using an earlier point"
+            )
+        return None
+
+    def commit_last(self, data: bytes, progress: UnitRecord) -> None:
+        """Replace the checkpoint to resume from, keeping the previous generation.
+
+        Args:
+            data: The checkpoint.
+            progress: The record to be, but for its files, generation and attempt.
+        """
+        path, previous = self.paths.last_path, _previous(self.paths.last_path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            write_new(temporary, data)
+            if self.record.last is not None and self._read_verified(path, self.record.last):
+                replace(path, previous)  # else path is unnamed or damaged: previous is the one
+            replace(temporary, path)
+            sync_folder(path.parent)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(
+                f"{path}: could not write {len(data):,} bytes ({error.strerror or error}). The "
+                f"earlier checkpoint is intact. Make room, then resume"
+            ) from error
+        ref = FileRef(name=self.paths.last, sha256=sha256(data), num_bytes=len(data))
+        kept = self.record.last if self.record.last != ref else self.record.last_previous
+        self._commit_record(progress.model_copy(update={"last": ref, "last_previous": kept}))
+
+    def commit_final(self, data: bytes, progress: UnitRecord) -> None:
+        """Write the finished fold: model, out-of-fold block, scores and importance as one."""
+        write_atomic(self.paths.final_path, data)
+        ref = FileRef(name=self.paths.final, sha256=sha256(data), num_bytes=len(data))
+        files = {"last": self.record.last, "last_previous": self.record.last_previous}
+        self._commit_record(
+            progress.model_copy(update={"final": ref, "done": True, **files}),
+        )
+
+    def start_over(self) -> None:
+        """Forget every file of the unit; they stay on the disk, unnamed, until replaced."""
+        self._commit_record(UnitRecord(model=self.paths.model, fold=self.paths.fold))
+
+    def _commit_record(self, record: UnitRecord) -> None:
+        self.record = record.model_copy(
+            update={"generation": self.record.generation + 1, "attempt": self.attempt}
+        )
+        write_atomic(self.paths.record, dump_record(self.record))
+
+    def _read_verified(self, path: Path, ref: FileRef) -> bytes | None:
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        return data if sha256(data) == ref.sha256 else None
+
+
+def _previous(path: Path) -> Path:
+    return path.with_name(path.name + ".prev")

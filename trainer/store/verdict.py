@@ -1,0 +1,150 @@
+"""Verdict: what a run is doing, derived from evidence and never from one file's word.
+
+In: a run folder and the time. Out: one of seven states, each with what it rests on.
+Order of evidence: the lock, then the process by (host, boot, pid, start time), then the heartbeat
+against its own promise, then the time of the last progress.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from trainer.store.durable import StoreError
+from trainer.store.identity import Liveness, ProcessIdentity, liveness
+from trainer.store.lock import is_held
+from trainer.store.reader import RunReader
+from trainer.store.records import Command, Status
+
+RunVerdict = Literal["running", "pausing", "paused", "interrupted", "stalled", "failed", "finished"]
+
+HEARTBEAT_GRACE_S = 4.0  # beyond the promise, before a silent trainer is called stalled
+STALL_AFTER_S = 180.0  # alive and beating, but no round, batch or block for so long
+DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One observation, in words for people."""
+
+    what: str
+    seen: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run is doing.
+
+    Attributes:
+        state: One of the seven.
+        reason: One sentence for people.
+        evidence: What it rests on.
+        status: What the trainer said, where that can be read.
+    """
+
+    state: RunVerdict
+    reason: str
+    evidence: tuple[Evidence, ...]
+    status: Status | None
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether a trainer holds the run."""
+        return self.state in ("running", "pausing", "stalled")
+
+    @property
+    def can_resume(self) -> bool:
+        """Return whether Resume would go on with it."""
+        return self.state in ("paused", "interrupted", "failed")
+
+
+def judge(reader: RunReader, now: float | None = None) -> Verdict:
+    """Return the verdict on a run.
+
+    Args:
+        reader: The run.
+        now: Seconds since 1970; None is the present.
+    """
+    moment = time.time() if now is None else now
+    held = is_held(reader.paths.lock)
+    try:
+        status, command = reader.status(), reader.command()
+    except StoreError as error:
+        state: RunVerdict = "running" if held else "interrupted"
+        return Verdict(state, f"A file is damaged: {error}", (_lock_evidence(held),), None)
+    if status is None:
+        state = "running" if held else "interrupted"
+        reason = "Starting." if held else "No trainer has written a status here."
+        return Verdict(state, reason, (_lock_evidence(held),), None)
+    process = liveness(
+        ProcessIdentity(status.host, status.boot_id, status.pid, status.process_started)
+    )
+    evidence = _evidence(status, command, held, process, moment)
+    state, reason = _decide(status, command, held, process, moment)
+    return Verdict(state, reason, evidence, status)
+
+
+def _decide(
+    status: Status, command: Command | None, held: bool | None, process: Liveness, now: float
+) -> tuple[RunVerdict, str]:
+    if status.state in ("paused", "failed", "finished"):
+        return status.state, status.error or status.message or f"The trainer {status.state}."
+    is_alive = held if held is not None else process == "alive"
+    if not is_alive:
+        return "interrupted", (
+            f"The trainer stopped without a word while it was at {describe(status)}; everything "
+            f"up to the last checkpoint is kept. Resume goes on from there."
+        )
+    silence_s = now - status.next_heartbeat_at
+    if silence_s > HEARTBEAT_GRACE_S:
+        return "stalled", f"The process is there, but its heartbeat is {silence_s:.0f} s overdue."
+    idle_s = now - status.progress_at
+    if idle_s > STALL_AFTER_S:
+        return "stalled", f"The process is alive, but nothing has moved for {idle_s:.0f} s."
+    if status.state == "pausing" or _is_pause_open(status, command):
+        return "pausing", "Asked to pause; it saves at the next safe point."
+    return "running", f"Working on {describe(status)}."
+
+
+def describe(status: Status) -> str:
+    """Say where the trainer is: stage, or model, fold and step."""
+    if status.model is None or status.fold is None:
+        return f"stage {status.stage}"
+    unit = "round" if status.model == "lgbm" else "step"
+    return f"{status.model} fold {status.fold}, {unit} {status.step} of {status.total_steps}"
+
+
+def _is_pause_open(status: Status, command: Command | None) -> bool:
+    return (
+        command is not None
+        and command.command == "pause"
+        and command.after == "now"
+        and command.id != status.acknowledged_command
+    )
+
+
+def _evidence(
+    status: Status,
+    command: Command | None,
+    held: bool | None,
+    process: Liveness,
+    now: float,
+) -> tuple[Evidence, ...]:
+    beat_s, progress_s = now - status.heartbeat_at, now - status.progress_at
+    lines = [
+        _lock_evidence(held),
+        Evidence("Process", f"pid {status.pid} on {status.host}: {process}"),
+        Evidence("Heartbeat", f"{beat_s:.1f} s ago"),
+        Evidence("Last progress", f"{progress_s:.1f} s ago"),
+        Evidence("Status file", f"says {status.state}, attempt {status.attempt}"),
+    ]
+    if command is not None:
+        answer = "acknowledged" if command.id == status.acknowledged_command else "not answered yet"
+        lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {answer}"))
+    return tuple(lines)
+
+
+def _lock_evidence(held: bool | None) -> Evidence:
+    seen = {True: "held", False: "free", None: "cannot be seen here (read-only folder)"}[held]
+    return Evidence("Lock", seen)

@@ -17,7 +17,7 @@ run = frame.current_run()
 run_file = None if run is None else readers.run_file(run)
 if run is None:
     frame.empty_state(
-        "There is no run yet",
+        "No runs yet",
         f"Recordings are looked at through a run. Start one; the default source is "
         f"{Config().data.source}.",
         "pages/train.py",
@@ -44,9 +44,13 @@ if sequences is None and fold_rows is None:
 
 rows = fold_rows if sequences is None else recordings.overview(sequences)
 cards = st.grid(columns=5 if sequences is not None else 3, min_column_width=140)
-cards.metric("Sequences", f"{len(rows):,}", border=True)
-cards.metric("Subjects", f"{rows['subject'].drop_nulls().n_unique():,}", border=True)
-cards.metric("Gestures", f"{rows['gesture'].drop_nulls().n_unique():,}", border=True)
+cards.metric("Sequences", f"{len(rows):,}", border=True, height="stretch")
+cards.metric(
+    "Subjects", f"{rows['subject'].drop_nulls().n_unique():,}", border=True, height="stretch"
+)
+cards.metric(
+    "Gestures", f"{rows['gesture'].drop_nulls().n_unique():,}", border=True, height="stretch"
+)
 if sequences is not None:
     rate_hz = run_file.data.sampling_rate_hz
     median = rows["steps"].median()
@@ -57,6 +61,7 @@ if sequences is not None:
         delta_color="off",
         delta_arrow="off",
         border=True,
+        height="stretch",
     )
     cards.metric(
         "Sensors",
@@ -65,6 +70,7 @@ if sequences is not None:
         delta_color="off",
         delta_arrow="off",
         border=True,
+        height="stretch",
         help=", ".join(recordings.GROUP_TITLES[group] for group in sequences.groups),
     )
 
@@ -105,6 +111,8 @@ if sequences is None:
 
 left, right = st.columns(2, gap="large")
 missing = recordings.missing_by_subject(rows)
+worn = [title for group, title in recordings.GROUP_TITLES.items() if group in sequences.groups]
+absent = [title for title in recordings.GROUP_TITLES.values() if title not in worn]
 with left:
     lengths = rows.select("sequence_id", "steps")
     panels.chart(
@@ -126,9 +134,10 @@ with right:
     panels.chart(
         "Share of values missing, %, by subject and sensor"
         + (" (the 40 with most)" if len(missing) > 40 else ""),
-        charts_signals.missing_figure(missing.head(40)),
+        charts_signals.missing_figure(missing.select("subject", *worn).head(40)),
         missing,
         "missing",
+        f"Not in these recordings at all: {', '.join(absent)}." if absent else "",
     )
 
 st.subheader("One sequence", anchor=False)

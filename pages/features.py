@@ -20,7 +20,7 @@ run = frame.current_run()
 live.follow(run)
 if run is None:
     frame.empty_state(
-        "There is no run yet",
+        "No runs yet",
         "Start one; LightGBM's feature importance appears when its folds are done.",
         "pages/train.py",
         "Start a run",

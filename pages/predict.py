@@ -37,7 +37,7 @@ run = frame.current_run()
 if run is None:
     live.follow(run)
     frame.empty_state(
-        "There is no run yet",
+        "No runs yet",
         "Start one; when it is finished, its models answer here.",
         "pages/train.py",
         "Start a run",
@@ -153,22 +153,23 @@ except predicting.AnswerError as error:
 table = answers.answer_rows(prediction).with_columns(steps=sequences.lengths_N)
 index = 0
 if mode == UPLOAD:
-    seen = predicting.seen_in_training(readers.folds(run), table["sequence_id"].to_list())
-    if seen:
+    num_seen = predicting.num_seen_in_training(run_file, sequences)
+    if num_seen:
         st.warning(
-            f"Seen in training: {len(seen)} of these sequence ids are among the run's own "
-            f"recordings ({frame.escape(', '.join(seen[:3]))}{' …' if len(seen) > 3 else ''}"
-            "). The answers say little about new recordings.",
+            f"Seen in training: {num_seen} of {len(table)} are among the recordings that the "
+            "models were trained on, so their answers say little about new ones.",
             icon=":material/visibility:",
         )
 if len(table) > 1:
-    panels.head(
-        f"Answers for {len(table):,} sequences",
-        answers.download_rows(prediction),
-        "answers",
-        "Sort by any column; select a row to see that sequence below.",
-    )
-    event = st.dataframe(
+    answers_box = st.container(gap="xsmall")
+    with answers_box:
+        panels.head(
+            f"Answers for {len(table):,} sequences",
+            answers.download_rows(prediction),
+            "answers",
+            "Sort by any column; select a row to see that sequence below.",
+        )
+    event = answers_box.dataframe(
         table,
         hide_index=True,
         key="predict_rows",
@@ -217,17 +218,19 @@ if not row["models_agree"]:
     st.caption(frame.escape(", ".join(guesses)))
 
 cards = st.grid(columns=4, min_column_width=150)
-cards.metric("Its probability", f"{100 * row['probability']:.1f} %", border=True)
+cards.metric("Its probability", f"{100 * row['probability']:.1f} %", border=True, height="stretch")
 cards.metric(
     "Lead over the next",
     f"{100 * row['margin']:.1f} points",
     border=True,
+    height="stretch",
     help="Difference between the two most probable gestures, in percentage points.",
 )
 cards.metric(
     "Any target",
     f"{100 * row['p_target']:.1f} %",
     border=True,
+    height="stretch",
     help="Sum over all target gestures; the other half of the score asks this.",
 )
 cards.metric(
@@ -238,6 +241,7 @@ cards.metric(
     delta_color="off",
     delta_arrow="off",
     border=True,
+    height="stretch",
 )
 
 left, right = st.columns(2, gap="large")
@@ -276,18 +280,11 @@ panels.chart(
     "The shaded stretch is the gesture itself; no model is told." if len(phases) else "",
 )
 
-present, absent = recordings.sensors_present(sequences, index)
-used = ", ".join(
-    f"{words.MODELS[name]} {100 * weight:.0f} %" for name, weight in prediction.weights.items()
-)
+present = recordings.sensors_present(sequences, index)
 with st.expander("How this answer came about", expanded=True):
-    st.markdown(
-        f"- Sensors present: {', '.join(present)}"
-        + (f"; missing: {', '.join(absent)}" if absent else "")
-    )
-    st.markdown(f"- Weights used: {used}")
+    st.markdown(f"- Sensors in this sequence: {', '.join(present)}")
     for note in prediction.notes:
-        st.markdown(f"- {frame.escape(note)}")
+        st.markdown(f"- {frame.escape(note[:1].upper() + note[1:])}")
     votes = answers.fold_votes(prediction, index, fold)
     panels.table(
         "How the folds voted",

@@ -40,7 +40,7 @@ run = frame.current_run()
 live.follow(run)
 if run is None:
     frame.empty_state(
-        "There is no run yet",
+        "No runs yet",
         "Start one; its scores appear fold by fold.",
         "pages/train.py",
         "Start a run",

@@ -45,30 +45,33 @@ if not frame.is_read_only():
 status.evidence(verdict)
 
 st.subheader("Curves", anchor=False)
+name = st.segmented_control(
+    "Curve",
+    list(charts.CURVES),
+    default="Score",
+    required=True,
+    key="curve",
+    persist_state="session",
+    label_visibility="collapsed",
+)
 points = readers.curves(reader)
-if points.is_empty():
-    st.caption("The first points come after the first LightGBM segment or network epoch.")
-else:
-    name = st.segmented_control(
-        "Curve",
-        list(charts.CURVES),
-        default="Score",
-        required=True,
-        key="curve",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    models = [model for model in words.STEP_NAMES if model in points["model"].to_list()]
-    for column, model in zip(st.columns(len(models), gap="large"), models, strict=True):
+for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=True):
+    of_model = points.filter(model=model)
+    step_name = words.STEP_NAMES[model]
+    with place:
+        st.markdown(f"**{words.MODELS[model]}**")
+        if of_model.is_empty():
+            st.caption(f"No {step_name} has been scored yet.")
+            continue
         figure = charts.curve_chart(
-            points.filter(model=model),
+            of_model,
             charts.CURVES[name],
-            words.STEP_NAMES[model],
+            step_name,
             status.last_step(run, model),
             status.resumed_at(run, model),
         )
-        with column:
-            st.markdown(f"**{words.MODELS[model]}**")
-            st.altair_chart(figure, key=f"curve_{model}", alt=f"{name} of {model} by fold")
+        st.altair_chart(
+            figure, key=f"curve_{model}", alt=f"{name} of {words.MODELS[model]} by fold"
+        )
 
 logs.show(reader)

@@ -33,7 +33,8 @@ from trainer.store.records import RunFile, Scores
 from trainer.store.verdict import Verdict, describe, judge
 
 if TYPE_CHECKING:
-    from trainer.run.order import Limits, Outcome
+    from trainer.run.order import Outcome
+    from trainer.run.session import Limits
 
 FAILED, REFUSED, PAUSED = 1, 2, 3
 ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
@@ -90,7 +91,7 @@ def read_limits(
     time_limit: str, stop_after_folds: int | None, environment: Mapping[str, str]
 ) -> Limits:
     """Return when the trainer is to pause by itself."""
-    from trainer.run.order import Limits
+    from trainer.run.session import Limits
     from trainer.run.stopping import parse_time_limit
 
     return Limits(

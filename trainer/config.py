@@ -73,9 +73,9 @@ class BoostingConfig(_Frozen):
 class NetworkConfig(_Frozen):
     """One fold of TimeSeriesNet."""
 
-    epochs: Count = 40
-    batch_size: Annotated[int, Field(ge=2)] = 32
-    learning_rate: Positive = 2e-3
+    epochs: Count = 30
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    learning_rate: Positive = 3e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
     warmup_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1  # OneCycleLR pct_start
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
@@ -119,7 +119,7 @@ class Config(_Frozen):
 FULL: dict[str, Any] = {}  # the defaults above
 QUICK: dict[str, Any] = {
     "boosting": {"rounds": 100, "patience_rounds": 25, "learning_rate": 0.1},
-    "network": {"epochs": 12, "patience_epochs": 12, "learning_rate": 3e-3},
+    "network": {"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
 }
 PRESETS: dict[str, dict[str, Any]] = {"full": FULL, "quick": QUICK}
 

@@ -18,6 +18,7 @@ ROW_PX = 26  # height of one bar with its gap
 FRAME_PX = 76  # axis, its title and margins
 MAX_LABEL = 24  # characters of a name on an axis; all of it on hover
 MARGIN = {"l": 8, "r": 12, "t": 8, "b": 8}
+SPREAD = {"type": "data", "thickness": 1.2, "width": 3, "color": "gray"}  # over the folds
 LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None}
 
 
@@ -176,13 +177,7 @@ def importance_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:
             x=rows["mean"],
             y=list(range(len(names))),
             orientation="h",
-            error_x={
-                "type": "data",
-                "array": rows["std"].to_list(),
-                "thickness": 1.2,
-                "width": 3,
-                "color": "gray",
-            },
+            error_x=_spread(rows["mean"], rows["std"]),
             customdata=np.column_stack([names, rows["std"].round(3).cast(pl.String).to_list()]),
             hovertemplate=(
                 "%{customdata[0]}<br>mean %{x:.4g}, spread over folds %{customdata[1]}"
@@ -262,8 +257,13 @@ def count_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:
 
 
 def share_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:
-    """Draw one bar per row of a frame with columns ``label`` and ``share``, in percent."""
-    return _named_bars(rows[label], rows["share"], [f"{v:.1f} %" for v in rows["share"]], unit)
+    """Draw one bar per row of a frame with columns ``label``, ``share`` and ``std``, in percent."""
+    texts = [f"{share:.1f} %" for share in rows["share"]]
+    figure = _named_bars(rows[label], rows["share"], texts, unit)
+    if rows["std"].null_count() == 0:
+        figure.data[0].error_x = _spread(rows["share"], rows["std"])
+        figure.update_traces(text=None)  # it would lie under the spread
+    return figure
 
 
 def _named_bars(names: pl.Series, values: pl.Series, texts: list[str], unit: str) -> go.Figure:
@@ -274,7 +274,8 @@ def _named_bars(names: pl.Series, values: pl.Series, texts: list[str], unit: str
             orientation="h",
             text=texts,
             customdata=[str(name) for name in names],
-            hovertemplate="%{customdata}: %{text}<extra></extra>",
+            hovertext=texts,
+            hovertemplate="%{customdata}: %{hovertext}<extra></extra>",
         )
     )
     figure.update_yaxes(
@@ -284,6 +285,12 @@ def _named_bars(names: pl.Series, values: pl.Series, texts: list[str], unit: str
     )
     figure.update_xaxes(title=unit, rangemode="tozero", automargin=True)
     return _lay_out_bars(figure, len(names))
+
+
+def _spread(mean: pl.Series, std: pl.Series) -> dict[str, object]:
+    """Return error bars of one standard deviation that stop at 0, as importance does."""
+    below = [min(low, high) for low, high in zip(mean, std, strict=True)]
+    return {"array": std.to_list(), "arrayminus": below, "symmetric": False, **SPREAD}
 
 
 def _cell_texts(count_KK: np.ndarray, share_KK: np.ndarray, as_shares: bool) -> list[list[str]]:

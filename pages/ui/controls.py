@@ -47,7 +47,7 @@ def run_buttons(reader: RunReader, verdict: Verdict) -> None:
         if verdict.state == "finished":
             st.page_link("pages/scores.py", label="See its scores", icon=":material/monitoring:")
             st.page_link("pages/predict.py", label="Predict with it", icon=":material/gesture:")
-        if not verdict.is_active:
+        if not verdict.is_active and not live.is_launching(reader, verdict):
             start_over_button(reader)
 
 
@@ -77,10 +77,9 @@ def command_trail(status: Status, command: Command | None) -> str:
     parts = [f"{wish} asked {words.clock(command.asked_at)} by {command.asked_by}"]
     if status.acknowledged_command != command.id:
         return f"{parts[0]} → not acknowledged yet"
-    wait_s = None if status.acknowledged_at is None else status.acknowledged_at - command.asked_at
-    parts.append(
-        f"acknowledged {words.clock(status.acknowledged_at)} ({words.duration(wait_s)} later)"
-    )
+    if status.acknowledged_at is not None:
+        wait_s = status.acknowledged_at - command.asked_at
+        parts.append(f"acknowledged {words.clock(status.acknowledged_at)} ({wait_s:.1f} s later)")
     if status.state == "paused":
         parts.append(f"paused {words.clock(status.heartbeat_at)}")
     else:
@@ -116,7 +115,7 @@ def start_over(reader: RunReader) -> str:
 
 
 def _pause_buttons(reader: RunReader, verdict: Verdict) -> None:
-    asked = verdict.state == "pausing"
+    asked, waits = verdict.state == "pausing", _waits_for_fold(reader)
     st.button(
         "Pausing" if asked else "Pause",
         type="primary",
@@ -132,12 +131,12 @@ def _pause_buttons(reader: RunReader, verdict: Verdict) -> None:
         "Pause after this fold",
         icon=":material/flag:",
         key="pause_after_fold",
-        disabled=asked,
+        disabled=asked or waits,
         help="Finishes the fold in work first.",
         on_click=attempt,
         args=(_ask, reader, "pause", "fold"),
     )
-    if _waits_for_fold(reader):
+    if waits:
         st.button(
             "Go on after all",
             icon=":material/undo:",

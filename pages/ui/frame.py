@@ -11,7 +11,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -63,13 +63,23 @@ class Options:
     read_only: bool
 
 
+class OptionsError(ValueError):
+    """Words after ``--`` that the dashboard does not know; the message says which it does."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of ending the server."""
+        raise OptionsError(f"{message}; {self.format_usage().strip()}")
+
+
 def parse_options(words: list[str]) -> Options:
     """Read the words after ``streamlit run dashboard.py --``.
 
     Raises:
-        SystemExit: An unknown option, as argparse does; the message is on stderr.
+        OptionsError: An unknown option or a missing value.
     """
-    parser = argparse.ArgumentParser(prog="streamlit run dashboard.py --", allow_abbrev=False)
+    parser = _Parser(prog="streamlit run dashboard.py --", allow_abbrev=False, add_help=False)
     default = Path(os.environ.get("CKPT_DIR") or DEFAULT_STATE)
     parser.add_argument("--state", type=Path, default=default, metavar="DIR")
     parser.add_argument("--read-only", action="store_true")
@@ -95,6 +105,12 @@ def is_read_only() -> bool:
 
 def navigate() -> StreamlitPage:
     """Build the navigation; a deep link that came first gets its page now."""
+    try:
+        options()
+    except OptionsError as error:
+        st.error("The dashboard was started with an option it does not know.")
+        st.code(str(error), language=None, wrap_lines=True)
+        st.stop()
     entries = [
         st.Page(entry.file, title=entry.title, icon=entry.icon, default=entry is PAGES[0])
         for entry in PAGES

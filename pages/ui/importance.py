@@ -64,14 +64,19 @@ def summed_by(parts: pl.DataFrame, column: str, measure: str) -> pl.DataFrame:
     """Return the share of all importance by sensor, signal or statistic, in percent.
 
     Returns:
-        Columns ``column``, ``count`` of features, ``share``; the largest first.
+        Columns ``column``, ``count`` of features, ``share``, and ``std``: its spread over the
+        folds, null where the table does not tell the folds apart; the largest first.
     """
-    total = parts[f"{measure}_mean"].sum() or 1.0
-    return (
-        parts.group_by(column, maintain_order=True)
-        .agg(count=pl.len(), share=100.0 * pl.col(f"{measure}_mean").sum() / total)
-        .sort("share", descending=True, maintain_order=True)
+    folds = [name for name in parts.columns if name.startswith(f"{measure}_fold")]
+    columns = [f"{measure}_mean", *folds]
+    shares = parts.group_by(column, maintain_order=True).agg(
+        pl.len().alias("count"),
+        *(pl.col(name).sum() * (100.0 / (parts[name].sum() or 1.0)) for name in columns),
     )
+    spread = pl.concat_list(folds).list.std(ddof=0) if folds else pl.lit(None, dtype=pl.Float64)
+    return shares.select(
+        column, "count", pl.col(f"{measure}_mean").alias("share"), spread.alias("std")
+    ).sort("share", descending=True, maintain_order=True)
 
 
 def grids(

@@ -32,8 +32,11 @@ def show(reader: RunReader) -> None:
     if found:
         st.caption(f"Lines that speak of a problem: {len(found)}")
         st.code("\n".join(found[-NUM_PROBLEMS:]), language=None, wrap_lines=True)
-    with st.expander(f"Last {len(lines)} lines", expanded=not found, icon=":material/notes:"):
-        st.code("\n".join(lines), language=None, height=_height(lines))
+    with (
+        st.expander(f"Last {len(lines)} lines", expanded=not found, icon=":material/notes:"),
+        st.container(height=_height(lines), border=False, autoscroll=True),
+    ):
+        st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 def problems(lines: list[str]) -> list[str]:

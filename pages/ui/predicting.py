@@ -6,13 +6,15 @@ In: a finished run, sequences. Out: ``Prediction``; an ``AnswerError`` says why 
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui import readers, recordings, results
+from pages.ui import readers, recordings, results, source
 from pages.ui.readers import Version
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
@@ -94,10 +96,29 @@ def of_kind(rows: pl.DataFrame, kind: str, limit: int) -> pl.DataFrame:
     return rows
 
 
-def seen_in_training(folds: pl.DataFrame | None, sequence_ids: list[str]) -> list[str]:
-    """Return which of the sequences are among those that the run was trained on, by their ids."""
-    trained = set() if folds is None else set(folds["sequence_id"].to_list())
-    return [name for name in sequence_ids if name in trained]
+def num_seen_in_training(run_file: RunFile, sequences: Sequences) -> int | None:
+    """Return how many of the sequences the run was trained on, whatever they are called.
+
+    Goes by the acceleration's content: ids repeat from one collection of recordings to the next.
+
+    Returns:
+        None where the run's recordings are not here to compare with.
+    """
+    try:
+        trained = _contents_of(run_file.recordings.fingerprint, source.recordings(run_file))
+    except source.SourceError:
+        return None
+    return sum(content in trained for content in _contents(sequences))
+
+
+def _contents(sequences: Sequences) -> list[bytes]:
+    parts = np.split(sequences.acc_T3, sequences.offsets[1:-1])
+    return [hashlib.sha256(np.ascontiguousarray(part)).digest() for part in parts]
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _contents_of(fingerprint: str, _sequences: Sequences) -> frozenset[bytes]:
+    return frozenset(_contents(_sequences))
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the models")

@@ -119,16 +119,13 @@ def phase_bands(sequences: Sequences, index: int, rate_hz: float) -> pl.DataFram
     )
 
 
-def sensors_present(sequences: Sequences, index: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the titles of the sensor groups that one sequence has, and of those it lacks."""
+def sensors_present(sequences: Sequences, index: int) -> tuple[str, ...]:
+    """Return the titles of the sensor groups that one sequence has values of."""
     start, stop = sequences.offsets[index], sequences.offsets[index + 1]
-    present = {
-        group: values is not None and not bool(np.isnan(values[start:stop]).all())
+    return tuple(
+        GROUP_TITLES[group]
         for group, values in _groups(sequences)
-    }
-    return (
-        tuple(GROUP_TITLES[group] for group, is_there in present.items() if is_there),
-        tuple(GROUP_TITLES[group] for group, is_there in present.items() if not is_there),
+        if values is not None and not np.isnan(values[start:stop]).all()
     )
 
 

@@ -140,6 +140,7 @@ def gesture_table(count_KK: Integers, gestures: tuple[str, ...], num_targets: in
                 gestures[worst] if confused_KK[k, worst] else None
                 for k, worst in enumerate(worst_K)
             ],
+            "kind": ["target" if k < num_targets else "non-target" for k in range(len(gestures))],
         }
     ).with_columns(pl.col("precision", "recall", "f1").fill_nan(None))
 

@@ -112,6 +112,8 @@ def _reason(verdict: Verdict, is_launching: bool) -> str:
     status = verdict.status
     if verdict.state == "running" and status is not None:
         return f"Last sign of life at {frame.escape(words.clock(status.heartbeat_at))}."
+    if verdict.state == "finished" and status is not None:
+        return f"Ended at {frame.escape(words.clock(status.heartbeat_at))}."
     return frame.escape(verdict.reason)
 
 
@@ -128,7 +130,8 @@ def _numbers(run: RunView, verdict: Verdict) -> None:
         st.metric(*_step(status, run.num_epochs), width="content")
         st.metric(*_best(run.scores), width="content")
         if verdict.is_active:
-            st.metric("Time left, at most", words.duration(status.eta_s), width="content")
+            if status.eta_s is not None:
+                st.metric("Time left, at most", words.duration(status.eta_s), width="content")
             if status.pauses_at is not None:
                 st.metric("Pauses itself at", words.clock(status.pauses_at), width="content")
 
@@ -193,4 +196,4 @@ def _cell(unit: UnitRecord, verdict: Verdict, num_epochs: int) -> str:
 
 def _mean(units: tuple[UnitRecord, ...], model: str) -> str:
     scores = [unit.score.score for unit in units if unit.model == model and unit.score]
-    return f"**{sum(scores) / len(scores):.3f}** over {len(scores)}" if scores else words.NOTHING
+    return f"**{sum(scores) / len(scores):.3f}** over {len(scores)}" if scores else ""

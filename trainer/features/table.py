@@ -8,7 +8,7 @@ Shapes: N sequences, F features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,7 +22,7 @@ from trainer.features.motion import motion_columns
 from trainer.features.series import NamedColumn
 from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
-from trainer.features.time_of_flight import time_of_flight_columns
+from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_columns
 
 FEATURE_VERSION = 1  # part of the cache key: raise it whenever a name or a value changes
 
@@ -70,13 +70,46 @@ def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
     Returns:
         The table; a number beyond float32 is the largest float32, never infinite.
     """
+    return join_blocks([build_block(signals, block, num_bins) for block in blocks_of(signals)])
+
+
+def blocks_of(signals: Signals) -> tuple[str, ...]:
+    """Return the blocks of the table, in order: what is computed, and kept, in one go."""
+    blocks = ["motion"]
+    if signals.thm_T5 is not None:
+        blocks.append("thm")
+    if signals.tof_T320 is not None:
+        blocks += [f"tof_{number}" for number in range(1, NUM_TOF_SENSORS + 1)]
+    return tuple(blocks)
+
+
+def build_block(
+    signals: Signals, block: str, num_bins: int = 5, poll: Callable[[], None] = lambda: None
+) -> FeatureTable:
+    """Compute one block of the table for all sequences.
+
+    Args:
+        signals: Preprocessed recordings, no sequence empty.
+        block: One of ``blocks_of(signals)``.
+        num_bins: Time bins of equal share, at least 1.
+        poll: Called after each column; may raise to stop.
+    """
     axis = cut_time_axis(signals.offsets, num_bins)
     names: list[str] = []
     columns: list[FloatArray] = []
-    for name, values_N in _columns(signals, axis):
+    for name, values_N in _columns(signals, block, axis):
         names.append(name)
         columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
+        poll()
     return FeatureTable(np.stack(columns, axis=1), tuple(names))
+
+
+def join_blocks(blocks: Sequence[FeatureTable]) -> FeatureTable:
+    """Put blocks of the same sequences side by side."""
+    return FeatureTable(
+        np.concatenate([block.values_NF for block in blocks], axis=1),
+        tuple(name for block in blocks for name in block.names),
+    )
 
 
 def parse_name(name: str) -> FeatureName:
@@ -161,13 +194,16 @@ def grid_map(names: Iterable[str]) -> Mapping[str, GridRegion]:
     return MappingProxyType({name: region for name, region in regions.items() if region})
 
 
-def _columns(signals: Signals, axis: TimeAxis) -> Iterator[NamedColumn]:
-    """Yield the columns of every sensor group that is there."""
-    yield from motion_columns(signals.motion_TS, axis)
-    if signals.thm_T5 is not None:
+def _columns(signals: Signals, block: str, axis: TimeAxis) -> Iterator[NamedColumn]:
+    """Yield the columns of one block."""
+    if block == "motion":
+        yield from motion_columns(signals.motion_TS, axis)
+    elif block == "thm":
+        assert signals.thm_T5 is not None  # blocks_of lists what is there
         yield from thermopile_columns(signals.thm_T5, axis)
-    if signals.tof_T320 is not None:
-        yield from time_of_flight_columns(signals.tof_T320, axis)
+    else:
+        assert signals.tof_T320 is not None
+        yield from time_of_flight_columns(signals.tof_T320, int(block[-1]), axis)
 
 
 def _list(names: list[str]) -> str:

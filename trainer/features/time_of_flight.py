@@ -71,19 +71,21 @@ def sensor_pixels(tof_T320: FloatArray, sensor_idx: int) -> FloatArray:
     return pixels_VT
 
 
-def time_of_flight_columns(tof_T320: FloatArray, axis: TimeAxis) -> Iterator[NamedColumn]:
-    """Yield each sensor's range series, in-range share, quadrants and 2 x 2 pixel blocks.
+def time_of_flight_columns(
+    tof_T320: FloatArray, sensor_number: int, axis: TimeAxis
+) -> Iterator[NamedColumn]:
+    """Yield one sensor's range series, in-range share, quadrants and 2 x 2 pixel blocks.
 
     Args:
         tof_T320: (T, 320) float32, 5 sensors of 8 x 8 pixels row-major, -1 nothing in range, NaN
             missing.
+        sensor_number: 1 for ``tof_1``, to NUM_TOF_SENSORS.
         axis: The cuts of the table.
     """
-    for sensor_idx in range(NUM_TOF_SENSORS):
-        pixels_VT = sensor_pixels(tof_T320, sensor_idx)
-        for columns in (_series_columns(pixels_VT, axis), _region_columns(pixels_VT, axis)):
-            for name, values_N in columns:
-                yield f"tof_{sensor_idx + 1}.{name}", values_N
+    pixels_VT = sensor_pixels(tof_T320, sensor_number - 1)
+    for columns in (_series_columns(pixels_VT, axis), _region_columns(pixels_VT, axis)):
+        for name, values_N in columns:
+            yield f"tof_{sensor_number}.{name}", values_N
 
 
 def range_series(pixels_VT: FloatArray) -> RangeSeries:

@@ -12,7 +12,7 @@ Shapes: N sequences, F features, K classes, P classes present in the training pa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from trainer.config import BoostingConfig
 from trainer.metric import Score, competition_score
 from trainer.models.boosted import (
     BoostingModel,
-    FloatTable,
     Index,
     Scores,
     hideable_mask,
@@ -28,35 +27,12 @@ from trainer.models.boosted import (
     predict,
     softmax,
 )
+from trainer.models.boosting_data import BoostingTask, FoldData
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
 from trainer.models.trees import join
 
-if TYPE_CHECKING:
-    import lightgbm as lgb
-
-
-@dataclass(frozen=True)
-class BoostingTask:
-    """What one fold is made from.
-
-    Attributes:
-        values_NF: (N, F) float32, NaN missing.
-        names: F feature names ``sensor.signal.statistic``.
-        label_idx: (N,) class indices, targets first.
-        num_classes: K.
-        num_targets: How many of the K classes are targets.
-        train_idx: Rows to learn from.
-        valid_idx: Rows to stop early on and to score.
-    """
-
-    values_NF: FloatTable
-    names: tuple[str, ...]
-    label_idx: Index
-    num_classes: int
-    num_targets: int
-    train_idx: Index
-    valid_idx: Index
+__all__ = ["BoostingFold", "BoostingTask", "fit_fold"]
 
 
 @dataclass(frozen=True)
@@ -87,13 +63,18 @@ class BoostingFold:
 
 @dataclass(frozen=True)
 class _Progress:
-    """The point to resume from, always between two segments."""
+    """The point to resume from, always between two segments.
+
+    Trees are counted beside rounds: a round in which nothing could be split leaves none.
+    """
 
     train_scores_NP: Scores
     valid_scores_NP: Scores
     texts: tuple[str, ...]
     losses: tuple[float, ...]
+    num_trees: int
     best_round: int
+    best_num_trees: int
     best_loss: float
 
     @property
@@ -123,8 +104,8 @@ def fit_fold(
         Paused: The monitor asked to stop; the unfinished segment is given up and redone later.
         ValueError: The training part holds fewer than two classes.
     """
-    data = _FoldData.build(task, config, seed, fold)
-    progress = data.start() if checkpoint is None else _unpack(checkpoint)
+    data = FoldData.build(task, config, seed, fold)
+    progress = _start(data) if checkpoint is None else _unpack(checkpoint)
     while not _is_over(progress, config):
         progress = _boost_segment(data, progress, config, seed, fold, monitor)
         monitor.save(_pack(progress))
@@ -132,98 +113,22 @@ def fit_fold(
     return _finish(task, data, progress)
 
 
-@dataclass(frozen=True)
-class _FoldData:
-    """One fold's data, binned once per process.
-
-    Attributes:
-        train_NF: (train, F) float32, some rows without thermopiles and time of flight.
-        valid_NF: (valid, F) float32.
-        class_idx: (P,) classes of the training part.
-        train_label_idx: (train,) in 0..P-1.
-        valid_label_idx: (valid,) in 0..P-1, -1 where the training part lacks the class.
-        train_set: Bins of the training part.
-        valid_set: Bins of the validation rows whose class is known.
-    """
-
-    train_NF: FloatTable
-    valid_NF: FloatTable
-    class_idx: Index
-    train_label_idx: Index
-    valid_label_idx: Index
-    train_set: lgb.Dataset
-    valid_set: lgb.Dataset
-
-    @classmethod
-    def build(cls, task: BoostingTask, config: BoostingConfig, seed: int, fold: int) -> _FoldData:
-        class_idx, train_label_idx = np.unique(task.label_idx[task.train_idx], return_inverse=True)
-        if len(class_idx) < 2:
-            raise ValueError(
-                f"fold {fold}: expected at least 2 gestures in the training part, got "
-                f"{len(class_idx)}; use fewer folds or more subjects"
-            )
-        position_K = np.full(task.num_classes, -1, dtype=np.int64)
-        position_K[class_idx] = np.arange(len(class_idx))
-        train_NF = _drop_modalities(task, config.modality_dropout, seed, fold)
-        valid_NF = task.values_NF[task.valid_idx]
-        valid_label_idx = position_K[task.label_idx[task.valid_idx]]
-        known = valid_label_idx >= 0
-        train_set = _dataset(
-            train_NF, train_label_idx, config, derive_seed(seed, "lgbm", fold, "bins")
-        )
-        valid_set = train_set.create_valid(
-            valid_NF[known], label=valid_label_idx[known], params=train_set.get_params()
-        )
-        return cls(
-            train_NF, valid_NF, class_idx, train_label_idx, valid_label_idx, train_set, valid_set
-        )
-
-    @property
-    def log_shares_P(self) -> Scores:
-        """Return the start scores."""
-        counts_P = np.bincount(self.train_label_idx, minlength=len(self.class_idx))
-        return np.asarray(np.log(counts_P / counts_P.sum()), dtype=np.float64)
-
-    def start(self) -> _Progress:
-        """Return the state before the first round."""
-        return _Progress(
-            train_scores_NP=np.tile(self.log_shares_P, (len(self.train_NF), 1)),
-            valid_scores_NP=np.tile(self.log_shares_P, (len(self.valid_NF), 1)),
-            texts=(),
-            losses=(),
-            best_round=0,
-            best_loss=float("inf"),
-        )
-
-
-def _drop_modalities(task: BoostingTask, share: float, seed: int, fold: int) -> FloatTable:
-    """Return the training rows, a share of them without thermopile and time-of-flight features."""
-    train_NF = task.values_NF[task.train_idx]
-    hideable = hideable_mask(task.names)
-    if hideable.any() and share > 0.0:
-        random = np.random.default_rng(derive_seed(seed, "lgbm", fold, "modality dropout"))
-        hidden_rows = np.flatnonzero(random.random(len(train_NF)) < share)
-        train_NF[np.ix_(hidden_rows, np.flatnonzero(hideable))] = np.nan
-    return train_NF
-
-
-def _dataset(
-    train_NF: FloatTable, label_idx: Index, config: BoostingConfig, bin_seed: int
-) -> lgb.Dataset:
-    import lightgbm as lgb
-
-    params = {
-        "max_bin": config.max_bin,
-        "data_random_seed": bin_seed,
-        "feature_pre_filter": False,
-        "num_threads": config.num_threads,
-        "verbosity": -1,
-    }
-    return lgb.Dataset(train_NF, label=label_idx, params=params, free_raw_data=False)
+def _start(data: FoldData) -> _Progress:
+    """Return the state before the first round."""
+    return _Progress(
+        train_scores_NP=np.tile(data.log_shares_P, (len(data.train_NF), 1)),
+        valid_scores_NP=np.tile(data.log_shares_P, (len(data.valid_NF), 1)),
+        texts=(),
+        losses=(),
+        num_trees=0,
+        best_round=0,
+        best_num_trees=0,
+        best_loss=float("inf"),
+    )
 
 
 def _boost_segment(
-    data: _FoldData,
+    data: FoldData,
     progress: _Progress,
     config: BoostingConfig,
     seed: int,
@@ -246,7 +151,8 @@ def _boost_segment(
         if monitor.should_stop():
             raise Paused
         booster.update()
-        after = _note_loss(after, float(booster.eval_valid()[0][2]))
+        num_trees = progress.num_trees + booster.num_trees()
+        after = _note_loss(after, float(booster.eval_valid()[0][2]), num_trees)
         monitor.advance(after.next_round, config.rounds)
     return replace(
         after,
@@ -290,12 +196,12 @@ def _parameters(
     }
 
 
-def _note_loss(progress: _Progress, loss: float) -> _Progress:
+def _note_loss(progress: _Progress, loss: float, num_trees: int) -> _Progress:
     """Add one round to the early-stopping record; of equal losses the first is the best."""
-    losses = (*progress.losses, loss)
+    after = replace(progress, losses=(*progress.losses, loss), num_trees=num_trees)
     if loss < progress.best_loss:
-        return replace(progress, losses=losses, best_round=len(losses), best_loss=loss)
-    return replace(progress, losses=losses)
+        return replace(after, best_round=after.next_round, best_num_trees=num_trees, best_loss=loss)
+    return after
 
 
 def _is_over(progress: _Progress, config: BoostingConfig) -> bool:
@@ -307,7 +213,7 @@ def _is_over(progress: _Progress, config: BoostingConfig) -> bool:
 
 
 def _report(
-    task: BoostingTask, data: _FoldData, progress: _Progress, config: BoostingConfig
+    task: BoostingTask, data: FoldData, progress: _Progress, config: BoostingConfig
 ) -> dict[str, float | int]:
     """Return the numbers of a segment's line of history, of the newest round."""
     predicted_idx = data.class_idx[np.argmax(progress.valid_scores_NP, axis=1)]
@@ -326,11 +232,10 @@ def _report(
     }
 
 
-def _finish(task: BoostingTask, data: _FoldData, progress: _Progress) -> BoostingFold:
+def _finish(task: BoostingTask, data: FoldData, progress: _Progress) -> BoostingFold:
     """Join the segments up to the best round and score the validation part with the result."""
-    num_classes = len(data.class_idx)
     model = BoostingModel(
-        text=join(progress.texts, progress.best_round * num_classes),
+        text=join(progress.texts, progress.best_num_trees),
         names=task.names,
         class_idx=data.class_idx,
         log_shares_P=data.log_shares_P,
@@ -363,7 +268,9 @@ def _pack(progress: _Progress) -> dict[str, Any]:
         "valid_scores": progress.valid_scores_NP,
         "texts": list(progress.texts),
         "losses": list(progress.losses),
+        "num_trees": progress.num_trees,
         "best_round": progress.best_round,
+        "best_num_trees": progress.best_num_trees,
         "best_loss": progress.best_loss,
     }
 
@@ -374,6 +281,8 @@ def _unpack(checkpoint: dict[str, Any]) -> _Progress:
         valid_scores_NP=checkpoint["valid_scores"],
         texts=tuple(checkpoint["texts"]),
         losses=tuple(checkpoint["losses"]),
+        num_trees=checkpoint["num_trees"],
         best_round=checkpoint["best_round"],
+        best_num_trees=checkpoint["best_num_trees"],
         best_loss=checkpoint["best_loss"],
     )

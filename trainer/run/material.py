@@ -7,6 +7,8 @@ Shapes: N sequences, F features.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -18,14 +20,29 @@ from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import LabelTable, Sequences
 from trainer.data.sources import check_trainable, fingerprint, load
 from trainer.features.frames import Frames, build_frames
-from trainer.features.table import FEATURE_VERSION, build_table, grid_map, validate
+from trainer.features.table import (
+    FEATURE_VERSION,
+    FeatureTable,
+    blocks_of,
+    build_block,
+    grid_map,
+    join_blocks,
+    validate,
+)
 from trainer.folds import assign_folds
 from trainer.run.views import FoldTable
-from trainer.store.cache import FeatureCache, cache_key, load_features, save_features
+from trainer.store.cache import (
+    FeatureCache,
+    FeatureParts,
+    cache_key,
+    load_features,
+    save_features,
+)
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 
 NUM_BINS = 5  # equal time bins of the feature table
+KEEP_BLOCK_S = 3.0  # a block that took longer is kept: a table of 7 blocks in 30 s is resumed
 
 
 @dataclass
@@ -91,15 +108,22 @@ class Material:
         self._features = cache
         return f"reused, {len(cache.names):,} features"
 
-    def open_features(self, folder: CheckedFolder) -> str | None:
-        """Load the feature table or build and cache it; return why it was built, if it was."""
+    def open_features(self, folder: CheckedFolder, poll: Callable[[], None]) -> str | None:
+        """Load the feature table or build and cache it; return why it was built, if it was.
+
+        Args:
+            folder: The run folder.
+            poll: Called after each column; may raise to stop.
+        """
         if self._features is not None:
             return None
         found = load_features(folder, self.feature_key)
         if not isinstance(found, str):
             self._features = found
             return None
-        table = validate(build_table(self.signals, NUM_BINS))
+        parts = FeatureParts(folder, self.feature_key)
+        blocks = blocks_of(self.signals)
+        table = validate(join_blocks([self._block(block, parts, poll) for block in blocks]))
         self._features = FeatureCache(
             key=self.feature_key,
             values_NF=table.values_NF,
@@ -119,7 +143,19 @@ class Material:
             },
         )
         save_features(folder, self._features)
+        parts.drop(blocks)
         return found
+
+    def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
+        """Return one block of the table, from an earlier attempt where it was kept."""
+        kept = parts.load(block)
+        if kept is not None:
+            return FeatureTable(*kept)
+        began = time.monotonic()
+        table = build_block(self.signals, block, NUM_BINS, poll)
+        if time.monotonic() - began >= KEEP_BLOCK_S:
+            parts.save(block, table.values_NF, table.names)
+        return table
 
     def assign_folds(self) -> FoldTable:
         """Assign every sequence to a fold."""

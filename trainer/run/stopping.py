@@ -10,8 +10,10 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -20,7 +22,7 @@ from trainer.store.durable import StoreError
 from trainer.store.records import Command, read_record
 
 POLL_S = 0.25  # at most so often is command.json looked at
-SAVE_MARGIN_S = 30.0  # kept free before a time limit, for saving
+RESERVE_S = 30.0  # kept free before a time limit, beyond what was measured
 HOSTED_LIMIT_S = 11.5 * 3600  # Kaggle and Colab end a session after 12 h
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -57,52 +59,103 @@ def is_hosted() -> bool:
 
 
 @dataclass
+class TimeLimit:
+    """A pause that the trainer asks of itself while there is still time to save.
+
+    The margin is learnt: the longest step and the longest save so far, twice, and a reserve.
+
+    Attributes:
+        ends_at: When the session ends, on the monotonic clock.
+        reserve_s: Kept free whatever was measured.
+    """
+
+    ends_at: float
+    reserve_s: float
+    longest_step_s: float = 0.0
+    longest_save_s: float = 0.0
+
+    @classmethod
+    def begin(cls, seconds: float) -> TimeLimit:
+        """Return a limit that begins now; a short one keeps a quarter of itself free at most."""
+        return cls(time.monotonic() + seconds, min(RESERVE_S, seconds / 4))
+
+    @property
+    def pauses_at(self) -> float:
+        """Return when to stop, on the monotonic clock."""
+        return self.ends_at - self.reserve_s - 2.0 * (self.longest_step_s + self.longest_save_s)
+
+    def note_step(self, seconds: float) -> None:
+        """Learn how long it takes from one safe point to the next."""
+        self.longest_step_s = max(self.longest_step_s, seconds)
+
+    def note_save(self, seconds: float) -> None:
+        """Learn how long a save takes."""
+        self.longest_save_s = max(self.longest_save_s, seconds)
+
+
+@dataclass
 class StopSwitch:
-    """Knows whether somebody wants the run to pause.
+    """Knows whether somebody wants the run to pause; asked by the trainer and by its heartbeat.
 
     Attributes:
         command_path: The run's ``command.json``.
         ignore_command: Id of a command that an earlier attempt has answered.
-        deadline: On the monotonic clock, or None.
-        on_request: Called once, with the command's id or None, when a reason appears.
+        limit: When to pause for the time limit, or None.
+        on_request: Called with the command's id or None when a request is first seen.
+        reason: Why to stop, in words; None while there is no reason.
     """
 
     command_path: Path
     ignore_command: str | None = None
-    deadline: float | None = None
+    limit: TimeLimit | None = None
     on_request: Callable[[str | None], None] = lambda _: None
     reason: str | None = None
     _signal: int | None = None
     _next_poll: float = 0.0
-    _modified: tuple[int, int] | None = field(default=None)
+    _modified: tuple[int, int] | None = None
     _after_fold: Command | None = None
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def install(self) -> None:
-        """Let Ctrl-C and SIGTERM pause; a second one ends the process at once, which is as safe."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Let Ctrl-C and SIGTERM pause while the body runs; a second one ends the process at once.
+
+        That is as safe as the first: whatever is on the disk is whole.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread hears signals
+            return
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
         if sys.platform != "win32":
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends nothing
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # terminal closed
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def is_set(self) -> bool:
         """Return whether to stop at this safe point; cheap."""
         if self.reason is None:
-            self._look()
+            with self._guard:
+                self._look()
         return self.reason is not None
 
     def is_set_between_folds(self) -> bool:
         """Return whether to stop now that a fold is done."""
         if not self.is_set() and self._after_fold is not None:
-            self._request(
-                f"asked by {self._after_fold.asked_by}, after this fold", self._after_fold.id
-            )
+            asked_by = self._after_fold.asked_by
+            self._request(f"asked by {asked_by}, after this fold", self._after_fold.id)
         return self.reason is not None
 
     def _look(self) -> None:
         now = time.monotonic()
+        if self.reason is not None:
+            return
         if self._signal is not None:
             self._request(f"signal {signal.Signals(self._signal).name}", None)
-        elif self.deadline is not None and now >= self.deadline:
+        elif self.limit is not None and now >= self.limit.pauses_at:
             self._request("time limit", None)
         elif now >= self._next_poll:
             self._next_poll = now + POLL_S
@@ -115,12 +168,13 @@ class StopSwitch:
                 return
             command = read_record(self.command_path, Command)
         except (OSError, StoreError):
-            return  # nothing asked, or not yet whole: asked again at the next safe point
+            return  # nothing asked, or damaged: the page shows a command that is not answered
         self._modified = (stat.st_mtime_ns, stat.st_size)
         if command.id == self.ignore_command:
             return
         if command.command == "run":
             self._after_fold = None
+            self.on_request(command.id)
         elif command.after == "fold":
             self._after_fold = command
             self.on_request(command.id)

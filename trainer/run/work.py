@@ -54,6 +54,7 @@ class UnitMonitor:
     progress: UnitRecord
     _since: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
+    _stepped: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
         """Return whether somebody asked to pause."""
@@ -63,7 +64,18 @@ class UnitMonitor:
         """Show the step; the heartbeat writes it."""
         self.speed.note(step)
         self.progress = self.progress.model_copy(update={"step": step, "total_steps": total})
-        self.recorder.update(step=step, total_steps=total)
+        now = time.monotonic()
+        unsaved_s = now - self._saved
+        if self.switch.limit is not None:
+            self.switch.limit.note_step(now - self._stepped)
+        self._stepped = now
+        is_segmented = self.store.paths.model == "lgbm"  # a pause gives up its segment
+        self.recorder.update(
+            step=step,
+            total_steps=total,
+            pause_costs_s=unsaved_s if is_segmented else 0.0,
+            kill_costs_s=unsaved_s,
+        )
 
     def record(self, event: str, values: dict[str, float | int]) -> None:
         """Append a point of the fold's curves."""
@@ -77,9 +89,13 @@ class UnitMonitor:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep the point to resume from."""
+        began = time.monotonic()
         encode = dumps if self.store.paths.model == "lgbm" else dump_tensors
         self.store.commit_last(encode(checkpoint), self.timed())
         self._saved = time.monotonic()
+        if self.switch.limit is not None:
+            self.switch.limit.note_save(self._saved - began)
+        self.recorder.update(pause_costs_s=0.0, kill_costs_s=0.0)
         self.on_commit(self.store)
 
     def timed(self) -> UnitRecord:

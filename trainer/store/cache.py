@@ -94,3 +94,40 @@ def load_features(folder: CheckedFolder, key: str | None = None) -> FeatureCache
         sequence_ids=raw["sequence_ids"],
         grid_map={name: tuple(place) for name, place in raw["tof_grid_map"].items()},
     )
+
+
+@dataclass(frozen=True)
+class FeatureParts:
+    """Blocks of an unfinished feature table, kept until the whole is written.
+
+    Attributes:
+        folder: The run folder.
+        key: Of what the table is made from; a part of another key is not there.
+    """
+
+    folder: CheckedFolder
+    key: str
+
+    def save(self, block: str, values_NF: NDArray[np.float32], names: tuple[str, ...]) -> None:
+        """Keep one block."""
+        plain = {"key": self.key, "features": values_NF, "feature_names": list(names)}
+        self.folder.write(_part_name(block), dumps(plain))
+
+    def load(self, block: str) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
+        """Return one block, None where it is not there, damaged or made from something else."""
+        data = self.folder.read(_part_name(block))
+        if data is None:
+            return None
+        plain = loads(data)
+        if plain["key"] != self.key:
+            return None
+        return plain["features"], tuple(plain["feature_names"])
+
+    def drop(self, blocks: tuple[str, ...]) -> None:
+        """Remove the parts: the whole table is written."""
+        for block in blocks:
+            self.folder.remove(_part_name(block))
+
+
+def _part_name(block: str) -> str:
+    return f"units/features_{block}.pkl"

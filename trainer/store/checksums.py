@@ -40,13 +40,13 @@ class CheckedFolder:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, then record its checksum."""
         write_atomic(self.root / name, data)
-        ref = FileRef(name=name, sha256=sha256(data), num_bytes=len(data))
-        known = self.checksums()
-        if known.find(name) == ref:
-            return
-        others = tuple(other for other in known.files if other.name != name)
-        files = tuple(sorted((*others, ref), key=lambda item: item.name))
-        write_atomic(self.root / FILE_NAME, dump_record(Checksums(files=files)))
+        self._record(name, FileRef(name=name, sha256=sha256(data), num_bytes=len(data)))
+
+    def remove(self, name: str) -> None:
+        """Forget a file, then delete it."""
+        if self.checksums().find(name) is not None:
+            self._record(name, None)
+        (self.root / name).unlink(missing_ok=True)
 
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes if they are the recorded ones, else None."""
@@ -56,3 +56,10 @@ class CheckedFolder:
             return None
         data = path.read_bytes()
         return data if sha256(data) == ref.sha256 else None
+
+    def _record(self, name: str, ref: FileRef | None) -> None:
+        known = self.checksums()
+        others = tuple(other for other in known.files if other.name != name)
+        files = tuple(sorted((*others, *([ref] if ref else [])), key=lambda item: item.name))
+        if files != known.files:
+            write_atomic(self.root / FILE_NAME, dump_record(Checksums(files=files)))

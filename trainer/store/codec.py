@@ -27,7 +27,7 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any plain value
     import joblib
 
     buffer = io.BytesIO()
-    joblib.dump(_canonical(value, {}), buffer, compress=0, protocol=4)
+    joblib.dump(_canonical(value, {}, {}), buffer, compress=0, protocol=4)
     return buffer.getvalue()
 
 
@@ -57,18 +57,27 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
         ) from error
 
 
-def _canonical(value: Any, strings: dict[str, str]) -> Any:  # noqa: ANN401
+def _canonical(
+    value: Any,  # noqa: ANN401
+    strings: dict[str, str],
+    dtypes: dict[str, np.dtype[Any]],
+) -> Any:  # noqa: ANN401
     """Rebuild a value so that pickle's memo, which goes by identity, depends on content only."""
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in ALLOWED_KINDS:
             raise CodecError(f"array of dtype {value.dtype}: expected numbers or text")
-        return np.array(value, order="C", copy=True)
+        dtype = dtypes.setdefault(value.dtype.str, np.dtype(value.dtype.str))
+        copied = np.empty(value.shape, dtype=dtype)
+        copied[...] = value
+        return copied
     if isinstance(value, str):
         return strings.setdefault(value, str(value))
     if isinstance(value, dict):
-        return {_canonical(k, strings): _canonical(v, strings) for k, v in value.items()}
+        return {
+            _canonical(k, strings, dtypes): _canonical(v, strings, dtypes) for k, v in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_canonical(item, strings) for item in value]
+        return [_canonical(item, strings, dtypes) for item in value]
     if isinstance(value, np.generic):
         return value.item()
     if value is None or isinstance(value, bool | int | float | bytes):

@@ -55,6 +55,7 @@ class Recorder:
         self.attempt = attempt
         self._echo = echo
         self._on_beat = on_beat
+        self.listen: Callable[[], object] = lambda: None  # asked at every beat: see StopSwitch
         self._guard = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
@@ -136,6 +137,7 @@ class Recorder:
     def _beat_forever(self) -> None:
         while not self._stopped.wait(BEAT_S):
             try:
+                self.listen()
                 self.beat()
             except StoreError as error:
                 self._echo(str(error))  # a full disk ends the run where it saves, not here

@@ -89,6 +89,8 @@ class Status(Record):
 
     Times are seconds since 1970; intervals on the trainer's side are measured on the monotonic
     clock. ``process_started`` is the operating system's, so that a recycled pid is told apart.
+    ``pause_costs_s`` and ``kill_costs_s`` are the seconds of work that a pause or a kill right now
+    would have to redo.
     """
 
     run: str
@@ -113,6 +115,8 @@ class Status(Record):
     acknowledged_command: str | None = None
     acknowledged_at: float | None = None
     pauses_at: float | None = None
+    pause_costs_s: float = 0.0
+    kill_costs_s: float = 0.0
     error: str | None = None
 
 

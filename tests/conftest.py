@@ -1,0 +1,21 @@
+"""Fixtures that several rooms share: one real, finished, tiny run, made once per session."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tiny_runs import tiny_config, train, write_source
+
+
+@pytest.fixture(scope="session")
+def tiny_source(tmp_path_factory):
+    """The recordings of the tiny run: a Parquet file, 48 sequences of 6 subjects, all sensors."""
+    return write_source(tmp_path_factory.mktemp("recordings"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_source, tmp_path_factory):
+    """A run folder that the trainer finished without a break; copy it before changing anything."""
+    root = tmp_path_factory.mktemp("state") / "tiny"
+    assert train(root, tiny_config(tiny_source)) == "finished"
+    return root

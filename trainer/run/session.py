@@ -1,0 +1,323 @@
+"""One start of the trainer on one run: every stage, each from where it was left.
+
+In: a held run folder, a configuration, limits. Out: the run folder, further on.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import polars as pl
+
+from trainer.config import Config, differences
+from trainer.models.monitor import Paused
+from trainer.run.eta import Speedometer
+from trainer.run.fold_files import FoldBlock
+from trainer.run.machine import machine, pin, versions
+from trainer.run.material import Material, load_material
+from trainer.run.plan import Plan, describe_plan
+from trainer.run.refusal import RefusedError
+from trainer.run.stopping import StopSwitch
+from trainer.run.units import unit_work
+from trainer.run.views import (
+    FoldTable,
+    bundle_bytes,
+    importance_bytes,
+    oof_bytes,
+    scores,
+)
+from trainer.run.work import do_unit, finished_block
+from trainer.store.checksums import CheckedFolder
+from trainer.store.durable import StoreError, sha256, write_atomic
+from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.recorder import Recorder
+from trainer.store.records import (
+    DataSummary,
+    FileRef,
+    Labels,
+    ModelState,
+    RunFile,
+    UnitRecord,
+    dump_record,
+)
+from trainer.store.units import UnitStore
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When this start of the trainer ends by itself.
+
+    Attributes:
+        time_limit_s: Seconds from now, or None.
+        stop_after_folds: Folds done by this start, or None.
+        restart_network: Whether the network's folds start over (RESUME_TORCH=0).
+    """
+
+    time_limit_s: float | None = None
+    stop_after_folds: int | None = None
+    restart_network: bool = False
+
+
+@dataclass
+class Session:
+    """One start of the trainer on one run."""
+
+    paths: RunPaths
+    config: Config
+    limits: Limits
+    recorder: Recorder
+    switch: StopSwitch
+    blocks: dict[tuple[str, int], FoldBlock] = field(default_factory=dict)
+    stores: dict[tuple[str, int], UnitStore] = field(default_factory=dict)
+    speed: Speedometer = field(default_factory=Speedometer)
+
+    @property
+    def folder(self) -> CheckedFolder:
+        """Return the run folder's whole files."""
+        return CheckedFolder(self.paths.root)
+
+    def work(self) -> None:
+        """Do everything that is left."""
+        pin(self.config.exact)
+        self.recorder.update(
+            stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
+        )
+        material = load_material(self.config)
+        run_file, is_new = self._freeze(material)
+        self._open_units()
+        self._show_plan(material, run_file, is_new)
+        self.recorder.event("start", text="new run" if is_new else "goes on")
+        self._stop_here()
+        self._build_features(material)
+        table = self._assign_folds(material)
+        self._stop_here()
+        self._do_units(material, table)
+        self.recorder.update(stage="blend", message="Blending")
+        self._write_views(table)
+        self._write_bundles(table)
+
+    def _stop_here(self) -> None:
+        if self.switch.is_set():
+            raise Paused
+
+    def _freeze(self, material: Material) -> tuple[RunFile, bool]:
+        """Write the run's configuration, or hold what is here against it."""
+        frozen = RunReader(self.paths.root).run_file()
+        if frozen is not None:
+            self._compare(frozen, material)
+            return frozen, False
+        sequences = material.sequences
+        run_file = RunFile(
+            **self.config.model_dump(),
+            run=self.paths.root.name,
+            created_at=time.time(),
+            labels=Labels(
+                gestures=material.labels.gestures, num_targets=material.labels.num_targets
+            ),
+            recordings=DataSummary(
+                fingerprint=material.fingerprint,
+                num_sequences=sequences.num_sequences,
+                num_rows=int(sequences.offsets[-1]),
+                num_subjects=len(np.unique(material.subjects)),
+                groups=sequences.groups,
+            ),
+            versions=versions(),
+            machine=machine(),
+        )
+        self.folder.write(self.paths.config.name, dump_record(run_file))
+        return run_file, True
+
+    def _compare(self, frozen: RunFile, material: Material) -> None:
+        """Refuse what the run was not made from; say where exactness ends."""
+        changed = differences(frozen.settings(), self.config)
+        if frozen.recordings.fingerprint != material.fingerprint:
+            changed.append(
+                f"recordings: content {frozen.recordings.fingerprint[:12]} -> "
+                f"{material.fingerprint[:12]} ({self.config.data.source})"
+            )
+        if changed:
+            raise RefusedError(
+                f"run {self.paths.root.name} was made from something else:\n  "
+                + "\n  ".join(changed)
+                + "\nResume it with what it was made from, or begin another with --run NAME"
+            )
+        here = {"machine": machine().processor, **versions()}
+        then = {"machine": frozen.machine.processor, **frozen.versions}
+        moved = [
+            f"{name} {then[name]} -> {here.get(name)}"
+            for name in then
+            if then[name] != here.get(name)
+        ]
+        if moved:
+            text = f"continued, not bit-exact: {', '.join(moved)}"
+            self.recorder.event("problem", text=text)
+            self.recorder.log(text)
+
+    def _open_units(self) -> None:
+        """Look at every fold of every model: done, begun or waiting."""
+        for model in self.config.models:
+            state = self._model_state(model)
+            for fold in range(self.config.folds.count):
+                unit = self.paths.unit(model, fold)
+                store, block = finished_block(unit, self.recorder.attempt, state)
+                if model == "torch" and self.limits.restart_network:
+                    store.start_over()
+                    block = None
+                self._report_problems(store)
+                self.stores[(model, fold)] = store
+                if block is not None:
+                    self.blocks[(model, fold)] = block
+        self._count_units()
+
+    def _model_state(self, model: str) -> ModelState | None:
+        try:
+            return RunReader(self.paths.root).model_state(model)
+        except StoreError as error:
+            self._say_problem(str(error))
+            return None
+
+    def _report_problems(self, store: UnitStore) -> None:
+        while store.problems:
+            self._say_problem(store.problems.pop(0))
+
+    def _say_problem(self, text: str) -> None:
+        self.recorder.event("problem", text=text)
+        self.recorder.log(f"problem: {text}")
+
+    def _show_plan(self, material: Material, run_file: RunFile, is_new: bool) -> None:
+        units = tuple(self._unit_view(key) for key in self.stores)
+        plan = Plan(is_new, material.look_at_cache(self.folder), units)
+        for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
+            self.recorder.log(line)
+
+    def _unit_view(self, key: tuple[str, int]) -> UnitRecord:
+        record = self.stores[key].record
+        return record.model_copy(update={"done": key in self.blocks})
+
+    def _build_features(self, material: Material) -> None:
+        if "lgbm" not in self.config.models:
+            return
+        self.recorder.update(stage="features", message="Feature table")
+        began = time.monotonic()
+        problem = material.open_features(self.folder, self._stop_here)
+        if problem is not None:
+            seconds = time.monotonic() - began
+            self.recorder.log(f"feature table built in {seconds:.1f} s ({problem})")
+
+    def _assign_folds(self, material: Material) -> FoldTable:
+        """Read the folds back, or make them once; they are never recomputed afterwards."""
+        self.recorder.update(stage="folds", message="Folds")
+        data = self.folder.read(self.paths.folds.name)
+        if data is not None:
+            return material.fold_table(pl.read_parquet(io.BytesIO(data))["fold"].to_numpy())
+        if self.blocks or any(store.record.last for store in self.stores.values()):
+            raise StoreError(
+                f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "
+                f"file back from a copy, or begin another run"
+            )
+        table = material.assign_folds()
+        buffer = io.BytesIO()
+        table.to_frame().write_parquet(buffer)
+        self.folder.write(self.paths.folds.name, buffer.getvalue())
+        return table
+
+    def _do_units(self, material: Material, table: FoldTable) -> None:
+        """Fit every fold that is not done, in order; models with a weight come one by one."""
+        num_done_now = 0
+        self._write_views(table)
+        for (model, fold), store in self.stores.items():
+            if (model, fold) in self.blocks:
+                continue
+            self._stop_here()
+            work = unit_work(self.paths.unit(model, fold), material, table, self.config)
+            self.blocks[(model, fold)] = do_unit(
+                work, store, self.recorder, self.switch, self.speed, self._note_commit
+            )
+            self._report_problems(store)
+            self._count_units()
+            self._write_views(table)
+            num_done_now += 1
+            self._pause_between_folds(num_done_now)
+
+    def _pause_between_folds(self, num_done_now: int) -> None:
+        is_last = len(self.blocks) == len(self.stores)
+        limit = self.limits.stop_after_folds
+        if limit is not None and num_done_now >= limit and not is_last:
+            self.switch.reason = f"after {num_done_now} folds, as told"
+        if self.switch.is_set_between_folds() and not is_last:
+            raise Paused
+
+    def _note_commit(self, store: UnitStore) -> None:
+        """Rewrite the model's state file and the time left."""
+        self._report_problems(store)
+        model = store.paths.model
+        self._write_model_state(model, None)
+        self.recorder.update(eta_s=self._seconds_left(store), pauses_at=self._pauses_at())
+
+    def _pauses_at(self) -> float | None:
+        """Return when the time limit will pause the run, in seconds since 1970."""
+        limit = self.switch.limit
+        return None if limit is None else time.time() + limit.pauses_at - time.monotonic()
+
+    def _write_model_state(self, model: str, bundle: FileRef | None) -> None:
+        folds = tuple(store.record for (name, _), store in self.stores.items() if name == model)
+        state = ModelState(model=model, folds=folds, bundle=bundle)
+        write_atomic(self.paths.model_state(model), dump_record(state))
+
+    def _seconds_left(self, current: UnitStore) -> float | None:
+        work: list[tuple[str, int]] = []
+        for (model, fold), store in self.stores.items():
+            if (model, fold) in self.blocks or store.record.done:
+                continue
+            known_total = max(
+                other.record.total_steps
+                for other in self.stores.values()
+                if other.paths.model == model
+            )
+            total = self.config.boosting.rounds if model == "lgbm" else known_total
+            step = store.record.step if store is current or store.record.last else 0
+            work.append((model, total - step) if total else (model, 1))
+        return self.speed.seconds_left(work)
+
+    def _total_steps(self, model: str) -> int:
+        """Return the steps of one fold; the network's are known once one has begun."""
+        if model == "lgbm":
+            return self.config.boosting.rounds
+        return max(
+            store.record.total_steps for (name, _), store in self.stores.items() if name == model
+        )
+
+    def _count_units(self) -> None:
+        self.recorder.update(done_units=len(self.blocks), total_units=len(self.stores))
+
+    def _write_views(self, table: FoldTable) -> None:
+        """Bring the views up to what the fold files say."""
+        if not self.blocks:
+            return
+        views = {
+            self.paths.oof.name: oof_bytes(table, self.blocks, self.config.models),
+            self.paths.scores.name: dump_record(scores(table, self.blocks, self.config)),
+        }
+        importance = importance_bytes(self.blocks, table.num_folds)
+        if importance is not None:
+            views[self.paths.importance.name] = importance
+        for name, data in views.items():
+            if self.folder.read(name) != data:
+                self.folder.write(name, data)
+
+    def _write_bundles(self, table: FoldTable) -> None:
+        """Write each model's bundle: only now, when all its folds are done."""
+        for model in self.config.models:
+            data = bundle_bytes(table, self.blocks, self.config, model)
+            if data is None:
+                continue
+            name = self.paths.bundle(model).name
+            if self.folder.read(name) != data:
+                self.folder.write(name, data)
+            self._write_model_state(
+                model, FileRef(name=name, sha256=sha256(data), num_bytes=len(data))
+            )

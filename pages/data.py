@@ -33,10 +33,12 @@ if run_file is not None:
     except source.SourceError as error:
         st.warning("The recordings are not here, so only what the run itself keeps is shown.")
         st.code(str(error), language=None, wrap_lines=True)
+if sequences is None and fold_rows is None and run.paths.config.exists():
+    st.stop()  # what is damaged or gone is named above
 if sequences is None and fold_rows is None:
     frame.empty_state(
         "Nothing is known of the recordings yet",
-        "The run has written neither its configuration nor its folds, or they are damaged.",
+        "The run has written neither its configuration nor its folds yet.",
         "pages/train.py",
         "See the run",
     )
@@ -176,7 +178,7 @@ ranges = recordings.value_ranges(sequences)
 with left:
     panels.table(
         "Range of every channel",
-        ranges.with_columns(pl.col("missing") * 100),
+        ranges,
         "ranges",
         {
             "channel": "Channel",
@@ -184,7 +186,7 @@ with left:
             "lowest": st.column_config.NumberColumn("Lowest", format="%.2f"),
             "mean": st.column_config.NumberColumn("Mean", format="%.2f"),
             "highest": st.column_config.NumberColumn("Highest", format="%.2f"),
-            "missing": st.column_config.NumberColumn("Missing, %", format="%.1f"),
+            "missing": st.column_config.NumberColumn("Missing", format="percent"),
         },
     )
 with right:

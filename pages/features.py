@@ -29,7 +29,8 @@ if run is None:
 
 run_file = readers.run_file(run)
 table = readers.importance(run)
-if table is None and run.paths.importance.exists():
+is_config_damaged = run_file is None and run.paths.config.exists()
+if table is None and (is_config_damaged or run.paths.importance.exists()):
     st.stop()  # damaged, and named above
 if table is None:
     if run_file is not None and "lgbm" not in run_file.models:
@@ -75,7 +76,7 @@ cards.metric("Used by a fold", f"{num_used:,}", border=True)
 if len(by_sensor):
     first = by_sensor.row(0, named=True)
     cards.metric(
-        "Most important sensor",
+        "Top sensor",
         f"{first['sensor']}: {first['share']:.0f} %",
         border=True,
         help=f"Its share of all {measure}.",
@@ -127,11 +128,11 @@ if grids:
         "among its pixels; all sensors are on one scale."
     )
     highest = max(float(grid.max()) for grid in grids.values()) or 1.0
-    cells = st.grid(columns="auto", min_column_width=240)
+    cells = st.grid(columns=5, min_column_width=150)
     for sensor, grid_88 in grids.items():
         with cells.container():
             panels.chart(
-                f"{sensor}: {measure} by pixel",
+                f"{sensor}, {measure}",
                 charts_results.grid_figure(grid_88, highest),
                 pl.DataFrame(grid_88, schema=[f"column_{i}" for i in range(8)]),
                 f"grid_{sensor}",

@@ -5,7 +5,6 @@ source. Out: the page. Nothing uploaded is written anywhere.
 """
 
 import numpy as np
-import polars as pl
 import streamlit as st
 
 from pages.ui import (
@@ -45,6 +44,8 @@ if run is None:
     st.stop()
 
 run_file = readers.run_file(run)
+if run_file is None and run.paths.config.exists():
+    st.stop()  # damaged, and named above
 bundles = readers.version(*(run.paths.bundle(model) for model in ("lgbm", "torch")))
 if run_file is None or not bundles:
     live.follow(run)
@@ -70,7 +71,7 @@ if mode == UPLOAD:
         key="predict_file",
         max_upload_size=uploads.MAX_UPLOAD_MB,
         help="One or more sequences in the competition's schema, any subset of the sensors beside "
-        "the acceleration. It is read in memory and not kept.",
+        "the acceleration. It is read in memory and never written.",
     )
     people = right.file_uploader(
         "Demographics (not needed), CSV or Parquet",
@@ -82,15 +83,13 @@ if mode == UPLOAD:
     if file is None:
         st.caption("A sequence of the run's own source is one click away: Built-in sequence.")
         st.stop()
+    key = uploads.digest(file.getvalue(), None if people is None else people.getvalue())
     try:
-        sequences = uploads.read_sequences(
-            file.name, file.getvalue(), None if people is None else (people.name, people.getvalue())
-        )
+        sequences = predicting.read_upload(key, file, people)
     except DataError as error:
         st.error("The upload cannot be used.")
         st.code(str(error), language=None, wrap_lines=True)
         st.stop()
-    key = uploads.digest(file.getvalue(), None if people is None else people.getvalue())
 else:
     try:
         recorded = source.recordings(run_file)
@@ -200,7 +199,7 @@ badges.badge("Target" if is_target else "Non-target", color="blue" if is_target 
 if known:
     is_right = known["gesture"] == row["gesture"]
     badges.badge(
-        f"True gesture: {known['gesture']}",
+        frame.escape(f"True gesture: {known['gesture']}"),
         color="green" if is_right else "red",
         icon=":material/check:" if is_right else ":material/close:",
     )
@@ -231,7 +230,7 @@ cards.metric(
     f"{100 * row['p_target']:.1f} %",
     border=True,
     height="stretch",
-    help="Sum over all target gestures; the other half of the score asks this.",
+    help="Sum over all target gestures; half of the competition's score asks only this.",
 )
 cards.metric(
     "Length",
@@ -255,14 +254,14 @@ with left:
 with right:
     number = st.column_config.NumberColumn
     panels.table(
-        "Probabilities of every gesture, by model and blended, %",
-        ranking.with_columns(pl.exclude("gesture", "kind") * 100),
+        "Probabilities of every gesture, by model and blended",
+        ranking,
         "probabilities",
         {
             "gesture": st.column_config.TextColumn("Gesture", width="medium"),
             "kind": None,
             **{
-                name: number(words.MODELS[name], format="%.2f", width="small")
+                name: number(words.MODELS[name], format="percent", width="small")
                 for name in ("blend", "lgbm", "torch")
             },
         },

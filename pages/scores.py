@@ -50,8 +50,10 @@ if run is None:
 run_file = readers.run_file(run)
 scores = readers.scores(run)
 table = readers.oof(run)
-if table is None and run.paths.oof.exists():
-    st.stop()  # damaged, and named above
+is_config_damaged = run_file is None and run.paths.config.exists()
+is_table_damaged = table is None and run.paths.oof.exists()
+if is_config_damaged or is_table_damaged:
+    st.stop()  # named above
 if run_file is None or table is None:
     frame.empty_state(
         "No fold is done yet",

@@ -42,7 +42,7 @@ NUM_SEQUENCES = 48
 NAMES = tuple(name for name, _ in GESTURES)
 NUM_TARGETS = 2
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
-STEPS = {"lgbm": 100, "torch": 12}  # rounds and epochs of preset quick
+STEPS = {"lgbm": 100, "torch": 12}  # rounds and epochs of a whole fold
 TOTAL_STEPS = {"lgbm": 100, "torch": 36}  # rounds, and optimiser steps of 3 batches an epoch
 NOW = 1_790_000_000.0  # seconds since 1970: a fixed past moment for files that nobody compares
 STATES = (
@@ -89,7 +89,13 @@ def make_run(state_dir, name="first", state="finished", source="watch", seed=42,
 def write_config(paths, source="watch", seed=42):
     config = make_config(
         "quick",
-        {"data.source": source, "folds.count": NUM_FOLDS, "seed": seed},
+        {
+            "data.source": source,
+            "folds.count": NUM_FOLDS,
+            "boosting.rounds": STEPS["lgbm"],
+            "network.epochs": STEPS["torch"],
+            "seed": seed,
+        },
         environment={},
     )
     run_file = RunFile(
@@ -105,7 +111,9 @@ def write_config(paths, source="watch", seed=42):
             groups=("acc", "rot"),
         ),
         versions={"lightgbm": "4", "torch": "2"},
+        code={"features": 1},
         machine=Machine(host="lab", platform="Linux", processor="x86", num_cpus=2),
+        canary={"lgbm": "0" * 64, "torch": "0" * 64},
     )
     write_atomic(paths.config, dump_record(run_file))
 

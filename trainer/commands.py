@@ -270,6 +270,7 @@ def _execute(root: Path, config: Config, limits: Limits, paused_is_success: bool
     from trainer.run.control import DETACHED
     from trainer.run.display import Display
     from trainer.run.order import execute
+    from trainer.run.refusal import RefusedError
 
     is_detached = os.environ.get(DETACHED) == "1"
     display = Display(Console(quiet=is_detached))
@@ -277,9 +278,10 @@ def _execute(root: Path, config: Config, limits: Limits, paused_is_success: bool
     try:
         with display.live():
             outcome = execute(root, config, limits, display.log, display.show)
-    except known_errors():
-        if not (is_detached or was_there or RunPaths(root).config.exists()):
-            shutil.rmtree(root, ignore_errors=True)  # refused before there was a run
+    except known_errors() as error:
+        is_begun = was_there or RunPaths(root).config.exists()
+        if not (is_detached or is_begun or isinstance(error, RefusedError)):
+            shutil.rmtree(root, ignore_errors=True)  # bad recordings: there is no run yet
         raise
     if not is_detached:
         _print_outcome(root, outcome)

@@ -7,11 +7,12 @@ Precedence: option, ``--set``, environment, preset, default.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SCHEMA = 1  # of every JSON file in the state folder
 
@@ -106,7 +107,7 @@ class Config(_Frozen):
 
     preset: Literal["quick", "full"] = "full"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
-    models: tuple[ModelName, ...] = ("lgbm", "torch")
+    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = ("lgbm", "torch")
     exact: Literal["machine", "portable"] = "machine"
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()
@@ -114,6 +115,19 @@ class Config(_Frozen):
     boosting: BoostingConfig = BoostingConfig()
     network: NetworkConfig = NetworkConfig()
     blend: BlendConfig = BlendConfig()
+
+    @model_validator(mode="after")
+    def _check_models(self) -> Config:
+        if len(set(self.models)) < len(self.models):
+            raise ValueError(f"models: expected each once; got {setting_text(self.models)}")
+        weights = {"lgbm": self.blend.lgbm_weight, "torch": self.blend.torch_weight}
+        if not any(weights[model] for model in self.models):
+            raise ValueError(
+                f"blend: expected a weight above 0 for one of the models "
+                f"{setting_text(self.models)}; got lgbm_weight {weights['lgbm']:g}, "
+                f"torch_weight {weights['torch']:g}"
+            )
+        return self
 
 
 FULL: dict[str, Any] = {}  # the defaults above
@@ -184,12 +198,14 @@ def validate(values: Mapping[str, Any]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         detail = error.errors()[0]
+        if not detail["loc"]:  # of settings that do not go together
+            raise ConfigError(str(detail["ctx"]["error"])) from error
         where = ".".join(str(part) for part in detail["loc"])
         raise ConfigError(f"{where}: {detail['msg']}; got {detail.get('input')!r}") from error
 
 
 def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
-    """Split ``KEY=VALUE``; a comma makes a list, ``none`` is no value.
+    """Split ``KEY=VALUE``; a comma makes a list where one belongs, ``none`` is no value.
 
     Raises:
         ConfigError: No ``=``, or an unknown name; the nearest names are listed.
@@ -198,21 +214,38 @@ def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
     if not separator:
         raise ConfigError(f"--set: expected KEY=VALUE, got {text!r}")
     _check_name(key)
+    if key == "preset":
+        raise ConfigError(f"--set: a preset is many settings at once; use --preset {value}")
     if value.lower() == "none":
         return key, None
-    return key, value.split(",") if "," in value or key == "models" else value
+    is_list = isinstance(_flatten(Config().model_dump())[key], tuple)
+    return key, value.split(",") if is_list else value
+
+
+def setting_text(value: Any) -> str:  # noqa: ANN401 - a setting
+    """Return a value as ``--set`` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def setting_names() -> tuple[str, ...]:
     """Return every dotted name that ``--set`` takes."""
-    return tuple(_flatten(Config().model_dump()))
+    return tuple(flat_settings(Config()))
+
+
+def flat_settings(config: Config) -> dict[str, Any]:
+    """Return every setting by its dotted name."""
+    return _flatten(config.model_dump())
 
 
 def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings that the notebook family's environment names ask for.
 
     Raises:
-        ConfigError: A value that is not a number where one belongs.
+        ConfigError: A value that is no weight or no switch; the message has the environment name.
     """
     settings: dict[str, Any] = {}
     for name, key in (
@@ -220,7 +253,7 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
         ("ENSEMBLE_W_TORCH", "blend.torch_weight"),
     ):
         if environment.get(name):
-            settings[key] = environment[name]
+            settings[key] = _weight(environment, name)
     if environment.get("FAIL_IF_TORCH_MISSING"):
         settings["blend.fail_if_torch_missing"] = is_switched_on(
             environment, "FAIL_IF_TORCH_MISSING"
@@ -248,12 +281,23 @@ def is_switched_on(environment: Mapping[str, str], name: str, default: bool = Fa
 
 def differences(old: Config, new: Config) -> list[str]:
     """List what differs, ``name: old -> new``; where the recordings lie does not count."""
-    old_values, new_values = _flatten(old.model_dump()), _flatten(new.model_dump())
+    old_values, new_values = flat_settings(old), flat_settings(new)
     return [
-        f"{name}: {old_values.get(name)} -> {new_values.get(name)}"
+        f"{name}: {setting_text(old_values.get(name))} -> {setting_text(new_values.get(name))}"
         for name in {**old_values, **new_values}
         if old_values.get(name) != new_values.get(name) and name not in ("preset", "data.source")
     ]
+
+
+def _weight(environment: Mapping[str, str], name: str) -> float:
+    """Read a blend weight."""
+    try:
+        weight = float(environment[name])
+    except ValueError:
+        weight = math.nan
+    if not 0.0 <= weight < math.inf:
+        raise ConfigError(f"{name}: expected a number from 0 up, got {environment[name]!r}")
+    return weight
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

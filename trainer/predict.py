@@ -33,6 +33,7 @@ from trainer.store.names import RunPaths
 Proba = NDArray[np.float64]
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
+BUNDLE_SCHEMA = 1
 NUM_THREADS = 1  # one sequence is too little to share out (DESIGN.md section 5)
 GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
 
@@ -112,8 +113,8 @@ class Predictor:
             path: A run folder, or an ``lgbm_bundle.pkl``.
 
         Raises:
-            PredictError: No bundle, a damaged one, or no network where FAIL_IF_TORCH_MISSING asks
-                for one.
+            PredictError: No bundle, a damaged one, two of different gestures, or no network where
+                FAIL_IF_TORCH_MISSING or the run's configuration asks for one.
         """
         root = path if path.is_dir() else path.parent
         bundles = {model: _read_bundle(root, model) for model in ("lgbm", "torch")}
@@ -123,8 +124,9 @@ class Predictor:
                 f"{root}: no bundle there, so no model is finished. Train or resume the run until "
                 f"all folds of at least one model are done"
             )
-        _demand_network(root, there)
         first = next(iter(there.values()))
+        _demand_network(root, there, bool(first["fail_if_torch_missing"]))
+        _demand_same_labels(root, there)
         return cls(
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
@@ -145,7 +147,16 @@ class Predictor:
             sequences: Any, labelled or not; labels are not looked at.
             fold: Ask only this fold's models: for a training sequence, the fold that validated
                 its subject has not seen it. None asks all folds.
+
+        Raises:
+            PredictError: There is no such fold.
         """
+        for half in self.halves.values():
+            if fold is not None and not 0 <= fold < len(half.folds):
+                raise PredictError(
+                    f"fold: expected one of 0 to {len(half.folds) - 1}, got {fold}. Choose one of "
+                    f"them, or ask all folds"
+                )
         signals = preprocess(sequences, self.mirror_left_handers)
         table = build_table(signals) if "lgbm" in self.halves else None
         by_fold = {
@@ -183,14 +194,33 @@ def _read_bundle(root: Path, model: str) -> dict[str, Any] | None:
         bundle: dict[str, Any] = loads(data)
     except CodecError as error:
         raise PredictError(f"{path}: {error}") from error
+    if bundle["schema"] > BUNDLE_SCHEMA:
+        raise PredictError(
+            f"{path}: schema {bundle['schema']} is newer than this version's {BUNDLE_SCHEMA}. "
+            f"Update the project to use it"
+        )
     return bundle
 
 
-def _demand_network(root: Path, there: Mapping[str, Any]) -> None:
-    if "torch" not in there and is_switched_on(os.environ, "FAIL_IF_TORCH_MISSING"):
+def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
+    """Refuse to answer without the network where that was asked; the environment has the word."""
+    if "torch" in there:
+        return
+    if is_switched_on(os.environ, "FAIL_IF_TORCH_MISSING", default=is_demanded):
         raise PredictError(
-            f"{root}: the network's bundle is missing and FAIL_IF_TORCH_MISSING is set. Finish "
-            f"the network's folds, or unset it to answer by LightGBM alone"
+            f"{root}: the network's bundle is missing, and FAIL_IF_TORCH_MISSING or the run's "
+            f"blend.fail_if_torch_missing asks for it. Finish the network's folds, or set "
+            f"FAIL_IF_TORCH_MISSING=0 to answer by LightGBM alone"
+        )
+
+
+def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
+    """Refuse bundles that were put side by side but answer different questions."""
+    labels = {(*bundle["gestures"], bundle["num_targets"]) for bundle in there.values()}
+    if len(labels) > 1:
+        raise PredictError(
+            f"{root}: the two bundles know different gestures, so they are of different runs. Put "
+            f"the bundles of one run there"
         )
 
 

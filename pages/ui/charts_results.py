@@ -211,7 +211,7 @@ def grid_figure(grid_88: np.ndarray, highest: float) -> go.Figure:
     )
     figure.update_yaxes(autorange="reversed", scaleanchor="x", title="Row", showgrid=False, dtick=1)
     figure.update_xaxes(title="Column", showgrid=False, dtick=1, constrain="domain")
-    figure.update_layout(height=260, margin=MARGIN)
+    figure.update_layout(height=230, margin=MARGIN)
     return figure
 
 

@@ -14,12 +14,14 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui import readers, recordings, results, source
+from pages.ui import readers, recordings, results, source, uploads
 from pages.ui.readers import Version
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
     from trainer.data.sequences import Sequences
     from trainer.predict import Prediction, Predictor
 
@@ -51,6 +53,22 @@ def ask(
         return _answer(root, bundles, key, fold, sequences)
     except (PredictError, DataError, BlendError) as error:
         raise AnswerError(str(error)) from error
+
+
+@st.cache_resource(max_entries=1, show_spinner="Reading the recording", scope="session")
+def read_upload(key: str, _file: UploadedFile, _people: UploadedFile | None) -> Sequences:
+    """Return uploaded recordings, read once per content and session.
+
+    Args:
+        key: Tells these contents from others.
+        _file: The recordings.
+        _people: The demographics, or None.
+
+    Raises:
+        DataError: They cannot be used.
+    """
+    people = None if _people is None else (_people.name, _people.getvalue())
+    return uploads.read_sequences(_file.name, _file.getvalue(), people)
 
 
 def built_in_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def check_trainable(sequences: Sequences, num_folds: int) -> None:
 
     Raises:
         DataError: If they are unlabelled, all of one gesture, all targets or all non-targets, or
-            of fewer subjects than folds.
+            of fewer subjects than folds, or of fewer sequences of every gesture.
     """
     labels = sequences.labels
     if labels is None or sequences.label_idx is None or sequences.subjects is None:
@@ -92,6 +92,12 @@ def check_trainable(sequences: Sequences, num_folds: int) -> None:
         raise DataError(
             f"{num_folds} folds need at least {num_folds} subjects, got {num_subjects}: no subject "
             f"is in two folds. Set folds to {max(2, num_subjects)} or fewer, or add subjects."
+        )
+    most = int(np.bincount(sequences.label_idx).max())
+    if most < num_folds:
+        raise DataError(
+            f"{num_folds} folds need a gesture with at least {num_folds} sequences, got at most "
+            f"{most}. Set folds to {max(2, most)} or fewer, or add recordings."
         )
 
 

@@ -70,7 +70,8 @@ class FoldData:
         """Cut, mask and bin one fold.
 
         Raises:
-            ValueError: The training part holds fewer than two classes.
+            ValueError: The training part holds fewer than two classes, or none of the
+                validation part's.
         """
         class_idx, train_label_idx = np.unique(task.label_idx[task.train_idx], return_inverse=True)
         if len(class_idx) < 2:
@@ -84,6 +85,11 @@ class FoldData:
         valid_NF = task.values_NF[task.valid_idx]
         valid_label_idx = position_K[task.label_idx[task.valid_idx]]
         known = valid_label_idx >= 0
+        if not known.any():
+            raise ValueError(
+                f"fold {fold}: the training part has none of the gestures of the validation part; "
+                f"use fewer folds or more subjects"
+            )
         train_set = _dataset(
             train_NF, train_label_idx, config, derive_seed(seed, "lgbm", fold, "bins")
         )

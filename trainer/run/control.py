@@ -6,7 +6,6 @@ trainer starts in its own session with its output in a file, so it survives whoe
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,17 +15,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.config import Config, make_config
+from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.run.refusal import RefusedError
 from trainer.store.durable import replace, write_atomic
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
-from trainer.store.records import Command, Notes, Record, dump_record
+from trainer.store.records import Command, Notes, dump_record
 from trainer.store.verdict import judge
 
 __all__ = ["RefusedError"]
 
 PROJECT = Path(__file__).resolve().parents[2]  # where ``python -m trainer`` finds this package
+NOT_INHERITED = (  # the words say it all; what the form chose wins over where it was started
+    *("RESUME", "RESUME_TORCH", "USE_TORCH", "MODEL_PATH", "FAIL_IF_TORCH_MISSING"),
+    *("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH"),
+)
 DETACHED = "TRAINER_DETACHED"  # tells the trainer that its output is the log file already
 
 
@@ -53,8 +56,10 @@ def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
     words += ["--preset", config.preset]
     if config.data.source != base.data.source:
         words += ["--data", config.data.source]
-    for key, value in _changed(base, config).items():
-        words += ["--set", f"{key}={value}"]
+    usual = flat_settings(base)
+    for key, value in flat_settings(config).items():
+        if value != usual[key] and key not in ("preset", "data.source"):
+            words += ["--set", f"{key}={setting_text(value)}"]
     return words
 
 
@@ -142,7 +147,7 @@ def write_notes(root: Path, notes: Notes) -> None:
 def _launch(root: Path, words: list[str]) -> int:
     """Start the command detached, its output appended to the run's log."""
     root.mkdir(parents=True, exist_ok=True)
-    environment = {k: v for k, v in os.environ.items() if k not in ("RESUME", "RESUME_TORCH")}
+    environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
     environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
@@ -171,27 +176,3 @@ def reap() -> None:
 def _python_path(environment: Mapping[str, str]) -> str:
     known = environment.get("PYTHONPATH", "")
     return f"{PROJECT}{os.pathsep}{known}" if known else str(PROJECT)
-
-
-def _changed(base: Config, config: Config) -> dict[str, str]:
-    """Return dotted name to text of every setting that is not the preset's."""
-    changed: dict[str, str] = {}
-
-    def walk(before: Record | Any, after: Any, prefix: str) -> None:  # noqa: ANN401
-        for name in type(after).model_fields:
-            old, new = getattr(before, name), getattr(after, name)
-            if hasattr(new, "model_fields"):
-                walk(old, new, f"{prefix}{name}.")
-            elif old != new and f"{prefix}{name}" not in ("preset", "data.source"):
-                changed[f"{prefix}{name}"] = _text(new)
-
-    walk(base, config, "")
-    return changed
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - a setting
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value)

@@ -12,7 +12,12 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from trainer.features.frames import FRAME_VERSION
+from trainer.features.table import FEATURE_VERSION
 from trainer.store.records import Machine
+
+BOOSTING_VERSION = 1  # raise it whenever a LightGBM fold would come out with other bits
+NETWORK_VERSION = 1  # the same for a network fold
 
 PACKAGES = ("numpy", "polars", "lightgbm", "torch", "scikit-learn", "joblib")
 
@@ -34,6 +39,16 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def code_versions() -> dict[str, int]:
+    """Return the versions of our own code that moves numbers; another one is another run."""
+    return {
+        "features": FEATURE_VERSION,
+        "frames": FRAME_VERSION,
+        "boosting": BOOSTING_VERSION,
+        "network": NETWORK_VERSION,
+    }
 
 
 def machine() -> Machine:

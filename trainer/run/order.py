@@ -24,9 +24,7 @@ from trainer.store.lock import LockedError, acquire
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder, next_attempt
-from trainer.store.records import (
-    Status,
-)
+from trainer.store.records import Command, Status
 
 Outcome = Literal["finished", "paused"]
 
@@ -58,12 +56,13 @@ def execute(
         lock = acquire(paths.lock)
     except LockedError as error:
         raise RefusedError(_name_owner(root)) from error
+    previous = _last_status(root)
     recorder = Recorder(paths, next_attempt(RunReader(root)), echo, on_beat)
-    switch = _make_switch(paths, limits, recorder)
+    switch = _make_switch(paths, limits, recorder, previous)
     try:
         with switch.listening():
             recorder.start()
-            Session(paths, config, limits, recorder, switch).work()
+            Session(paths, config, limits, recorder, switch, previous).work()
             recorder.event("finish")
             recorder.close(
                 state="finished", stage="done", message="Finished.", eta_s=0.0, model=None
@@ -81,7 +80,9 @@ def execute(
         lock.release()
 
 
-def _make_switch(paths: RunPaths, limits: Limits, recorder: Recorder) -> StopSwitch:
+def _make_switch(
+    paths: RunPaths, limits: Limits, recorder: Recorder, previous: Status | None
+) -> StopSwitch:
     """Return the switch that listens to commands, signals and the clock."""
 
     def acknowledge(command_id: str | None) -> None:
@@ -92,16 +93,30 @@ def _make_switch(paths: RunPaths, limits: Limits, recorder: Recorder) -> StopSwi
         )
         recorder.beat()
 
-    earlier = RunReader(paths.root).command()
-    started = recorder.status.process_started
+    try:
+        earlier = RunReader(paths.root).command()
+    except StoreError:
+        earlier = None  # damaged: nobody can be meant by it
+    answered = _answered_before(earlier, recorder.status.process_started, previous)
+    recorder.update(acknowledged_command=answered)
     switch = StopSwitch(
         paths.command,
-        ignore_command=earlier.id if earlier and earlier.asked_at < started else None,
+        ignore_command=answered,
         limit=None if limits.time_limit_s is None else TimeLimit.begin(limits.time_limit_s),
         on_request=acknowledge,
     )
     recorder.listen = switch.is_set  # acknowledges within a beat, also while a long step runs
     return switch
+
+
+def _answered_before(
+    command: Command | None, process_started: float, previous: Status | None
+) -> str | None:
+    """Return the id of a command that was meant for an earlier attempt, not for this one."""
+    if command is None:
+        return None
+    was_acknowledged = previous is not None and previous.acknowledged_command == command.id
+    return command.id if was_acknowledged or command.asked_at < process_started else None
 
 
 def _record_failure(recorder: Recorder, error: BaseException) -> None:
@@ -118,10 +133,7 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
 
 def _name_owner(root: Path) -> str:
     """Say who holds the run."""
-    try:
-        status = RunReader(root).status()
-    except StoreError:
-        status = None
+    status = _last_status(root)
     if status is None:
         return f"run {root.name}: another trainer has just begun with it. Wait, or pause it first"
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.process_started))
@@ -129,3 +141,10 @@ def _name_owner(root: Path) -> str:
         f"run {root.name}: held by the trainer with pid {status.pid} on {status.host} since "
         f"{since}. Pause it first: python -m trainer pause {root.name}"
     )
+
+
+def _last_status(root: Path) -> Status | None:
+    try:
+        return RunReader(root).status()
+    except StoreError:
+        return None  # damaged: the history knows the attempts too

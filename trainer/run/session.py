@@ -9,17 +9,16 @@ import io
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
 import polars as pl
 
-from trainer.config import Config, differences
+from trainer.config import Config
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock
-from trainer.run.machine import machine, pin, versions
+from trainer.run.freezing import demand_same, exactness_remarks, freeze
+from trainer.run.machine import pin
 from trainer.run.material import Material, load_material
 from trainer.run.plan import Plan, describe_plan
-from trainer.run.refusal import RefusedError
 from trainer.run.stopping import StopSwitch
 from trainer.run.units import unit_work
 from trainer.run.views import (
@@ -32,19 +31,22 @@ from trainer.run.views import (
 from trainer.run.work import do_unit, finished_block
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, sha256, write_atomic
+from trainer.store.history import resume_record
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
 from trainer.store.records import (
-    DataSummary,
     FileRef,
-    Labels,
     ModelState,
     RunFile,
+    Status,
     UnitRecord,
     dump_record,
 )
 from trainer.store.units import UnitStore
+from trainer.store.verdict import describe
+
+RESUME_RECORD = "resume_record.json"
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,26 @@ class Limits:
 
 @dataclass
 class Session:
-    """One start of the trainer on one run."""
+    """One start of the trainer on one run.
+
+    Attributes:
+        paths: The run's files.
+        config: The run's configuration.
+        limits: When to pause by itself.
+        recorder: Status, history, log.
+        switch: Whether to stop.
+        previous: What the attempt before this one said last.
+        blocks: Finished folds.
+        stores: The files of every fold of every model, in the order of work.
+        speed: Seconds per step.
+    """
 
     paths: RunPaths
     config: Config
     limits: Limits
     recorder: Recorder
     switch: StopSwitch
+    previous: Status | None
     blocks: dict[tuple[str, int], FoldBlock] = field(default_factory=dict)
     stores: dict[tuple[str, int], UnitStore] = field(default_factory=dict)
     speed: Speedometer = field(default_factory=Speedometer)
@@ -86,7 +101,11 @@ class Session:
         self.recorder.update(
             stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
         )
+        self._tell_interruption()
+        for problem in self.folder.heal():
+            self._say_problem(problem)
         material = load_material(self.config)
+        self._stop_here()
         run_file, is_new = self._freeze(material)
         self._open_units()
         self._show_plan(material, run_file, is_new)
@@ -99,6 +118,21 @@ class Session:
         self.recorder.update(stage="blend", message="Blending")
         self._write_views(table)
         self._write_bundles(table)
+        events = RunReader(self.paths.root).events()
+        self.folder.write(RESUME_RECORD, dump_record(resume_record(events)))
+
+    def _tell_interruption(self) -> None:
+        """Write down that the attempt before this one was cut off, which it could not do itself."""
+        last = self.previous
+        if last is None or last.state not in ("running", "pausing"):
+            return
+        self.recorder.event(
+            "interrupted",
+            last.model,
+            last.fold,
+            {"step": last.step, "redone_s": round(last.kill_costs_s, 3)},
+            text=f"cut off at {describe(last)}",
+        )
 
     def _stop_here(self) -> None:
         if self.switch.is_set():
@@ -107,55 +141,14 @@ class Session:
     def _freeze(self, material: Material) -> tuple[RunFile, bool]:
         """Write the run's configuration, or hold what is here against it."""
         frozen = RunReader(self.paths.root).run_file()
-        if frozen is not None:
-            self._compare(frozen, material)
-            return frozen, False
-        sequences = material.sequences
-        run_file = RunFile(
-            **self.config.model_dump(),
-            run=self.paths.root.name,
-            created_at=time.time(),
-            labels=Labels(
-                gestures=material.labels.gestures, num_targets=material.labels.num_targets
-            ),
-            recordings=DataSummary(
-                fingerprint=material.fingerprint,
-                num_sequences=sequences.num_sequences,
-                num_rows=int(sequences.offsets[-1]),
-                num_subjects=len(np.unique(material.subjects)),
-                groups=sequences.groups,
-            ),
-            versions=versions(),
-            machine=machine(),
-        )
-        self.folder.write(self.paths.config.name, dump_record(run_file))
-        return run_file, True
-
-    def _compare(self, frozen: RunFile, material: Material) -> None:
-        """Refuse what the run was not made from; say where exactness ends."""
-        changed = differences(frozen.settings(), self.config)
-        if frozen.recordings.fingerprint != material.fingerprint:
-            changed.append(
-                f"recordings: content {frozen.recordings.fingerprint[:12]} -> "
-                f"{material.fingerprint[:12]} ({self.config.data.source})"
-            )
-        if changed:
-            raise RefusedError(
-                f"run {self.paths.root.name} was made from something else:\n  "
-                + "\n  ".join(changed)
-                + "\nResume it with what it was made from, or begin another with --run NAME"
-            )
-        here = {"machine": machine().processor, **versions()}
-        then = {"machine": frozen.machine.processor, **frozen.versions}
-        moved = [
-            f"{name} {then[name]} -> {here.get(name)}"
-            for name in then
-            if then[name] != here.get(name)
-        ]
-        if moved:
-            text = f"continued, not bit-exact: {', '.join(moved)}"
-            self.recorder.event("problem", text=text)
-            self.recorder.log(text)
+        if frozen is None:
+            run_file = freeze(self.paths.root.name, self.config, material)
+            self.folder.write(self.paths.config.name, dump_record(run_file))
+            return run_file, True
+        demand_same(frozen, self.config, material)
+        for remark in exactness_remarks(frozen, self.config):
+            self._say_problem(remark)
+        return frozen, False
 
     def _open_units(self) -> None:
         """Look at every fold of every model: done, begun or waiting."""

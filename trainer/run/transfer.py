@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import uuid
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from trainer.run.refusal import RefusedError
@@ -21,6 +22,10 @@ from trainer.store.verdict import judge
 MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
 MAX_FILES = 10_000
 MAX_RATIO = 200  # real checkpoints shrink by less than 10; a bomb by 1,000 and more
+UNREADABLE = (  # what zipfile raises at damaged, encrypted or foreign archives
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, UnicodeError),
+)
 LEFT_OUT = ("lock", "command.json")  # of this process and this moment, not of the run
 
 
@@ -39,11 +44,16 @@ def export_run(root: Path, target: Path) -> None:
     if judge(RunReader(root)).is_active:
         raise RefusedError(f"run {root.name}: a trainer is writing it. Pause it, then export")
     temporary = target.with_name(f".{target.name}.tmp")
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path in sorted(root.rglob("*")):
-            if path.is_file() and not _is_left_out(path):
-                archive.write(path, f"{root.name}/{path.relative_to(root).as_posix()}")
-    replace(temporary, target)
+    try:
+        _pack(root, temporary)
+        replace(temporary, target)
+    except OSError as error:
+        raise TransferError(
+            f"{target}: could not be written ({error.strerror or error}). Make room or choose "
+            f"another place"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def import_run(source: Path, state_dir: Path) -> Path:
@@ -91,9 +101,17 @@ def delete_run(root: Path) -> None:
         raise RefusedError(f"{root}: no run there")
     if judge(reader).is_active:
         raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it first")
-    going = root.with_name(f".deleting-{root.name}")
+    going = root.with_name(f".deleting-{uuid.uuid4().hex[:8]}")  # a kill may leave one
     replace(root, going)
     shutil.rmtree(going)
+
+
+def _pack(root: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and not _is_left_out(path):
+                name = f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
+                archive.write(path, name)
 
 
 def _is_left_out(path: Path) -> bool:
@@ -117,7 +135,7 @@ def _unpack(source: Path, target: Path) -> None:
             _check_members(members)
             for item in members:
                 _unpack_member(archive, item, target)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise TransferError(
             f"{source.name}: expected a zip that export wrote; {error}. Export the run again"
         ) from error
@@ -132,12 +150,14 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
         raise TransferError(
             f"unpacks from {packed:,} to {num_bytes:,} bytes: no run does. Nothing was unpacked"
         )
+    folders = [item.filename.replace("\\", "/").partition("/")[0] for item in members]
     for item in members:
         parts = PurePosixPath(item.filename.replace("\\", "/")).parts
         is_link = (item.external_attr >> 16) & 0o170000 == 0o120000
-        if is_link or len(parts) < 2 or parts[0] in ("/", "..") or ".." in parts or ":" in parts[0]:
+        is_outside = parts[:1] == ("/",) or ".." in parts or any(":" in part for part in parts)
+        if is_link or is_outside or len(parts) < 2 or parts[0] != folders[0]:
             raise TransferError(
-                f"{item.filename!r}: expected plain files under one folder. Nothing was unpacked"
+                f"{item.filename!r}: expected plain files in one folder. Nothing was unpacked"
             )
 
 

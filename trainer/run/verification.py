@@ -72,14 +72,14 @@ def _check_file(root: Path, ref: FileRef) -> Check:
 def _check_unit(root: Path, unit: UnitRecord) -> list[Check]:
     paths = RunPaths(root).unit(unit.model, unit.fold)
     checks = []
-    if unit.final is not None:
-        checks.append(_check_file(root, unit.final))
     try:
         own = read_record(paths.record, UnitRecord)
         unit = max(unit, own, key=lambda record: record.generation)
     except (FileNotFoundError, StoreError) as error:
         if unit.generation:
             checks.append(Check(str(paths.record.relative_to(root)), False, str(error)))
+    if unit.final is not None:
+        checks.append(_check_file(root, unit.final))
     generations = [ref for ref in (unit.last, unit.last_previous) if ref is not None]
     return [*checks, *(_check_generation(root, ref) for ref in generations)]
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from trainer.blend import BlendError, blend_probabilities, used_weights
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
+from trainer.predict import BUNDLE_SCHEMA
 from trainer.run.fold_files import FoldBlock, score_row
 from trainer.store.codec import dumps
 from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
@@ -163,12 +164,13 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
         folds.append({"score": row.score, "known_classes": block.knows_K, "packed": block.packed})
     return dumps(
         {
-            "schema": 1,
+            "schema": BUNDLE_SCHEMA,
             "model": model,
             "gestures": list(table.labels.gestures),
             "num_targets": table.labels.num_targets,
             "weights": {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight},
             "fold_weights": config.blend.fold_weights,
+            "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,
             "folds": folds,
         }

@@ -116,10 +116,16 @@ def finished_block(
     if data is None:
         return store, None
     try:
-        return store, load_block(paths.model, data)
+        block = load_block(paths.model, data)
     except CodecError as error:
         store.problems.append(f"{paths.final}: {error}; the fold is redone")
         return store, None
+    if (block.model, block.fold) != (paths.model, paths.fold):
+        store.problems.append(
+            f"{paths.final}: holds {block.model} fold {block.fold}; the fold is redone"
+        )
+        return store, None
+    return store, block
 
 
 def do_unit(

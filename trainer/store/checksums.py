@@ -1,6 +1,8 @@
 """``checksums.json``: the SHA-256 of every whole file that the coordinator writes.
 
-In: names and bytes. Out: one JSON file; what it does not name does not exist.
+In: names and bytes. Out: one JSON file; what it does not name does not exist. The files that cannot
+be made again have a copy beside them, ``<name>.prev``; where the checksums themselves are damaged,
+two equal copies vouch for each other.
 """
 
 from __future__ import annotations
@@ -8,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.store.durable import sha256, write_atomic
+from trainer.store.durable import StoreError, sha256, write_atomic
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"
+PRECIOUS = ("config.json", "folds.parquet")  # everything else is made again from what is there
 
 
 class Checksums(Record):
@@ -31,16 +34,26 @@ class CheckedFolder:
     root: Path
 
     def checksums(self) -> Checksums:
-        """Return the recorded checksums, none where the file is missing."""
+        """Return the recorded checksums, none where the file is missing or damaged."""
         try:
             return read_record(self.root / FILE_NAME, Checksums)
-        except FileNotFoundError:
+        except (FileNotFoundError, StoreError):
             return Checksums()
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, then record its checksum."""
+        if name in PRECIOUS:
+            write_atomic(self._copy(name), data)
         write_atomic(self.root / name, data)
         self._record(name, FileRef(name=name, sha256=sha256(data), num_bytes=len(data)))
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes, from its copy where need be; None where neither is right."""
+        ref = self.checksums().find(name)
+        found = [_read(place) for place in self._places(name)]
+        if ref is None:
+            return found[0] if len(found) == 2 and found[0] == found[1] else None
+        return next((data for data in found if data and sha256(data) == ref.sha256), None)
 
     def remove(self, name: str) -> None:
         """Forget a file, then delete it."""
@@ -48,14 +61,30 @@ class CheckedFolder:
             self._record(name, None)
         (self.root / name).unlink(missing_ok=True)
 
-    def read(self, name: str) -> bytes | None:
-        """Return a file's bytes if they are the recorded ones, else None."""
-        ref = self.checksums().find(name)
-        path = self.root / name
-        if ref is None or not path.exists():
-            return None
-        data = path.read_bytes()
-        return data if sha256(data) == ref.sha256 else None
+    def heal(self) -> list[str]:
+        """Put back what is damaged and has a copy; return what was found, in words."""
+        problems = []
+        try:
+            read_record(self.root / FILE_NAME, Checksums)
+        except FileNotFoundError:
+            pass  # a new run
+        except StoreError as error:
+            problems.append(f"{error}; made again")
+        for name in PRECIOUS:
+            data = self.read(name)
+            if data is None:
+                continue
+            if any(_read(place) != data for place in self._places(name)):
+                problems.append(f"{name}: damaged or missing; put back from its copy")
+            if problems:
+                self.write(name, data)
+        return problems
+
+    def _places(self, name: str) -> list[Path]:
+        return [self.root / name, *([self._copy(name)] if name in PRECIOUS else [])]
+
+    def _copy(self, name: str) -> Path:
+        return self.root / f"{name}.prev"
 
     def _record(self, name: str, ref: FileRef | None) -> None:
         known = self.checksums()
@@ -63,3 +92,10 @@ class CheckedFolder:
         files = tuple(sorted((*others, *([ref] if ref else [])), key=lambda item: item.name))
         if files != known.files:
             write_atomic(self.root / FILE_NAME, dump_record(Checksums(files=files)))
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

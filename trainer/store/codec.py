@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
+import sys
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -16,6 +18,18 @@ import numpy as np
 
 MAX_PADDING = 255  # joblib writes the length of its alignment padding in one byte
 ALLOWED_KINDS = "biufU"  # bool, int, unsigned, float, unicode
+OPCODES = (  # what ``dumps`` writes; none takes memory by a size that the file only claims
+    *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE),
+    *(pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1, pickle.BININT2),
+    *(pickle.LONG1, pickle.LONG4, pickle.BINFLOAT),
+    *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8),
+    *(pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8),
+    *(pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS),
+    *(pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS),
+    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
+    *(pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET),
+    *(pickle.STACK_GLOBAL, pickle.NEWOBJ, pickle.REDUCE, pickle.BUILD),
+)
 
 
 class CodecError(ValueError):
@@ -27,7 +41,7 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any plain value
     import joblib
 
     buffer = io.BytesIO()
-    joblib.dump(_canonical(value, {}, {}), buffer, compress=0, protocol=4)
+    joblib.dump(_canonical(value, {}), buffer, compress=0, protocol=4)
     return buffer.getvalue()
 
 
@@ -43,6 +57,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
         raise
     except (
         pickle.UnpicklingError,
+        struct.error,
         EOFError,
         ValueError,
         IndexError,
@@ -57,32 +72,32 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
         ) from error
 
 
-def _canonical(
-    value: Any,  # noqa: ANN401
-    strings: dict[str, str],
-    dtypes: dict[str, np.dtype[Any]],
-) -> Any:  # noqa: ANN401
+def _canonical(value: Any, known: dict[Any, Any]) -> Any:  # noqa: ANN401
     """Rebuild a value so that pickle's memo, which goes by identity, depends on content only."""
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in ALLOWED_KINDS:
-            raise CodecError(f"array of dtype {value.dtype}: expected numbers or text")
-        dtype = dtypes.setdefault(value.dtype.str, np.dtype(value.dtype.str))
-        copied = np.empty(value.shape, dtype=dtype)
-        copied[...] = value
-        return copied
+        return _canonical_array(value, known)
     if isinstance(value, str):
-        return strings.setdefault(value, str(value))
+        return sys.intern(str(value))  # as the words in joblib's array header are
     if isinstance(value, dict):
-        return {
-            _canonical(k, strings, dtypes): _canonical(v, strings, dtypes) for k, v in value.items()
-        }
+        return {_canonical(k, known): _canonical(v, known) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item, strings, dtypes) for item in value]
+        return [_canonical(item, known) for item in value]
     if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | bytes):
+        return _canonical(value.item(), known)
+    if isinstance(value, bytes):
+        return known.setdefault(value, value)
+    if value is None or isinstance(value, bool | int | float):
         return value
     raise CodecError(f"{type(value).__name__}: expected arrays, text, numbers, lists, dicts")
+
+
+def _canonical_array(array: np.ndarray[Any, Any], known: dict[Any, Any]) -> np.ndarray[Any, Any]:
+    if array.dtype.kind not in ALLOWED_KINDS:
+        raise CodecError(f"array of dtype {array.dtype}: expected numbers or text")
+    dtype = known.setdefault(array.dtype.str, np.dtype(array.dtype.str))
+    copied = np.empty(array.shape, dtype=dtype)
+    copied[...] = array
+    return copied
 
 
 class _Array:
@@ -134,7 +149,10 @@ class _DType:
 
     def resolve(self) -> np.dtype[Any]:
         """Return the dtype."""
-        return np.dtype(self.code).newbyteorder(self.byte_order)  # type: ignore[arg-type]
+        dtype = np.dtype(self.code)
+        if dtype.kind not in ALLOWED_KINDS:
+            raise CodecError(f"array of dtype {self.code!r}: expected numbers or text")
+        return dtype.newbyteorder(self.byte_order)  # type: ignore[arg-type]
 
 
 class _NdArray:
@@ -154,7 +172,9 @@ _ADMITTED: dict[tuple[str, str], type] = {
 class _PlainUnpickler(pickle._Unpickler):
     """A pickle reader that knows three names, each of which is a harmless stand-in."""
 
-    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = {
+        code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES
+    }
     stack: list[Any]
 
     def __init__(self, data: bytes) -> None:
@@ -165,12 +185,6 @@ class _PlainUnpickler(pickle._Unpickler):
         if (module, name) not in _ADMITTED:
             raise CodecError(f"{module}.{name}: a file of ours never names it; not loaded")
         return _ADMITTED[(module, name)]
-
-    def get_extension(self, code: int) -> None:
-        raise CodecError(f"pickle extension {code}: a file of ours has none")
-
-    def persistent_load(self, pid: object) -> None:
-        raise CodecError(f"persistent reference {pid!r}: a file of ours has none")
 
     def load_build(self) -> None:
         state = self.stack.pop()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from trainer.store.durable import StoreError
+
 WAIT_S = 1.0  # a dashboard that looks whether the lock is held holds it for a moment itself
 
 
@@ -21,13 +23,19 @@ def acquire(path: Path) -> FileLock:
 
     Raises:
         LockedError: Another process holds it.
+        StoreError: The folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(str(path))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=WAIT_S, poll_interval=0.02)
-    except Timeout as error:
-        raise LockedError(f"{path}: held by another process") from error
+    except OSError as error:
+        if isinstance(error, Timeout):
+            raise LockedError(f"{path}: held by another process") from error
+        raise StoreError(
+            f"{path}: could not be opened for writing ({error.strerror or error}). A read-only "
+            f"run is resumed from a copy: python -m trainer import {path.parent}"
+        ) from error
     return lock
 
 

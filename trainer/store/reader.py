@@ -26,6 +26,7 @@ from trainer.store.records import (
     Scores,
     Status,
     UnitRecord,
+    parse_record,
     read_record,
 )
 
@@ -79,7 +80,11 @@ class RunReader:
 
     def run_file(self) -> RunFile | None:
         """Return the frozen configuration, or None before it is written."""
-        return _optional(self.paths.config, RunFile)
+        path = self.paths.config
+        verified = CheckedFolder(self.root).read(path.name)
+        return (
+            _optional(path, RunFile) if verified is None else parse_record(verified, path, RunFile)
+        )
 
     def status(self) -> Status | None:
         """Return what the trainer last said of itself; see ``verdict`` for whether it is true."""
@@ -185,6 +190,7 @@ def list_runs(state_dir: Path) -> list[RunReader]:
         RunReader(folder)
         for folder in state_dir.iterdir()
         if folder.is_dir()
+        and not folder.name.startswith(".")  # a run that is arriving or being deleted
         and ((folder / "config.json").exists() or (folder / "status.json").exists())
     ]
     return sorted(readers, key=_last_activity, reverse=True)

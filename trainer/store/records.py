@@ -67,7 +67,11 @@ class Machine(BaseModel):
 
 
 class RunFile(Config):
-    """``config.json``: the frozen configuration and what it was frozen with."""
+    """``config.json``: the frozen configuration and what it was frozen with.
+
+    ``code`` holds the versions of our own code that moves numbers; another one is refused.
+    ``canary`` is a hash per model of a tiny fit on this machine; another one is not bit-exact.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -77,7 +81,9 @@ class RunFile(Config):
     labels: Labels
     recordings: DataSummary
     versions: dict[str, str]
+    code: dict[str, int]
     machine: Machine
+    canary: dict[str, str]
 
     def settings(self) -> Config:
         """Return the configuration alone."""
@@ -178,6 +184,30 @@ class UnitRecord(Record):
     last_previous: FileRef | None = None
 
 
+class Interruption(BaseModel):
+    """One end of an attempt that was not the end of the run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    how: Literal["paused", "killed", "failed"]
+    time: float
+    model: str | None = None
+    fold: int | None = None
+    step: int | None = None
+    redone_s: float = 0.0
+    text: str = ""
+
+
+class ResumeRecord(Record):
+    """``resume_record.json``: how a finished run came to its end."""
+
+    attempts: int
+    interruptions: tuple[Interruption, ...]
+    is_exact: bool
+    remarks: tuple[str, ...]
+
+
 class ModelState(Record):
     """``lgbm_state.json``, ``torch_state.json``: all folds of one model."""
 
@@ -224,7 +254,15 @@ def read_record(path: Path, kind: type[R]) -> R:
         FileNotFoundError: It is not there.
         StoreError: It is damaged or of a newer schema; the message names it and what is wrong.
     """
-    data = path.read_bytes()
+    return parse_record(path.read_bytes(), path, kind)
+
+
+def parse_record(data: bytes, path: Path, kind: type[R]) -> R:
+    """Check the bytes of one JSON file; the path is for the message.
+
+    Raises:
+        StoreError: They are damaged or of a newer schema.
+    """
     try:
         return kind.model_validate(json.loads(data))
     except (ValidationError, ValueError) as error:

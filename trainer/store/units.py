@@ -48,7 +48,10 @@ class UnitStore:
             record = next((unit for unit in state.folds if unit.fold == paths.fold), record)
         try:
             own = read_record(paths.record, UnitRecord)
-            record = max(record, own, key=lambda unit: unit.generation)
+            if (own.model, own.fold) == (paths.model, paths.fold):
+                record = max(record, own, key=lambda unit: unit.generation)
+            else:
+                problems.append(f"{paths.record}: is of {own.model} fold {own.fold}; not used")
         except FileNotFoundError:
             pass  # a unit that has not begun
         except StoreError as error:
@@ -90,12 +93,15 @@ class UnitStore:
             data: The checkpoint.
             progress: The record to be, but for its files, generation and attempt.
         """
-        path, previous = self.paths.last_path, _previous(self.paths.last_path)
+        path = self.paths.last_path
+        ref = FileRef(name=self.paths.last, sha256=sha256(data), num_bytes=len(data))
+        if ref == self.record.last and self._read_verified(path, ref) is not None:
+            self._commit_record(progress.model_copy(update=self._generations()))
+            return  # a pause right after a save: the same bytes would push out the older ones
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             write_new(temporary, data)
-            if self.record.last is not None and self._read_verified(path, self.record.last):
-                replace(path, previous)  # else path is unnamed or damaged: previous is the one
+            kept = self._keep_previous()
             replace(temporary, path)
             sync_folder(path.parent)
         except OSError as error:
@@ -104,28 +110,53 @@ class UnitStore:
                 f"{path}: could not write {len(data):,} bytes ({error.strerror or error}). The "
                 f"earlier checkpoint is intact. Make room, then resume"
             ) from error
-        ref = FileRef(name=self.paths.last, sha256=sha256(data), num_bytes=len(data))
-        kept = self.record.last if self.record.last != ref else self.record.last_previous
         self._commit_record(progress.model_copy(update={"last": ref, "last_previous": kept}))
 
     def commit_final(self, data: bytes, progress: UnitRecord) -> None:
         """Write the finished fold: model, out-of-fold block, scores and importance as one."""
+        self._demand_newest()
         write_atomic(self.paths.final_path, data)
         ref = FileRef(name=self.paths.final, sha256=sha256(data), num_bytes=len(data))
-        files = {"last": self.record.last, "last_previous": self.record.last_previous}
         self._commit_record(
-            progress.model_copy(update={"final": ref, "done": True, **files}),
+            progress.model_copy(update={"final": ref, "done": True, **self._generations()}),
         )
 
     def start_over(self) -> None:
         """Forget every file of the unit; they stay on the disk, unnamed, until replaced."""
         self._commit_record(UnitRecord(model=self.paths.model, fold=self.paths.fold))
 
+    def _generations(self) -> dict[str, FileRef | None]:
+        return {"last": self.record.last, "last_previous": self.record.last_previous}
+
+    def _keep_previous(self) -> FileRef | None:
+        """Make the newest whole checkpoint that the record names X.prev; return which it is."""
+        path, previous = self.paths.last_path, _previous(self.paths.last_path)
+        if self.record.last is None:
+            return None
+        if self._read_verified(path, self.record.last) is not None:
+            replace(path, previous)
+            return self.record.last
+        named = (self.record.last, self.record.last_previous)  # path is unnamed or damaged
+        whole = (ref for ref in named if ref and self._read_verified(previous, ref) is not None)
+        return next(whole, None)
+
     def _commit_record(self, record: UnitRecord) -> None:
         self.record = record.model_copy(
             update={"generation": self.record.generation + 1, "attempt": self.attempt}
         )
         write_atomic(self.paths.record, dump_record(self.record))
+
+    def _demand_newest(self) -> None:
+        """Refuse to commit where a later start of the trainer has taken the unit over."""
+        try:
+            newest = read_record(self.paths.record, UnitRecord)
+        except (FileNotFoundError, StoreError):
+            return
+        if newest.attempt > self.attempt:
+            raise StoreError(
+                f"{self.paths.record}: written by attempt {newest.attempt}, this is attempt "
+                f"{self.attempt}: another trainer has taken the run over. This one ends"
+            )
 
     def _read_verified(self, path: Path, ref: FileRef) -> bytes | None:
         try:

@@ -1,0 +1,370 @@
+"""The configuration: who wins, what is refused and how, and the notebook family's names."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trainer.config import (
+    PRESETS,
+    Config,
+    ConfigError,
+    differences,
+    environment_settings,
+    is_switched_on,
+    make_config,
+    overlay,
+    parse_assignment,
+    setting_names,
+    validate,
+)
+
+LGBM_WEIGHT = "blend.lgbm_weight"
+
+OUT_OF_BOUNDS = (
+    ("seed", -1),
+    ("seed", 2**31),
+    ("models", ["lgbm", "forest"]),
+    ("models", []),
+    ("models", ["lgbm", "lgbm"]),
+    ("exact", "roughly"),
+    ("data.sampling_rate_hz", 0),
+    ("data.mirror_left_handers", "perhaps"),
+    ("folds.count", 1),
+    ("folds.count", 51),
+    ("folds.count", 2.5),
+    ("frames.length", 2),
+    ("frames.length", 6),
+    ("boosting.rounds", 0),
+    ("boosting.segment_rounds", 0),
+    ("boosting.segment_rounds", 501),
+    ("boosting.patience_rounds", 0),
+    ("boosting.learning_rate", 0),
+    ("boosting.learning_rate", float("nan")),
+    ("boosting.learning_rate", float("inf")),
+    ("boosting.num_leaves", 1),
+    ("boosting.max_depth", "deep"),
+    ("boosting.max_bin", 1),
+    ("boosting.max_bin", 256),
+    ("boosting.min_data_in_leaf", 0),
+    ("boosting.feature_fraction", 0),
+    ("boosting.feature_fraction", 1.1),
+    ("boosting.bagging_fraction", 0),
+    ("boosting.bagging_fraction", 1.1),
+    ("boosting.bagging_freq", -1),
+    ("boosting.lambda_l1", -0.1),
+    ("boosting.lambda_l2", -0.1),
+    ("boosting.modality_dropout", -0.1),
+    ("boosting.modality_dropout", 1.1),
+    ("boosting.num_threads", 0),
+    ("network.epochs", 0),
+    ("network.batch_size", 1),
+    ("network.learning_rate", 0),
+    ("network.weight_decay", -1),
+    ("network.warmup_share", 0),
+    ("network.warmup_share", 1),
+    ("network.label_smoothing", -0.1),
+    ("network.label_smoothing", 1),
+    ("network.gradient_clip", 0),
+    ("network.dropout", -0.1),
+    ("network.dropout", 1),
+    ("network.patience_epochs", 0),
+    ("network.modality_dropout", -0.1),
+    ("network.modality_dropout", 1.1),
+    ("network.mixup_alpha", -0.1),
+    ("network.rotation_deg", -1),
+    ("network.rotation_deg", 181),
+    ("network.conv_channels", [64]),
+    ("network.conv_channels", [0, 64]),
+    ("network.recurrent_units", 0),
+    ("network.save_interval_s", 0),
+    ("network.num_threads", 0),
+    ("blend.lgbm_weight", -0.1),
+    ("blend.torch_weight", -0.1),
+    ("blend.fold_weights", "best"),
+    ("blend.fail_if_torch_missing", "perhaps"),
+)
+
+AT_THE_BOUNDS = (
+    ("seed", 0),
+    ("seed", 2**31 - 1),
+    ("folds.count", 2),
+    ("folds.count", 50),
+    ("frames.length", 4),
+    ("frames.length", None),
+    ("boosting.rounds", 1),
+    ("boosting.segment_rounds", 500),
+    ("boosting.max_bin", 255),
+    ("boosting.feature_fraction", 1.0),
+    ("boosting.bagging_freq", 0),
+    ("boosting.modality_dropout", 1.0),
+    ("network.batch_size", 2),
+    ("network.dropout", 0.0),
+    ("network.mixup_alpha", 0.0),
+    ("network.rotation_deg", 180.0),
+    ("blend.lgbm_weight", 0.0),
+)
+
+
+def get(config, name):
+    """Return a setting by its dotted name."""
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+# Precedence
+
+
+def test_a_setting_goes_by_option_then_set_then_environment_then_preset_then_default():
+    """Each layer wins over those after it: option, --set, environment, preset, default."""
+    default = make_config(environment={})
+    environment = {"ENSEMBLE_W_LGBM": "0.1"}
+    assert get(default, LGBM_WEIGHT) == 0.4
+    assert get(make_config(environment=environment), LGBM_WEIGHT) == 0.1
+    by_set = make_config(assignments=[f"{LGBM_WEIGHT}=0.2"], environment=environment)
+    assert get(by_set, LGBM_WEIGHT) == 0.2
+    by_option = make_config(
+        options={LGBM_WEIGHT: 0.3}, assignments=[f"{LGBM_WEIGHT}=0.2"], environment=environment
+    )
+    assert get(by_option, LGBM_WEIGHT) == 0.3
+
+
+def test_the_environment_wins_over_a_preset(monkeypatch):
+    """A preset that sets the blend is overruled by ENSEMBLE_W_LGBM."""
+    monkeypatch.setitem(PRESETS, "quick", {"blend": {"lgbm_weight": 0.7}})
+    assert get(make_config("quick", environment={}), LGBM_WEIGHT) == 0.7
+    assert get(make_config("quick", environment={"ENSEMBLE_W_LGBM": "0.1"}), LGBM_WEIGHT) == 0.1
+
+
+def test_a_preset_wins_over_defaults_and_leaves_the_rest():
+    """Quick boosts 100 rounds where full boosts 500; what it does not name stays as it is."""
+    quick, full = make_config("quick", environment={}), make_config(environment={})
+    assert (quick.preset, quick.boosting.rounds) == ("quick", 100)
+    assert (full.preset, full.boosting.rounds) == ("full", 500)
+    assert quick.network.epochs < full.network.epochs
+    assert (quick.folds, quick.boosting.num_leaves) == (full.folds, full.boosting.num_leaves)
+
+
+def test_the_later_of_two_assignments_wins():
+    """As people expect of a command line: the last --set of a name counts."""
+    config = make_config(assignments=["seed=1", "seed=2"], environment={})
+    assert config.seed == 2
+
+
+def test_a_configuration_reads_the_process_environment_unless_told_otherwise(monkeypatch):
+    """environment=None is os.environ."""
+    monkeypatch.setenv("ENSEMBLE_W_TORCH", "0.9")
+    assert make_config().blend.torch_weight == 0.9
+    assert make_config(environment={}).blend.torch_weight == 0.6
+
+
+def test_an_overlay_changes_only_what_it_names():
+    """Put on a run's own configuration, an option changes that setting and no other."""
+    config = make_config("quick", assignments=["network.dropout=0.5"], environment={})
+    changed = overlay(config, {}, ["seed=7"], {"folds.count": 3})
+    assert differences(config, changed) == ["seed: 42 -> 7", "folds.count: 5 -> 3"]
+    assert changed.network.dropout == 0.5
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("boosting.learning_rat", "boosting.learning_rate"),
+        ("learning_rate", "boosting.learning_rate"),
+        ("network.epoch", "network.epochs"),
+        ("folds.counts", "folds.count"),
+        ("sed", "seed"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
+    """The message repeats the name and lists real ones, the meant one among them."""
+    with pytest.raises(ConfigError) as caught:
+        make_config(assignments=[f"{name}=1"], environment={})
+    message = str(caught.value)
+    assert message.startswith(f"--set: unknown name {name!r}; the nearest are ")
+    assert nearest in message.partition("nearest are ")[2].split(", ")
+
+
+@pytest.mark.parametrize("name", ["boosting", "", "boosting.", "schema", "run"])
+def test_a_section_or_a_name_of_the_run_file_is_no_setting(name):
+    """Only leaves can be set, and nothing that config.json holds beside the configuration."""
+    with pytest.raises(ConfigError, match="unknown name"):
+        make_config(assignments=[f"{name}=1"], environment={})
+
+
+def test_an_assignment_without_a_value_is_refused():
+    """KEY alone is not KEY=VALUE, and the message shows what came."""
+    with pytest.raises(ConfigError, match="--set: expected KEY=VALUE, got 'seed'"):
+        parse_assignment("seed")
+
+
+def test_an_unknown_preset_is_refused_with_those_there_are():
+    """The message lists the presets."""
+    with pytest.raises(ConfigError, match="preset: expected one of full, quick; got 'fast'"):
+        make_config("fast", environment={})
+
+
+@pytest.mark.parametrize(("name", "value"), OUT_OF_BOUNDS)
+def test_a_value_out_of_bounds_is_refused_by_name(name, value):
+    """The message begins with the dotted name and ends with what came."""
+    with pytest.raises(ConfigError) as caught:
+        make_config(options={name: value}, environment={})
+    assert str(caught.value).startswith(name)
+    assert "; got " in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), AT_THE_BOUNDS)
+def test_a_value_at_a_bound_is_taken(name, value):
+    """Bounds are inclusive where their description says so."""
+    assert get(make_config(options={name: value}, environment={}), name) == value
+
+
+def test_every_number_has_a_bound_that_is_tested():
+    """A new numeric setting needs its line in OUT_OF_BOUNDS."""
+    tested = {name for name, _ in OUT_OF_BOUNDS}
+    free = {"preset", "data.source"}
+    assert set(setting_names()) == tested | free
+
+
+def test_a_blend_without_any_weight_is_refused_before_training():
+    """Weights of the models that are trained must not all be 0."""
+    with pytest.raises(ConfigError, match="blend: expected a weight above 0"):
+        make_config(options={LGBM_WEIGHT: 0, "blend.torch_weight": 0}, environment={})
+    with pytest.raises(ConfigError, match=r"blend: .* models lgbm"):
+        make_config(options={LGBM_WEIGHT: 0, "models": ["lgbm"]}, environment={})
+
+
+def test_a_configuration_cannot_be_changed():
+    """Frozen means frozen, sections included."""
+    config = make_config(environment={})
+    with pytest.raises(ValidationError, match="frozen"):
+        config.boosting.rounds = 3
+
+
+# Assignments
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("seed=7", ("seed", "7")),
+        ("frames.length=none", ("frames.length", None)),
+        ("models=torch", ("models", ["torch"])),
+        ("models=lgbm,torch", ("models", ["lgbm", "torch"])),
+        ("network.conv_channels=8,16", ("network.conv_channels", ["8", "16"])),
+        ("data.source=a=b.csv", ("data.source", "a=b.csv")),
+        ("data.source=a,b.csv", ("data.source", "a,b.csv")),
+    ],
+)
+def test_an_assignment_is_read_as_typed(text, parsed):
+    """The first = divides; a comma makes a list where a list belongs; none is no value."""
+    assert parse_assignment(text) == parsed
+
+
+def test_every_setting_can_be_set_to_what_it_is():
+    """--set takes every dotted name of config.json with the value that stands there."""
+    config = make_config("quick", environment={})
+    for name in setting_names():
+        if name == "preset":
+            continue
+        value = get(config, name)
+        text = "none" if value is None else value
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else text
+        assert differences(config, overlay(config, {}, [f"{name}={text}"])) == [], name
+
+
+def test_a_preset_is_not_set_like_a_setting():
+    """--set preset=quick would name a preset without its values, so it is refused."""
+    with pytest.raises(ConfigError, match="--preset"):
+        make_config(assignments=["preset=quick"], environment={})
+
+
+def test_a_configuration_survives_json():
+    """What config.json holds is read back as the same configuration."""
+    config = make_config("quick", {"network.conv_channels": [8, 16]}, environment={})
+    assert validate(json.loads(config.model_dump_json())) == config
+
+
+@given(st.sampled_from(setting_names()), st.text(max_size=20))
+def test_any_text_is_taken_or_refused_in_words(name, text):
+    """Whatever is typed, the answer is a configuration or a ConfigError."""
+    try:
+        assert isinstance(make_config(assignments=[f"{name}={text}"], environment={}), Config)
+    except ConfigError as error:
+        assert name.partition(".")[0] in str(error)
+
+
+# Differences
+
+
+def test_differences_name_both_values():
+    """One line per setting, ``name: old -> new``."""
+    old = make_config(environment={})
+    new = make_config(options={"seed": 7, "models": ["lgbm"], "frames.length": 64}, environment={})
+    assert differences(old, new) == [
+        "seed: 42 -> 7",
+        "models: lgbm,torch -> lgbm",
+        "frames.length: none -> 64",
+    ]
+
+
+def test_the_place_of_the_data_and_the_preset_name_are_no_difference():
+    """A run may be resumed from where the same recordings lie now."""
+    old = make_config(environment={})
+    new = make_config(options={"data.source": "/elsewhere/train.csv"}, environment={})
+    assert differences(old, new) == []
+
+
+# The notebook family's environment names
+
+
+def test_the_blend_weights_come_from_the_environment():
+    """ENSEMBLE_W_LGBM and ENSEMBLE_W_TORCH weigh the blend."""
+    config = make_config(environment={"ENSEMBLE_W_LGBM": "1", "ENSEMBLE_W_TORCH": "3"})
+    assert (config.blend.lgbm_weight, config.blend.torch_weight) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize("text", ["heavy", "-1", "nan"])
+def test_a_weight_that_is_none_names_the_environment_name(text):
+    """Who set ENSEMBLE_W_LGBM reads that name in the refusal."""
+    with pytest.raises(ConfigError, match=f"ENSEMBLE_W_LGBM: .*got '{text}'"):
+        make_config(environment={"ENSEMBLE_W_LGBM": text})
+
+
+@pytest.mark.parametrize(("text", "models"), [("0", ("lgbm",)), ("1", ("lgbm", "torch"))])
+def test_use_torch_says_whether_the_network_is_trained(text, models):
+    """USE_TORCH=0 leaves LightGBM; 1 is the default here."""
+    assert make_config(environment={"USE_TORCH": text}).models == models
+    assert make_config(environment={}).models == ("lgbm", "torch")
+
+
+def test_an_option_wins_over_use_torch():
+    """--models torch trains the network whatever USE_TORCH says."""
+    config = make_config(options={"models": ["torch"]}, environment={"USE_TORCH": "0"})
+    assert config.models == ("torch",)
+
+
+@pytest.mark.parametrize(("text", "is_on"), [("1", True), ("0", False), ("true", True)])
+def test_fail_if_torch_missing_is_a_setting(text, is_on):
+    """FAIL_IF_TORCH_MISSING is blend.fail_if_torch_missing."""
+    assert environment_settings({"FAIL_IF_TORCH_MISSING": text}) == {
+        "blend.fail_if_torch_missing": is_on
+    }
+
+
+def test_an_empty_environment_name_is_as_good_as_none():
+    """A name that is set to nothing asks for nothing."""
+    names = ("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH", "FAIL_IF_TORCH_MISSING", "USE_TORCH")
+    assert environment_settings(dict.fromkeys(names, "")) == {}
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused():
+    """The message names it and what came."""
+    with pytest.raises(ConfigError, match="RESUME: expected 0 or 1, got 'maybe'"):
+        is_switched_on({"RESUME": "maybe"}, "RESUME")

@@ -1,0 +1,99 @@
+"""Freezing: what a run was made from, written once and held against every later start.
+
+In: configuration, recordings, machine. Out: ``RunFile``; refusals; remarks where bits will differ.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from trainer.config import Config, differences
+from trainer.run.canary import sing
+from trainer.run.machine import code_versions, machine, versions
+from trainer.run.material import Material
+from trainer.run.refusal import RefusedError
+from trainer.store.history import INEXACT
+from trainer.store.records import DataSummary, Labels, RunFile
+
+
+def freeze(name: str, config: Config, material: Material) -> RunFile:
+    """Return the record of what a new run is made from."""
+    sequences = material.sequences
+    return RunFile(
+        **config.model_dump(),
+        run=name,
+        created_at=time.time(),
+        labels=Labels(gestures=material.labels.gestures, num_targets=material.labels.num_targets),
+        recordings=DataSummary(
+            fingerprint=material.fingerprint,
+            num_sequences=sequences.num_sequences,
+            num_rows=int(sequences.offsets[-1]),
+            num_subjects=len(np.unique(material.subjects)),
+            groups=sequences.groups,
+        ),
+        versions=versions(),
+        code=code_versions(),
+        machine=machine(),
+        canary=sing(config),
+    )
+
+
+def demand_same(frozen: RunFile, config: Config, material: Material) -> None:
+    """Refuse to go on with other settings, recordings or code than the run was made from.
+
+    Raises:
+        RefusedError: Lists every difference and the ways on.
+    """
+    changed = differences(frozen.settings(), config)
+    changed += _differences_of_recordings(frozen, config, material)
+    changed += [
+        f"code of {part}: version {version} -> {code_versions().get(part)}"
+        for part, version in frozen.code.items()
+        if version != code_versions().get(part)
+    ]
+    if changed:
+        raise RefusedError(
+            f"run {frozen.run} was made from something else:\n  "
+            + "\n  ".join(changed)
+            + "\nThe ways on: resume it with what it was made from; begin another with --run NAME; "
+            "or start it over with RESUME=0"
+        )
+
+
+def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
+    """Say, before hours are spent, whether the bits will be those of one uninterrupted run."""
+    here = {"processor": machine().processor, **versions()}
+    then = {"processor": frozen.machine.processor, **frozen.versions}
+    moved = [
+        f"{name} {before} -> {here.get(name)}"
+        for name, before in then.items()
+        if before != here.get(name)
+    ]
+    songs = sing(config)
+    unlike = [model for model, song in frozen.canary.items() if song != songs.get(model)]
+    if unlike:
+        causes = f" ({', '.join(moved)})" if moved else ""
+        return [f"{INEXACT}: the canary of {', '.join(unlike)} differs{causes}"]
+    return [f"changed, but the canary gives the same bits: {', '.join(moved)}"] if moved else []
+
+
+def _differences_of_recordings(frozen: RunFile, config: Config, material: Material) -> list[str]:
+    """List in which way the recordings are not those the run was made from."""
+    if frozen.recordings.fingerprint == material.fingerprint:
+        return []
+    sequences, then = material.sequences, frozen.recordings
+    counts = [
+        ("sequences", then.num_sequences, sequences.num_sequences),
+        ("rows", then.num_rows, int(sequences.offsets[-1])),
+        ("subjects", then.num_subjects, len(np.unique(material.subjects))),
+        ("sensors", ", ".join(then.groups), ", ".join(sequences.groups)),
+        ("gestures", len(frozen.labels.gestures), material.labels.num_classes),
+    ]
+    parts = [f"{name} {before} -> {now}" for name, before, now in counts if before != now]
+    what = "; ".join(parts) or "same size, other values, labels or order"
+    return [
+        f"recordings ({config.data.source}): content {then.fingerprint[:12]} -> "
+        f"{material.fingerprint[:12]}; {what}"
+    ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.store.durable import StoreError, sha256, write_atomic
+from trainer.store.failpoints import reach
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"
@@ -45,6 +46,7 @@ class CheckedFolder:
         if name in PRECIOUS:
             write_atomic(self._copy(name), data)
         write_atomic(self.root / name, data)
+        reach("checksum.file_written")
         self._record(name, FileRef(name=name, sha256=sha256(data), num_bytes=len(data)))
 
     def read(self, name: str) -> bytes | None:

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from trainer.store.failpoints import reach
+
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
 
@@ -58,10 +60,17 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file in place, flushed and, where asked, on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.write(data)
+        reach("write.opened")
+        half = len(data) // 2
+        file.write(data[:half])
         file.flush()
+        reach("write.half")
+        file.write(data[half:])
+        file.flush()
+        reach("write.flushed")
         if durable:
             os.fsync(file.fileno())
+            reach("write.synced")
 
 
 def replace(source: Path, target: Path) -> None:
@@ -69,6 +78,7 @@ def replace(source: Path, target: Path) -> None:
     for attempt in range(REPLACE_ATTEMPTS):
         try:
             os.replace(source, target)  # noqa: PTH105 - Path.replace hides the name of the promise
+            reach("replace.done")
             return
         except PermissionError:
             if sys.platform != "win32" or attempt == REPLACE_ATTEMPTS - 1:
@@ -85,6 +95,7 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    reach("folder.synced")
 
 
 def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge

@@ -19,6 +19,7 @@ from trainer.store.durable import (
     write_atomic,
     write_new,
 )
+from trainer.store.failpoints import reach
 from trainer.store.names import UnitPaths
 from trainer.store.records import FileRef, ModelState, UnitRecord, dump_record, read_record
 
@@ -104,6 +105,7 @@ class UnitStore:
             kept = self._keep_previous()
             replace(temporary, path)
             sync_folder(path.parent)
+            reach("unit.placed")
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise StoreError(
@@ -135,6 +137,7 @@ class UnitStore:
             return None
         if self._read_verified(path, self.record.last) is not None:
             replace(path, previous)
+            reach("unit.rotated")
             return self.record.last
         named = (self.record.last, self.record.last_previous)  # path is unnamed or damaged
         whole = (ref for ref in named if ref and self._read_verified(previous, ref) is not None)
@@ -145,6 +148,7 @@ class UnitStore:
             update={"generation": self.record.generation + 1, "attempt": self.attempt}
         )
         write_atomic(self.paths.record, dump_record(self.record))
+        reach("unit.recorded")
 
     def _demand_newest(self) -> None:
         """Refuse to commit where a later start of the trainer has taken the unit over."""

@@ -1,5 +1,7 @@
 """Predicting with a finished run: alone or in a batch, with or without sensors, what is missing."""
 
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -268,7 +270,7 @@ def test_without_the_network_it_fails_where_that_was_asked(run_copy, monkeypatch
     monkeypatch.setenv("FAIL_IF_TORCH_MISSING", "1")
     Predictor.load(run_copy)
     (run_copy / "torch_bundle.pkl").unlink()
-    with pytest.raises(PredictError, match="network's bundle is missing.*FAIL_IF_TORCH_MISSING=0"):
+    with pytest.raises(PredictError, match=r"network's bundle is missing.*FAIL_IF_TORCH_MISSING=0"):
         Predictor.load(run_copy)
 
 
@@ -286,7 +288,7 @@ def test_a_run_without_a_bundle_is_refused(run_copy):
     """Nothing is finished: the message says to train or resume."""
     (run_copy / "torch_bundle.pkl").unlink()
     (run_copy / "lgbm_bundle.pkl").unlink()
-    with pytest.raises(PredictError, match="no model is finished. Train or resume the run"):
+    with pytest.raises(PredictError, match=r"no model is finished\. Train or resume the run"):
         Predictor.load(run_copy)
 
 
@@ -302,15 +304,15 @@ def test_a_damaged_bundle_is_named_and_not_read(run_copy, name):
 
 def test_a_bundle_that_holds_code_is_not_loaded(run_copy):
     """Even with a right checksum, nothing but plain data is read."""
-    CheckedFolder(run_copy).write("lgbm_bundle.pkl", b"cos\nsystem\n(S'true'\ntR.")
-    with pytest.raises(PredictError, match=r"lgbm_bundle.pkl: os\.system"):
+    CheckedFolder(run_copy).write("lgbm_bundle.pkl", pickle.dumps(os.system))
+    with pytest.raises(PredictError, match=r"lgbm_bundle.pkl: \w+\.system: a file of ours never"):
         Predictor.load(run_copy)
 
 
 def test_a_bundle_of_a_newer_version_is_refused(run_copy):
     """The message says to update, not that the file is damaged."""
     rewrite(run_copy, "lgbm", schema=2)
-    with pytest.raises(PredictError, match="schema 2 is newer than this version's 1. Update"):
+    with pytest.raises(PredictError, match=r"schema 2 is newer than this version's 1\. Update"):
         Predictor.load(run_copy)
 
 

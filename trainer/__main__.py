@@ -20,7 +20,7 @@ from trainer import commands
 
 State = Annotated[
     Path | None,
-    typer.Option("--state", help="State folder [default: $CKPT_DIR or state/]", metavar="DIR"),
+    typer.Option("--state", help="State folder (default: $CKPT_DIR or state/)", metavar="DIR"),
 ]
 TimeLimit = Annotated[
     str,
@@ -50,22 +50,22 @@ def train(
         typer.Option(
             metavar="SOURCE",
             help="watch (real recordings that ship with the project), a CSV or Parquet file or a "
-            "folder in the competition's schema, kaggle, simulated[:SUBJECTS] [default: watch]",
+            "folder in the competition's schema, kaggle, simulated[:SUBJECTS] (default: watch)",
         ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the run [default: SOURCE-n]")
+        str | None, typer.Option(metavar="NAME", help="Name of the run (default: SOURCE-n)")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="quick (minutes) or full [default: full]")
+        str | None, typer.Option(help="quick (minutes) or full (default: full)")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(help="lgbm,torch or one of them [default: both]")
+        str | None, typer.Option(help="lgbm,torch or one of them (default: both)")
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds by subject [default: 5]")] = None,
+    folds: Annotated[int | None, typer.Option(help="Folds by subject (default: 5)")] = None,
     rounds: Annotated[int | None, typer.Option(help="LightGBM's rounds at most")] = None,
     epochs: Annotated[int | None, typer.Option(help="The network's epochs at most")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random [default: 42]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random (default: 42)")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,10 +103,10 @@ def train(
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="One run; all if left out")] = (
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="One run; all if left out")] = (
         None
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs")] = False,
     state: State = None,
 ) -> None:
     """Show what is there, what runs, and what that rests on."""
@@ -141,15 +141,18 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Handedness by subject, CSV or Parquet")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a .csv or .parquet instead")
+        Path | None, typer.Option(metavar="FILE", help="Write the table to a .csv or .parquet file")
     ] = None,
     by_model: Annotated[
         bool, typer.Option("--by-model", help="Also each model's probabilities")
     ] = False,
     state: State = None,
 ) -> None:
-    """Say which gesture each sequence of a file is, with probabilities."""
-    root = commands.find_run(commands.state_dir(state), run)
+    """Say which gesture each sequence of a file is, with probabilities.
+
+    Where MODEL_PATH is set, the run or bundle that it names answers instead of RUN.
+    """
+    root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
     commands.predict(root, file, demographics, out, by_model)
 
 
@@ -162,7 +165,7 @@ def verify(run: RunName, state: State = None) -> None:
 @app.command()
 def export(
     run: RunName,
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="Where to write it")],
     state: State = None,
 ) -> None:
     """Write a run as one zip, to take elsewhere and resume there."""
@@ -171,7 +174,11 @@ def export(
 
 @app.command(name="import")
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER")], state: State = None
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE_OR_FOLDER", help="A zip that export wrote, or a run's folder"),
+    ],
+    state: State = None,
 ) -> None:
     """Take in a run from a zip, or from a folder that may be read-only."""
     commands.import_run(source, commands.state_dir(state))

@@ -87,6 +87,23 @@ def find_run(folder: Path, run: str) -> Path:
     raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")
 
 
+def model_path() -> Path | None:
+    """Return the trained model that ``MODEL_PATH`` asks to use as it is, or None.
+
+    Raises:
+        UsageError: There is none.
+    """
+    text = os.environ.get("MODEL_PATH")
+    if not text:
+        return None
+    if not Path(text).exists():
+        raise UsageError(
+            f"MODEL_PATH: expected a run folder or an lgbm_bundle.pkl, got {text!r}, which is not "
+            f"there. Correct it, or unset it to train"
+        )
+    return Path(text)
+
+
 def read_limits(
     time_limit: str, stop_after_folds: int | None, environment: Mapping[str, str]
 ) -> Limits:
@@ -113,8 +130,8 @@ def train(
     """Train a new run, or go on with the run of that name."""
     from trainer.run.control import next_run_name, start_over
 
-    if os.environ.get("MODEL_PATH"):
-        print(f"MODEL_PATH is set: nothing is trained, {os.environ['MODEL_PATH']} is used as it is")
+    if model_path() is not None:
+        print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
         return
     wanted = make_config(preset, options, assignments)
     root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
@@ -193,17 +210,18 @@ def predict(
         raise UsageError(f"--out: expected a name ending in .csv or .parquet, got {out.name!r}")
     people = read_table(demographics) if demographics else None
     sequences = sequences_from_table(read_table(file), people)
-    predictor = Predictor.load(Path(os.environ.get("MODEL_PATH") or root))
-    prediction = predictor.predict(sequences)
+    prediction = Predictor.load(root).predict(sequences)
     frame = prediction_frame(prediction, by_model)
     for note in prediction.notes:
         print(note, file=sys.stderr)
     if out is None:
         sys.stdout.write(frame.write_csv())
-    elif out.suffix == ".csv":
-        frame.write_csv(out)
-    else:
-        frame.write_parquet(out)
+        return
+    try:
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+    except OSError as error:
+        raise UsageError(f"--out: {out} cannot be written: {error.strerror or error}") from error
+    print(f"{out}: {len(frame):,} sequences")
 
 
 def verify(root: Path) -> None:
@@ -249,10 +267,10 @@ def _same_config(
     from trainer.run.refusal import RefusedError
 
     settings = frozen.settings()
-    if preset is not None:
-        asked = make_config(preset, options, assignments)
-    else:
-        asked = overlay(settings, environment_settings(os.environ), assignments, options)
+    base = settings
+    if preset is not None:  # its own settings count, but where the recordings lie is not one
+        base = make_config(preset, {"data.source": settings.data.source}, environment={})
+    asked = overlay(base, environment_settings(os.environ), assignments, options)
     changed = differences(settings, asked)
     if changed:
         raise RefusedError(

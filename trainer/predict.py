@@ -34,6 +34,11 @@ Proba = NDArray[np.float64]
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
 BUNDLE_SCHEMA = 1
+BUNDLE_SCHEMA = 1
+BUNDLE_PARTS = (
+    *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
+    *("mirror_left_handers", "fail_if_torch_missing", "folds"),
+)
 NUM_THREADS = 1  # one sequence is too little to share out (DESIGN.md section 5)
 GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
 

@@ -279,4 +279,6 @@ def first_error(error: ValidationError) -> str:
     """Return the first complaint of a validation as one line: field, problem, what came."""
     detail: Any = error.errors()[0]
     where = ".".join(str(part) for part in detail["loc"])
-    return f"{where}: {detail['msg']}, got {detail.get('input')!r}"
+    if detail["type"] == "missing":
+        return f"{where}: {detail['msg']}"  # what came is the whole record
+    return f"{where}: {detail['msg']}, got {str(detail.get('input'))[:80]!r}"

@@ -1,0 +1,1 @@
+"""Measurements, run by hand; each prints ratios against something in the same run."""

@@ -1,0 +1,140 @@
+"""What it costs to be resumable: segments against one plain call, checkpoints against an epoch.
+
+In: labelled recordings. Out: two ratios, and the seconds per 100 rounds.
+
+    python -m benchmarks.resume_cost ../shared/data/asl.parquet --rounds 500
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+
+from trainer.config import Config
+from trainer.data.preprocess import preprocess
+from trainer.data.sources import load
+from trainer.features.frames import build_frames, frame_length
+from trainer.features.table import build_table
+from trainer.folds import assign_folds, split
+from trainer.metric import competition_score
+from trainer.models.boosting import _parameters, fit_fold
+from trainer.models.boosting_data import BoostingTask, FoldData
+from trainer.models.fitting import NetworkTask
+from trainer.models.fitting import fit_fold as fit_network
+from trainer.models.monitor import SilentMonitor
+from trainer.run.fold_files import dump_tensors
+from trainer.store.codec import dumps
+from trainer.store.names import RunPaths
+from trainer.store.records import UnitRecord
+from trainer.store.units import UnitStore
+
+
+class SavingMonitor(SilentMonitor):
+    """Saves every checkpoint as a run does, and counts the seconds."""
+
+    def __init__(self, folder, model):
+        """Save into a folder."""
+        self.store = UnitStore.open(RunPaths(Path(folder)).unit(model, 0), 1, None)
+        self.encode = dumps if model == "lgbm" else dump_tensors
+        self.seconds = []
+
+    def save(self, checkpoint):
+        """Commit the checkpoint: encode, hash, write, fsync, rename, record."""
+        began = time.perf_counter()
+        unit = UnitRecord(model=self.store.paths.model, fold=0)
+        self.store.commit_last(self.encode(checkpoint), unit)
+        self.seconds.append(time.perf_counter() - began)
+
+
+def boost_plainly(task, config, rounds):
+    """Boost in one call with the segments' own parameters; return seconds and fold score."""
+    data = FoldData.build(task, config, 42, 0)
+    params = _parameters(config, len(data.class_idx), 42, 0, 0)
+    shares = data.log_shares_P
+    data.train_set.set_init_score(np.tile(shares, (len(data.train_NF), 1)).ravel(order="F"))
+    data.valid_set.set_init_score(np.tile(shares, (len(data.valid_NF), 1)).ravel(order="F"))
+    began = time.perf_counter()
+    booster = lgb.train(
+        params, data.train_set, rounds, valid_sets=[data.valid_set], keep_training_booster=True
+    )
+    seconds = time.perf_counter() - began
+    raw = booster.predict(data.valid_NF, raw_score=True) + shares
+    predicted_idx = data.class_idx[np.argmax(raw, axis=1)]
+    score = competition_score(task.label_idx[task.valid_idx], predicted_idx, task.num_targets)
+    return seconds, score.score
+
+
+def boost_in_segments(task, config):
+    """Boost as a run does, checkpoints included; return seconds, save seconds, fold score."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        monitor = SavingMonitor(folder, "lgbm")
+        began = time.perf_counter()
+        fitted = fit_fold(task, config, 42, 0, monitor)
+        return time.perf_counter() - began, sum(monitor.seconds), fitted.score.score
+
+
+def measure_boosting(task, rounds, repeats):
+    """Print the ratio of segments to one call over the same number of rounds."""
+    config = Config().boosting.model_copy(update={"rounds": rounds, "patience_rounds": rounds})
+    plain, segments, saves = [], [], []
+    for _ in range(repeats):
+        seconds, plain_score = boost_plainly(task, config, rounds)
+        plain.append(seconds)
+        seconds, save_s, score = boost_in_segments(task, config)
+        segments.append(seconds)
+        saves.append(save_s)
+        print(f"  plain {plain[-1]:.1f} s, segments {segments[-1]:.1f} s ({save_s:.1f} s saving)")
+    ratio = statistics.median(segments) / statistics.median(plain)
+    per_100 = 100 * statistics.median(segments) / rounds
+    print(f"LightGBM, {rounds} rounds: segments with checkpoints / one plain call = {ratio:.3f}")
+    print(f"  {per_100:.1f} s per 100 rounds; score {score:.4f}, plain {plain_score:.4f}")
+
+
+def measure_network(task, epochs):
+    """Print the share of an epoch that its checkpoint takes."""
+    config = Config().network.model_copy(update={"epochs": epochs})
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        monitor = SavingMonitor(folder, "torch")
+        began = time.perf_counter()
+        fit_network(task, config, 42, 0, monitor)
+        seconds = time.perf_counter() - began
+    share = sum(monitor.seconds) / (seconds - sum(monitor.seconds))
+    print(f"network: {seconds / epochs:.1f} s an epoch, its checkpoint {share:.2%} of that")
+
+
+def main():
+    """Measure on one source."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("source")
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    sequences = load(options.source)
+    signals = preprocess(sequences)
+    table = build_table(signals)
+    fold_N = assign_folds(sequences.label_idx, sequences.subjects, 5, 42)
+    train_idx, valid_idx = split(fold_N, 0)
+    shared = {
+        "label_idx": sequences.label_idx,
+        "num_classes": sequences.labels.num_classes,
+        "num_targets": sequences.labels.num_targets,
+        "train_idx": train_idx,
+        "valid_idx": valid_idx,
+    }
+    length = frame_length(sequences.lengths_N, train_idx, None)
+    measure_network(
+        NetworkTask(frames=build_frames(signals), length=length, **shared), options.epochs
+    )
+    task = BoostingTask(values_NF=table.values_NF, names=table.names, **shared)
+    measure_boosting(task, options.rounds, options.repeats)
+
+
+if __name__ == "__main__":
+    main()

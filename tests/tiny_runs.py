@@ -5,14 +5,18 @@ In: a folder. Out: a source file, a configuration, a run folder that the trainer
 
 from __future__ import annotations
 
-import contextlib
-import signal
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 from tests.builders import make_table
 from trainer.config import make_config
 from trainer.run.order import execute
 from trainer.run.session import Limits
 
+PROJECT = Path(__file__).resolve().parents[1]
 TINY = (
     "folds.count=2",
     "boosting.rounds=6",
@@ -39,18 +43,52 @@ def tiny_config(source, *assignments):
 
 
 def train(root, config, limits=None, echo=lambda _: None):
-    """Run the trainer in this process; signal handlers are put back afterwards."""
-    with kept_signals():
-        return execute(root, config, limits or Limits(), echo)
+    """Run the trainer in this process."""
+    return execute(root, config, limits or Limits(), echo)
 
 
-@contextlib.contextmanager
-def kept_signals():
-    """Put back the handlers that the trainer replaces, so that Ctrl-C still ends the tests."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def train_elsewhere(root, source, *assignments, prepare="", environment=None):
+    """Run the trainer in a process of its own; return its exit code, -9 where it was killed.
+
+    Args:
+        root: The run folder.
+        source: The recordings.
+        assignments: --set's.
+        prepare: Python to run first, such as the arming of a kill.
+        environment: On top of this process's.
+    """
+    code = textwrap.dedent(prepare) + textwrap.dedent(
+        """
+        import sys
+        from pathlib import Path
+        from tests.tiny_runs import tiny_config, train
+
+        train(Path(sys.argv[1]), tiny_config(*sys.argv[2:]))
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root), str(source), *assignments],
+        cwd=PROJECT,
+        env=os.environ | (environment or {}),
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode
+
+
+def kill_at_step(model, fold, step):
+    """Return Python that arms a kill -9 at a round or a batch, before anything of it is saved."""
+    return f"""
+        import os, signal
+        from trainer.run.work import UnitMonitor
+
+        advance = UnitMonitor.advance
+
+        def die_at_step(self, step, total):
+            advance(self, step, total)
+            unit = self.store.paths
+            if (unit.model, unit.fold, step) == ({model!r}, {fold}, {step}):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        UnitMonitor.advance = die_at_step
+        """

@@ -231,8 +231,8 @@ def verify(root: Path) -> None:
     checks = verify_run(root)
     for check in checks:
         print(f"{'ok ' if check.is_good else 'BAD'} {check.name}: {check.detail}")
-    num_bad = sum(not check.is_good for check in checks)
-    print(f"{len(checks)} files, {num_bad} bad")
+    num_bad = len({check.name for check in checks if not check.is_good})
+    print(f"{len({check.name for check in checks})} files, {num_bad} bad")
     if num_bad:
         raise typer.Exit(FAILED)
 
@@ -249,10 +249,14 @@ def import_run(source: Path, folder: Path) -> None:
     """Take in a run."""
     from trainer.run.transfer import TransferError
     from trainer.run.transfer import import_run as take_in
+    from trainer.run.verification import verify_run
 
     if not source.exists():
         raise TransferError(f"{source}: not there. Expected a zip or a run folder")
     root = take_in(source, folder)
+    for check in verify_run(root):
+        if not check.is_good:
+            print(f"BAD {check.name}: {check.detail}; resume redoes what it held")
     print(f"{root}: there. Go on with: python -m trainer resume {root.name}")
 
 
@@ -354,15 +358,22 @@ def _print_status(reader: RunReader, verdict: Verdict, with_evidence: bool) -> N
 
 
 def _status_json(reader: RunReader, verdict: Verdict) -> dict[str, Any]:
-    scores = reader.scores()
+    """Return what programs are told of a run; a damaged file is a problem of this run alone."""
     status = verdict.status
-    return {
+    told = {
         "run": reader.name,
         "state": verdict.state,
         "reason": verdict.reason,
         "where": None if status is None else describe(status),
         "evidence": {evidence.what: evidence.seen for evidence in verdict.evidence},
         "status": None if status is None else status.model_dump(mode="json", by_alias=True),
-        "units": [unit.model_dump(mode="json") for unit in reader.units()],
-        "scores": None if scores is None else scores.model_dump(mode="json"),
+    }
+    try:
+        units, scores = reader.units(), reader.scores()
+    except StoreError as error:
+        return told | {"units": [], "scores": None, "problem": str(error)}
+    return told | {
+        "units": [unit.model_dump(mode="json", by_alias=True) for unit in units],
+        "scores": None if scores is None else scores.model_dump(mode="json", by_alias=True),
+        "problem": None,
     }

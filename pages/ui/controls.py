@@ -109,8 +109,8 @@ def start_over(reader: RunReader) -> str:
     moved = control.start_over(reader.root)
     if run_file is None:
         return f"Moved to {moved.name}. It had no configuration to start again with."
-    control.start(frame.state_dir(), reader.name, run_file.settings())
-    live.expect_trainer(reader.name)
+    pid = control.start(frame.state_dir(), reader.name, run_file.settings())
+    live.expect_trainer(reader.name, pid)
     return f"Started {reader.name} again; the old one is {moved.name}."
 
 
@@ -158,7 +158,6 @@ def _ask(reader: RunReader, command: str, after: str) -> str:
 
 
 def _resume(reader: RunReader) -> str:
-    control.resume(reader.root)
-    live.expect_trainer(reader.name)
+    live.expect_trainer(reader.name, control.resume(reader.root))
     frame.open_run(reader.name)
     return f"Resuming {reader.name}."

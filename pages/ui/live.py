@@ -7,6 +7,7 @@ the files' times and sizes too, since events get lost on network drives and in c
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -20,20 +21,21 @@ from watchdog.observers import Observer
 
 from pages.ui import frame
 from trainer.run import control
+from trainer.store.identity import boot_id
 from trainer.store.reader import RunReader
 from trainer.store.verdict import Verdict, judge
 
 TICK_S = 1.0  # while a trainer works
 IDLE_TICK_S = 5.0  # else: a run may be started or resumed in a terminal
 COMPARE_S = 5.0  # between two looks at the files themselves
-LAUNCH_S = 30.0  # for so long after a click a trainer may need until its first status
+LAUNCH_S = 120.0  # for so long a busy machine may need until a trainer's first status
 MAX_WATCHED = 64  # run folders under one observer
 
 STATUS_FILE = "status.json"  # replaced at every beat; the fragment reads it anyway
 COUNTED_EVENTS = ("created", "modified", "moved", "deleted")  # not: opened, closed
 COUNTED_ENDINGS = (".json", ".jsonl", ".parquet", ".csv", ".log")
 
-_LAUNCHED = "live_launched"  # name of the run, and when
+_LAUNCHED = "live_launched"  # name of the run, pid of its trainer, and when
 _COMPARED = "live_compared_at"
 
 
@@ -104,17 +106,30 @@ def follow(reader: RunReader | None, show: Callable[[Verdict], None] | None = No
     st.fragment(_tick, run_every=_interval_s(reader))(reader, mark, show)
 
 
-def expect_trainer(name: str) -> None:
+def expect_trainer(name: str, pid: int) -> None:
     """Look every second for a while: a trainer was just launched; call it in a callback."""
-    st.session_state[_LAUNCHED] = (name, time.time())
+    st.session_state[_LAUNCHED] = (name, pid, time.time())
 
 
 def is_launching(reader: RunReader, verdict: Verdict) -> bool:
     """Return whether a trainer was launched here moments ago and has not said a word yet."""
-    name, launched_at = st.session_state.get(_LAUNCHED, ("", 0.0))
+    name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
     if name != reader.name or verdict.is_active or time.time() - launched_at > LAUNCH_S:
         return False
+    if control.exit_code(pid) is not None:
+        return False
     return verdict.status is None or verdict.status.heartbeat_at < launched_at
+
+
+def exit_code(reader: RunReader, verdict: Verdict) -> int | None:
+    """Return how the run's last trainer ended; None where this server did not start it."""
+    name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
+    status = verdict.status
+    if name == reader.name and (status is None or status.heartbeat_at < launched_at):
+        return control.exit_code(pid)  # it ended before its first word
+    if status is None or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
+        return None
+    return control.exit_code(status.pid)
 
 
 def _tick(reader: RunReader | None, mark: Mark, show: Callable[[Verdict], None] | None) -> None:

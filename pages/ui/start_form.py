@@ -195,7 +195,7 @@ def _preview(draft: Draft) -> None:
 
 def _start(draft: Draft) -> str:
     assert draft.config is not None  # the button is disabled without one
-    control.start(frame.state_dir(), draft.name, draft.config)
-    live.expect_trainer(draft.name)
+    pid = control.start(frame.state_dir(), draft.name, draft.config)
+    live.expect_trainer(draft.name, pid)
     frame.open_run(draft.name)
     return f"Started {draft.name}."

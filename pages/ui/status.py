@@ -109,12 +109,7 @@ def resumed_at(run: RunView, model: str) -> list[float]:
 def _reason(verdict: Verdict, is_launching: bool) -> str:
     if is_launching:
         return "The trainer is loading; its first sign of life comes within seconds."
-    status = verdict.status
-    if verdict.state == "running" and status is not None:
-        return f"Last sign of life at {frame.escape(words.clock(status.heartbeat_at))}."
-    if verdict.state == "finished" and status is not None:
-        return f"Ended at {frame.escape(words.clock(status.heartbeat_at))}."
-    return frame.escape(verdict.reason)
+    return frame.escape(words.reason(verdict))
 
 
 def _numbers(run: RunView, verdict: Verdict) -> None:

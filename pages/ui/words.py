@@ -5,11 +5,13 @@ In: records, seconds, times. Out: text.
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Literal
 
 from trainer.store.names import RUN_NAME
 from trainer.store.records import Status
+from trainer.store.verdict import Verdict
 
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
@@ -98,6 +100,50 @@ def doing(status: Status) -> str:
     if status.stage in MODELS and status.fold is not None:
         return f"{MODELS[status.stage]}, fold {status.fold}"
     return STAGES[status.stage]
+
+
+def place(model: str, fold: int, step: int | None) -> str:
+    """Say where in the work something happened; steps of the network are optimiser steps."""
+    step_name = "round" if model == "lgbm" else "step"
+    where = f"{MODELS[model]}, fold {fold}"
+    return where if step is None else f"{where}, {step_name} {step:,}"
+
+
+def reason(verdict: Verdict) -> str:
+    """Say in one sentence why a run is in its state."""
+    status = verdict.status
+    if status is None or verdict.state not in ("running", "interrupted", "finished"):
+        return verdict.reason
+    if verdict.state == "running":
+        return f"Last sign of life at {clock(status.heartbeat_at)}."
+    if verdict.state == "finished":
+        return f"Ended at {clock(status.heartbeat_at)}."
+    at = doing(status).lower()
+    if status.model is not None and status.fold is not None:
+        at = place(status.model, status.fold, status.step)
+    return (
+        f"The trainer stopped without a word at {clock(status.heartbeat_at)} ({at}). Everything up "
+        f"to its last checkpoint is kept; Resume goes on from there."
+    )
+
+
+def exit_text(code: int) -> str:
+    """Say how a process ended: by which signal, or with which exit code."""
+    number = -code if code < 0 else code - 128  # a shell's and our own way to name a signal
+    if number not in list(signal.Signals):
+        return f"It ended with exit code {code}."
+    name = signal.Signals(number).name
+    text = f"It was ended by {name} (signal {number})."
+    if name == "SIGKILL":
+        text += " Somebody killed it, or the system did because memory ran out."
+    return text
+
+
+def costs(status: Status) -> str:
+    """Say what a pause and a kill right now would have to redo."""
+    pause, kill = round(status.pause_costs_s), round(status.kill_costs_s)
+    pause_text = f"redoes about {pause} s of work" if pause else "redoes nothing"
+    return f"Pausing now {pause_text}; a kill right now would cost {kill} s."
 
 
 def run_name_problem(name: str) -> str | None:

@@ -161,16 +161,28 @@ def _launch(root: Path, words: list[str]) -> int:
             env=environment,
             **flags,
         )
-    _CHILDREN.append(process)
+    _CHILDREN[process.pid] = process
     return process.pid
 
 
-_CHILDREN: list[subprocess.Popen[bytes]] = []  # kept, so that an ended trainer is no zombie
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # kept: an ended trainer is no zombie, and told
 
 
 def reap() -> None:
     """Take note of trainers that ended, so that none stays a zombie of this process."""
-    _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]
+    for child in tuple(_CHILDREN.values()):
+        child.poll()
+
+
+def exit_code(pid: int) -> int | None:
+    """Return how a trainer ended that this process started; it is asked for by its pid.
+
+    Returns:
+        Its exit code, or minus the number of the signal that ended it; None while it lives, and
+        where another process started it.
+    """
+    child = _CHILDREN.get(pid)
+    return None if child is None else child.poll()
 
 
 def _python_path(environment: Mapping[str, str]) -> str:

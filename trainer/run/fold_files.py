@@ -171,7 +171,9 @@ def _tensors(value: Any) -> Any:  # noqa: ANN401
         return {key: _tensors(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_tensors(item) for item in value]
-    return torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.asarray(value, order="C"))  # keeps shape (), as batch norm has
+    return value
 
 
 def _arrays(value: Any) -> Any:  # noqa: ANN401

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.config import Config
+from trainer.run.estimate import Size, format_duration, seconds_per_fold
 from trainer.store.records import RunFile, UnitRecord
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "network"}
@@ -22,11 +23,13 @@ class Plan:
         is_new: Whether the run begins now.
         features: "reused" or why the feature table is built.
         units: The folds of every model as they are.
+        size: Of the recordings, for the guess at the time.
     """
 
     is_new: bool
     features: str
     units: tuple[UnitRecord, ...]
+    size: Size
 
     @property
     def num_done(self) -> int:
@@ -50,7 +53,23 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
     for model in config.models:
         units = [unit for unit in plan.units if unit.model == model]
         lines.append(f"  {MODEL_NAMES[model]:<11} {_describe_units(units, config)}")
+    lines.append(f"  time        {_describe_time(plan, config)}")
     return lines
+
+
+def _describe_time(plan: Plan, config: Config) -> str:
+    """Say how long what is left should take."""
+    per_fold = seconds_per_fold(config, plan.size)
+    left = {
+        model: sum(seconds for unit in plan.units if unit.model == model and not unit.done)
+        for model, seconds in per_fold.items()
+    }
+    if not any(left.values()):
+        return "nothing left to train"
+    parts = ", ".join(
+        f"{MODEL_NAMES[model]} {format_duration(seconds)}" for model, seconds in left.items()
+    )
+    return f"about {format_duration(sum(left.values()))} at most on 2 cores ({parts})"
 
 
 def _describe_units(units: Sequence[UnitRecord], config: Config) -> str:

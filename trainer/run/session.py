@@ -183,7 +183,8 @@ class Session:
 
     def _show_plan(self, material: Material, run_file: RunFile, is_new: bool) -> None:
         units = tuple(self._unit_view(key) for key in self.stores)
-        plan = Plan(is_new, material.look_at_cache(self.folder), units)
+        features = material.look_at_cache(self.folder)
+        plan = Plan(is_new, features, units, material.size)
         for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
             self.recorder.log(line)
 

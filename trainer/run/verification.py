@@ -8,11 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.store.checksums import CheckedFolder
+from pydantic import BaseModel
+
+from trainer.store.checksums import FILE_NAME as CHECKSUMS_NAME
+from trainer.store.checksums import Checksums
 from trainer.store.durable import StoreError, sha256
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.records import FileRef, UnitRecord, read_record
+from trainer.store.records import (
+    Command,
+    FileRef,
+    ModelState,
+    Notes,
+    RunFile,
+    Scores,
+    Status,
+    UnitRecord,
+    read_record,
+)
 
 
 @dataclass(frozen=True)
@@ -29,29 +42,49 @@ def verify_run(root: Path) -> list[Check]:
 
     A checkpoint's generations count by content: either place may hold either.
     """
-    checks = [_check_records(root)]
+    checks = _check_records(root)
     try:
-        whole = CheckedFolder(root).checksums().files
-    except StoreError as error:
-        return [*checks, Check("checksums.json", False, str(error))]
+        whole = read_record(root / CHECKSUMS_NAME, Checksums).files
+    except (FileNotFoundError, StoreError):
+        whole = ()  # said above
     checks += [_check_file(root, ref) for ref in whole]
-    reader = RunReader(root)
     try:
-        units = reader.units()
-    except StoreError as error:
-        return [*checks, Check("state", False, str(error))]
+        units = RunReader(root).units()
+    except StoreError:
+        units = ()  # said above
     for unit in units:
         checks += _check_unit(root, unit)
     return checks
 
 
-def _check_records(root: Path) -> Check:
-    reader = RunReader(root)
+def _check_records(root: Path) -> list[Check]:
+    """Read every JSON file as what it is; those on which others rest must be there."""
+    paths = RunPaths(root)
+    kinds: dict[Path, type[BaseModel]] = {
+        paths.config: RunFile,
+        paths.status: Status,
+        root / CHECKSUMS_NAME: Checksums,
+        paths.scores: Scores,
+        paths.notes: Notes,
+        paths.command: Command,
+    }
+    needed = [paths.config, paths.status, root / CHECKSUMS_NAME]
+    for model in ("lgbm", "torch"):
+        kinds[paths.model_state(model)] = ModelState
+        if any(root.glob(f"units/{model}_*.json")):
+            needed.append(paths.model_state(model))
+    checks = [_check_record(path, kind, path in needed) for path, kind in kinds.items()]
+    return [check for check in checks if check is not None]
+
+
+def _check_record(path: Path, kind: type[BaseModel], is_needed: bool) -> Check | None:
     try:
-        reader.run_file(), reader.status(), reader.notes(), reader.command(), reader.scores()
+        read_record(path, kind)
+    except FileNotFoundError:
+        return Check(path.name, False, "not there") if is_needed else None
     except StoreError as error:
-        return Check("records", False, str(error))
-    return Check("records", True, "config, status, notes, command, scores can be read")
+        return Check(path.name, False, str(error))
+    return Check(path.name, True, f"a {kind.__name__} record")
 
 
 def _check_file(root: Path, ref: FileRef) -> Check:

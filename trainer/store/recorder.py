@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from trainer.store.durable import StoreError, append_line, cut_torn_line, write_atomic
@@ -96,7 +97,11 @@ class Recorder:
         with self._guard:
             now = time.time()
             self._status = self._status.model_copy(
-                update={"heartbeat_at": now, "next_heartbeat_at": now + PROMISE_S}
+                update={
+                    "heartbeat_at": now,
+                    "next_heartbeat_at": now + PROMISE_S,
+                    **_resources(self.paths.root),
+                }
             )
             write_atomic(self.paths.status, dump_record(self._status), durable=False)
         self._on_beat(self._status)
@@ -146,3 +151,14 @@ class Recorder:
 def _finite(value: float | int) -> float | int | None:
     """JSON has no NaN or infinity: null says that there is no number."""
     return value if value == value and abs(value) != float("inf") else None
+
+
+def _resources(folder: Path) -> dict[str, int]:
+    """Return what a kill by the system would be explained with: memory and disk, in MB."""
+    import psutil
+
+    return {
+        "used_memory_mb": psutil.Process().memory_info().rss >> 20,
+        "free_memory_mb": psutil.virtual_memory().available >> 20,
+        "free_disk_mb": psutil.disk_usage(str(folder)).free >> 20,
+    }

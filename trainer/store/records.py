@@ -123,6 +123,9 @@ class Status(Record):
     pauses_at: float | None = None
     pause_costs_s: float = 0.0
     kill_costs_s: float = 0.0
+    used_memory_mb: int | None = None
+    free_memory_mb: int | None = None
+    free_disk_mb: int | None = None
     error: str | None = None
 
 

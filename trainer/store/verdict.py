@@ -21,7 +21,8 @@ RunVerdict = Literal["running", "pausing", "paused", "interrupted", "stalled", "
 
 HEARTBEAT_GRACE_S = 4.0  # beyond the promise, before a silent trainer is called stalled
 STALL_AFTER_S = 180.0  # alive and beating, but no round, batch or block for so long
-DAMAGED = "damaged"
+SCARCE_MEMORY_MB = 256  # less than a fold's tables: the next allocation may be the last
+SCARCE_DISK_MB = 64
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _decide(
     if not is_alive:
         return "interrupted", (
             f"The trainer stopped without a word while it was at {describe(status)}; everything "
-            f"up to the last checkpoint is kept. Resume goes on from there."
+            f"up to the last checkpoint is kept. Resume goes on from there.{_likely_cause(status)}"
         )
     silence_s = now - status.next_heartbeat_at
     if silence_s > HEARTBEAT_GRACE_S:
@@ -105,6 +106,18 @@ def _decide(
     if status.state == "pausing" or _is_pause_open(status, command):
         return "pausing", "Asked to pause; it saves at the next safe point."
     return "running", f"Working on {describe(status)}."
+
+
+def _likely_cause(status: Status) -> str:
+    """Say what the last heartbeat knows of why the process is gone."""
+    if status.free_memory_mb is not None and status.free_memory_mb < SCARCE_MEMORY_MB:
+        return (
+            f" Memory was nearly full at its last heartbeat ({status.free_memory_mb:,} MB free, "
+            f"{status.used_memory_mb:,} MB its own): the system probably ended it."
+        )
+    if status.free_disk_mb is not None and status.free_disk_mb < SCARCE_DISK_MB:
+        return f" The disk was nearly full at its last heartbeat ({status.free_disk_mb:,} MB free)."
+    return ""
 
 
 def describe(status: Status) -> str:
@@ -139,6 +152,9 @@ def _evidence(
         Evidence("Last progress", f"{progress_s:.1f} s ago"),
         Evidence("Status file", f"says {status.state}, attempt {status.attempt}"),
     ]
+    if status.used_memory_mb is not None and status.free_memory_mb is not None:
+        used, free = f"{status.used_memory_mb:,} MB", f"{status.free_memory_mb:,} MB"
+        lines.append(Evidence("Memory", f"{used} used, {free} free, at the last heartbeat"))
     if command is not None:
         answer = "acknowledged" if command.id == status.acknowledged_command else "not answered yet"
         lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {answer}"))

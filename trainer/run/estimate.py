@@ -1,0 +1,54 @@
+"""How long a run should take, before it begins: a guess from its size, for the plan.
+
+In: the configuration and the size of the recordings. Out: seconds per model, at most.
+
+The two constants were measured on 2 cores of an EPYC (Zen 3), one thread for the network, two for
+LightGBM; `watch` and `asl` agree within a third. Once it runs, the time left is measured instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trainer.config import Config
+
+S_PER_SPLIT_CELL = 1.1e-8  # LightGBM: a round, per row, class and looked-at feature
+S_PER_NETWORK_STEP = 2.5e-5  # the network: an epoch, per time step, at the full preset's widths
+FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)  # what S_PER_NETWORK_STEP was measured at
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large recordings are."""
+
+    num_sequences: int
+    num_rows: int
+    num_classes: int
+    num_features: int
+
+
+def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
+    """Return about how long one fold of each model takes, without early stopping."""
+    train_share = 1.0 - 1.0 / config.folds.count
+    boosting, network = config.boosting, config.network
+    cells = size.num_sequences * train_share * size.num_classes * size.num_features
+    first, second = network.conv_channels
+    width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
+    seconds = {
+        "lgbm": boosting.rounds * cells * boosting.feature_fraction * S_PER_SPLIT_CELL,
+        "torch": network.epochs
+        * size.num_rows
+        * train_share
+        * S_PER_NETWORK_STEP
+        * (0.3 + 0.7 * width / FULL_WIDTH),  # a third is per step whatever the width
+    }
+    return {model: seconds[model] for model in config.models}
+
+
+def format_duration(seconds: float) -> str:
+    """Say a guessed duration: no finer than the guess."""
+    if seconds < 90:
+        return f"{max(5, round(seconds / 5) * 5)} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

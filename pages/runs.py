@@ -5,7 +5,7 @@ In: the state folder. Out: a table of all runs, and what can be done with the ch
 
 import streamlit as st
 
-from pages.ui import controls, frame, live, readers, run_actions, run_table
+from pages.ui import controls, ending, frame, live, readers, run_actions, run_table, words
 from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
@@ -57,7 +57,7 @@ else:
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(frame.escape(chosen.name), anchor=False, width="content")
-            st.markdown(frame.escape(verdict.reason))
+            st.markdown(frame.escape(words.reason(verdict)))
         with st.container(horizontal=True):
             if st.button(
                 "Open",
@@ -73,6 +73,7 @@ else:
                 if not verdict.is_active:
                     controls.start_over_button(chosen)
                 run_actions.delete_button(chosen, verdict)
+        ending.record(chosen)
         run_actions.notes_form(chosen)
 
 if not frame.is_read_only():

@@ -5,7 +5,18 @@ In: the run that is looked at. Out: what it does, how good it is, how long it ta
 
 import streamlit as st
 
-from pages.ui import charts, controls, frame, live, logs, readers, start_form, status, words
+from pages.ui import (
+    charts,
+    controls,
+    ending,
+    frame,
+    live,
+    logs,
+    readers,
+    start_form,
+    status,
+    words,
+)
 from trainer.store.verdict import Verdict, judge
 
 frame.open_page("Train")
@@ -37,6 +48,8 @@ def show_moving_parts(verdict: Verdict) -> None:
 strip_place = st.container()
 verdict = judge(reader)
 controls.run_buttons(reader, verdict)
+ending.problems(reader)
+ending.card(reader, verdict)
 board_place = st.container()
 live.follow(reader, show_moving_parts)
 if not frame.is_read_only():

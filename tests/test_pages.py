@@ -15,9 +15,10 @@ from tests import run_folders
 from trainer.config import make_config
 from trainer.run import control, transfer
 from trainer.run.refusal import RefusedError
-from trainer.store.durable import append_line
+from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
+from trainer.store.records import dump_record
 
 ROOT = Path(__file__).parent.parent
 LIVE_STATES = tuple(state for state in run_folders.STATES if state != "starting")
@@ -133,13 +134,16 @@ def test_the_board_has_a_row_per_fold_and_a_column_per_model(make_run):
     """Waiting, running and done folds each show what is known of them."""
     make_run("first", "running")
     board = visit().table[0].value
-    assert board["Fold"].to_list() == ["0", "1", "2", "Mean"]
+    assert board["Fold"].to_list() == ["0", "1", "2", "Mean", "Out of fold"]
     assert board["LightGBM"].to_list()[0] == ":green-badge[done] **0.900** · 12 s"
     assert board["Network"].to_list()[1:] == [
         ":blue-badge[running] epoch 6 of 12",
         ":gray-badge[waiting]",
-        "**0.930** over 1",
+        "**0.930**",
+        "**0.930**",
     ]
+    assert board["LightGBM"].to_list()[3] == "**0.890** ± 0.008"
+    assert board["Blend"].to_list()[:2] == ["**0.950**", ":gray-badge[waiting]"]
 
 
 def test_a_change_of_the_files_shows_at_the_next_run(make_run):
@@ -184,6 +188,78 @@ def test_pause_after_this_fold_can_be_taken_back(make_run):
     assert RunReader(root).command().after == "fold"
     app.button(key="keep_running").click().run()
     assert RunReader(root).command().command == "run"
+
+
+def test_the_price_of_a_pause_is_shown_before_the_click(make_run):
+    """What would be redone stands above the button, for a pause and for a kill."""
+    root = make_run("first", "running")
+    status = (
+        RunReader(root).status().model_copy(update={"pause_costs_s": 3.2, "kill_costs_s": 12.4})
+    )
+    write_atomic(RunPaths(root).status, dump_record(status))
+    said = "Pausing now redoes about 3 s of work; a kill right now would cost 12 s."
+    assert said in texts(visit())
+
+
+def test_an_interrupted_run_shows_how_it_ended(make_run, monkeypatch):
+    """The signal, where this server started the trainer, and the last lines of its log."""
+    make_run("first", "interrupted")
+    monkeypatch.setattr(control, "exit_code", lambda pid: -9)
+    shown = texts(visit())
+    assert "ended by SIGKILL \\(signal 9\\)" in shown
+    assert "lgbm fold 0: score 0.900" in shown
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (1, "It ended with exit code 1."),
+        (-15, "It was ended by SIGTERM (signal 15)."),
+        (130, "It was ended by SIGINT (signal 2)."),
+    ],
+)
+def test_exit_codes_are_told_in_words(code, text):
+    """A signal has a name, also where a shell or the trainer itself adds 128 to it."""
+    assert words.exit_text(code) == text
+
+
+def test_a_problem_that_the_trainer_went_on_from_is_shown(make_run):
+    """Damaged files and other bits are said on the Train page, of the present attempt."""
+    root = make_run("first", "running")
+    line = {"event": "problem", "time": 1.0, "attempt": 1, "text": "lgbm_fold00.pkl: damaged"}
+    append_line(RunPaths(root).metrics, line)
+    [warning] = visit().warning
+    assert "lgbm\\_fold00.pkl\\: damaged" in warning.value
+
+
+def test_the_resume_record_says_how_often_where_and_whether_exact(make_run):
+    """A pause and a kill are listed with what was redone; a canary's difference costs "exact"."""
+    root = make_run("first")
+    metrics = RunPaths(root).metrics
+    append_line(metrics, {"event": "pause", "time": 1.0, "attempt": 1, "text": "asked by me"})
+    cut = {"event": "interrupted", "time": 2.0, "attempt": 3, "text": "cut off"}
+    append_line(metrics, cut | {"model": "lgbm", "fold": 1, "values": {"step": 40, "redone_s": 7}})
+    app = visit("runs")
+    assert "Interrupted 2 times, 7 s of work redone in all." in texts(app)
+    table = app.table[0].value
+    assert table["Where"].to_list() == ["-", "LightGBM, fold 1, round 40"]
+    assert table["Attempt"].to_list() == ["1", "2"]
+    remark = "continued, not bit-exact: the canary of lgbm differs"
+    append_line(metrics, {"event": "problem", "time": 3.0, "attempt": 3, "text": remark})
+    assert "Continued, not bit-exact" in texts(visit("runs"))
+
+
+def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):
+    """Launching ends with the process, and its exit code is shown."""
+    make_run("first", "paused")
+    monkeypatch.setattr(control, "resume", lambda root: 7)
+    monkeypatch.setattr(control, "exit_code", lambda pid: 1 if pid == 7 else None)
+    app = visit()
+    app.button(key="resume").click().run()
+    assert not app.exception
+    assert "Launching" not in texts(app)
+    assert "It ended with exit code 1." in texts(app)
+    assert not app.button(key="resume").disabled
 
 
 @pytest.mark.parametrize("state", ["paused", "interrupted", "failed"])

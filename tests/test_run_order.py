@@ -383,38 +383,27 @@ def test_a_run_that_is_paused_all_the_time_ends_with_the_same_bits(
     assert {unit.model for unit in RunReader(root).units() if unit.resumed_at} == {"torch"}
 
 
-def test_a_run_that_is_killed_in_a_segment_and_in_an_epoch_ends_with_the_same_bits(
-    root, tiny_source, tiny_run
-):
-    """Kill -9 in the middle of fold 1's second segment, then of fold 0's second epoch.
+def test_a_run_that_is_killed_three_times_ends_with_the_same_bits(root, tiny_source, tiny_run):
+    """Kill -9 inside a checkpoint's write, in the middle of a segment, in the middle of an epoch.
 
     The network saves after every step here, which changes no number either.
     """
     often = "network.save_interval_s=0.001"
-    kills = [("lgbm", 1, 3), ("torch", 0, 5)]
-    for model, fold, step in kills:
-        code = train_elsewhere(root, tiny_source, often, prepare=kill_at_step(model, fold, step))
-        assert code == -9
+    kills = [
+        {"environment": {"TRAINER_FAILPOINT": "unit.placed:2"}},
+        {"prepare": kill_at_step("lgbm", 1, 3)},
+        {"prepare": kill_at_step("torch", 0, 5)},
+    ]
+    for kill in kills:
+        assert train_elsewhere(root, tiny_source, often, **kill) == -9
         assert judge(RunReader(root)).state == "interrupted"
     assert train(root, tiny_config(tiny_source, often)) == "finished"
     assert_same_result(root, tiny_run)
     resumed = {(unit.model, unit.fold): unit.resumed_at for unit in RunReader(root).units()}
-    assert resumed[("lgbm", 1)] == (2,)
-    assert resumed[("torch", 0)] == (4,)
-    assert len(events_of(root, "interrupted")) == 2
-    assert all(check.is_good for check in verify_run(root))
-
-
-@pytest.mark.parametrize("failpoint", ["unit.placed:3", "checksum.file_written:8"])
-def test_a_run_that_is_killed_inside_a_write_ends_with_the_same_bits(
-    root, tiny_source, tiny_run, failpoint
-):
-    """A checkpoint that no record names; a table whose checksum is not recorded."""
-    environment = {"TRAINER_FAILPOINT": failpoint}
-    assert train_elsewhere(root, tiny_source, environment=environment) == -9
-    assert train(root, tiny_config(tiny_source)) == "finished"
-    assert_same_result(root, tiny_run)
+    assert resumed == {("lgbm", 0): (2,), ("lgbm", 1): (2,), ("torch", 0): (4,), ("torch", 1): ()}
+    assert len(events_of(root, "interrupted")) == 3
     assert problems_of(root) == []
+    assert all(check.is_good for check in verify_run(root))
 
 
 def test_the_checkpoints_themselves_are_plain(tiny_run):

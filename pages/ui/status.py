@@ -62,6 +62,8 @@ def strip(run: RunView, verdict: Verdict) -> None:
         st.caption(frame.escape(trail))
     _numbers(run, verdict)
     _progress(verdict)
+    if verdict.state == "running" and verdict.status.stage in words.STEP_NAMES:
+        st.caption(words.costs(verdict.status))
 
 
 def evidence(verdict: Verdict) -> None:
@@ -78,14 +80,17 @@ def board(run: RunView, verdict: Verdict) -> None:
 
 
 def board_table(run: RunView, verdict: Verdict) -> pl.DataFrame:
-    """Return one row per fold, one column per model, each cell in Markdown."""
+    """Return one row per fold, one column per model and one of the blend, in Markdown."""
     cells = {(unit.model, unit.fold): _cell(unit, verdict, run.num_epochs) for unit in run.units}
     models = list(dict.fromkeys(model for model, _ in cells))
     folds = sorted({fold for _, fold in cells})
-    columns = {"Fold": [str(fold) for fold in folds] + ["Mean"]}
+    columns = {"Fold": [*map(str, folds), "Mean", "Out of fold"]}
     for model in models:
         rows = [cells[model, fold] for fold in folds]
-        columns[words.MODELS[model]] = [*rows, _mean(run.units, model)]
+        columns[words.MODELS[model]] = rows + _sums(run.scores, model)
+    if len(models) > 1:
+        rows = [_blend_cell(run.scores, fold) for fold in folds]
+        columns[words.MODELS["blend"]] = rows + _sums(run.scores, "blend")
     return pl.DataFrame(columns)
 
 
@@ -189,6 +194,20 @@ def _cell(unit: UnitRecord, verdict: Verdict, num_epochs: int) -> str:
     return ":gray-badge[waiting]"
 
 
-def _mean(units: tuple[UnitRecord, ...], model: str) -> str:
-    scores = [unit.score.score for unit in units if unit.model == model and unit.score]
-    return f"**{sum(scores) / len(scores):.3f}** over {len(scores)}" if scores else ""
+def _blend_cell(scores: Scores | None, fold: int) -> str:
+    """Return the blend's score of a fold, which is there as soon as all models have done it."""
+    blend = None if scores is None else scores.models.get("blend")
+    row = None if blend is None else blend.all_sensors.folds[fold]
+    return ":gray-badge[waiting]" if row is None else f"**{row.score:.3f}**"
+
+
+def _sums(scores: Scores | None, model: str) -> list[str]:
+    """Return mean and spread over the folds done so far, and the score of all out of fold."""
+    found = None if scores is None else scores.models.get(model)
+    if found is None or found.all_sensors.mean is None:
+        return ["", ""]
+    sensors = found.all_sensors
+    num_done = sum(row is not None for row in sensors.folds)
+    spread = f" ± {sensors.std:.3f}" if num_done > 1 and sensors.std is not None else ""
+    oof = "" if sensors.oof is None else f"**{sensors.oof.score:.3f}**"
+    return [f"**{sensors.mean:.3f}**{spread}", oof]

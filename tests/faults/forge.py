@@ -1,8 +1,8 @@
 """Forge: real trainer processes without the seconds that their imports take.
 
 In: the words of a command line, perhaps a shim from ``tests.faults.shims``. Out: a process that runs
-exactly ``python -m trainer WORDS``, forked from a parent that has imported everything and done
-nothing: it has no thread, so the child is as whole as one that was started alone.
+exactly ``python -m trainer WORDS``, forked from a parent that has imported everything and warmed
+up on one thread. ``test_pauses`` holds such a process against one that was started alone.
 
     python -m tests.faults.forge       the parent; the tests talk to it in lines of JSON
 """
@@ -103,12 +103,22 @@ def plain_environment():
 
 def serve():
     """Answer requests until the line is closed."""
-    for module in WARM:
-        importlib.import_module(module)
+    warm_up()
     for line in sys.stdin:
         request = json.loads(line)
         answer = start(request) if request["do"] == "start" else wait(request["pid"])
         print(json.dumps(answer), flush=True)
+
+
+def warm_up():
+    """Import everything, and let both libraries import what they need for a first fit."""
+    for module in WARM:
+        importlib.import_module(module)
+    from trainer.config import make_config
+    from trainer.run.canary import sing
+
+    one_thread = ["boosting.num_threads=1", "network.num_threads=1"]
+    sing(make_config("quick", {}, one_thread, environment={}))
 
 
 def start(request):

@@ -78,7 +78,7 @@ def weight_digest(block):
 
 
 def array_digest(*arrays):
-    return digest(*(part for a in arrays if a is not None for part in (a.dtype, a.shape, bytes(a))))
+    return digest(*(part for a in arrays if a is not None for part in (a.dtype, a.shape, a.tobytes())))
 
 
 def table_digests(frame):

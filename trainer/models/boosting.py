@@ -12,7 +12,7 @@ Shapes: N sequences, F features, K classes, P classes present in the training pa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from trainer.config import BoostingConfig
 from trainer.metric import Score, competition_score
 from trainer.models.boosted import (
     BoostingModel,
+    FloatTable,
     Index,
     Scores,
     hideable_mask,
@@ -31,6 +32,9 @@ from trainer.models.boosting_data import BoostingTask, FoldData
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
 from trainer.models.trees import join
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 __all__ = ["BoostingFold", "BoostingTask", "fit_fold"]
 
@@ -156,10 +160,16 @@ def _boost_segment(
         monitor.advance(after.next_round, config.rounds)
     return replace(
         after,
-        train_scores_NP=progress.train_scores_NP + booster.predict(data.train_NF, raw_score=True),
-        valid_scores_NP=progress.valid_scores_NP + booster.predict(data.valid_NF, raw_score=True),
+        train_scores_NP=progress.train_scores_NP + _own_scores(booster, data.train_NF, config),
+        valid_scores_NP=progress.valid_scores_NP + _own_scores(booster, data.valid_NF, config),
         texts=(*progress.texts, booster.model_to_string()),
     )
+
+
+def _own_scores(booster: lgb.Booster, values_NF: FloatTable, config: BoostingConfig) -> Scores:
+    """Return what one segment adds to the running scores; predicting does not know its params."""
+    raw_NP = booster.predict(values_NF, raw_score=True, num_threads=config.num_threads)
+    return np.asarray(raw_NP, dtype=np.float64)
 
 
 def _parameters(

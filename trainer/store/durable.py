@@ -109,6 +109,7 @@ def append_line(path: Path, value: Any) -> None:  # noqa: ANN401 - the JSON edge
     try:
         with path.open("ab") as file:
             file.write(line.encode())
+        reach("metrics.appended")
     except OSError as error:
         raise StoreError(
             f"{path}: could not append {len(line)} bytes ({error.strerror})"

@@ -1,0 +1,32 @@
+"""The lab, shared by the whole suite, and the table at the end of it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.faults import summary
+from tests.faults.forge import Forge
+from tests.faults.lab import Lab
+
+MEMORY = Path("/dev/shm")  # a file system in memory: fsync costs nothing there
+
+
+@pytest.fixture(scope="session")
+def lab():
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=MEMORY if MEMORY.is_dir() else None))
+    forge = Forge(folder)
+    yield Lab(folder, forge)
+    forge.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = summary.lines()
+    if lines:
+        terminalreporter.section("fault summary")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -1,0 +1,203 @@
+"""Shims: what is put between a forged trainer and its world before it begins.
+
+In: options. Out: nothing; the process is changed. None of them touches what the trainer computes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+
+from trainer.features import table as feature_table
+from trainer.run import machine, material, stopping
+from trainer.store import durable, failpoints, lock
+
+
+def keep_every_block():
+    """Keep each block of the feature table, as a run does whose table takes half a minute."""
+    material.KEEP_BLOCK_S = 0.0
+
+
+def pause_at(call):
+    """Ask to pause at the n-th safe point of the process, counted from 1."""
+    ask = stopping.StopSwitch.is_set
+    seen = 0
+
+    def is_set(switch):
+        nonlocal seen
+        if threading.current_thread() is threading.main_thread():
+            seen += 1
+            if seen == call:
+                switch._request("the fault suite asked", None)
+        return ask(switch)
+
+    stopping.StopSwitch.is_set = is_set
+
+
+def failpoint(name, hit):
+    """Arm a failpoint, as ``TRAINER_FAILPOINT=NAME:HIT`` does for a process of its own."""
+    assert name in failpoints.FAILPOINTS
+    failpoints._armed, failpoints._hit = name, str(hit)
+
+
+def count_failpoints(target):
+    """Write down how often each failpoint is reached."""
+    counts = dict.fromkeys(failpoints.FAILPOINTS, 0)
+
+    def reach(name):
+        if threading.current_thread() is threading.main_thread():
+            counts[name] += 1
+            Path(target).write_text(repr(counts))
+
+    replace_everywhere(failpoints.reach, reach)
+
+
+def failing_disk(call, code, forever):
+    """Let the n-th call that changes the disk fail, or that and every later one.
+
+    A write fails after half of its bytes, as on a disk that has just become full. Calls are
+    counted on the main thread; the heartbeat fails with the others once a disk fails for ever.
+    """
+    seen = 0
+
+    def is_failing():
+        nonlocal seen
+        is_main = threading.current_thread() is threading.main_thread()
+        seen += is_main
+        return seen >= call and (forever or (seen == call and is_main))
+
+    def guarded(function):
+        def call_or_fail(*arguments, **options):
+            if is_failing():
+                raise OSError(code, os.strerror(code))
+            return function(*arguments, **options)
+
+        return call_or_fail
+
+    open_file = Path.open
+
+    def open_guarded(path, mode="r", *arguments, **options):
+        file = open_file(path, mode, *arguments, **options)
+        return file if mode in ("r", "rb") else _FailingFile(file, is_failing, code)
+
+    Path.open = open_guarded
+    for name in ("fsync", "replace", "ftruncate"):
+        setattr(durable.os, name, guarded(getattr(os, name)))
+
+
+class _FailingFile:
+    """A file whose writes can fail half-way."""
+
+    def __init__(self, file, is_failing, code):
+        self.file, self.is_failing, self.code = file, is_failing, code
+
+    def write(self, data):
+        if self.is_failing():
+            self.file.write(data[: len(data) // 2])
+            self.file.flush()
+            raise OSError(self.code, os.strerror(self.code))
+        return self.file.write(data)
+
+    def __enter__(self):
+        self.file.__enter__()
+        return self
+
+    def __exit__(self, *problem):
+        return self.file.__exit__(*problem)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def file_size_limit(num_bytes):
+    """Let the operating system refuse any file that grows beyond a size (``EFBIG``)."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, num_bytes))
+
+
+def clock_jumps(seconds):
+    """Move the wall clock by so many seconds half a second after the process began."""
+    now, began = time.time, time.monotonic()
+    time.time = lambda: now() + (seconds if time.monotonic() - began > 0.2 else 0.0)
+
+
+def other_feature_code():
+    """Be a later version of the feature code."""
+    for module in (feature_table, machine, material):
+        module.FEATURE_VERSION += 1
+
+
+def other_library():
+    """Be a process with another LightGBM and another numpy, whose bits agree."""
+    versions = machine.versions
+    found = {**versions(), "lightgbm": "9.9.9"}
+    replace_everywhere(versions, lambda: found)
+
+
+def other_bits():
+    """Be a machine on which the canary sings another song."""
+    from trainer.run import canary
+
+    replace_everywhere(canary.sing, lambda config: dict.fromkeys(config.models, "another song"))
+
+
+def wait_for(path):
+    """Start only when a file appears: a barrier for two trainers."""
+    while not Path(path).exists():
+        time.sleep(0.001)
+
+
+def slow_rounds(seconds):
+    """Wait at every safe point, so that there is time to send signals."""
+    ask = stopping.StopSwitch.is_set
+
+    def is_set(switch):
+        if threading.current_thread() is threading.main_thread():
+            time.sleep(seconds)
+        return ask(switch)
+
+    stopping.StopSwitch.is_set = is_set
+
+
+def slow_writes(seconds):
+    """Wait between the halves of every durable write, so that a signal lands inside one."""
+    reach = failpoints.reach
+
+    def wait_there(name):
+        if name == "write.half" and threading.current_thread() is threading.main_thread():
+            time.sleep(seconds)
+        reach(name)
+
+    replace_everywhere(reach, wait_there)
+
+
+def no_lock():
+    """Be on a file system whose locks always succeed."""
+
+    class NoLock:
+        def release(self):
+            pass
+
+    replace_everywhere(lock.acquire, lambda path: NoLock())
+
+
+def replace_everywhere(old, new):
+    """Put a function in the place of another in every module of the trainer that imported it."""
+    import sys
+
+    places = [
+        (module, name)
+        for key, module in list(sys.modules.items())
+        if key.startswith("trainer") and module is not None
+        for name, value in list(vars(module).items())
+        if value is old
+    ]
+    assert places
+    for module, name in places:
+        setattr(module, name, new)
+
+
+FULL, BROKEN = errno.ENOSPC, errno.EIO

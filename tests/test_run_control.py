@@ -1,0 +1,483 @@
+"""Control: a trainer that outlives who started it, pauses when asked, and is never there twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.tiny_runs import PROJECT, tiny_config, train, train_elsewhere
+from trainer import __main__ as command_words
+from trainer import commands
+from trainer.config import make_config
+from trainer.run import control
+from trainer.run.refusal import RefusedError
+from trainer.run.session import Limits
+from trainer.run.stopping import (
+    HOSTED_LIMIT_S,
+    DurationError,
+    StopSwitch,
+    TimeLimit,
+    parse_time_limit,
+)
+from trainer.store.lock import acquire
+from trainer.store.reader import RunReader
+from trainer.store.records import Notes
+from trainer.store.verdict import judge
+
+PATIENCE_S = 60.0  # a loaded machine
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def finished(tiny_run, state):
+    """A finished run that a test may change."""
+    return shutil.copytree(tiny_run, state / "tiny")
+
+
+@pytest.fixture
+def endless(tiny_source):
+    """The configuration of a run that does not end while a test looks at it."""
+    many = 50_000
+    return tiny_config(
+        tiny_source, "models=lgbm", f"boosting.rounds={many}", f"boosting.patience_rounds={many}"
+    )
+
+
+@pytest.fixture
+def launched(state):
+    """End what a test launched, by its own pid, whatever happened in the test."""
+    yield
+    for reader in (RunReader(root) for root in state.iterdir()):
+        status = reader.status()
+        if status and psutil.pid_exists(status.pid) and judge(reader).is_active:
+            os.kill(status.pid, signal.SIGKILL)
+    while control._CHILDREN:
+        control.reap()
+
+
+def wait_for(condition, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def wait_for_state(root, wanted, attempt=1):
+    reader = RunReader(root)
+
+    def is_there():
+        verdict = judge(reader)
+        return verdict.state == wanted and verdict.status and verdict.status.attempt == attempt
+
+    wait_for(is_there, f"{wanted}, not {judge(reader)}")
+    return judge(reader)
+
+
+def wait_for_rounds(root, num_segments=1):
+    def count():
+        return sum(event.event == "segment" for event in RunReader(root).events())
+
+    wait_for(lambda: count() >= num_segments, "rounds")
+
+
+# A real trainer
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_trainer_outlives_who_started_it_pauses_when_asked_and_goes_on(state, endless):
+    """Found again by lock and status; while it works nobody else gets the run."""
+    root = state / "first"
+    state.mkdir()
+    (state / "config.json.txt").write_text(endless.model_dump_json())
+    starter = (
+        "import sys; from pathlib import Path; from trainer.config import Config\n"
+        "from trainer.run.control import start\n"
+        "state = Path(sys.argv[1])\n"
+        "config = Config.model_validate_json((state / 'config.json.txt').read_bytes())\n"
+        "print(start(state, 'first', config))"
+    )
+    words = [sys.executable, "-c", starter, str(state)]
+    pid = int(subprocess.run(words, cwd=PROJECT, capture_output=True, check=True).stdout)
+    (state / "config.json.txt").unlink()
+    wait_for_rounds(root)
+    verdict = wait_for_state(root, "running")
+    assert verdict.status.pid == pid
+    assert os.getsid(pid) == pid != os.getsid(0)
+
+    for refused in (
+        lambda: train(root, endless),
+        lambda: control.resume(root),
+        lambda: control.start(state, "first", endless),
+        lambda: control.start_over(root),
+    ):
+        with pytest.raises(RefusedError, match="run first: "):
+            refused()
+    with pytest.raises(RefusedError, match=f"held by the trainer with pid {pid} on .* since 2"):
+        train(root, endless)
+    assert judge(RunReader(root)).state == "running"
+
+    asked = control.ask(root, "pause", "the test")
+    verdict = wait_for_state(root, "paused")
+    assert verdict.reason == "Paused: asked by the test."
+    assert verdict.status.acknowledged_command == asked.id
+    assert verdict.status.acknowledged_at - asked.asked_at < 5.0
+    wait_for(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), "the process has ended")
+
+    control.resume(root)
+    verdict = wait_for_state(root, "running", attempt=2)
+    wait_for_rounds(root, 3)
+    assert judge(RunReader(root)).state == "running"  # the old pause is not open again
+    os.kill(verdict.status.pid, signal.SIGTERM)
+    verdict = wait_for_state(root, "paused", attempt=2)
+    assert verdict.reason == "Paused: signal SIGTERM."
+
+
+def _is_zombie(pid):
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_killed_trainer_is_seen_at_once_and_the_run_goes_on(state, endless):
+    """Interrupted, not stalled: the lock is free; a resume begins at the last checkpoint."""
+    root = state / "first"
+    pid = control.start(state, "first", endless)
+    wait_for_rounds(root, 2)
+    os.kill(pid, signal.SIGKILL)
+    verdict = wait_for_state(root, "interrupted")
+    assert verdict.can_resume and not verdict.is_active
+    step = RunReader(root).units()[0].step
+    assert step >= 4
+    assert train(root, endless, Limits(time_limit_s=2.0)) == "paused"
+    assert RunReader(root).units()[0].resumed_at[0] in (step, step + 2)  # a kill between 2 records
+
+
+# A run folder
+
+
+def test_a_second_trainer_is_refused_and_the_run_of_the_first_is_not_touched(
+    state, tiny_source, capsys
+):
+    """Two starts of a new run at once: the loser does not clear away the winner's folder."""
+    root = state / "first"
+    held = acquire(root / "lock")
+    shutil.copy(tiny_source, root / "something.txt")
+    with pytest.raises(RefusedError, match="another trainer has just begun with it"):
+        train(root, tiny_config(tiny_source))
+    held.release()
+    assert (root / "something.txt").exists() and (root / "lock").exists()
+
+
+def test_starting_over_moves_the_run_aside_and_deletes_nothing(finished):
+    """The name is free; a second time gets the next number."""
+    before = {path.name for path in finished.iterdir()}
+    first = control.start_over(finished)
+    assert (first.name, finished.exists()) == ("tiny.old-1", False)
+    assert {path.name for path in first.iterdir()} == before
+    shutil.copytree(first, finished)
+    assert control.start_over(finished).name == "tiny.old-2"
+    assert judge(RunReader(first)).state == "finished"
+
+
+def test_a_run_in_use_is_not_moved_aside(finished):
+    """Its trainer would write into a folder that is no longer there."""
+    said = json.loads((finished / "status.json").read_bytes()) | {"state": "running"}
+    (finished / "status.json").write_text(json.dumps(said))
+    held = acquire(finished / "lock")
+    with pytest.raises(RefusedError, match="Pause it before starting over"):
+        control.start_over(finished)
+    held.release()
+    assert finished.exists()
+
+
+def test_resume_0_starts_the_run_over(finished, tiny_source, monkeypatch, capsys):
+    """The environment name of the notebook family; the old run is kept."""
+    monkeypatch.setenv("RESUME", "0")
+    monkeypatch.delenv(control.DETACHED, raising=False)
+    options = {"data.source": str(tiny_source), "models": ["lgbm"], "folds.count": 2}
+    words = ["boosting.rounds=2", "boosting.segment_rounds=2"]
+    commands.train(finished.parent, "tiny", "quick", options, words, Limits(), False)
+    assert "RESUME=0: the old run is now" in capsys.readouterr().out
+    assert RunReader(finished).run_file().boosting.rounds == 2
+    assert RunReader(finished.with_name("tiny.old-1")).run_file().boosting.rounds == 6
+    assert RunReader(finished).status().attempt == 1
+
+
+def test_what_cannot_be_resumed_is_refused_with_the_reason(finished, state):
+    """Finished; never configured."""
+    with pytest.raises(RefusedError, match="run tiny: finished"):
+        control.resume(finished)
+    with pytest.raises(RefusedError, match="ended before its configuration was written"):
+        control.resume(state / "nothing")
+    assert not (state / "nothing").exists()
+
+
+@pytest.mark.parametrize("name", ["Tiny", "../tiny", "", "a b", ".tiny", "x" * 65])
+def test_a_name_that_cannot_be_used_is_refused(state, name):
+    """And nothing is made."""
+    with pytest.raises(RefusedError, match="run name: expected 1 to 64 of a-z"):
+        control.start(state, name, make_config(environment={}))
+    assert not state.exists()
+
+
+def test_a_name_that_is_taken_is_refused(finished, state):
+    """The run that is there is not gone on with by mistake."""
+    with pytest.raises(RefusedError, match="run tiny: there already. Resume it, or choose"):
+        control.start(state, "tiny", make_config(environment={}))
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("watch", ["watch-1", "watch-2"]),
+        ("simulated:20", ["simulated-1", "simulated-2"]),
+        ("/data/My Recordings.v2.csv", ["my-recordings-v2-1", "my-recordings-v2-2"]),
+        ("C:\\data\\train.parquet", ["c-1", "c-2"]),
+        ("../örtlich/", ["rtlich-1", "rtlich-2"]),
+        ("ü", ["run-1", "run-2"]),
+    ],
+)
+def test_the_next_name_is_free_and_can_be_used(state, source, names):
+    """<source>-<n>, whatever the source is called."""
+    for name in names:
+        assert control.next_run_name(state, source) == name
+        (state / control.check_run_name(name)).mkdir(parents=True)
+
+
+def test_a_command_is_written_whole_and_each_has_an_id_of_its_own(finished):
+    """Who, when, what; the trainer answers by the id."""
+    first = control.ask(finished, "pause", "dashboard", "fold")
+    second = control.ask(finished, "run", "dashboard")
+    assert RunReader(finished).command() == second
+    assert (first.command, first.after, first.asked_by) == ("pause", "fold", "dashboard")
+    assert first.id != second.id
+
+
+def test_notes_are_kept(finished):
+    """Title and text come back as people wrote them."""
+    control.write_notes(finished, Notes(title="Zweiter Versuch ✋", note="mit\nUmbruch"))
+    assert RunReader(finished).notes() == Notes(title="Zweiter Versuch ✋", note="mit\nUmbruch")
+
+
+# The launch
+
+
+@pytest.fixture
+def launches(monkeypatch):
+    """Catch what would be launched: words and environment."""
+    caught = []
+
+    class Process:
+        pid = 1
+
+        def __init__(self, words, env, **options):
+            caught.append((words, env, options))
+
+    monkeypatch.setattr(control.subprocess, "Popen", Process)
+    monkeypatch.setattr(control, "_CHILDREN", [])
+    return caught
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        make_config(environment={}),
+        make_config("quick", environment={}),
+        make_config(
+            "quick",
+            {"data.source": "my data/train.csv", "models": ["torch"], "seed": 7},
+            ["network.conv_channels=4,8", "frames.length=64", "boosting.learning_rate=0.03"],
+            environment={"FAIL_IF_TORCH_MISSING": "1", "ENSEMBLE_W_LGBM": "0.5"},
+        ),
+        make_config("full", {}, ["data.mirror_left_handers=false", "blend.fold_weights=score"], {}),
+    ],
+    ids=["default", "quick", "much changed", "switches"],
+)
+def test_what_is_started_is_what_was_chosen_whatever_the_environment_says(
+    state, launches, monkeypatch, config
+):
+    """The launched words, read as the command line reads them, give the same configuration."""
+    for name, value in (
+        *(("USE_TORCH", "0"), ("ENSEMBLE_W_TORCH", "0.9"), ("MODEL_PATH", "/nowhere")),
+        *(("RESUME", "0"), ("RESUME_TORCH", "0"), ("FAIL_IF_TORCH_MISSING", "1")),
+    ):
+        monkeypatch.setenv(name, value)
+    control.start(state, "first", config)
+    words, environment, options = launches[0]
+    assert words[:5] == [sys.executable, "-u", "-m", "trainer", "train"]
+    assert options["start_new_session"] is True
+    assert environment[control.DETACHED] == "1"
+    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(PROJECT)
+    chosen = {}
+    monkeypatch.setattr(command_words.commands, "train", lambda **options: chosen.update(options))
+    monkeypatch.setattr(command_words.os, "environ", environment)
+    command_words.app(words[4:], standalone_mode=False)
+    assert (chosen["state_dir"], chosen["name"]) == (state.resolve(), "first")
+    assert chosen["limits"].restart_network is False
+    again = make_config(chosen["preset"], chosen["options"], chosen["assignments"], environment)
+    assert again == config
+
+
+def test_resuming_launches_the_resume_command_and_takes_an_old_pause_back(finished, launches):
+    """So that the trainer that comes does not find a pause."""
+    said = json.loads((finished / "status.json").read_bytes()) | {"state": "paused"}
+    (finished / "status.json").write_text(json.dumps(said))
+    control.ask(finished, "pause", "dashboard")
+    control.resume(finished)
+    words, _, _ = launches[0]
+    state = str(finished.parent.resolve())
+    assert words[2:] == ["-m", "trainer", "resume", "tiny", "--state", state]
+    assert RunReader(finished).command().command == "run"
+
+
+def test_opening_control_does_not_load_the_models_libraries():
+    """A dashboard that only starts and pauses stays quick."""
+    code = (
+        "import sys; import trainer.run.control; "
+        "print(sorted({'torch', 'lightgbm', 'polars', 'streamlit'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+# When to stop
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        *(("90s", 90.0), ("45m", 2700.0), ("11.5h", 41_400.0), ("1h30m", 5400.0), ("0s", 0.0)),
+        ("none", None),
+    ],
+)
+def test_a_time_limit_is_read(text, seconds):
+    """Hours, minutes, seconds, or none."""
+    assert parse_time_limit(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "90", "1 h", "h", "-5m", "1d", "5m x", "1.2.3s", "None"])
+def test_a_time_limit_that_cannot_be_read_is_refused(text):
+    """The message has examples and what came."""
+    with pytest.raises(DurationError, match="expected auto, none or a duration such as 90s"):
+        parse_time_limit(text)
+
+
+def test_an_automatic_time_limit_is_that_of_the_host(monkeypatch):
+    """Kaggle and Colab end a session; other machines do not."""
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
+        monkeypatch.delenv(name, raising=False)
+    assert parse_time_limit("auto") is None
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
+    assert parse_time_limit("auto") == HOSTED_LIMIT_S == 41_400.0
+
+
+def test_the_margin_of_a_time_limit_grows_with_what_was_measured():
+    """Twice the longest step and the longest save, beside a reserve."""
+    limit = TimeLimit(ends_at=1000.0, reserve_s=30.0)
+    assert limit.pauses_at == 970.0
+    limit.note_step(4.0)
+    limit.note_step(2.0)
+    limit.note_save(1.0)
+    assert limit.pauses_at == 960.0
+
+
+@pytest.fixture
+def switch(tmp_path, monkeypatch):
+    monkeypatch.setattr("trainer.run.stopping.POLL_S", 0.0)
+    heard = []
+    switch = StopSwitch(tmp_path / "command.json", on_request=heard.append)
+    switch.heard = heard
+    return switch
+
+
+def test_a_pause_is_seen_at_the_next_safe_point_and_answered_once(switch, tmp_path):
+    """With who asked, by the command's id."""
+    assert not switch.is_set()
+    asked = control.ask(tmp_path, "pause", "dashboard")
+    assert switch.is_set() and switch.is_set()
+    assert (switch.reason, switch.heard) == ("asked by dashboard", [asked.id])
+
+
+def test_a_pause_after_this_fold_waits_for_the_fold_and_can_be_taken_back(switch, tmp_path):
+    """Acknowledged at once, obeyed between folds."""
+    asked = control.ask(tmp_path, "pause", "dashboard", "fold")
+    assert not switch.is_set()
+    assert switch.heard == [asked.id]
+    control.ask(tmp_path, "run", "dashboard")
+    assert not switch.is_set_between_folds()
+    control.ask(tmp_path, "pause", "dashboard", "fold")
+    assert not switch.is_set()
+    assert switch.is_set_between_folds()
+    assert switch.reason == "asked by dashboard, after this fold"
+
+
+def test_a_command_for_an_earlier_attempt_is_ignored(tmp_path):
+    """It was answered, or its trainer was killed before it could be."""
+    asked = control.ask(tmp_path, "pause", "dashboard")
+    switch = StopSwitch(tmp_path / "command.json", ignore_command=asked.id)
+    assert not switch.is_set()
+
+
+@pytest.mark.parametrize("content", [b"", b'{"schema": 1, "id": "c', b'{"schema": 2}', b"[]"])
+def test_a_command_that_cannot_be_read_is_no_command(switch, content):
+    """Half a file, a newer version's, another thing: the run goes on, and looks again."""
+    switch.command_path.write_bytes(content)
+    assert not switch.is_set()
+    control.ask(switch.command_path.parent, "pause", "dashboard")
+    assert switch.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_pauses_at_the_next_safe_point_and_handlers_are_put_back(switch, number):
+    """Ctrl-C and SIGTERM set the switch, no more; afterwards they are who they were."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    with switch.listening():
+        os.kill(os.getpid(), signal.SIGHUP)  # a closed terminal ends nothing
+        assert not switch.is_set()
+        os.kill(os.getpid(), number)
+        assert switch.is_set()
+    assert switch.reason == f"signal {number.name}"
+    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert after == before
+
+
+def test_a_second_signal_ends_the_process_at_once():
+    """Which is as safe as the first: whatever is on the disk is whole."""
+    code = (
+        "import os, signal; from pathlib import Path\n"
+        "from trainer.run.stopping import StopSwitch\n"
+        "with StopSwitch(Path('nowhere')).listening():\n"
+        "    [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 130
+
+
+def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source):
+    """The last line in the status, the whole in the log, the exit code 1."""
+    prepare = """
+        from trainer.run import session
+
+        def broken(*_):
+            raise ZeroDivisionError("on purpose")
+
+        session.unit_work = broken
+        """
+    assert train_elsewhere(state / "first", tiny_source, "models=lgbm", prepare=prepare) == 1
+    verdict = judge(RunReader(state / "first"))
+    assert (verdict.state, verdict.reason) == ("failed", "ZeroDivisionError: on purpose")
+    log = "\n".join(RunReader(state / "first").log_tail())
+    assert "Traceback (most recent call last)" in log and Path(__file__).name not in log

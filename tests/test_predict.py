@@ -16,7 +16,7 @@ from trainer.data.sources import load, read_table, sequences_from_table
 from trainer.predict import PredictError, Predictor
 from trainer.prediction_table import prediction_frame
 from trainer.store.checksums import CheckedFolder
-from trainer.store.codec import dumps, loads
+from trainer.store.codec import dumps, loads, seal
 
 KAGGLE = Path(__file__).resolve().parents[2] / "shared" / "data"  # the competition's public rows
 HIDEABLE = (*THM_COLUMNS, *TOF_COLUMNS)
@@ -56,7 +56,7 @@ def nulled(table, columns):
 def rewrite(root, model, **changes):
     """Change values of a bundle, checksum included: damage that is none."""
     folder, name = CheckedFolder(root), f"{model}_bundle.pkl"
-    folder.write(name, dumps(loads(folder.read(name)) | changes))
+    folder.write(name, seal(dumps(loads(folder.read(name)) | changes)))
 
 
 def assert_same_answer(one, other, tolerance=1e-6):
@@ -304,7 +304,7 @@ def test_a_damaged_bundle_is_named_and_not_read(run_copy, name):
 
 def test_a_bundle_that_holds_code_is_not_loaded(run_copy):
     """Even with a right checksum, nothing but plain data is read."""
-    CheckedFolder(run_copy).write("lgbm_bundle.pkl", pickle.dumps(os.system))
+    CheckedFolder(run_copy).write("lgbm_bundle.pkl", seal(pickle.dumps(os.system)))
     with pytest.raises(PredictError, match=r"lgbm_bundle.pkl: \w+\.system: a file of ours never"):
         Predictor.load(run_copy)
 
@@ -360,3 +360,24 @@ def test_groups_and_a_broken_value_reach_the_refusals_of_the_data_room(predictor
     assert {name.partition("_")[0] for name in table.columns} >= set(GROUPS)
     with pytest.raises(ValueError, match="acc_x"):
         sequences_from_table(with_value(table.cast({"acc_x": pl.String}), "acc_x", 3, "fast"))
+
+
+def test_a_bundle_away_from_its_run_is_checked_by_its_own_seal(run_copy, tmp_path):
+    """MODEL_PATH may be a lone bundle; one flipped bit of it is found all the same."""
+    lone = tmp_path / "lone"
+    lone.mkdir()
+    data = bytearray((run_copy / "lgbm_bundle.pkl").read_bytes())
+    (lone / "lgbm_bundle.pkl").write_bytes(data)
+    assert list(Predictor.load(lone / "lgbm_bundle.pkl").halves) == ["lgbm"]
+    data[len(data) // 2] ^= 1
+    (lone / "lgbm_bundle.pkl").write_bytes(data)
+    with pytest.raises(PredictError, match="damaged"):
+        Predictor.load(lone / "lgbm_bundle.pkl")
+
+
+def test_the_environment_weighs_the_models_when_they_are_asked(run_copy, monkeypatch, table):
+    """ENSEMBLE_W_* set the blend of an answer, whatever the run was made with."""
+    monkeypatch.setenv("ENSEMBLE_W_LGBM", "1")
+    monkeypatch.setenv("ENSEMBLE_W_TORCH", "3")
+    prediction = Predictor.load(run_copy).predict(sequences_from_table(table))
+    assert prediction.weights == {"lgbm": 0.25, "torch": 0.75}

@@ -50,7 +50,7 @@ def train(
         typer.Option(
             metavar="SOURCE",
             help="watch (real recordings that ship with the project), a CSV or Parquet file or a "
-            "folder in the competition's schema, kaggle, simulated[:SUBJECTS] (default: watch)",
+            "folder in the competition's schema, or kaggle (default: watch)",
         ),
     ] = None,
     run: Annotated[

@@ -50,13 +50,23 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.blend import BlendError
     from trainer.data.schema import DataError
     from trainer.features.table import FeatureError
+    from trainer.folds import FoldError
     from trainer.predict import PredictError
     from trainer.run.refusal import RefusedError
     from trainer.run.stopping import DurationError
     from trainer.run.transfer import TransferError
 
     return (
-        *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
+        *(
+            ConfigError,
+            RunNameError,
+            UsageError,
+            StoreError,
+            BlendError,
+            DataError,
+            FeatureError,
+            FoldError,
+        ),
         *(PredictError, RefusedError, DurationError, TransferError),
     )
 

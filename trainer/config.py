@@ -135,6 +135,7 @@ QUICK: dict[str, Any] = {
     "boosting": {"rounds": 100, "patience_rounds": 25, "learning_rate": 0.1},
     "network": {"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
 }
+MOVES_NO_NUMBER = ("preset", "data.source", "blend.fail_if_torch_missing")
 PRESETS: dict[str, dict[str, Any]] = {"full": FULL, "quick": QUICK}
 
 
@@ -247,13 +248,10 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ConfigError: A value that is no weight or no switch; the message has the environment name.
     """
-    settings: dict[str, Any] = {}
-    for name, key in (
-        ("ENSEMBLE_W_LGBM", "blend.lgbm_weight"),
-        ("ENSEMBLE_W_TORCH", "blend.torch_weight"),
-    ):
-        if environment.get(name):
-            settings[key] = _weight(environment, name)
+    settings: dict[str, Any] = {
+        f"blend.{model}_weight": weight
+        for model, weight in environment_weights(environment).items()
+    }
     if environment.get("FAIL_IF_TORCH_MISSING"):
         settings["blend.fail_if_torch_missing"] = is_switched_on(
             environment, "FAIL_IF_TORCH_MISSING"
@@ -261,6 +259,18 @@ def environment_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     if not is_switched_on(environment, "USE_TORCH", default=True):
         settings["models"] = ["lgbm"]
     return settings
+
+
+def environment_weights(environment: Mapping[str, str]) -> dict[str, float]:
+    """Return the blend weights that the environment asks for, by model.
+
+    Raises:
+        ConfigError: A value that is no weight.
+    """
+    names = {"lgbm": "ENSEMBLE_W_LGBM", "torch": "ENSEMBLE_W_TORCH"}
+    return {
+        model: _weight(environment, name) for model, name in names.items() if environment.get(name)
+    }
 
 
 def is_switched_on(environment: Mapping[str, str], name: str, default: bool = False) -> bool:
@@ -280,12 +290,12 @@ def is_switched_on(environment: Mapping[str, str], name: str, default: bool = Fa
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """List what differs, ``name: old -> new``; where the recordings lie does not count."""
+    """List what differs and moves a number, ``name: old -> new``."""
     old_values, new_values = flat_settings(old), flat_settings(new)
     return [
         f"{name}: {setting_text(old_values.get(name))} -> {setting_text(new_values.get(name))}"
         for name in {**old_values, **new_values}
-        if old_values.get(name) != new_values.get(name) and name not in ("preset", "data.source")
+        if old_values.get(name) != new_values.get(name) and name not in MOVES_NO_NUMBER
     ]
 
 

@@ -12,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class FoldError(ValueError):
+    """A fold that cannot be trained; the message says why and what to do."""
+
+
 def assign_folds(
     label_idx: NDArray[np.int64], subjects: NDArray[np.str_], num_folds: int, seed: int
 ) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.blend import blend_probabilities, vote
-from trainer.config import is_switched_on
+from trainer.config import environment_weights, is_switched_on
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import LabelTable, Sequences
 from trainer.features.frames import build_frames
@@ -27,13 +27,17 @@ from trainer.features.table import FeatureTable, align, build_table
 from trainer.models.boosted import predict as predict_boosting
 from trainer.models.packing import unpack_boosting, unpack_network
 from trainer.store.checksums import CheckedFolder
-from trainer.store.codec import CodecError, loads
+from trainer.store.codec import CodecError, loads, unseal
 from trainer.store.names import RunPaths
 
 Proba = NDArray[np.float64]
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
 BUNDLE_SCHEMA = 1
+BUNDLE_PARTS = (
+    *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
+    *("mirror_left_handers", "fail_if_torch_missing", "folds"),
+)
 BUNDLE_SCHEMA = 1
 BUNDLE_PARTS = (
     *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
@@ -135,7 +139,7 @@ class Predictor:
         return cls(
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
-            weights=first["weights"],
+            weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
             halves={model: _open(bundle) for model, bundle in there.items()},
             notes=tuple(
@@ -189,22 +193,37 @@ def _read_bundle(root: Path, model: str) -> dict[str, Any] | None:
     path = RunPaths(root).bundle(model)
     if not path.exists():
         return None
-    data = CheckedFolder(root).read(path.name)
-    if data is None:
-        raise PredictError(
-            f"{path}: its SHA-256 is not the recorded one, or none is recorded. Run "
-            f"python -m trainer resume {root.name} to make it again from the fold files"
-        )
     try:
-        bundle: dict[str, Any] = loads(data)
+        bundle: dict[str, Any] = loads(_verified(path))
     except CodecError as error:
         raise PredictError(f"{path}: {error}") from error
-    if bundle["schema"] > BUNDLE_SCHEMA:
+    if bundle.get("schema", 0) > BUNDLE_SCHEMA:
         raise PredictError(
             f"{path}: schema {bundle['schema']} is newer than this version's {BUNDLE_SCHEMA}. "
             f"Update the project to use it"
         )
+    missing = [part for part in BUNDLE_PARTS if part not in bundle]
+    if missing:
+        raise PredictError(
+            f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
+            f"version wrote it. Resume the run to make it again from the fold files"
+        )
     return bundle
+
+
+def _verified(path: Path) -> bytes:
+    """Return a bundle's bytes: as its run recorded them or, away from its run, as it is sealed."""
+    folder = CheckedFolder(path.parent)
+    data = folder.read(path.name)
+    if data is None and folder.checksums().find(path.name) is None:
+        data = path.read_bytes()
+    content = None if data is None else unseal(data)
+    if content is None:
+        raise PredictError(
+            f"{path}: its SHA-256 is not the recorded one, so it is damaged. Run python -m trainer "
+            f"resume {path.parent.name} to make it again from the fold files, or copy it again"
+        )
+    return content
 
 
 def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:

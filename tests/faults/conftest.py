@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import summary
-from tests.faults.forge import Forge
-from tests.faults.lab import Lab
+pytest.register_assert_rewrite("tests.faults.lab")
+
+from tests.faults import summary  # noqa: E402 - asserts of the lab are rewritten first
+from tests.faults.forge import Forge  # noqa: E402
+from tests.faults.lab import Lab  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # a file system in memory: fsync costs nothing there
 

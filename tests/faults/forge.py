@@ -91,8 +91,7 @@ class Forge:
         return self.start(*words, shims=shims, environment=environment).wait()
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()
 
 
 def plain_environment():

@@ -59,6 +59,10 @@ def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
 
 
+# Beside one column per gesture; a gesture of such a name would overwrite it.
+OUTPUT_COLUMNS = ("sequence_id", "subject", "gesture", "fold", "p_target")
+
+
 def check_trainable(sequences: Sequences, num_folds: int) -> None:
     """Refuse recordings that nothing can be learnt or scored from.
 
@@ -67,8 +71,9 @@ def check_trainable(sequences: Sequences, num_folds: int) -> None:
         num_folds: How many folds the subjects are to be split into.
 
     Raises:
-        DataError: If they are unlabelled, all of one gesture, all targets or all non-targets, or
-            of fewer subjects than folds, or of fewer sequences of every gesture.
+        DataError: If they are unlabelled, all of one gesture, all targets or all non-targets, of
+            fewer subjects than folds, of fewer sequences of every gesture, or name a gesture like
+            a column of the answers.
     """
     labels = sequences.labels
     if labels is None or sequences.label_idx is None or sequences.subjects is None:
@@ -86,6 +91,12 @@ def check_trainable(sequences: Sequences, num_folds: int) -> None:
         raise DataError(
             f"Training needs both values of sequence_type, got only {only}: the score asks how "
             "well targets are told from the rest. Add recordings of the other kind."
+        )
+    clash = [gesture for gesture in labels.gestures if gesture in OUTPUT_COLUMNS]
+    if clash:
+        raise DataError(
+            f"Gesture {clash[0]!r}: it is the name of a column that every answer has "
+            f"({', '.join(OUTPUT_COLUMNS)}). Give the gesture another name."
         )
     num_subjects = len(np.unique(sequences.subjects))
     if num_subjects < num_folds:

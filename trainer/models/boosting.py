@@ -106,7 +106,7 @@ def fit_fold(
 
     Raises:
         Paused: The monitor asked to stop; the unfinished segment is given up and redone later.
-        ValueError: The training part holds fewer than two classes.
+        FoldError: The training part holds too few classes.
     """
     data = FoldData.build(task, config, seed, fold)
     progress = _start(data) if checkpoint is None else _unpack(checkpoint)

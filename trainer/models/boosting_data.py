@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.config import BoostingConfig
+from trainer.folds import FoldError
 from trainer.models.boosted import FloatTable, Index, Scores, hideable_mask
 from trainer.models.seeds import derive_seed
 
@@ -70,12 +71,12 @@ class FoldData:
         """Cut, mask and bin one fold.
 
         Raises:
-            ValueError: The training part holds fewer than two classes, or none of the
+            FoldError: The training part holds fewer than two classes, or none of the
                 validation part's.
         """
         class_idx, train_label_idx = np.unique(task.label_idx[task.train_idx], return_inverse=True)
         if len(class_idx) < 2:
-            raise ValueError(
+            raise FoldError(
                 f"fold {fold}: expected at least 2 gestures in the training part, got "
                 f"{len(class_idx)}; use fewer folds or more subjects"
             )
@@ -86,7 +87,7 @@ class FoldData:
         valid_label_idx = position_K[task.label_idx[task.valid_idx]]
         known = valid_label_idx >= 0
         if not known.any():
-            raise ValueError(
+            raise FoldError(
                 f"fold {fold}: the training part has none of the gestures of the validation part; "
                 f"use fewer folds or more subjects"
             )

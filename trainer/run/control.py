@@ -40,7 +40,8 @@ def next_run_name(state_dir: Path, source: str) -> str:
         state_dir: The state folder.
         source: As given to ``--data``; of a path the last part counts.
     """
-    stem = source.partition(":")[0].rstrip("/\\").replace("\\", "/").rpartition("/")[2]
+    name = "simulated" if source.startswith("simulated:") else source
+    stem = name.rstrip("/\\").replace("\\", "/").rpartition("/")[2]
     stem = stem.rpartition(".")[0] or stem
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower()).strip("-")
     number = 1

@@ -15,6 +15,7 @@ from typing import Literal
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.features.table import FeatureError
+from trainer.folds import FoldError
 from trainer.models.monitor import Paused
 from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits, Session
@@ -28,7 +29,13 @@ from trainer.store.records import Command, Status
 
 Outcome = Literal["finished", "paused"]
 
-TOLD = (DataError, FeatureError, StoreError, RefusedError)  # their message is the whole story
+TOLD = (
+    DataError,
+    FeatureError,
+    FoldError,
+    StoreError,
+    RefusedError,
+)  # their message is the whole story
 
 
 def execute(

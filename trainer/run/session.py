@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from trainer.config import Config
+from trainer.data.schema import DataError
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock
@@ -30,7 +31,7 @@ from trainer.run.views import (
 )
 from trainer.run.work import do_unit, finished_block
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, sha256, write_atomic
+from trainer.store.durable import StoreError, remove_litter, sha256, write_atomic
 from trainer.store.history import resume_record
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -102,9 +103,10 @@ class Session:
             stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
         )
         self._tell_interruption()
+        remove_litter(self.paths.root)
         for problem in self.folder.heal():
             self._say_problem(problem)
-        material = load_material(self.config)
+        material = self._load_material()
         self._stop_here()
         run_file, is_new = self._freeze(material)
         self._open_units()
@@ -120,6 +122,18 @@ class Session:
         self._write_bundles(table)
         events = RunReader(self.paths.root).events()
         self.folder.write(RESUME_RECORD, dump_record(resume_record(events)))
+
+    def _load_material(self) -> Material:
+        """Read the recordings; of an existing run, say how to tell where they have gone."""
+        try:
+            return load_material(self.config)
+        except DataError as error:
+            if not self.paths.config.exists():
+                raise
+            raise DataError(
+                f"{error} If the recordings have moved: python -m trainer train --run "
+                f"{self.paths.root.name} --data NEW_PLACE"
+            ) from error
 
     def _tell_interruption(self) -> None:
         """Write down that the attempt before this one was cut off, which it could not do itself."""

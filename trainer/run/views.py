@@ -21,7 +21,7 @@ from trainer.config import Config
 from trainer.data.sequences import LabelTable
 from trainer.predict import BUNDLE_SCHEMA
 from trainer.run.fold_files import FoldBlock, score_row
-from trainer.store.codec import dumps
+from trainer.store.codec import dumps, seal
 from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
 
 Proba = NDArray[np.float64]
@@ -162,7 +162,7 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
         true_idx = table.label_idx[table.fold_N == block.fold]
         row = score_row(true_idx, block.proba_NK, table.labels.num_targets)
         folds.append({"score": row.score, "known_classes": block.knows_K, "packed": block.packed})
-    return dumps(
+    bundle = dumps(
         {
             "schema": BUNDLE_SCHEMA,
             "model": model,
@@ -175,6 +175,7 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
             "folds": folds,
         }
     )
+    return seal(bundle)
 
 
 def _part(

@@ -98,6 +98,16 @@ def sync_folder(folder: Path) -> None:
     reach("folder.synced")
 
 
+def remove_litter(root: Path) -> None:
+    """Remove the temporary files that killed writers left; those of living processes stay."""
+    import psutil
+
+    for path in root.rglob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
+
+
 def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge
     """Return indented UTF-8 JSON; NaN and infinity are refused, they are not JSON."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,119 @@
+"""From a click to a prediction: a run is started, watched, paused, resumed, and answers."""
+
+from __future__ import annotations
+
+import re
+
+import polars as pl
+import pytest
+
+from tests.browser import observer
+from tests.browser.conftest import settle, wait_for_text
+from trainer.data.sources import WATCH_PATH
+from trainer.store.reader import RunReader
+
+pytestmark = pytest.mark.browser
+
+# Two folds on the real recordings: enough epochs to be watched, half a minute of work
+SHORT = "boosting.rounds=50\nnetwork.epochs=10\nfolds.count=2"
+MAX_DELAY_S = 2.0
+
+
+@pytest.fixture
+def recording(tmp_path):
+    """Two sequences of the built-in recordings as a CSV file without labels."""
+    table = pl.read_parquet(WATCH_PATH)
+    ids = table["sequence_id"].unique(maintain_order=True)[:2]
+    path = tmp_path / "two.csv"
+    chosen = table.filter(pl.col("sequence_id").is_in(ids.implode()))
+    chosen.drop("gesture", "sequence_type").write_csv(path)
+    return path
+
+
+def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording, record_property):
+    """Start, movement within 2 s of each event, pause, resume, the end, two predictions."""
+    dashboard = serve()
+    page = open_page(dashboard.url())
+    reader = start(page, dashboard)
+    observer.watch(page)
+    pause_and_resume(page)
+    wait_for_text(page, "Ended at", 120)
+    assert all(unit.done for unit in reader.units())
+    assert max(unit.attempt for unit in reader.units()) == 2
+
+    delays = event_delays(observer.seen(page), reader)
+    record_property("delays_s", [round(delay, 2) for delay in delays])
+    assert len(delays) >= 10
+    assert observer.percentile_95(delays) <= MAX_DELAY_S
+
+    page.get_by_role("link", name="Predict with it").click()
+    predict_built_in(page)
+    predict_upload(page, recording)
+
+
+def start(page, dashboard):
+    """Start a short run under More settings; wait until its board is there."""
+    page.get_by_text("More settings").click()
+    field = page.get_by_label("One KEY=VALUE per line")
+    field.fill(SHORT)
+    field.press("Control+Enter")
+    wait_for_text(page, "folds.count=2")
+    page.get_by_role("button", name="Start watch-1").click()
+    wait_for_text(page, "Launching", 10)
+    wait_for_text(page, "Running", 60)
+    wait_for_text(page, "Out of fold", 60)
+    return RunReader(dashboard.state / "watch-1")
+
+
+def pause_and_resume(page):
+    """Pause while the network trains: asked, acknowledged, paused; then go on."""
+    wait_for_text(page, "running epoch 2 of 10", 60)
+    assert page.get_by_text(re.compile("^Pausing now redoes")).is_visible()
+    page.get_by_role("button", name="Pause", exact=True).click()
+    wait_for_text(page, "Pause asked", 5)
+    wait_for_text(page, "acknowledged", 10)
+    wait_for_text(page, "→ paused", 20)
+    page.get_by_role("button", name="Resume").click()
+    wait_for_text(page, "Launching", 10)
+    wait_for_text(page, "Running", 60)
+
+
+def event_delays(observations, reader):
+    """Return for each epoch and fold how long after its event the page first showed it.
+
+    An epoch counts as shown when the board has it or a later one of the fold, or its end.
+    """
+    return [
+        observer.delay_s(
+            observations,
+            event.time,
+            lambda text, event=event: epochs_shown(text, event.fold) >= event.values["step"],
+        )
+        for event in reader.events()
+        if event.event == "epoch"
+    ]
+
+
+def epochs_shown(board, fold):
+    """Return the epochs of a fold that the board's text speaks of; 999 when the fold is done."""
+    row = next(line for line in board.splitlines() if line.startswith(f"{fold}\t"))
+    network = row.split("\t")[2]
+    if "done" in network:
+        return 999
+    found = re.search(r"epoch (\d+) of", network)
+    return int(found[1]) if found else 0
+
+
+def predict_built_in(page):
+    """Ask about the first built-in sequence."""
+    wait_for_text(page, "Its probability", 60)
+    settle(page)
+    assert page.get_by_text("True gesture:").first.is_visible()
+
+
+def predict_upload(page, recording):
+    """Ask about a file with two sequences that carries no labels."""
+    page.get_by_role("radio", name="Upload").click()
+    page.locator("[data-testid=stFileUploader] input[type=file]").first.set_input_files(recording)
+    wait_for_text(page, "Answers for 2 sequences", 60)
+    wait_for_text(page, "2 of 2 are among the recordings", 30)

@@ -1,0 +1,120 @@
+"""Every page in the browser: deep links, widths, themes, uploads, a dashboard that only shows."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.browser.conftest import settle, wait_for_text
+from trainer.store.reader import list_runs
+
+pytestmark = pytest.mark.browser
+
+PAGES = {
+    "": "Train",
+    "scores": "Scores",
+    "features": "Features",
+    "predict": "Predict",
+    "data": "Data",
+    "runs": "Runs",
+}
+BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(16, 23, 23)"}
+
+
+@pytest.fixture
+def finished(serve, tiny_run, tmp_path):
+    """A dashboard on a finished run of two folds with all sensors."""
+    state = tmp_path / "state"
+    shutil.copytree(tiny_run, state / "tiny")
+    return serve(state=state)
+
+
+def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(finished, open_page):
+    """The first visitor of a server may come by a link: page, frame and run are the link's."""
+    page = open_page(finished.url("scores?run=tiny"))
+    wait_for_text(page, "Scores")
+    assert page.locator("h1").inner_text() == "Scores"
+    assert page.get_by_role("link", name="Predict").is_visible()
+    wait_for_text(page, "State folder")
+    assert page.url.endswith("/scores?run=tiny")
+
+
+@pytest.mark.parametrize(
+    ("width", "theme"), [(390, "light"), (768, "dark"), (1440, "light"), (1440, "dark")]
+)
+def test_every_page_fits_the_width_in_its_theme(finished, open_page, width, theme):
+    """No page scrolls sideways; the background is the theme's; nothing failed."""
+    page = open_page(finished.url(), width, theme)
+    for path, title in PAGES.items():
+        page.goto(finished.url(f"{path}?run=tiny"))
+        settle(page)
+        assert page.locator("h1").inner_text() == title
+        assert page.locator("[data-testid=stException]").count() == 0
+        page.wait_for_function(_IS_LAID_OUT)
+        assert page.evaluate(_OVERFLOW_PX) == 0, f"{title} at {width} px"
+        shown = page.evaluate(
+            "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+        )
+        assert shown == BACKGROUNDS[theme]
+
+
+def test_nonsense_that_is_uploaded_is_refused_in_words(finished, open_page, tmp_path):
+    """A file that is no recording, and one that is no exported run: named, and nothing breaks."""
+    page = open_page(finished.url("predict?run=tiny"))
+    page.get_by_role("radio", name="Upload").click()
+    fields = page.locator("[data-testid=stFileUploader] input[type=file]")
+    fields.first.set_input_files(
+        {"name": "../../evil.csv", "mimeType": "text/csv", "buffer": b"\x00\xff no, table"}
+    )
+    wait_for_text(page, "The upload cannot be used.")
+
+    page.goto(finished.url("runs"))
+    settle(page)
+    page.get_by_text("Import a run").click()
+    page.locator("[data-testid=stFileUploader] input[type=file]").set_input_files(
+        {"name": "evil.zip", "mimeType": "application/zip", "buffer": b"PK no zip"}
+    )
+    page.get_by_role("button", name="Import", exact=True).click()
+    wait_for_text(page, "not a")
+    assert [run.name for run in list_runs(finished.state)] == ["tiny"]
+
+
+def test_an_exported_run_can_be_imported_elsewhere(finished, serve, open_page, tmp_path):
+    """Export is one zip file; another dashboard takes it and shows its scores."""
+    page = open_page(finished.url("runs"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    target = tmp_path / "tiny.zip"
+    download.value.save_as(target)
+
+    other = serve(state=tmp_path / "elsewhere")
+    page = open_page(other.url("runs"))
+    wait_for_text(page, "No runs yet")
+    page.get_by_text("Import a run").click()
+    page.locator("[data-testid=stFileUploader] input[type=file]").set_input_files(target)
+    page.get_by_role("button", name="Import", exact=True).click()
+    wait_for_text(page, "Ended at")
+    assert [run.name for run in list_runs(other.state)] == ["tiny"]
+
+
+def test_a_read_only_dashboard_shows_and_changes_nothing(serve, open_page, tiny_run, tmp_path):
+    """With --read-only the pages have nothing that writes."""
+    state = tmp_path / "state"
+    shutil.copytree(tiny_run, state / "tiny")
+    page = open_page(serve("--read-only", state=state).url("?run=tiny"))
+    wait_for_text(page, "Read-only")
+    for name in ("Start over", "Start a new run"):
+        assert page.get_by_text(name).count() == 0
+    page.goto(page.url.replace("?", "runs?"))
+    settle(page)
+    wait_for_text(page, "Ended at")
+    for name in ("Delete", "Import a run", "Start over"):
+        assert page.get_by_text(name).count() == 0
+
+
+_IS_LAID_OUT = "() => !document.querySelector('[data-testid=stSkeleton]')"
+_OVERFLOW_PX = """() => Math.max(...['html', '[data-testid=stMain]'].map(selector => {
+  const element = document.querySelector(selector);
+  return element.scrollWidth - element.clientWidth;
+}))"""

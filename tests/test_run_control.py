@@ -9,25 +9,19 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.tiny_runs import PROJECT, tiny_config, train, train_elsewhere
+from tests.tiny_runs import PROJECT, tiny_config, train
 from trainer import __main__ as command_words
 from trainer import commands
 from trainer.config import make_config
 from trainer.run import control
 from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits
-from trainer.run.stopping import (
-    HOSTED_LIMIT_S,
-    DurationError,
-    StopSwitch,
-    TimeLimit,
-    parse_time_limit,
-)
+from trainer.run.work import UnitMonitor
+from trainer.store.identity import ProcessIdentity, liveness
 from trainer.store.lock import acquire
 from trainer.store.reader import RunReader
 from trainer.store.records import Notes
@@ -60,12 +54,11 @@ def endless(tiny_source):
 def launched(state):
     """End what a test launched, by its own pid, whatever happened in the test."""
     yield
-    for reader in (RunReader(root) for root in state.iterdir()):
-        status = reader.status()
-        if status and psutil.pid_exists(status.pid) and judge(reader).is_active:
+    for status in filter(None, (RunReader(root).status() for root in state.iterdir())):
+        identity = ProcessIdentity(status.host, status.boot_id, status.pid, status.process_started)
+        if liveness(identity) == "alive" and status.pid != os.getpid():
             os.kill(status.pid, signal.SIGKILL)
-    while control._CHILDREN:
-        control.reap()
+    control.reap()
 
 
 def wait_for(condition, what):
@@ -97,7 +90,7 @@ def wait_for_rounds(root, num_segments=1):
 
 
 @pytest.mark.usefixtures("launched")
-def test_a_trainer_outlives_who_started_it_pauses_when_asked_and_goes_on(state, endless):
+def test_a_trainer_outlives_who_started_it_and_pauses_when_asked(state, endless):
     """Found again by lock and status; while it works nobody else gets the run."""
     root = state / "first"
     state.mkdir()
@@ -136,48 +129,64 @@ def test_a_trainer_outlives_who_started_it_pauses_when_asked_and_goes_on(state, 
     assert verdict.status.acknowledged_at - asked.asked_at < 5.0
     wait_for(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), "the process has ended")
 
-    control.resume(root)
-    verdict = wait_for_state(root, "running", attempt=2)
-    wait_for_rounds(root, 3)
-    assert judge(RunReader(root)).state == "running"  # the old pause is not open again
-    os.kill(verdict.status.pid, signal.SIGTERM)
-    verdict = wait_for_state(root, "paused", attempt=2)
-    assert verdict.reason == "Paused: signal SIGTERM."
-
 
 def _is_zombie(pid):
     return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.usefixtures("launched")
-def test_a_killed_trainer_is_seen_at_once_and_the_run_goes_on(state, endless):
-    """Interrupted, not stalled: the lock is free; a resume begins at the last checkpoint."""
+def test_a_paused_run_is_resumed_and_a_killed_trainer_is_seen_at_once(state, endless, monkeypatch):
+    """Resumed: the old pause is not open again. Killed: interrupted, not stalled; it goes on."""
     root = state / "first"
-    pid = control.start(state, "first", endless)
-    wait_for_rounds(root, 2)
+    save = UnitMonitor.save
+
+    def save_and_pause(monitor, checkpoint):
+        save(monitor, checkpoint)
+        monitor.switch.reason = "the test"
+
+    monkeypatch.setattr(UnitMonitor, "save", save_and_pause)
+    assert train(root, endless) == "paused"
+    control.ask(root, "pause", "the test")
+
+    pid = control.resume(root)
+    wait_for_rounds(root, 3)
+    verdict = wait_for_state(root, "running", attempt=2)
+    assert verdict.status.pid == pid
     os.kill(pid, signal.SIGKILL)
-    verdict = wait_for_state(root, "interrupted")
+    verdict = wait_for_state(root, "interrupted", attempt=2)
     assert verdict.can_resume and not verdict.is_active
-    step = RunReader(root).units()[0].step
-    assert step >= 4
-    assert train(root, endless, Limits(time_limit_s=2.0)) == "paused"
-    assert RunReader(root).units()[0].resumed_at[0] in (step, step + 2)  # a kill between 2 records
+
+    assert train(root, endless) == "paused"
+    unit = RunReader(root).units()[0]
+    assert (unit.resumed_at[0], unit.step) == (2, unit.resumed_at[1] + 2)
+    assert len(unit.resumed_at) == 2
 
 
 # A run folder
 
 
-def test_a_second_trainer_is_refused_and_the_run_of_the_first_is_not_touched(
-    state, tiny_source, capsys
-):
-    """Two starts of a new run at once: the loser does not clear away the winner's folder."""
-    root = state / "first"
-    held = acquire(root / "lock")
-    shutil.copy(tiny_source, root / "something.txt")
+def test_a_second_trainer_is_refused_while_the_first_has_not_said_a_word(state, tiny_source):
+    """The lock alone tells, before there is a status to name anybody."""
+    held = acquire(state / "first" / "lock")
     with pytest.raises(RefusedError, match="another trainer has just begun with it"):
-        train(root, tiny_config(tiny_source))
+        train(state / "first", tiny_config(tiny_source))
     held.release()
-    assert (root / "something.txt").exists() and (root / "lock").exists()
+
+
+def test_of_two_starts_at_once_the_loser_does_not_clear_away_the_winners_folder(
+    state, tiny_source, monkeypatch
+):
+    """The folder appears between its look and its try for the lock."""
+
+    def lose(root, *_):
+        acquire(root / "lock").release()
+        raise RefusedError("held by another trainer")
+
+    monkeypatch.setattr("trainer.run.order.execute", lose)
+    monkeypatch.delenv(control.DETACHED, raising=False)
+    with pytest.raises(RefusedError):
+        commands.train(state, "first", "quick", {}, [], Limits(), False)
+    assert (state / "first" / "lock").exists()
 
 
 def test_starting_over_moves_the_run_aside_and_deletes_nothing(finished):
@@ -234,7 +243,7 @@ def test_a_name_that_cannot_be_used_is_refused(state, name):
 
 def test_a_name_that_is_taken_is_refused(finished, state):
     """The run that is there is not gone on with by mistake."""
-    with pytest.raises(RefusedError, match="run tiny: there already. Resume it, or choose"):
+    with pytest.raises(RefusedError, match="run tiny: there already"):
         control.start(state, "tiny", make_config(environment={}))
 
 
@@ -244,7 +253,7 @@ def test_a_name_that_is_taken_is_refused(finished, state):
         ("watch", ["watch-1", "watch-2"]),
         ("simulated:20", ["simulated-1", "simulated-2"]),
         ("/data/My Recordings.v2.csv", ["my-recordings-v2-1", "my-recordings-v2-2"]),
-        ("C:\\data\\train.parquet", ["c-1", "c-2"]),
+        ("C:\\data\\train.parquet", ["train-1", "train-2"]),
         ("../örtlich/", ["rtlich-1", "rtlich-2"]),
         ("ü", ["run-1", "run-2"]),
     ],
@@ -286,7 +295,7 @@ def launches(monkeypatch):
             caught.append((words, env, options))
 
     monkeypatch.setattr(control.subprocess, "Popen", Process)
-    monkeypatch.setattr(control, "_CHILDREN", [])
+    monkeypatch.setattr(control, "_CHILDREN", {})
     return caught
 
 
@@ -354,130 +363,16 @@ def test_opening_control_does_not_load_the_models_libraries():
     assert done.stdout == "[]\n"
 
 
-# When to stop
+def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source, monkeypatch):
+    """The last line in the status, the whole in the log."""
 
+    def broken(*_):
+        raise ZeroDivisionError("on purpose")
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        *(("90s", 90.0), ("45m", 2700.0), ("11.5h", 41_400.0), ("1h30m", 5400.0), ("0s", 0.0)),
-        ("none", None),
-    ],
-)
-def test_a_time_limit_is_read(text, seconds):
-    """Hours, minutes, seconds, or none."""
-    assert parse_time_limit(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "90", "1 h", "h", "-5m", "1d", "5m x", "1.2.3s", "None"])
-def test_a_time_limit_that_cannot_be_read_is_refused(text):
-    """The message has examples and what came."""
-    with pytest.raises(DurationError, match="expected auto, none or a duration such as 90s"):
-        parse_time_limit(text)
-
-
-def test_an_automatic_time_limit_is_that_of_the_host(monkeypatch):
-    """Kaggle and Colab end a session; other machines do not."""
-    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
-        monkeypatch.delenv(name, raising=False)
-    assert parse_time_limit("auto") is None
-    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
-    assert parse_time_limit("auto") == HOSTED_LIMIT_S == 41_400.0
-
-
-def test_the_margin_of_a_time_limit_grows_with_what_was_measured():
-    """Twice the longest step and the longest save, beside a reserve."""
-    limit = TimeLimit(ends_at=1000.0, reserve_s=30.0)
-    assert limit.pauses_at == 970.0
-    limit.note_step(4.0)
-    limit.note_step(2.0)
-    limit.note_save(1.0)
-    assert limit.pauses_at == 960.0
-
-
-@pytest.fixture
-def switch(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainer.run.stopping.POLL_S", 0.0)
-    heard = []
-    switch = StopSwitch(tmp_path / "command.json", on_request=heard.append)
-    switch.heard = heard
-    return switch
-
-
-def test_a_pause_is_seen_at_the_next_safe_point_and_answered_once(switch, tmp_path):
-    """With who asked, by the command's id."""
-    assert not switch.is_set()
-    asked = control.ask(tmp_path, "pause", "dashboard")
-    assert switch.is_set() and switch.is_set()
-    assert (switch.reason, switch.heard) == ("asked by dashboard", [asked.id])
-
-
-def test_a_pause_after_this_fold_waits_for_the_fold_and_can_be_taken_back(switch, tmp_path):
-    """Acknowledged at once, obeyed between folds."""
-    asked = control.ask(tmp_path, "pause", "dashboard", "fold")
-    assert not switch.is_set()
-    assert switch.heard == [asked.id]
-    control.ask(tmp_path, "run", "dashboard")
-    assert not switch.is_set_between_folds()
-    control.ask(tmp_path, "pause", "dashboard", "fold")
-    assert not switch.is_set()
-    assert switch.is_set_between_folds()
-    assert switch.reason == "asked by dashboard, after this fold"
-
-
-def test_a_command_for_an_earlier_attempt_is_ignored(tmp_path):
-    """It was answered, or its trainer was killed before it could be."""
-    asked = control.ask(tmp_path, "pause", "dashboard")
-    switch = StopSwitch(tmp_path / "command.json", ignore_command=asked.id)
-    assert not switch.is_set()
-
-
-@pytest.mark.parametrize("content", [b"", b'{"schema": 1, "id": "c', b'{"schema": 2}', b"[]"])
-def test_a_command_that_cannot_be_read_is_no_command(switch, content):
-    """Half a file, a newer version's, another thing: the run goes on, and looks again."""
-    switch.command_path.write_bytes(content)
-    assert not switch.is_set()
-    control.ask(switch.command_path.parent, "pause", "dashboard")
-    assert switch.is_set()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_pauses_at_the_next_safe_point_and_handlers_are_put_back(switch, number):
-    """Ctrl-C and SIGTERM set the switch, no more; afterwards they are who they were."""
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    with switch.listening():
-        os.kill(os.getpid(), signal.SIGHUP)  # a closed terminal ends nothing
-        assert not switch.is_set()
-        os.kill(os.getpid(), number)
-        assert switch.is_set()
-    assert switch.reason == f"signal {number.name}"
-    after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
-    assert after == before
-
-
-def test_a_second_signal_ends_the_process_at_once():
-    """Which is as safe as the first: whatever is on the disk is whole."""
-    code = (
-        "import os, signal; from pathlib import Path\n"
-        "from trainer.run.stopping import StopSwitch\n"
-        "with StopSwitch(Path('nowhere')).listening():\n"
-        "    [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)]\n"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 130
-
-
-def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source):
-    """The last line in the status, the whole in the log, the exit code 1."""
-    prepare = """
-        from trainer.run import session
-
-        def broken(*_):
-            raise ZeroDivisionError("on purpose")
-
-        session.unit_work = broken
-        """
-    assert train_elsewhere(state / "first", tiny_source, "models=lgbm", prepare=prepare) == 1
+    monkeypatch.setattr("trainer.run.session.unit_work", broken)
+    with pytest.raises(ZeroDivisionError):
+        train(state / "first", tiny_config(tiny_source, "models=lgbm"))
     verdict = judge(RunReader(state / "first"))
     assert (verdict.state, verdict.reason) == ("failed", "ZeroDivisionError: on purpose")
     log = "\n".join(RunReader(state / "first").log_tail())
-    assert "Traceback (most recent call last)" in log and Path(__file__).name not in log
+    assert "Traceback (most recent call last)" in log and "in broken" in log

@@ -1,47 +1,30 @@
-"""The order of work: one tiny run, interrupted in every way, ends as if it never had been."""
+"""The order of work: what a run leaves behind, what it refuses, what damage does to it."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-import threading
 
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from tests.builders import make_table
 from tests.tiny_runs import (
-    kill_at_step,
+    assert_same_result,
+    events_of,
+    problems_of,
     tiny_config,
     train,
-    train_elsewhere,
     write_source,
 )
 from trainer.run.control import ask
-from trainer.run.fold_files import load_tensors
 from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits
-from trainer.run.stopping import StopSwitch
 from trainer.run.verification import verify_run
-from trainer.store.codec import loads
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
-
-RESULTS = (
-    "oof.parquet",
-    "scores.json",
-    "feature_importance.csv",
-    "folds.parquet",
-    "lgbm_fold00.pkl",
-    "lgbm_fold01.pkl",
-    "lgbm_bundle.pkl",
-    "torch_bundle.pkl",
-)
-NETWORKS = ("torch_models/fold00.pt", "torch_models/fold01.pt")
 
 
 @pytest.fixture
@@ -71,36 +54,6 @@ def half_done(tiny_source, tmp_path_factory):
 @pytest.fixture
 def paused(half_done, root):
     return shutil.copytree(half_done, root)
-
-
-def digest(value):
-    """Hash plain values and tensors by name, type, shape and bytes."""
-    if isinstance(value, dict):
-        value = [[key, digest(item)] for key, item in value.items()]
-    elif isinstance(value, list | tuple):
-        value = [digest(item) for item in value]
-    elif isinstance(value, torch.Tensor):
-        value = [str(value.dtype), list(value.shape), value.numpy().tobytes().hex()]
-    return hashlib.sha256(repr(value).encode()).hexdigest()
-
-
-def result_of(root):
-    """Return what a run's result consists of: bytes of files, content of networks."""
-    files = {name: (root / name).read_bytes() for name in RESULTS}
-    return files | {name: digest(load_tensors((root / name).read_bytes())) for name in NETWORKS}
-
-
-def assert_same_result(root, other):
-    here, there = result_of(root), result_of(other)
-    assert [name for name in here if here[name] != there[name]] == []
-
-
-def problems_of(root):
-    return [event.text for event in RunReader(root).events() if event.event == "problem"]
-
-
-def events_of(root, kind):
-    return [event for event in RunReader(root).events() if event.event == kind]
 
 
 # What a finished run holds
@@ -347,70 +300,6 @@ def test_folds_that_are_lost_for_good_are_not_assigned_anew(finished, config):
     with pytest.raises(StoreError, match=r"folds\.parquet: missing or damaged, and folds were"):
         train(finished, config)
     assert judge(RunReader(finished)).state == "failed"
-
-
-# Exactness
-
-
-class PauseAt:
-    """Pauses at every n-th safe point that the trainer itself comes to."""
-
-    def __init__(self, monkeypatch, every):
-        self.num_asked = 0
-
-        def is_set(switch):
-            if threading.current_thread() is threading.main_thread():
-                self.num_asked += 1
-                if self.num_asked % every == 0:
-                    switch.reason = "the test"
-            return switch.reason is not None
-
-        monkeypatch.setattr(StopSwitch, "is_set", is_set)
-
-
-def test_a_run_that_is_paused_all_the_time_ends_with_the_same_bits(
-    root, config, tiny_run, monkeypatch
-):
-    """At whatever safe point: between columns, rounds, batches, folds; models, scores, table."""
-    train(root, config, Limits(stop_after_folds=1))
-    PauseAt(monkeypatch, every=17)
-    outcomes = []
-    while not outcomes or outcomes[-1] == "paused":
-        outcomes.append(train(root, config))
-        assert len(outcomes) < 30
-    assert len(outcomes) >= 3
-    assert_same_result(root, tiny_run)
-    assert {unit.model for unit in RunReader(root).units() if unit.resumed_at} == {"torch"}
-
-
-def test_a_run_that_is_killed_three_times_ends_with_the_same_bits(root, tiny_source, tiny_run):
-    """Kill -9 inside a checkpoint's write, in the middle of a segment, in the middle of an epoch.
-
-    The network saves after every step here, which changes no number either.
-    """
-    often = "network.save_interval_s=0.001"
-    kills = [
-        {"environment": {"TRAINER_FAILPOINT": "unit.placed:2"}},
-        {"prepare": kill_at_step("lgbm", 1, 3)},
-        {"prepare": kill_at_step("torch", 0, 5)},
-    ]
-    for kill in kills:
-        assert train_elsewhere(root, tiny_source, often, **kill) == -9
-        assert judge(RunReader(root)).state == "interrupted"
-    assert train(root, tiny_config(tiny_source, often)) == "finished"
-    assert_same_result(root, tiny_run)
-    resumed = {(unit.model, unit.fold): unit.resumed_at for unit in RunReader(root).units()}
-    assert resumed == {("lgbm", 0): (2,), ("lgbm", 1): (2,), ("torch", 0): (4,), ("torch", 1): ()}
-    assert len(events_of(root, "interrupted")) == 3
-    assert problems_of(root) == []
-    assert all(check.is_good for check in verify_run(root))
-
-
-def test_the_checkpoints_themselves_are_plain(tiny_run):
-    """What resumes a fold is read by the plain loader and by weights_only."""
-    checkpoint = loads((tiny_run / "lgbm_fold00_last.pkl").read_bytes())
-    assert len(checkpoint["texts"]) == 3
-    assert load_tensors((tiny_run / "torch_models/fold00_last.pth").read_bytes())["history"]
 
 
 # Commands from an earlier time

@@ -5,7 +5,7 @@ In: a folder. Out: a source file, a configuration, a run folder that the trainer
 
 from __future__ import annotations
 
-import os
+import hashlib
 import subprocess
 import sys
 import textwrap
@@ -13,8 +13,10 @@ from pathlib import Path
 
 from tests.builders import make_table
 from trainer.config import make_config
+from trainer.run.fold_files import load_tensors
 from trainer.run.order import execute
 from trainer.run.session import Limits
+from trainer.store.reader import RunReader
 
 PROJECT = Path(__file__).resolve().parents[1]
 TINY = (
@@ -28,6 +30,19 @@ TINY = (
     "network.recurrent_units=4",
     "network.num_threads=1",
 )
+
+
+RESULTS = (
+    "oof.parquet",
+    "scores.json",
+    "feature_importance.csv",
+    "folds.parquet",
+    "lgbm_fold00.pkl",
+    "lgbm_fold01.pkl",
+    "lgbm_bundle.pkl",
+    "torch_bundle.pkl",
+)
+NETWORKS = ("torch_models/fold00.pt", "torch_models/fold01.pt")
 
 
 def write_source(folder, name="tiny.parquet", **options):
@@ -47,7 +62,7 @@ def train(root, config, limits=None, echo=lambda _: None):
     return execute(root, config, limits or Limits(), echo)
 
 
-def train_elsewhere(root, source, *assignments, prepare="", environment=None):
+def train_elsewhere(root, source, *assignments, prepare=""):
     """Run the trainer in a process of its own; return its exit code, -9 where it was killed.
 
     Args:
@@ -55,7 +70,6 @@ def train_elsewhere(root, source, *assignments, prepare="", environment=None):
         source: The recordings.
         assignments: --set's.
         prepare: Python to run first, such as the arming of a kill.
-        environment: On top of this process's.
     """
     code = textwrap.dedent(prepare) + textwrap.dedent(
         """
@@ -69,7 +83,6 @@ def train_elsewhere(root, source, *assignments, prepare="", environment=None):
     done = subprocess.run(
         [sys.executable, "-c", code, str(root), str(source), *assignments],
         cwd=PROJECT,
-        env=os.environ | (environment or {}),
         capture_output=True,
         check=False,
     )
@@ -92,3 +105,33 @@ def kill_at_step(model, fold, step):
 
         UnitMonitor.advance = die_at_step
         """
+
+
+def digest(value):
+    """Hash plain values and tensors by name, type, shape and bytes."""
+    if isinstance(value, dict):
+        value = [[key, digest(item)] for key, item in value.items()]
+    elif isinstance(value, list | tuple):
+        value = [digest(item) for item in value]
+    elif hasattr(value, "numpy"):
+        value = [str(value.dtype), list(value.shape), value.numpy().tobytes().hex()]
+    return hashlib.sha256(repr(value).encode()).hexdigest()
+
+
+def result_of(root):
+    """Return what a run's result consists of: bytes of files, content of networks."""
+    files = {name: (root / name).read_bytes() for name in RESULTS}
+    return files | {name: digest(load_tensors((root / name).read_bytes())) for name in NETWORKS}
+
+
+def assert_same_result(root, other):
+    here, there = result_of(root), result_of(other)
+    assert [name for name in here if here[name] != there[name]] == []
+
+
+def problems_of(root):
+    return [event.text for event in RunReader(root).events() if event.event == "problem"]
+
+
+def events_of(root, kind):
+    return [event for event in RunReader(root).events() if event.event == kind]

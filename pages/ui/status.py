@@ -185,6 +185,8 @@ def _cell(unit: UnitRecord, verdict: Verdict, num_epochs: int) -> str:
     name = words.STEP_NAMES[unit.model]
     status = verdict.status
     if verdict.is_active and status and (status.stage, status.fold) == (unit.model, unit.fold):
+        if not status.total_steps:
+            return ":blue-badge[running]"
         text = words.step_text(unit.model, status.step, status.total_steps, num_epochs)
         return f":blue-badge[running] {name} {text}"
     if unit.step:

@@ -69,6 +69,16 @@ def open_page(chromium):
     assert errors == []
 
 
+@pytest.fixture
+def tell(request):
+    """Print what a test measured; ``pytest -m browser -rP`` shows it."""
+
+    def print_one(name, value):
+        print(f"measured {request.node.name}: {name} = {value}")
+
+    return print_one
+
+
 def settle(page):
     """Wait until the page has its title and its script has run."""
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning] h1")

@@ -1,17 +1,18 @@
-"""Observer: when a page showed what, on the browser's own clock, which is this machine's.
+"""Observer: when the board showed what, on the browser's own clock, which is this machine's.
 
-In: an open page. Out: moments and texts, to hold against the times in ``metrics.jsonl``.
+In: an open Train page. Out: moments and texts, to hold against the times in ``metrics.jsonl``.
 """
 
 from __future__ import annotations
 
 import math
 
-_WATCH = """selector => {
+_WATCH = """() => {
   window.seen = [];
   let last = '';
   const look = () => {
-    const text = [...document.querySelectorAll(selector)].map(e => e.innerText).join('\\n');
+    const rows = [...document.querySelectorAll('[data-testid=stTable] tr')];
+    const text = rows.map(row => [...row.cells].map(c => c.innerText.trim()).join('|')).join('\\n');
     if (text !== last) { last = text; window.seen.push([Date.now() / 1000, text]); }
   };
   new MutationObserver(look).observe(
@@ -20,13 +21,13 @@ _WATCH = """selector => {
 }"""
 
 
-def watch(page, selector="[data-testid=stTable]"):
-    """Keep from now on when the text of these elements changed."""
-    page.evaluate(_WATCH, selector)
+def watch(page):
+    """Keep from now on when the board changed."""
+    page.evaluate(_WATCH)
 
 
 def seen(page):
-    """Return what was shown: pairs of seconds since 1970 and text, oldest first."""
+    """Return what was shown: pairs of seconds since 1970 and text, a line per row, oldest first."""
     return [(moment, text) for moment, text in page.evaluate("window.seen")]
 
 

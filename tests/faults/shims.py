@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from trainer.features import table as feature_table
-from trainer.run import machine, material, stopping
-from trainer.store import durable, failpoints, lock
+from trainer.run import machine, material, session, stopping
+from trainer.store import durable, failpoints, lock, records, units
 
 
 def keep_every_block():
@@ -22,19 +22,30 @@ def keep_every_block():
     material.KEEP_BLOCK_S = 0.0
 
 
-def pause_at(call):
-    """Ask to pause at the n-th safe point of the process, counted from 1."""
-    ask = stopping.StopSwitch.is_set
-    seen = 0
+def pause_at(call, in_features=False):
+    """Ask to pause at the n-th safe point of the process, counted from 1.
+
+    The feature table alone has hundreds, one per column: they are counted by themselves.
+    """
+    ask, build = stopping.StopSwitch.is_set, session.Session._build_features
+    seen, is_building = 0, False
+
+    def build_features(*arguments):
+        nonlocal is_building
+        is_building = True
+        build(*arguments)
+        is_building = False
 
     def is_set(switch):
         nonlocal seen
-        if threading.current_thread() is threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and is_building == in_features:
             seen += 1
             if seen == call:
                 switch._request("the fault suite asked", None)
         return ask(switch)
 
+    session.Session._build_features = build_features
     stopping.StopSwitch.is_set = is_set
 
 
@@ -201,3 +212,46 @@ def replace_everywhere(old, new):
 
 
 FULL, BROKEN = errno.ENOSPC, errno.EIO
+
+
+def write_in_place():
+    """Write over the old file, without a temporary one and a rename."""
+
+    def write_over(path, data, durable=True):
+        real_write(path, data, durable)
+
+    real_write = durable.write_new
+    replace_everywhere(durable.write_atomic, write_over)
+
+
+def record_before_file():
+    """Name the checksum of a checkpoint before the checkpoint is there."""
+
+    def commit(store, data, progress):
+        ref = records.FileRef(
+            name=store.paths.last, sha256=durable.sha256(data), num_bytes=len(data)
+        )
+        kept = store.record.last
+        store._commit_record(progress.model_copy(update={"last": ref, "last_previous": kept}))
+        real_commit(store, data, progress)
+
+    real_commit = units.UnitStore.commit_last
+    units.UnitStore.commit_last = commit
+
+
+def keep_no_previous():
+    """Replace a checkpoint without keeping the generation before."""
+
+    def forget(store):
+        return None
+
+    units.UnitStore._keep_previous = forget
+
+
+def no_checksums():
+    """Take whatever bytes a file has."""
+
+    def read(store, path, ref):
+        return path.read_bytes() if path.exists() else None
+
+    units.UnitStore._read_verified = read

@@ -200,7 +200,7 @@ def _parameters(
         "data_random_seed": derive_seed(seed, "lgbm", fold, "bins"),
         "feature_pre_filter": False,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,  # asl, 2 threads: 0.115 s a round, row-wise 0.127 s
         "num_threads": config.num_threads,
         "verbosity": -1,
     }

@@ -62,11 +62,15 @@ def machine() -> Machine:
 
 
 def pin(exact: str) -> None:
-    """Fix the instruction set where the configuration asks for portable bits.
+    """Let waiting threads sleep; fix the instruction set where portable bits are asked for.
+
+    Threads that spin while they wait starve each other as soon as anything else runs: a round of
+    LightGBM on `asl` with 2 threads on 2 busy cores took 2.1 s, and 0.4 s when they sleep.
 
     Raises:
         RuntimeError: torch is imported already, so it would not listen.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is first loaded
     if exact != "portable":
         return
     if "torch" in sys.modules and any(os.environ.get(k) != v for k, v in PORTABLE.items()):

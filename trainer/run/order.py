@@ -130,12 +130,16 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
     """Write why the run ended, where that can still be written."""
     text = f"{type(error).__name__}: {error}"
     is_told = isinstance(error, TOLD)
-    try:
-        recorder.log(text if is_told else "".join(traceback.format_exception(error)).rstrip())
-        recorder.event("fail", text=text)
-        recorder.close(state="failed", error=text, message="Failed.", eta_s=None)
-    except (StoreError, OSError) as second:
-        error.add_note(f"and this could not be recorded: {second}")
+    words = text if is_told else "".join(traceback.format_exception(error)).rstrip()
+    for record in (
+        lambda: recorder.log(words),
+        lambda: recorder.event("fail", text=text),
+        lambda: recorder.close(state="failed", error=text, message="Failed.", eta_s=None),
+    ):
+        try:
+            record()
+        except (StoreError, OSError) as second:
+            error.add_note(f"and this could not be recorded: {second}")
 
 
 def _name_owner(root: Path) -> str:

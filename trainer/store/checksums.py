@@ -57,6 +57,13 @@ class CheckedFolder:
             return found[0] if len(found) == 2 and found[0] == found[1] else None
         return next((data for data in found if data and sha256(data) == ref.sha256), None)
 
+    def is_damaged(self, name: str) -> bool:
+        """Return whether a precious file was written and neither it nor its copy can be trusted."""
+        if self.read(name) is not None:
+            return False
+        copies = [_read(place) for place in self._places(name)]
+        return self.checksums().find(name) is not None or None not in copies
+
     def remove(self, name: str) -> None:
         """Forget a file, then delete it."""
         if self.checksums().find(name) is not None:

@@ -115,25 +115,46 @@ def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge
 
 def append_line(path: Path, value: Any) -> None:  # noqa: ANN401 - the JSON edge
     """Append one JSON line in a single write."""
-    line = json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
+    append_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    reach("metrics.appended")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append text in a single write.
+
+    Raises:
+        StoreError: The disk is full or the file cannot be written.
+    """
+    data = text.encode()
     try:
         with path.open("ab") as file:
-            file.write(line.encode())
-        reach("metrics.appended")
+            file.write(data)
     except OSError as error:
         raise StoreError(
-            f"{path}: could not append {len(line)} bytes ({error.strerror})"
+            f"{path}: could not append {len(data):,} bytes ({error.strerror or error}). Make room "
+            f"or allow writing to {path.parent}, then resume"
         ) from error
 
 
 def cut_torn_line(path: Path) -> int:
-    """Remove an unfinished last line, as a kill leaves it; return how many bytes went."""
+    """Remove an unfinished last line, as a kill leaves it; return how many bytes went.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
     if not path.exists():
         return 0
     data = path.read_bytes()
     keep = data.rfind(b"\n") + 1
-    if keep < len(data):
+    if keep == len(data):
+        return 0
+    try:
         with path.open("r+b") as file:
             file.truncate(keep)
             os.fsync(file.fileno())
+    except OSError as error:
+        raise StoreError(
+            f"{path}: could not be cut to {keep:,} bytes ({error.strerror or error}). Allow "
+            f"writing to {path.parent}, then resume"
+        ) from error
     return len(data) - keep

@@ -14,7 +14,7 @@ from trainer.store.durable import StoreError
 WAIT_S = 1.0  # a dashboard that looks whether the lock is held holds it for a moment itself
 
 
-class LockedError(RuntimeError):
+class LockedError(StoreError):
     """Someone else holds the lock."""
 
 

@@ -95,6 +95,11 @@ class RunPaths:
         return self.root / "feature_importance.csv"
 
     @property
+    def units(self) -> Path:
+        """Each unit's own record and lock."""
+        return self.root / "units"
+
+    @property
     def log(self) -> Path:
         """What the process printed."""
         return self.root / "trainer.log"
@@ -138,12 +143,12 @@ class UnitPaths:
     @property
     def record(self) -> Path:
         """The unit's own record, which names the checksums of its files."""
-        return self.root / "units" / f"{self.model}_fold{self.fold:02d}.json"
+        return RunPaths(self.root).units / f"{self.model}_fold{self.fold:02d}.json"
 
     @property
     def lock(self) -> Path:
         """Held by whoever works on the unit."""
-        return self.root / "units" / f"{self.model}_fold{self.fold:02d}.lock"
+        return RunPaths(self.root).units / f"{self.model}_fold{self.fold:02d}.lock"
 
     @property
     def final_path(self) -> Path:

@@ -79,9 +79,19 @@ class RunReader:
         return RunPaths(self.root)
 
     def run_file(self) -> RunFile | None:
-        """Return the frozen configuration, or None before it is written."""
+        """Return the frozen configuration, or None before it is written.
+
+        Raises:
+            StoreError: It and its copy are damaged or gone.
+        """
         path = self.paths.config
-        verified = CheckedFolder(self.root).read(path.name)
+        folder = CheckedFolder(self.root)
+        verified = folder.read(path.name)
+        if verified is None and folder.is_damaged(path.name):
+            raise StoreError(
+                f"{path}: neither it nor {path.name}.prev holds what was written. Put one of them "
+                f"back from a copy, or begin another run"
+            )
         return (
             _optional(path, RunFile) if verified is None else parse_record(verified, path, RunFile)
         )

@@ -6,17 +6,24 @@ In: what the trainer does. Out: ``status.json`` at every beat, also while a long
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer.store.durable import StoreError, append_line, cut_torn_line, write_atomic
+from trainer.store.durable import (
+    StoreError,
+    append_line,
+    append_text,
+    cut_torn_line,
+    write_atomic,
+)
 from trainer.store.identity import own_identity
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.records import Status, dump_record
+from trainer.store.records import Status, UnitRecord, dump_record, read_record
 
 BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
 PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a busy machine
@@ -25,12 +32,12 @@ PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a
 def next_attempt(reader: RunReader) -> int:
     """Return the number of this start of the trainer, counted from 1."""
     seen = [event.attempt for event in reader.events()]
-    try:
-        status = reader.status()
-    except StoreError:
-        status = None  # damaged: the history knows the attempts too
-    if status is not None:
-        seen.append(status.attempt)
+    # neither the history nor the status is flushed to the disk, so the units' records count too
+    places: list[tuple[Path, type[Status] | type[UnitRecord]]] = [(reader.paths.status, Status)]
+    places += [(path, UnitRecord) for path in reader.paths.units.glob("*.json")]
+    for path, kind in places:
+        with contextlib.suppress(FileNotFoundError, StoreError):  # damaged: the others know
+            seen.append(read_record(path, kind).attempt)
     return max(seen, default=0) + 1
 
 
@@ -127,8 +134,7 @@ class Recorder:
     def log(self, text: str) -> None:
         """Write a line to the log and show it."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        with self.paths.log.open("a", encoding="utf-8") as file:
-            file.write(f"{stamp} {text}\n")
+        append_text(self.paths.log, f"{stamp} {text}\n")
         self._echo(text)
 
     def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status

@@ -46,7 +46,9 @@ class UnitStore:
         problems: list[str] = []
         record = UnitRecord(model=paths.model, fold=paths.fold)
         if state is not None:
-            record = next((unit for unit in state.folds if unit.fold == paths.fold), record)
+            wanted = (paths.model, paths.fold)
+            named = (unit for unit in state.folds if (unit.model, unit.fold) == wanted)
+            record = next(named, record)
         try:
             own = read_record(paths.record, UnitRecord)
             if (own.model, own.fold) == (paths.model, paths.fold):
@@ -94,6 +96,7 @@ class UnitStore:
             data: The checkpoint.
             progress: The record to be, but for its files, generation and attempt.
         """
+        self._demand_newest()
         path = self.paths.last_path
         ref = FileRef(name=self.paths.last, sha256=sha256(data), num_bytes=len(data))
         if ref == self.record.last and self._read_verified(path, ref) is not None:

@@ -1,0 +1,130 @@
+"""Screenshots of every page, from a real run.
+
+In: nothing (a quick run is trained in a temporary folder), or a state folder and one of its runs.
+Out: ``docs/screenshots/*.png``, 1440 pixels wide, light; one dark, one of a phone's width.
+Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, wait_until
+from trainer.config import make_config
+from trainer.run import control
+from trainer.store.reader import RunReader
+from trainer.store.verdict import judge
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+OUT = Path(__file__).with_name("screenshots")
+WIDTH_PX, PHONE_PX = 1440, 390
+HEIGHT_PX, MAX_HEIGHT_PX = 900, 1500  # a longer page is cut: the README shows what it is like
+PAGES = ("scores", "features", "predict", "data", "runs")
+TRAIN_S = 900.0  # a busy machine may need so long for a quick run
+DONE_FOLDS = 7  # of the ten: the picture of a working run shows all kinds of folds
+
+_STANDS_STILL = """() => {
+  const main = document.querySelector('[data-testid=stMain]');
+  const isBusy = document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')
+    || document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'notRunning';
+  if (isBusy || window.height !== main.scrollHeight) {
+    window.height = main.scrollHeight;
+    window.since = Date.now();
+  }
+  return Date.now() - window.since > 1500;
+}"""
+
+
+def main() -> None:
+    """Take all pictures."""
+    parser = argparse.ArgumentParser(description="Screenshots of every page, from a real run.")
+    parser.add_argument("--state", type=Path, help="a state folder; without it, one is made")
+    parser.add_argument("--run", help="a finished run in it")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    if (options.state is None) != (options.run is None):
+        parser.error("--state and --run belong together")
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        state = options.state or Path(folder) / "state"
+        state.mkdir(exist_ok=True)
+        take(state.resolve(), options.run, options.out)
+
+
+def take(state: Path, run: str | None, out: Path) -> None:
+    """Serve the state folder and take the pictures.
+
+    Args:
+        state: The state folder.
+        run: A finished run in it; None trains one and shows it at work too.
+        out: Where the pictures go.
+    """
+    from playwright.sync_api import sync_playwright
+
+    dashboard = Dashboard(state).start()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+            if run is None:
+                run = "first"
+                take_working(browser, dashboard, run, out)
+            take_finished(browser, dashboard, run, out)
+            browser.close()
+    finally:
+        dashboard.close()
+
+
+def take_working(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:
+    """Train a quick run, show it while it works, wait for its end."""
+    reader = RunReader(dashboard.state / run)
+    control.start(dashboard.state, run, make_config("quick", environment={}))
+    wait_until(lambda: num_done(reader) >= DONE_FOLDS, TRAIN_S, f"{DONE_FOLDS} folds are done")
+    shoot(open_page(browser, dashboard.url(f"?run={run}")), out / "train.png")
+    shoot(open_page(browser, dashboard.url(f"?run={run}"), theme="dark"), out / "train-dark.png")
+    shoot(open_page(browser, dashboard.url(f"?run={run}"), PHONE_PX), out / "train-phone.png")
+    wait_until(lambda: judge(reader).state == "finished", TRAIN_S, "the run is finished")
+
+
+def take_finished(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:
+    """Show a finished run on every page."""
+    shoot(open_page(browser, dashboard.url(f"?run={run}")), out / "train-finished.png")
+    for page in PAGES:
+        shoot(open_page(browser, dashboard.url(f"{page}?run={run}")), out / f"{page}.png")
+
+
+def open_page(browser: Browser, url: str, width: int = WIDTH_PX, theme: str = "light") -> Page:
+    """Open a page and wait until it stands still."""
+    context = browser.new_context(
+        viewport={"width": width, "height": HEIGHT_PX},
+        color_scheme="dark" if theme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector("[data-testid=stMain] h1")
+    page.wait_for_function(_STANDS_STILL, timeout=120_000)
+    return page
+
+
+def shoot(page: Page, target: Path) -> None:
+    """Take the picture of a page as long as it is, and close it."""
+    height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    width = page.viewport_size["width"] if page.viewport_size else WIDTH_PX
+    page.set_viewport_size({"width": width, "height": max(HEIGHT_PX, min(height, MAX_HEIGHT_PX))})
+    page.wait_for_timeout(1000)  # charts are drawn again at the new height
+    page.screenshot(path=target)
+    page.context.close()
+    print(f"{target}  {target.stat().st_size / 1000:.0f} kB")
+
+
+def num_done(reader: RunReader) -> int:
+    """Return how many folds of the run are done."""
+    return sum(unit.done for unit in reader.units())
+
+
+if __name__ == "__main__":
+    main()

@@ -73,7 +73,7 @@ else:
                 if not verdict.is_active:
                     controls.start_over_button(chosen)
                 run_actions.delete_button(chosen, verdict)
-        ending.record(chosen)
+        ending.record(chosen, verdict)
         run_actions.notes_form(chosen)
 
 if not frame.is_read_only():

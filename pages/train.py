@@ -87,4 +87,4 @@ for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=Tru
             figure, key=f"curve_{model}", alt=f"{name} of {words.MODELS[model]} by fold"
         )
 
-logs.show(reader)
+logs.show(reader, is_told=ending.is_bad(reader, verdict))

@@ -154,6 +154,29 @@ def test_going_on_after_a_pause_ends_as_a_run_without_one(paused, config, tiny_r
     assert [item["how"] for item in record["interruptions"]] == ["paused"]
 
 
+def test_a_model_whose_folds_are_all_done_has_its_bundle_while_the_other_is_trained(paused, config):
+    """So that it can be asked; the other has none."""
+    assert train(paused, config, Limits(stop_after_folds=1)) == "paused"
+    there = {path.name for path in paused.iterdir()}
+    assert there >= {"lgbm_bundle.pkl", "feature_importance.csv"}
+    assert "torch_bundle.pkl" not in there
+    assert RunReader(paused).model_state("lgbm").bundle.name == "lgbm_bundle.pkl"
+
+
+def test_a_damaged_state_file_is_made_again_before_anything_is_trained(paused, config):
+    """The folds' own records count; the page need not wait for the model's next commit."""
+    (paused / "lgbm_state.json").write_bytes(b"{")
+    seen = []
+
+    def look(text):
+        if "settings" in text:  # a line of the plan
+            seen.extend(unit.done for unit in RunReader(paused).units())
+
+    assert train(paused, config, Limits(stop_after_folds=1), echo=look) == "paused"
+    assert seen == [True, False, False, False]
+    assert len(problems_of(paused)) == 1 and "lgbm_state.json" in problems_of(paused)[0]
+
+
 def test_a_time_limit_pauses_in_time(paused, config):
     """Nothing is left of so short a limit: it pauses before any fold, and says why."""
     assert train(paused, config, Limits(time_limit_s=0.001)) == "paused"

@@ -22,17 +22,26 @@ GOOD_CODES = (None, 0, 3)  # not ended or not known, finished, paused
 
 def card(reader: RunReader, verdict: Verdict) -> None:
     """Show how the trainer ended; nothing where it works, paused or finished."""
-    code, lines = live.exit_code(reader, verdict), reader.log_tail(NUM_LINES)
-    is_bad = verdict.state in ("interrupted", "failed") or code not in GOOD_CODES
-    if not is_bad or live.is_launching(reader, verdict) or (code is None and not lines):
+    if not is_bad(reader, verdict):
         return
+    code, lines = live.exit_code(reader, verdict), reader.log_tail(NUM_LINES)
     with st.container(border=True, gap="xsmall"):
         st.markdown("**How it ended**")
         if code is not None:
             st.markdown(frame.escape(words.exit_text(code)))
+        elif verdict.state == "interrupted":
+            st.markdown("Its exit code is not known here: another process started it.")
         if lines:
             st.caption("The last lines it wrote")
             st.code("\n".join(lines), language=None, wrap_lines=True)
+
+
+def is_bad(reader: RunReader, verdict: Verdict) -> bool:
+    """Return whether the last trainer ended, and neither finished nor paused."""
+    if verdict.is_active or live.is_launching(reader, verdict):
+        return False
+    has_died = live.exit_code(reader, verdict) not in GOOD_CODES
+    return verdict.state in ("interrupted", "failed") or has_died
 
 
 def problems(reader: RunReader) -> None:
@@ -47,34 +56,36 @@ def problems(reader: RunReader) -> None:
         st.caption(f"{len(told) - NUM_PROBLEMS} more are in the resume record on the page Runs.")
 
 
-def record(reader: RunReader) -> None:
+def record(reader: RunReader, verdict: Verdict) -> None:
     """Show how often the run was interrupted, where, what was redone, and whether it is exact."""
     history = resume_record(readers.events(reader))
     if history.attempts == 0:
         return
+    so_far = "" if verdict.state == "finished" else " so far"
     with st.container(gap="xsmall"):
         st.markdown("**Resume record**")
         with st.container(horizontal=True, vertical_alignment="center"):
             if history.is_exact:
-                st.badge("Exact", icon=":material/check:", color="green")
+                st.badge(f"Exact{so_far}", icon=":material/check:", color="green")
             else:
                 st.badge("Continued, not bit-exact", icon=":material/warning:", color="orange")
-            st.markdown(summary(history))
+            st.markdown(summary(history, verdict))
         for remark in history.remarks:
             st.caption(frame.escape(remark))
         if history.interruptions:
             st.table(record_table(history), border="horizontal", hide_index=True)
 
 
-def summary(history: ResumeRecord) -> str:
-    """Say in one sentence how often the run was started and interrupted, and what that cost."""
+def summary(history: ResumeRecord, verdict: Verdict) -> str:
+    """Say how often the run was interrupted and what that cost; a kill is told by the next start."""
     num = len(history.interruptions)
-    if num == 0:
-        return "Never interrupted."
     redone_s = sum(one.redone_s for one in history.interruptions)
     times = "once" if num == 1 else f"{num} times"
     cost = f"{words.duration(redone_s)} of work redone" if redone_s >= 0.5 else "nothing redone"
-    return f"Interrupted {times}, {cost} in all."
+    text = f"Interrupted {times}, {cost} in all." if num else "Never interrupted."
+    if verdict.state == "interrupted":
+        return f"{text if num else ''} Interrupted now, not resumed yet.".strip()
+    return text
 
 
 def record_table(history: ResumeRecord) -> pl.DataFrame:

@@ -21,19 +21,24 @@ PROBLEM = re.compile(
 )
 
 
-def show(reader: RunReader) -> None:
-    """Show the log: problems first, then its last lines."""
+def show(reader: RunReader, is_told: bool) -> None:
+    """Show the log: problems first, then its last lines.
+
+    Args:
+        reader: The run.
+        is_told: Whether the page says already how the run ended; the log then stays closed.
+    """
     lines = reader.log_tail(NUM_LINES)
     st.subheader("Log", anchor=False)
     if not lines:
         st.caption("The trainer has not printed anything yet.")
         return
-    found = problems(lines)
+    found = [] if is_told else problems(lines)
     if found:
         st.caption(f"Lines that speak of a problem: {len(found)}")
         st.code("\n".join(found[-NUM_PROBLEMS:]), language=None, wrap_lines=True)
     with (
-        st.expander(f"Last {len(lines)} lines", expanded=not found, icon=":material/notes:"),
+        st.expander(f"Last {len(lines)} lines", expanded=not (found or is_told), icon=":material/notes:"),
         st.container(height=_height(lines), border=False, autoscroll=True),
     ):
         st.code("\n".join(lines), language=None, wrap_lines=True)

@@ -84,13 +84,14 @@ def board_table(run: RunView, verdict: Verdict) -> pl.DataFrame:
     cells = {(unit.model, unit.fold): _cell(unit, verdict, run.num_epochs) for unit in run.units}
     models = list(dict.fromkeys(model for model, _ in cells))
     folds = sorted({fold for _, fold in cells})
-    columns = {"Fold": [*map(str, folds), "Mean", "Out of fold"]}
+    has_sums = run.scores is not None and bool(run.scores.models)
+    columns = {"Fold": [*map(str, folds), *(["Mean", "Out of fold"] if has_sums else [])]}
     for model in models:
         rows = [cells[model, fold] for fold in folds]
-        columns[words.MODELS[model]] = rows + _sums(run.scores, model)
+        columns[words.MODELS[model]] = rows + (_sums(run.scores, model) if has_sums else [])
     if len(models) > 1:
         rows = [_blend_cell(run.scores, fold) for fold in folds]
-        columns[words.MODELS["blend"]] = rows + _sums(run.scores, "blend")
+        columns[words.MODELS["blend"]] = rows + (_sums(run.scores, "blend") if has_sums else [])
     return pl.DataFrame(columns)
 
 
@@ -123,12 +124,14 @@ def _numbers(run: RunView, verdict: Verdict) -> None:
     with st.container(horizontal=True, gap="medium"):
         if verdict.state == "finished":
             for model, mean in _means(run.scores).items():
-                st.metric(f"{model}, mean of folds", words.score(mean), width="content")
+                st.metric(
+                    f"{words.MODELS[model]}, mean of folds", words.score(mean), width="content"
+                )
             return
         label = "Now" if verdict.is_active else "Stopped at"
         st.metric(label, words.doing(status), width="content")
         st.metric(*_step(status, run.num_epochs), width="content")
-        st.metric(*_best(run.scores), width="content")
+        st.metric(*_so_far(run.scores), width="content")
         if verdict.is_active:
             if status.eta_s is not None:
                 st.metric("Time left, at most", words.duration(status.eta_s), width="content")
@@ -143,20 +146,23 @@ def _step(status: Status, num_epochs: int) -> tuple[str, str]:
     return name, words.step_text(status.stage, status.step, status.total_steps, num_epochs)
 
 
-def _best(scores: Scores | None) -> tuple[str, str]:
-    """Return label and value of the best mean score over the folds that are done."""
+def _so_far(scores: Scores | None) -> tuple[str, str]:
+    """Return label and value of the mean score so far: the blend's, else a model's."""
     means = _means(scores)
-    if not means:
-        return "Best score", words.NOTHING
-    best = max(means, key=means.__getitem__)
-    return f"Best score ({best}, mean of folds)", words.score(means[best])
+    if scores is None or not means:
+        return "Score so far", words.NOTHING
+    model = next(iter(means))
+    folds = scores.models[model].all_sensors.folds
+    num = sum(row is not None for row in folds)
+    over = "1 fold" if num == 1 else f"mean of {num} folds"
+    return f"{words.MODELS[model]}, {over}", words.score(means[model])
 
 
 def _means(scores: Scores | None) -> dict[str, float]:
-    """Return the mean score of the blend and of each model that has one."""
+    """Return the mean score of the blend and of each model that has one, the blend first."""
     models = {} if scores is None else scores.models
     return {
-        words.MODELS[model]: models[model].all_sensors.mean or 0.0
+        model: models[model].all_sensors.mean or 0.0
         for model in ("blend", "lgbm", "torch")
         if model in models and models[model].all_sensors.mean is not None
     }
@@ -181,7 +187,8 @@ def _progress(verdict: Verdict) -> None:
 def _cell(unit: UnitRecord, verdict: Verdict, num_epochs: int) -> str:
     if unit.done:
         score = None if unit.score is None else unit.score.score
-        return f":green-badge[done] **{words.score(score)}** · {words.duration(unit.seconds)}"
+        time = words.duration(unit.seconds).replace(" ", words.NO_BREAK)
+        return f":green-badge[done] **{words.score(score)}** ·{words.NO_BREAK}{time}"
     name = words.STEP_NAMES[unit.model]
     status = verdict.status
     if verdict.is_active and status and (status.stage, status.fold) == (unit.model, unit.fold):
@@ -210,6 +217,8 @@ def _sums(scores: Scores | None, model: str) -> list[str]:
         return ["", ""]
     sensors = found.all_sensors
     num_done = sum(row is not None for row in sensors.folds)
-    spread = f" ± {sensors.std:.3f}" if num_done > 1 and sensors.std is not None else ""
+    spread = (
+        f" ±{words.NO_BREAK}{sensors.std:.3f}" if num_done > 1 and sensors.std is not None else ""
+    )
     oof = "" if sensors.oof is None else f"**{sensors.oof.score:.3f}**"
     return [f"**{sensors.mean:.3f}**{spread}", oof]

@@ -16,6 +16,7 @@ from trainer.store.verdict import Verdict
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
 NOTHING = "-"  # where there is no number yet
+NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}
 STEP_NAMES = {"lgbm": "round", "torch": "epoch"}
@@ -121,9 +122,11 @@ def reason(verdict: Verdict) -> str:
     at = doing(status).lower()
     if status.model is not None and status.fold is not None:
         at = place(status.model, status.fold, status.step)
+    redone_s = round(status.kill_costs_s)
+    resume = f"redoes about {redone_s} s of work and goes on" if redone_s else "goes on from there"
     return (
         f"The trainer stopped without a word at {clock(status.heartbeat_at)} ({at}). Everything up "
-        f"to its last checkpoint is kept; Resume goes on from there."
+        f"to its last checkpoint is kept; Resume {resume}."
     )
 
 
@@ -141,9 +144,9 @@ def exit_text(code: int) -> str:
 
 def costs(status: Status) -> str:
     """Say what a pause and a kill right now would have to redo."""
-    pause, kill = round(status.pause_costs_s), round(status.kill_costs_s)
-    pause_text = f"redoes about {pause} s of work" if pause else "redoes nothing"
-    return f"Pausing now {pause_text}; a kill right now would cost {kill} s."
+    pause_s, kill_s = round(status.pause_costs_s), round(status.kill_costs_s)
+    text = f"Pausing now redoes {f'about {pause_s} s of' if pause_s else 'no'} work"
+    return f"{text}; a kill would cost {kill_s} s." if kill_s > pause_s else f"{text}."
 
 
 def run_name_problem(name: str) -> str | None:

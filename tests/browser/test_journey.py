@@ -61,7 +61,7 @@ def start(page, dashboard):
     page.get_by_role("button", name="Start watch-1").click()
     wait_for_text(page, "Launching", 10)
     wait_for_text(page, "Running", 60)
-    wait_for_text(page, "Out of fold", 60)
+    page.wait_for_selector("[data-testid=stTable]", timeout=60_000)
     return RunReader(dashboard.state / "watch-1")
 
 

@@ -78,9 +78,14 @@ def weight_digest(block):
 
 
 def array_digest(*arrays):
-    return digest(*(part for a in arrays if a is not None for part in (a.dtype, a.shape, a.tobytes())))
+    return digest(
+        *(part for a in arrays if a is not None for part in (a.dtype, a.shape, a.tobytes()))
+    )
 
 
 def table_digests(frame):
     """Hash a table column by column."""
-    return {f"oof {name}": digest(frame[name].dtype, repr(frame[name].to_list())) for name in frame.columns}
+    return {
+        f"oof {name}": digest(frame[name].dtype, repr(frame[name].to_list()))
+        for name in frame.columns
+    }

@@ -174,10 +174,12 @@ class Session:
                 if model == "torch" and self.limits.restart_network:
                     store.start_over()
                     block = None
+                store.heal()
                 self._report_problems(store)
                 self.stores[(model, fold)] = store
                 if block is not None:
                     self.blocks[(model, fold)] = block
+            self._write_model_state(model, None if state is None else state.bundle)
         self._count_units()
 
     def _model_state(self, model: str) -> ModelState | None:
@@ -248,6 +250,7 @@ class Session:
             self._report_problems(store)
             self._count_units()
             self._write_views(table)
+            self._write_bundles(table)
             num_done_now += 1
             self._pause_between_folds(num_done_now)
 
@@ -291,14 +294,6 @@ class Session:
             work.append((model, total - step) if total else (model, 1))
         return self.speed.seconds_left(work)
 
-    def _total_steps(self, model: str) -> int:
-        """Return the steps of one fold; the network's are known once one has begun."""
-        if model == "lgbm":
-            return self.config.boosting.rounds
-        return max(
-            store.record.total_steps for (name, _), store in self.stores.items() if name == model
-        )
-
     def _count_units(self) -> None:
         self.recorder.update(done_units=len(self.blocks), total_units=len(self.stores))
 
@@ -318,7 +313,7 @@ class Session:
                 self.folder.write(name, data)
 
     def _write_bundles(self, table: FoldTable) -> None:
-        """Write each model's bundle: only now, when all its folds are done."""
+        """Write the bundle of each model whose folds are all done."""
         for model in self.config.models:
             data = bundle_bytes(table, self.blocks, self.config, model)
             if data is None:

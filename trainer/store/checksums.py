@@ -53,9 +53,11 @@ class CheckedFolder:
         """Return a file's bytes, from its copy where need be; None where neither is right."""
         ref = self.checksums().find(name)
         found = [_read(place) for place in self._places(name)]
-        if ref is None:
-            return found[0] if len(found) == 2 and found[0] == found[1] else None
-        return next((data for data in found if data and sha256(data) == ref.sha256), None)
+        if ref is not None:
+            for data in found:
+                if data and sha256(data) == ref.sha256:
+                    return data
+        return found[0] if len(found) == 2 and found[0] == found[1] and found[0] else None
 
     def is_damaged(self, name: str) -> bool:
         """Return whether a precious file was written and neither it nor its copy can be trusted."""
@@ -79,15 +81,32 @@ class CheckedFolder:
             pass  # a new run
         except StoreError as error:
             problems.append(f"{error}; made again")
-        for name in PRECIOUS:
-            data = self.read(name)
-            if data is None:
-                continue
-            if any(_read(place) != data for place in self._places(name)):
-                problems.append(f"{name}: damaged or missing; put back from its copy")
-            if problems:
-                self.write(name, data)
+        problems += [problem for name in PRECIOUS for problem in self._heal_precious(name)]
+        problems += self._forget_missing()
         return problems
+
+    def _heal_precious(self, name: str) -> list[str]:
+        """Write a file and its copy again where one of them or their checksum is not right."""
+        data = self.read(name)
+        if data is None:
+            return []
+        problems = []
+        ref = self.checksums().find(name)
+        if any(_read(place) != data for place in self._places(name)):
+            problems.append(f"{name}: damaged or missing; put back from its copy")
+        if ref is not None and ref.sha256 != sha256(data):
+            problems.append(f"{FILE_NAME}: another checksum of {name} than both its copies have")
+        if problems or ref is None:
+            self.write(name, data)
+        return problems
+
+    def _forget_missing(self) -> list[str]:
+        """Forget files that are gone: no kill leaves that, so it is told; they are made again."""
+        known = [ref.name for ref in self.checksums().files if ref.name not in PRECIOUS]
+        missing = [name for name in known if not (self.root / name).exists()]
+        for name in missing:
+            self._record(name, None)
+        return [f"{name}: missing; made again" for name in missing]
 
     def _places(self, name: str) -> list[Path]:
         return [self.root / name, *([self._copy(name)] if name in PRECIOUS else [])]

@@ -61,6 +61,21 @@ class UnitStore:
             problems.append(str(error))
         return cls(paths, attempt, record, problems)
 
+    def heal(self) -> None:
+        """Write the unit's own record again where it is damaged, missing or behind."""
+        if not self.record.generation:
+            return
+        try:
+            own = read_record(self.paths.record, UnitRecord)
+        except FileNotFoundError:
+            self.problems.append(f"{self.paths.record}: missing; made again")
+        except StoreError:
+            pass  # it is among the problems already
+        else:
+            if own == self.record:
+                return
+        write_atomic(self.paths.record, dump_record(self.record))
+
     def load_final(self) -> bytes | None:
         """Return the finished fold's bytes, verified; None where it is not done or is damaged."""
         if not self.record.done or self.record.final is None:

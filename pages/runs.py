@@ -77,5 +77,5 @@ else:
         run_actions.notes_form(chosen)
 
 if not frame.is_read_only():
-    with st.expander("Import a run", icon=":material/upload:"):
+    with st.expander("Import a run", icon=":material/upload:", key="import_expander"):
         run_actions.import_form()

@@ -48,12 +48,13 @@ def show_moving_parts(verdict: Verdict) -> None:
 strip_place = st.container()
 verdict = judge(reader)
 controls.run_buttons(reader, verdict)
-ending.problems(reader)
-ending.card(reader, verdict)
+with st.container():  # always there, so that what is below keeps its place and stays open
+    ending.problems(reader)
+    ending.card(reader, verdict)
 board_place = st.container()
 live.follow(reader, show_moving_parts)
 if not frame.is_read_only():
-    with st.expander("Start a new run", icon=":material/add:"):
+    with st.expander("Start a new run", icon=":material/add:", key="start_expander"):
         start_form.show()
 status.evidence(verdict)
 

@@ -82,5 +82,5 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(root, tiny
 def test_the_checkpoints_themselves_are_plain(tiny_run):
     """What resumes a fold is read by the plain loader and by weights_only."""
     checkpoint = loads((tiny_run / "lgbm_fold00_last.pkl").read_bytes())
-    assert len(checkpoint["texts"]) == 3
-    assert load_tensors((tiny_run / "torch_models/fold00_last.pth").read_bytes())["history"]
+    assert len(checkpoint["state"]["texts"]) == 3
+    assert load_tensors((tiny_run / "torch_models/fold00_last.pth").read_bytes())["state"]["history"]

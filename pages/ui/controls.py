@@ -53,9 +53,10 @@ def run_buttons(reader: RunReader, verdict: Verdict) -> None:
 
 def show_outcome() -> None:
     """Say what the last click came to: refused and why, or done."""
+    place = st.container()  # always there: a message must not move, and so close, what is below
     problem = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
-        st.error(frame.escape(problem), icon=":material/block:")
+        place.error(frame.escape(problem), icon=":material/block:")
     done = st.session_state.pop(_DONE, None)
     if done is not None:
         st.toast(frame.escape(done), icon=":material/check:")

@@ -77,7 +77,7 @@ def record(reader: RunReader, verdict: Verdict) -> None:
 
 
 def summary(history: ResumeRecord, verdict: Verdict) -> str:
-    """Say how often the run was interrupted and what that cost; a kill is told by the next start."""
+    """Say how often the run was interrupted, and what that cost; the next start tells of a kill."""
     num = len(history.interruptions)
     redone_s = sum(one.redone_s for one in history.interruptions)
     times = "once" if num == 1 else f"{num} times"

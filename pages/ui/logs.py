@@ -38,7 +38,9 @@ def show(reader: RunReader, is_told: bool) -> None:
         st.caption(f"Lines that speak of a problem: {len(found)}")
         st.code("\n".join(found[-NUM_PROBLEMS:]), language=None, wrap_lines=True)
     with (
-        st.expander(f"Last {len(lines)} lines", expanded=not (found or is_told), icon=":material/notes:"),
+        st.expander(
+            f"Last {len(lines)} lines", expanded=not (found or is_told), icon=":material/notes:"
+        ),
         st.container(height=_height(lines), border=False, autoscroll=True),
     ):
         st.code("\n".join(lines), language=None, wrap_lines=True)

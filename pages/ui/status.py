@@ -84,15 +84,15 @@ def board_table(run: RunView, verdict: Verdict) -> pl.DataFrame:
     cells = {(unit.model, unit.fold): _cell(unit, verdict, run.num_epochs) for unit in run.units}
     models = list(dict.fromkeys(model for model, _ in cells))
     folds = sorted({fold for _, fold in cells})
-    has_sums = run.scores is not None and bool(run.scores.models)
-    columns = {"Fold": [*map(str, folds), *(["Mean", "Out of fold"] if has_sums else [])]}
-    for model in models:
-        rows = [cells[model, fold] for fold in folds]
-        columns[words.MODELS[model]] = rows + (_sums(run.scores, model) if has_sums else [])
     if len(models) > 1:
-        rows = [_blend_cell(run.scores, fold) for fold in folds]
-        columns[words.MODELS["blend"]] = rows + (_sums(run.scores, "blend") if has_sums else [])
-    return pl.DataFrame(columns)
+        models.append("blend")
+        cells |= {("blend", fold): _blend_cell(run.scores, fold) for fold in folds}
+    columns = {words.MODELS[model]: [cells[model, fold] for fold in folds] for model in models}
+    table = pl.DataFrame({"Fold": [str(fold) for fold in folds], **columns})
+    if run.scores is None or not run.scores.models:
+        return table
+    sums = {words.MODELS[model]: _sums(run.scores, model) for model in models}
+    return table.vstack(pl.DataFrame({"Fold": ["Mean", "Out of fold"], **sums}))
 
 
 def last_step(run: RunView, model: str) -> int:
@@ -210,9 +210,9 @@ def _blend_cell(scores: Scores | None, fold: int) -> str:
     return ":gray-badge[waiting]" if row is None else f"**{row.score:.3f}**"
 
 
-def _sums(scores: Scores | None, model: str) -> list[str]:
+def _sums(scores: Scores, model: str) -> list[str]:
     """Return mean and spread over the folds done so far, and the score of all out of fold."""
-    found = None if scores is None else scores.models.get(model)
+    found = scores.models.get(model)
     if found is None or found.all_sensors.mean is None:
         return ["", ""]
     sensors = found.all_sensors

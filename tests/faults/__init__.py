@@ -1,1 +1,1 @@
-"""The fault suite: every way a run can be cut off or damaged, and the bits that it must end with."""
+"""The fault suite: every way a run can be cut off or damaged, and the bits it must end with."""

@@ -1,7 +1,7 @@
 """The oracle: all that must be equal to the last bit, and nothing that a clock has touched.
 
-In: a run folder. Out: a name and a hash per thing that was computed: the models' texts and tensors,
-the out-of-fold table, the folds, the scores, the importance; and the bytes of the files they are in.
+In: a run folder. Out: a name and a hash per thing that was computed: the models' texts and
+tensors, the out-of-fold table, the folds, the scores, the importance; and the bytes of their files.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""kill -9, at named places and at random instants, several times in one run: the bits stay the same.
+"""kill -9, at named places and at random instants, several times in one run: the bits stay.
 
-After a kill nothing is found damaged either: whatever half-done thing it leaves behind was foreseen.
+After a kill nothing is found damaged either: what half-done things it leaves behind was foreseen.
 """
 
 from __future__ import annotations

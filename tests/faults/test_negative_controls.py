@@ -1,4 +1,4 @@
-"""The suite turns red where it must: each guard taken away is seen by the check that is there for it.
+"""The suite turns red where it must: each guard taken away is seen by the check that is for it.
 
 A check that never fails shows nothing. Here the trainer is made worse on purpose, one step of its
 protocol or one part of its state at a time, and what the other tests demand has to be broken.
@@ -39,7 +39,7 @@ KILLS = {  # where a kill lands when the step is skipped; one of the hits has to
 
 @pytest.mark.parametrize("worse", KILLS)
 def test_a_write_protocol_that_skips_a_step_is_caught_by_a_kill(lab, worse):
-    """In place: half a file. Record first: it names what is not there. No X.prev: nothing is left."""
+    """In place: half a file. Record first: it names what is not there. No X.prev: nothing left."""
     name, hits = KILLS[worse]
     demand_red(any(is_red_after_a_kill(lab, name, hit, (worse, {})) for hit in hits))
 

@@ -112,8 +112,8 @@ def fit_fold(
     progress = _start(data) if checkpoint is None else _unpack(checkpoint)
     while not _is_over(progress, config):
         progress = _boost_segment(data, progress, config, seed, fold, monitor)
-        monitor.save(_pack(progress))
         monitor.record("segment", _report(task, data, progress, config))
+        monitor.save(_pack(progress))
     return _finish(task, data, progress)
 
 

@@ -42,6 +42,7 @@ class FoldBlock:
         packed: The model as plain data.
         gain_F: (F,) total gain, LightGBM only.
         split_F: (F,) number of splits, LightGBM only.
+        key: Of what it was made from: recordings, settings, code.
     """
 
     model: str
@@ -53,6 +54,7 @@ class FoldBlock:
     packed: dict[str, Any]
     gain_F: NDArray[np.float64] | None = None
     split_F: NDArray[np.int64] | None = None
+    key: str = ""
 
 
 def score_row(
@@ -106,6 +108,7 @@ def dump_block(block: FoldBlock) -> bytes:
         "schema": FOLD_SCHEMA,
         "model": block.model,
         "fold": block.fold,
+        "key": block.key,
         "best_step": block.best_step,
         "oof_proba": block.proba_NK,
         "oof_proba_imu": block.proba_imu_NK,
@@ -136,6 +139,7 @@ def load_block(model: str, data: bytes) -> FoldBlock:
         packed=plain["packed"],
         gain_F=plain["gain"],
         split_F=plain["split"],
+        key=plain["key"],
     )
 
 

@@ -9,11 +9,12 @@ import time
 
 import numpy as np
 
-from trainer.config import Config, differences
+from trainer.config import MOVES_NO_NUMBER, Config, differences, flat_settings
 from trainer.run.canary import sing
 from trainer.run.machine import code_versions, machine, versions
 from trainer.run.material import Material
 from trainer.run.refusal import RefusedError
+from trainer.store.cache import cache_key
 from trainer.store.history import INEXACT
 from trainer.store.records import DataSummary, Labels, RunFile
 
@@ -38,6 +39,14 @@ def freeze(name: str, config: Config, material: Material) -> RunFile:
         machine=machine(),
         canary=sing(config),
     )
+
+
+def run_key(run_file: RunFile) -> str:
+    """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
+    settings = flat_settings(run_file.settings())
+    parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in MOVES_NO_NUMBER]
+    parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
+    return cache_key(run_file.recordings.fingerprint, *parts)
 
 
 def demand_same(frozen: RunFile, config: Config, material: Material) -> None:

@@ -80,6 +80,11 @@ def execute(
         recorder.log(f"paused: {switch.reason}; resume goes on from here")
         recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None)
         return "paused"
+    except RefusedError as error:
+        recorder.event("problem", text=f"refused: {error}")
+        recorder.log(str(error))
+        recorder.stand_down(previous, str(error))
+        raise
     except BaseException as error:
         _record_failure(recorder, error)
         raise
@@ -131,13 +136,14 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
     text = f"{type(error).__name__}: {error}"
     is_told = isinstance(error, TOLD)
     words = text if is_told else "".join(traceback.format_exception(error)).rstrip()
-    for record in (
+    ways: tuple[Callable[[], None], ...] = (
         lambda: recorder.log(words),
         lambda: recorder.event("fail", text=text),
         lambda: recorder.close(state="failed", error=text, message="Failed.", eta_s=None),
-    ):
+    )
+    for write in ways:
         try:
-            record()
+            write()
         except (StoreError, OSError) as second:
             error.add_note(f"and this could not be recorded: {second}")
 

@@ -16,7 +16,7 @@ from trainer.data.schema import DataError
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock
-from trainer.run.freezing import demand_same, exactness_remarks, freeze
+from trainer.run.freezing import demand_same, exactness_remarks, freeze, run_key
 from trainer.run.machine import pin
 from trainer.run.material import Material, load_material
 from trainer.run.plan import Plan, describe_plan
@@ -102,21 +102,22 @@ class Session:
         self.recorder.update(
             stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
         )
-        self._tell_interruption()
         remove_litter(self.paths.root)
         for problem in self.folder.heal():
             self._say_problem(problem)
         material = self._load_material()
         self._stop_here()
         run_file, is_new = self._freeze(material)
-        self._open_units()
+        self._tell_interruption()
+        key = run_key(run_file)
+        self._open_units(key)
         self._show_plan(material, run_file, is_new)
         self.recorder.event("start", text="new run" if is_new else "goes on")
         self._stop_here()
         self._build_features(material)
         table = self._assign_folds(material)
         self._stop_here()
-        self._do_units(material, table)
+        self._do_units(material, table, key)
         self.recorder.update(stage="blend", message="Blending")
         self._write_views(table)
         self._write_bundles(table)
@@ -164,13 +165,13 @@ class Session:
             self._say_problem(remark)
         return frozen, False
 
-    def _open_units(self) -> None:
+    def _open_units(self, key: str) -> None:
         """Look at every fold of every model: done, begun or waiting."""
         for model in self.config.models:
             state = self._model_state(model)
             for fold in range(self.config.folds.count):
                 unit = self.paths.unit(model, fold)
-                store, block = finished_block(unit, self.recorder.attempt, state)
+                store, block = finished_block(unit, self.recorder.attempt, state, key)
                 if model == "torch" and self.limits.restart_network:
                     store.start_over()
                     block = None
@@ -235,7 +236,7 @@ class Session:
         self.folder.write(self.paths.folds.name, buffer.getvalue())
         return table
 
-    def _do_units(self, material: Material, table: FoldTable) -> None:
+    def _do_units(self, material: Material, table: FoldTable, key: str) -> None:
         """Fit every fold that is not done, in order; models with a weight come one by one."""
         num_done_now = 0
         self._write_views(table)
@@ -243,7 +244,7 @@ class Session:
             if (model, fold) in self.blocks:
                 continue
             self._stop_here()
-            work = unit_work(self.paths.unit(model, fold), material, table, self.config)
+            work = unit_work(self.paths.unit(model, fold), material, table, self.config, key)
             self.blocks[(model, fold)] = do_unit(
                 work, store, self.recorder, self.switch, self.speed, self._note_commit
             )

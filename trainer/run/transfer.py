@@ -74,6 +74,10 @@ def import_run(source: Path, state_dir: Path) -> Path:
     arriving = state_dir / f".arriving-{uuid.uuid4().hex[:8]}"
     try:
         if source.is_dir():
+            if not RunReader(source).paths.config.exists():
+                raise TransferError(f"{source}: no config.json in it. Expected a run folder")
+            if judge(RunReader(source)).is_active:
+                raise RefusedError(f"{source}: a trainer is writing it. Pause it, then import")
             _copy_folder(source, arriving)
         else:
             _unpack(source, arriving)

@@ -21,7 +21,9 @@ from trainer.store.names import UnitPaths
 from trainer.store.records import ScoreRow
 
 
-def unit_work(paths: UnitPaths, material: Material, table: FoldTable, config: Config) -> UnitWork:
+def unit_work(
+    paths: UnitPaths, material: Material, table: FoldTable, config: Config, key: str
+) -> UnitWork:
     """Return what there is to do for one fold of one model."""
     fit_model = {"lgbm": _fit_boosting, "torch": _fit_network}[paths.model]
 
@@ -32,7 +34,7 @@ def unit_work(paths: UnitPaths, material: Material, table: FoldTable, config: Co
         true_idx = table.label_idx[table.fold_N == paths.fold]
         return score_row(true_idx, block.proba_NK, table.labels.num_targets)
 
-    return UnitWork(paths, fit, score, config.network.save_interval_s)
+    return UnitWork(paths, fit, score, config.network.save_interval_s, key)
 
 
 def _fit_boosting(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.models.monitor import Monitor
@@ -33,12 +33,14 @@ class UnitWork:
         fit: Fits the fold from a checkpoint or from the start; raises ``Paused``.
         score: Scores the validation block.
         save_interval_s: Between two saves inside an epoch.
+        key: Of what the run is made from; files of another key are not its own.
     """
 
     paths: UnitPaths
     fit: Callable[[Monitor, Checkpoint | None], FoldBlock]
     score: Callable[[FoldBlock], ScoreRow]
     save_interval_s: float
+    key: str
 
 
 @dataclass
@@ -51,6 +53,7 @@ class UnitMonitor:
     speed: Speedometer
     on_commit: Callable[[UnitStore], None]
     save_interval_s: float
+    key: str
     progress: UnitRecord
     _since: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
@@ -91,7 +94,7 @@ class UnitMonitor:
         """Keep the point to resume from."""
         began = time.monotonic()
         encode = dumps if self.store.paths.model == "lgbm" else dump_tensors
-        self.store.commit_last(encode(checkpoint), self.timed())
+        self.store.commit_last(encode({"key": self.key, "state": checkpoint}), self.timed())
         self._saved = time.monotonic()
         if self.switch.limit is not None:
             self.switch.limit.note_save(self._saved - began)
@@ -108,9 +111,16 @@ class UnitMonitor:
 
 
 def finished_block(
-    paths: UnitPaths, attempt: int, state: ModelState | None
+    paths: UnitPaths, attempt: int, state: ModelState | None, key: str
 ) -> tuple[UnitStore, FoldBlock | None]:
-    """Open a unit and return its finished fold, None where it is not done or damaged."""
+    """Open a unit and return its finished fold, None where it is not done or damaged.
+
+    Args:
+        paths: The unit's files.
+        attempt: Of the trainer that holds the run.
+        state: The model's state file, where it can be read.
+        key: Of what the run is made from.
+    """
     store = UnitStore.open(paths, attempt, state)
     data = store.load_final()
     if data is None:
@@ -120,9 +130,10 @@ def finished_block(
     except CodecError as error:
         store.problems.append(f"{paths.final}: {error}; the fold is redone")
         return store, None
-    if (block.model, block.fold) != (paths.model, paths.fold):
+    if (block.model, block.fold, block.key) != (paths.model, paths.fold, key):
         store.problems.append(
-            f"{paths.final}: holds {block.model} fold {block.fold}; the fold is redone"
+            f"{paths.final}: holds {block.model} fold {block.fold} of "
+            f"{'this run' if block.key == key else 'another run'}; the fold is redone"
         )
         return store, None
     return store, block
@@ -142,14 +153,16 @@ def do_unit(
         Paused: Somebody asked to stop; what was done is saved.
     """
     paths = work.paths
-    checkpoint = _newest_checkpoint(store)
-    progress = _beginning(store.record, is_resumed=checkpoint is not None)
-    monitor = UnitMonitor(store, recorder, switch, speed, on_commit, work.save_interval_s, progress)
+    checkpoint = _newest_checkpoint(store, work.key)
+    progress = _beginning(store.record, checkpoint)
+    monitor = UnitMonitor(
+        store, recorder, switch, speed, on_commit, work.save_interval_s, work.key, progress
+    )
     _announce(recorder, paths, progress, checkpoint is not None)
     speed.begin(paths.model, progress.step)
     lock = acquire(paths.lock)
     try:
-        block = work.fit(monitor, checkpoint)
+        block = replace(work.fit(monitor, checkpoint), key=work.key)
         score = work.score(block)
         done = monitor.timed().model_copy(update={"score": score, "best_step": block.best_step})
         store.commit_final(dump_block(block), done)
@@ -166,24 +179,30 @@ def do_unit(
     return block
 
 
-def _newest_checkpoint(store: UnitStore) -> Checkpoint | None:
+def _newest_checkpoint(store: UnitStore, key: str) -> Checkpoint | None:
     data = store.load_last()
     if data is None:
         return None
     decode = loads if store.paths.model == "lgbm" else load_tensors
     try:
-        checkpoint: Checkpoint = decode(data)
+        saved: Checkpoint = decode(data)
     except CodecError as error:
         store.problems.append(f"{store.paths.last}: {error}; the fold starts over")
         return None
+    if saved["key"] != key:
+        store.problems.append(f"{store.paths.last}: of another run; the fold starts over")
+        return None
+    checkpoint: Checkpoint = saved["state"]
     return checkpoint
 
 
-def _beginning(record: UnitRecord, is_resumed: bool) -> UnitRecord:
-    if not is_resumed:
+def _beginning(record: UnitRecord, checkpoint: Checkpoint | None) -> UnitRecord:
+    """Return the record to go on from: of an earlier generation, its step is an earlier one."""
+    if checkpoint is None:
         return UnitRecord(model=record.model, fold=record.fold)
+    step = len(checkpoint["losses"]) if record.model == "lgbm" else int(checkpoint["step"])
     return record.model_copy(
-        update={"done": False, "resumed_at": (*record.resumed_at, record.step)}
+        update={"done": False, "step": step, "resumed_at": (*record.resumed_at, step)}
     )
 
 
@@ -201,3 +220,4 @@ def _announce(recorder: Recorder, paths: UnitPaths, progress: UnitRecord, is_res
         recorder.log(f"{paths.model} fold {paths.fold} resumes at step {progress.step}")
     else:
         recorder.log(f"{paths.model} fold {paths.fold} begins")
+    recorder.beat()  # a kill in the next moment is told with this fold's name

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
     Raises:
         StoreError: The disk is full or the folder cannot be written; the old file is intact.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         write_new(temporary, data, durable)
         replace(temporary, path)

@@ -5,11 +5,17 @@ In: the path of a lock file. Out: the lock held, or a refusal.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from trainer.store.durable import StoreError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 WAIT_S = 1.0  # a dashboard that looks whether the lock is held holds it for a moment itself
 
@@ -40,15 +46,35 @@ def acquire(path: Path) -> FileLock:
 
 
 def is_held(path: Path) -> bool | None:
-    """Tell whether somebody holds the lock; None where that cannot be seen (read-only folder)."""
+    """Tell whether somebody holds the lock; None where that cannot be seen.
+
+    Looks through a shared lock where there is one, so that two who look do not see each other.
+    """
     if not path.exists():
         return False
+    try:
+        return _is_held_exclusively(path) if fcntl is not None else _cannot_be_taken(path)
+    except OSError:
+        return None
+
+
+def _is_held_exclusively(path: Path) -> bool:
+    assert fcntl is not None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_be_taken(path: Path) -> bool:
     lock = FileLock(str(path))
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return True
-    except OSError:
-        return None
     lock.release()
     return False

@@ -89,8 +89,8 @@ class RunReader:
         verified = folder.read(path.name)
         if verified is None and folder.is_damaged(path.name):
             raise StoreError(
-                f"{path}: neither it nor {path.name}.prev holds what was written. Put one of them "
-                f"back from a copy, or begin another run"
+                f"{path}: expected a RunFile record with its recorded SHA-256, here or in "
+                f"{path.name}.prev; got neither. Put one back from a copy, or begin another run"
             )
         return (
             _optional(path, RunFile) if verified is None else parse_record(verified, path, RunFile)

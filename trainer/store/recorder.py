@@ -139,11 +139,22 @@ class Recorder:
 
     def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
         """Stop beating and write the last status."""
+        self._stop()
+        self.update(**changes)
+        self.beat()
+
+    def stand_down(self, previous: Status | None, reason: str) -> None:
+        """Stop beating and leave the run as it was: nothing was done, so nothing has changed."""
+        if previous is None:
+            self.close(state="failed", error=reason, message="Refused.", eta_s=None)
+            return
+        self._stop()
+        write_atomic(self.paths.status, dump_record(previous), durable=False)
+
+    def _stop(self) -> None:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
-        self.update(**changes)
-        self.beat()
 
     def _beat_forever(self) -> None:
         while not self._stopped.wait(BEAT_S):

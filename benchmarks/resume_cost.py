@@ -13,7 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 
 from trainer.config import Config
@@ -29,6 +28,7 @@ from trainer.models.fitting import NetworkTask
 from trainer.models.fitting import fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
 from trainer.run.fold_files import dump_tensors
+from trainer.run.machine import pin
 from trainer.store.codec import dumps
 from trainer.store.names import RunPaths
 from trainer.store.records import UnitRecord
@@ -54,6 +54,8 @@ class SavingMonitor(SilentMonitor):
 
 def boost_plainly(task, config, rounds):
     """Boost in one call with the segments' own parameters; return seconds and fold score."""
+    import lightgbm as lgb
+
     data = FoldData.build(task, config, 42, 0)
     params = _parameters(config, len(data.class_idx), 42, 0, 0)
     shares = data.log_shares_P
@@ -116,6 +118,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=2)
     options = parser.parse_args()
+    pin("machine")  # before LightGBM is loaded, as a run does
     sequences = load(options.source)
     signals = preprocess(sequences)
     table = build_table(signals)

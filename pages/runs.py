@@ -32,7 +32,7 @@ else:
         on_select="rerun",
         selection_mode="single-row",
         hide_index=True,
-        placeholder="-",
+        placeholder=words.NOTHING,
         alt=f"{len(names)} runs with state, scores and settings",
         column_config={
             "Run": st.column_config.TextColumn(pinned=True),

@@ -73,13 +73,16 @@ for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=Tru
     of_model = points.filter(model=model)
     step_name = words.STEP_NAMES[model]
     with place:
-        st.markdown(f"**{words.MODELS[model]}**")
         if of_model.is_empty():
+            st.markdown(f"**{words.MODELS[model]}**")
             st.caption(f"No {step_name} has been scored yet.")
             continue
+        curve = charts.CURVES[name]
+        newest = charts.newest_point(of_model, curve, step_name)
+        st.markdown(f"**{words.MODELS[model]}**, newest: {newest}")
         figure = charts.curve_chart(
             of_model,
-            charts.CURVES[name],
+            curve,
             step_name,
             status.last_step(run, model),
             status.resumed_at(run, model),

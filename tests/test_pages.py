@@ -248,7 +248,7 @@ def test_the_resume_record_says_how_often_where_and_whether_exact(make_run):
     app = visit("runs")
     assert "Interrupted 2 times, 7 s of work redone in all." in texts(app)
     table = app.table[0].value
-    assert table["Where"].to_list() == ["-", "LightGBM, fold 1, round 40"]
+    assert table["Where"].to_list() == [words.NOTHING, "LightGBM, fold 1, round 40"]
     assert table["Attempt"].to_list() == ["1", "2"]
     remark = "continued, not bit-exact: the canary of lgbm differs"
     append_line(metrics, {"event": "problem", "time": 3.0, "attempt": 3, "text": remark})
@@ -466,7 +466,7 @@ def test_names_and_messages_are_shown_as_written():
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (None, "-"),
+        (None, words.NOTHING),
         (0.4, "0 s"),
         (59.6, "1 min"),
         (185, "3 min 5 s"),
@@ -497,6 +497,12 @@ def test_a_curve_has_one_line_per_fold_and_names_its_axes(make_run):
     assert lines["encoding"]["x"]["scale"]["domain"] == [0, 100]
     assert lines["encoding"]["y"]["title"] == "Score of the fold (0 to 1)"
     assert resumed["mark"]["type"] == "rule"
+
+
+def test_what_arrived_last_is_said_in_words(make_run):
+    """The curves have a text beside them: fold, step and value of the newest point."""
+    make_run("first", "running")
+    assert "**Network**, newest: fold 1, epoch 6: 0.8007" in texts(visit())
 
 
 def test_the_watcher_counts_what_pages_show_and_no_more(tmp_path):

@@ -47,13 +47,13 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_a_replacement_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
-    """The order is fsync of the file, rename, fsync of the folder."""
+    """The order is the new folder's name, fsync of the file, rename, fsync of the folder."""
     calls = []
     fsync, rename = os.fsync, os.replace
     monkeypatch.setattr(durable.os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd)))
     monkeypatch.setattr(durable.os, "replace", lambda a, b: (calls.append("rename"), rename(a, b)))
     write_atomic(tmp_path / "new" / "file", b"content")
-    assert calls == ["fsync", "rename", "fsync"]
+    assert calls == ["fsync", "fsync", "rename", "fsync"]
     assert (tmp_path / "new" / "file").read_bytes() == b"content"
     calls.clear()
     write_atomic(tmp_path / "status.json", b"beat", durable=False)

@@ -91,7 +91,7 @@ def find_run(folder: Path, run: str) -> Path:
         UsageError: There is no such run; those that are there are named.
     """
     for root in (folder / run, Path(run)):
-        if RunPaths(root).config.exists() or RunPaths(root).status.exists():
+        if RunPaths(root).has_config or RunPaths(root).status.exists():
             return root
     there = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
     raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")

@@ -87,6 +87,20 @@ def curve_chart(
     return alt.layer(marks, lines).properties(height=CURVE_HEIGHT_PX)
 
 
+def newest_point(points: pl.DataFrame, curve: Curve, step_name: str) -> str:
+    """Say in words what arrived last: the curves' text alternative, and what moves on the page.
+
+    Args:
+        points: As for ``curve_chart``, with the column time.
+        curve: What is drawn.
+        step_name: "round" or "epoch".
+    """
+    row = points.sort("time").row(-1, named=True)
+    place = f"fold {row['fold']}, {step_name} {row['step']:.0f}"
+    value = row[curve.column]
+    return place if value is None else f"{place}: {value:.4g}"
+
+
 def _legend(num_folds: int) -> alt.Legend | None:
     if num_folds > MANY_FOLDS:
         return None

@@ -93,10 +93,10 @@ def record_table(history: ResumeRecord) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "Attempt": [str(one.attempt) for one in history.interruptions],
-            "Ended": [f"{one.how}, {words.clock(one.time)}" for one in history.interruptions],
+            "Ended": [_how(one) for one in history.interruptions],
             "Where": [_where(one) for one in history.interruptions],
             "Redone": [words.duration(one.redone_s) for one in history.interruptions],
-            "Why": [frame.escape(one.text) for one in history.interruptions],
+            "Why": [_why(one) for one in history.interruptions],
         }
     )
 
@@ -105,3 +105,13 @@ def _where(one: Interruption) -> str:
     if one.model is None or one.fold is None:
         return words.NOTHING
     return words.place(one.model, one.fold, one.step)
+
+
+def _how(one: Interruption) -> str:
+    """A killed trainer writes nothing: the time is the next start's, which found it."""
+    found = "found " if one.how == "killed" else ""
+    return f"{one.how}, {found}{words.clock(one.time)}"
+
+
+def _why(one: Interruption) -> str:
+    return words.NOTHING if one.how == "killed" else frame.escape(one.text)

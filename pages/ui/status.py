@@ -61,7 +61,7 @@ def strip(run: RunView, verdict: Verdict) -> None:
     if trail:
         st.caption(frame.escape(trail))
     _numbers(run, verdict)
-    _progress(verdict)
+    _progress(run, verdict)
     if verdict.state == "running" and verdict.status.stage in words.STEP_NAMES:
         st.caption(words.costs(verdict.status))
 
@@ -130,7 +130,7 @@ def _numbers(run: RunView, verdict: Verdict) -> None:
             return
         label = "Now" if verdict.is_active else "Stopped at"
         st.metric(label, words.doing(status), width="content")
-        st.metric(*_step(status, run.num_epochs), width="content")
+        st.metric(*_step(run, status), width="content")
         st.metric(*_so_far(run.scores), width="content")
         if verdict.is_active:
             if status.eta_s is not None:
@@ -139,11 +139,20 @@ def _numbers(run: RunView, verdict: Verdict) -> None:
                 st.metric("Pauses itself at", words.clock(status.pauses_at), width="content")
 
 
-def _step(status: Status, num_epochs: int) -> tuple[str, str]:
+def _step(run: RunView, status: Status) -> tuple[str, str]:
+    """Return label and value of how far the trainer is in what it does."""
     if status.stage not in words.STEP_NAMES or not status.total_steps:
-        return "Folds done", f"{status.done_units} of {status.total_units}"
+        return "Folds done", "{} of {}".format(*_num_folds(run, status))
     name = f"{words.STEP_NAMES[status.stage].capitalize()}s done"
-    return name, words.step_text(status.stage, status.step, status.total_steps, num_epochs)
+    text = words.step_text(status.stage, status.step, status.total_steps, run.num_epochs)
+    return name, text
+
+
+def _num_folds(run: RunView, status: Status) -> tuple[int, int]:
+    """Return how many folds are done, of how many; a trainer that loads has not counted yet."""
+    if status.total_units:
+        return status.done_units, status.total_units
+    return sum(unit.done for unit in run.units), len(run.units)
 
 
 def _so_far(scores: Scores | None) -> tuple[str, str]:
@@ -168,19 +177,19 @@ def _means(scores: Scores | None) -> dict[str, float]:
     }
 
 
-def _progress(verdict: Verdict) -> None:
+def _progress(run: RunView, verdict: Verdict) -> None:
     status = verdict.status
-    if status is None or not status.total_units:
+    if status is None:
         return
-    part = (
-        status.step / status.total_steps
-        if status.total_steps and status.stage in words.STEP_NAMES
-        else 0.0
-    )
-    share = min(1.0, (status.done_units + min(part, 1.0)) / status.total_units)
+    num_done, num_folds = _num_folds(run, status)
+    if num_folds == 0:
+        return
+    is_in_fold = bool(status.total_steps) and status.stage in words.STEP_NAMES
+    part = min(1.0, status.step / status.total_steps) if is_in_fold else 0.0
+    share = min(1.0, (num_done + part) / num_folds)
     st.progress(
         1.0 if verdict.state == "finished" else share,
-        text=f"{status.done_units} of {status.total_units} folds done",
+        text=f"{num_done} of {num_folds} folds done",
     )
 
 

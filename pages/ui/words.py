@@ -15,7 +15,7 @@ from trainer.store.verdict import Verdict
 
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
-NOTHING = "-"  # where there is no number yet
+NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bullet in Markdown
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}

@@ -1,4 +1,4 @@
-"""Observer: when the board showed what, on the browser's own clock, which is this machine's.
+"""Observer: when the page showed what, on the browser's own clock, which is this machine's.
 
 In: an open Train page. Out: moments and texts, to hold against the times in ``metrics.jsonl``.
 """
@@ -12,7 +12,10 @@ _WATCH = """() => {
   let last = '';
   const look = () => {
     const rows = [...document.querySelectorAll('[data-testid=stTable] tr')];
-    const text = rows.map(row => [...row.cells].map(c => c.innerText.trim()).join('|')).join('\\n');
+    const lines = rows.map(row => [...row.cells].map(c => c.innerText.trim()).join('|'));
+    for (const element of document.querySelectorAll('[data-testid=stMarkdown]'))
+      if (element.innerText.includes(', newest: ')) lines.push(element.innerText.trim());
+    const text = lines.join('\\n');
     if (text !== last) { last = text; window.seen.push([Date.now() / 1000, text]); }
   };
   new MutationObserver(look).observe(
@@ -22,12 +25,12 @@ _WATCH = """() => {
 
 
 def watch(page):
-    """Keep from now on when the board changed."""
+    """Keep from now on when the board or a newest point changed."""
     page.evaluate(_WATCH)
 
 
 def seen(page):
-    """Return what was shown: pairs of seconds since 1970 and text, a line per row, oldest first."""
+    """Return what was shown: pairs of seconds since 1970 and lines of text, oldest first."""
     return [(moment, text) for moment, text in page.evaluate("window.seen")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import polars as pl
@@ -79,29 +80,26 @@ def pause_and_resume(page):
 
 
 def event_delays(observations, reader):
-    """Return for each epoch and fold how long after its event the page first showed it.
-
-    An epoch counts as shown when the board has it or a later one of the fold, or its end.
-    """
+    """Return for each segment, epoch and fold how long after its event the page first showed it."""
     return [
-        observer.delay_s(
-            observations,
-            event.time,
-            lambda text, event=event: epochs_shown(text, event.fold) >= event.values["step"],
-        )
+        observer.delay_s(observations, event.time, functools.partial(is_shown, event))
         for event in reader.events()
-        if event.event == "epoch"
+        if event.event in ("segment", "epoch", "fold")
     ]
 
 
-def epochs_shown(board, fold):
-    """Return the epochs of a fold that the board speaks of; 999 when the fold is done."""
-    row = next((line for line in board.splitlines() if line.startswith(f"{fold}|")), None)
-    if row is None:
-        return 0  # between two drawings the board may be empty
-    _, _, network, _ = row.split("|")
-    found = re.search(r"epoch (\d+) of", network)
-    return 999 if network.startswith("done") else int(found[1]) if found else 0
+def is_shown(event, text):
+    """Return whether the page says what the event says, or something later of the same model."""
+    lines = text.splitlines()
+    model = {"lgbm": "LightGBM", "torch": "Network"}[event.model]
+    if event.event == "fold":
+        column = ["lgbm", "torch"].index(event.model) + 1
+        rows = [line.split("|") for line in lines if line.startswith(f"{event.fold}|")]
+        return any(row[column].startswith("done") for row in rows)
+    newest = re.compile(rf"{model}, newest: fold (\d+), \w+ (\d+)")
+    found = [newest.match(line) for line in lines]
+    points = [(int(match[1]), int(match[2])) for match in found if match]
+    return any(point >= (event.fold, event.values["step"]) for point in points)
 
 
 def predict_built_in(page):

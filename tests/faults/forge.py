@@ -1,8 +1,8 @@
 """Forge: real trainer processes without the seconds that their imports take.
 
 In: the words of a command line, perhaps a shim from ``tests.faults.shims``. Out: a process that
-runs exactly ``python -m trainer WORDS``, forked from a parent that has imported everything and warmed
-up on one thread. ``test_pauses`` holds such a process against one that was started alone.
+runs exactly ``python -m trainer WORDS``, forked from a parent that has imported everything and
+warmed up on one thread. ``test_pauses`` holds such a process against one that was started alone.
 
     python -m tests.faults.forge       the parent; the tests talk to it in lines of JSON
 """

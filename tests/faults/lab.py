@@ -113,7 +113,11 @@ class Lab:
 
     def finish(self, root):
         """Bring a run to its end; return how the trainer ended."""
-        return self.run(root)
+        ended = self.run(root)
+        if ended.code == 2 and any(words in ended.words for words in NOT_BEGUN):
+            words = ["train", "--run", root.name, *self.settings, "--state", root.parent]
+            ended = self.forge.run(*words)
+        return ended
 
     def differences(self, root, spent=()):
         """Return what is not as in the uninterrupted run, and what is not healthy.

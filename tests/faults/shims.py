@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from trainer.features import table as feature_table
-from trainer.run import machine, material, session, stopping
+from trainer.run import machine, material, session, stopping, work
 from trainer.store import durable, failpoints, lock, records, units
 
 
@@ -67,11 +67,12 @@ def count_failpoints(target):
     replace_everywhere(failpoints.reach, reach)
 
 
-def failing_disk(call, code, forever):
+def failing_disk(call, code, forever, told):
     """Let the n-th call that changes the disk fail, or that and every later one.
 
     A write fails after half of its bytes, as on a disk that has just become full. Calls are
     counted on the main thread; the heartbeat fails with the others once a disk fails for ever.
+    A file named ``told`` shows that it came to that.
     """
     seen = 0
 
@@ -79,7 +80,10 @@ def failing_disk(call, code, forever):
         nonlocal seen
         is_main = threading.current_thread() is threading.main_thread()
         seen += is_main
-        return seen >= call and (forever or (seen == call and is_main))
+        is_now = seen >= call and (forever or (seen == call and is_main))
+        if is_now:
+            os.close(os.open(told, os.O_CREAT | os.O_WRONLY))
+        return is_now
 
     def guarded(function):
         def call_or_fail(*arguments, **options):
@@ -162,15 +166,14 @@ def wait_for(path):
 
 
 def slow_rounds(seconds):
-    """Wait at every safe point, so that there is time to send signals."""
-    ask = stopping.StopSwitch.is_set
+    """Wait at every safe point of a fold, so that there is time to send signals."""
+    ask = work.UnitMonitor.should_stop
 
-    def is_set(switch):
-        if threading.current_thread() is threading.main_thread():
-            time.sleep(seconds)
-        return ask(switch)
+    def should_stop(monitor):
+        time.sleep(seconds)
+        return ask(monitor)
 
-    stopping.StopSwitch.is_set = is_set
+    work.UnitMonitor.should_stop = should_stop
 
 
 def slow_writes(seconds):
@@ -255,3 +258,20 @@ def no_checksums():
         return path.read_bytes() if path.exists() else None
 
     units.UnitStore._read_verified = read
+
+
+def no_fsync():
+    """Never ask for anything to be on the disk."""
+    durable.os.fsync = lambda descriptor: None
+
+
+def no_folder_sync():
+    """Flush contents but never the names that renames gave them."""
+    replace_everywhere(durable.sync_folder, lambda folder: None)
+
+
+def record_disk(root, target):
+    """Write down every change and every flush of a run folder; see ``tests.faults.power``."""
+    from tests.faults.power import DiskRecorder
+
+    DiskRecorder(Path(root), Path(target)).listen()

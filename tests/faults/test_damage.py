@@ -8,12 +8,16 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import time
 
 import pytest
 
 from tests.faults import summary
 from tests.faults.lab import last_line, problems, read_json
+from trainer.run import control
 from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.verdict import judge
 
 ROW = "a file truncated, flipped, emptied, removed, swapped"
 
@@ -64,7 +68,6 @@ DAMAGES = {
     "short of a byte": short_of_a_byte,
     "flipped": flipped(1),
     "flipped elsewhere": flipped(2),
-    "flipped once more": flipped(3),
     "zeroed": zeroed,
     "removed": removed,
     "swapped": swapped,
@@ -96,10 +99,14 @@ def damaged_and_finished(lab, state, name, damage):
     root = lab.copy(state)
     path = root / name
     before = path.read_bytes()
-    DAMAGES[damage](path, sibling_of(path))
+    sibling = sibling_of(path)
+    DAMAGES[damage](path, sibling)
     has_changed = not path.exists() or path.read_bytes() != before
     with summary.case(ROW, landed=int(has_changed)):
-        lab.demand_equal(root, spent=spent_files(state, name))
+        spent = spent_files(state, name)
+        if damage == "swapped" and sibling is not None:
+            spent |= spent_files(state, str(sibling.relative_to(root)))
+        lab.demand_equal(root, spent)
     if has_changed and is_needed(state, name) and is_seen(name, damage):
         assert any(name in text for text in said(root)), said(root)
     return root
@@ -213,4 +220,18 @@ def test_a_finished_folds_file_from_another_run_is_not_taken(lab, states):
         root = lab.copy(states["in torch"] if "last" not in name else states["finished"])
         shutil.copy(other / name, root / name)
         with summary.case("a file swapped in from another run"):
-            lab.demand_equal(root)
+            lab.demand_equal(root, spent={name} if "last" in name else ())
+
+
+def test_a_removed_configuration_can_be_resumed_from_the_dashboard_too(lab, states):
+    """Its copy is there, and that is enough for the button as for the command."""
+    root = lab.copy(states["in torch"])
+    (root / "config.json").unlink()
+    (root / "status.json").unlink()
+    assert control.resume(root) > 0
+    deadline = time.monotonic() + 120
+    while judge(RunReader(root)).state != "finished" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    control.reap()
+    with summary.case("config.json removed, resumed from the dashboard"):
+        assert lab.differences(root) == []

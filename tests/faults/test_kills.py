@@ -125,15 +125,18 @@ def killed_run(lab, seed, num_kills, whole_s):
 
 
 def seconds_of_a_run(lab):
-    """Return how long a lab run takes here and now."""
-    began = time.monotonic()
-    assert lab.run(lab.new_root()).code == 0
-    return time.monotonic() - began
+    """Return how long a lab run takes here and now, at best."""
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        assert lab.run(lab.new_root()).code == 0
+        seconds.append(time.monotonic() - began)
+    return min(seconds)
 
 
 def test_kills_at_random_instants_change_no_bit(lab):
     """The short version of the next."""
-    demand_kills(lab, 10, seed=0)
+    demand_kills(lab, 8, seed=0)
 
 
 @pytest.mark.faults

@@ -45,7 +45,7 @@ def test_a_pause_at_some_safe_points_changes_no_bit(lab):
 @pytest.mark.faults
 def test_a_pause_at_every_safe_point_changes_no_bit(lab):
     """Data, folds, every round, every step, every validation, between all of them."""
-    assert pause_at_every(lab, step=1) > 30
+    assert pause_at_every(lab, step=1) >= 30
 
 
 @pytest.mark.faults

@@ -74,7 +74,7 @@ def start(state_dir: Path, name: str, config: Config) -> int:
         root = state_dir / check_run_name(name)
     except ValueError as error:
         raise RefusedError(str(error)) from error
-    if RunPaths(root).config.exists():
+    if RunPaths(root).has_config:
         raise RefusedError(f"run {name}: there already. Resume it, or choose another name")
     if judge(RunReader(root)).is_active:
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
@@ -88,7 +88,7 @@ def resume(root: Path) -> int:
         RefusedError: Nothing to resume, or a trainer is at work on it.
     """
     reader = RunReader(root)
-    if not reader.paths.config.exists():
+    if not reader.paths.has_config:
         raise RefusedError(
             f"run {root.name}: it ended before its configuration was written, so there is nothing "
             f"to resume. Start it again"

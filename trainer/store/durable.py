@@ -59,7 +59,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 
 def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file in place, flushed and, where asked, on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("wb") as file:
         reach("write.opened")
         half = len(data) // 2
@@ -87,6 +87,15 @@ def replace(source: Path, target: Path) -> None:
             time.sleep(REPLACE_WAIT_S * (attempt + 1))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder where it is missing, so that its name survives a power cut."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder survive a power cut; Windows has no such call."""
     if sys.platform == "win32":
@@ -104,7 +113,7 @@ def remove_litter(root: Path) -> None:
     import psutil
 
     for path in root.rglob(".*.tmp"):
-        pid = path.name.split(".")[-2]
+        pid = path.name.split(".")[-2].partition("-")[0]
         if pid.isdecimal() and not psutil.pid_exists(int(pid)):
             path.unlink(missing_ok=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trainer.store.durable import StoreError
+from trainer.store.durable import StoreError, make_folder
 
 try:
     import fcntl
@@ -33,14 +33,14 @@ def acquire(path: Path) -> FileLock:
     """
     lock = FileLock(str(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         lock.acquire(timeout=WAIT_S, poll_interval=0.02)
     except OSError as error:
         if isinstance(error, Timeout):
             raise LockedError(f"{path}: held by another process") from error
         raise StoreError(
-            f"{path}: could not be opened for writing ({error.strerror or error}). A read-only "
-            f"run is resumed from a copy: python -m trainer import {path.parent}"
+            f"{path}: could not be opened for writing ({error.strerror or error}). Make room; a "
+            f"read-only run is resumed from a copy: python -m trainer import {path.parent}"
         ) from error
     return lock
 

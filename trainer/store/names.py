@@ -45,6 +45,11 @@ class RunPaths:
         return self.root / "config.json"
 
     @property
+    def has_config(self) -> bool:
+        """Whether the configuration was written: it or its copy is there."""
+        return self.config.exists() or self.root.joinpath(f"{self.config.name}.prev").exists()
+
+    @property
     def status(self) -> Path:
         """What the trainer says it is doing."""
         return self.root / "status.json"

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from trainer.models.fitting import NetworkFold
 
 FOLD_SCHEMA = 1
+FOLD_PARTS = (
+    *("schema", "model", "fold", "key", "best_step", "oof_proba", "oof_proba_imu"),
+    *("known_classes", "gain", "split", "packed"),
+)
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,9 @@ def load_block(model: str, data: bytes) -> FoldBlock:
         CodecError: It is not one of ours, or of a newer schema.
     """
     plain = loads(data) if model == "lgbm" else _arrays(load_tensors(data))
+    missing = [part for part in FOLD_PARTS if part not in plain]
+    if missing:
+        raise CodecError(f"fold file without {', '.join(missing)}: another version wrote it")
     if plain["schema"] > FOLD_SCHEMA:
         raise CodecError(f"fold file of schema {plain['schema']}: this version reads {FOLD_SCHEMA}")
     return FoldBlock(

@@ -76,7 +76,9 @@ def execute(
             )
         return "finished"
     except Paused:
-        recorder.event("pause", text=switch.reason or "")
+        last = recorder.status
+        where = {"step": last.step, "redone_s": round(last.pause_costs_s, 3)}
+        recorder.event("pause", last.model, last.fold, where, text=switch.reason or "")
         recorder.log(f"paused: {switch.reason}; resume goes on from here")
         recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None)
         return "paused"

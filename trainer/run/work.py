@@ -189,7 +189,7 @@ def _newest_checkpoint(store: UnitStore, key: str) -> Checkpoint | None:
     except CodecError as error:
         store.problems.append(f"{store.paths.last}: {error}; the fold starts over")
         return None
-    if saved["key"] != key:
+    if saved.get("key") != key:
         store.problems.append(f"{store.paths.last}: of another run; the fold starts over")
         return None
     checkpoint: Checkpoint = saved["state"]

@@ -26,19 +26,18 @@ from trainer.config import (
     make_config,
     overlay,
 )
+from trainer.run.reports import outcome_lines, status_json, status_lines
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError, RunPaths, check_run_name
 from trainer.store.reader import RunReader, list_runs
-from trainer.store.records import RunFile, Scores
-from trainer.store.verdict import Verdict, describe, judge
+from trainer.store.records import RunFile
+from trainer.store.verdict import judge
 
 if TYPE_CHECKING:
-    from trainer.run.order import Outcome
     from trainer.run.session import Limits
 
 FAILED, REFUSED, PAUSED = 1, 2, 3
 ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
-NUM_TOP_FEATURES = 10
 
 
 class UsageError(ValueError):
@@ -171,12 +170,12 @@ def status(folder: Path, run: str | None, as_json: bool) -> None:
     readers = [RunReader(find_run(folder, run))] if run else list_runs(folder)
     verdicts = [(reader, judge(reader)) for reader in readers]
     if as_json:
-        print(json.dumps([_status_json(*pair) for pair in verdicts], indent=2))
+        print(json.dumps([status_json(*pair) for pair in verdicts], indent=2))
     elif not verdicts:
         print(f"No run in {folder}. Begin one: python -m trainer train")
     else:
         for reader, verdict in verdicts:
-            _print_status(reader, verdict, with_evidence=run is not None)
+            print("\n".join(status_lines(reader, verdict, with_evidence=run is not None)))
 
 
 def pause(root: Path) -> None:
@@ -316,74 +315,6 @@ def _execute(root: Path, config: Config, limits: Limits, paused_is_success: bool
             shutil.rmtree(root, ignore_errors=True)  # bad recordings: there is no run yet
         raise
     if not is_detached:
-        _print_outcome(root, outcome)
+        print("\n".join(outcome_lines(root, outcome)))
     if outcome == "paused" and not paused_is_success:
         raise typer.Exit(PAUSED)
-
-
-def _print_outcome(root: Path, outcome: Outcome) -> None:
-    reader = RunReader(root)
-    scores = reader.scores()
-    if scores is not None:
-        print("\n".join(score_lines(scores)))
-    importance = reader.importance()
-    if importance is not None:
-        print("top features by gain: " + ", ".join(importance["feature"].head(NUM_TOP_FEATURES)))
-    if outcome == "paused":
-        print(f"Paused. Go on with: python -m trainer resume {root.name}")
-    else:
-        print(f"Finished: {root}. Ask it: python -m trainer predict {root.name} FILE.csv")
-
-
-def score_lines(scores: Scores) -> list[str]:
-    """Return the scores as a small table: mean and spread over folds, and out of fold."""
-    lines = [f"{'':<9}{'mean of folds':>22}{'out of fold':>14}{'accuracy':>11}"]
-    for model, row in scores.models.items():
-        part = row.all_sensors
-        if part.mean is None or part.oof is None:
-            continue
-        done = sum(fold is not None for fold in part.folds)
-        mean = f"{part.mean:.4f} +- {part.std:.4f} ({done})"
-        lines.append(f"{model:<9}{mean:>22}{part.oof.score:>14.4f}{part.oof.accuracy:>11.4f}")
-        if row.imu_only is not None and row.imu_only.oof is not None:
-            imu = row.imu_only.oof
-            lines.append(f"{'  IMU only':<31}{imu.score:>14.4f}{imu.accuracy:>11.4f}")
-            lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
-    return lines
-
-
-def _print_status(reader: RunReader, verdict: Verdict, with_evidence: bool) -> None:
-    print(f"{reader.name:<24} {verdict.state:<12} {verdict.reason}")
-    if not with_evidence:
-        return
-    for evidence in verdict.evidence:
-        print(f"  {evidence.what:<14} {evidence.seen}")
-    for unit in reader.units():
-        score = "" if unit.score is None else f" score {unit.score.score:.4f}"
-        how = "done" if unit.done else f"step {unit.step} of {unit.total_steps or '?'}"
-        print(f"  {unit.model} fold {unit.fold}: {how}{score}, {unit.seconds:.0f} s")
-    scores = reader.scores()
-    if scores is not None:
-        print("  " + "\n  ".join(score_lines(scores)))
-
-
-def _status_json(reader: RunReader, verdict: Verdict) -> dict[str, Any]:
-    """Return what programs are told of a run; a damaged file is a problem of this run alone."""
-    status = verdict.status
-    told = {
-        "run": reader.name,
-        "state": verdict.state,
-        "reason": verdict.reason,
-        "where": None if status is None else describe(status),
-        "evidence": {evidence.what: evidence.seen for evidence in verdict.evidence},
-        "status": None if status is None else status.model_dump(mode="json", by_alias=True),
-    }
-    try:
-        units, scores = reader.units(), reader.scores()
-    except StoreError as error:
-        return told | {"units": [], "scores": None, "problem": str(error)}
-    return told | {
-        "units": [unit.model_dump(mode="json", by_alias=True) for unit in units],
-        "scores": None if scores is None else scores.model_dump(mode="json", by_alias=True),
-        "problem": None,
-    }

@@ -53,7 +53,7 @@ class SavingMonitor(SilentMonitor):
 
 
 def boost_plainly(task, config, rounds):
-    """Boost in one call with the segments' own parameters; return seconds and fold score."""
+    """Boost in one call with the segments' parameters; return seconds, score at the best round."""
     import lightgbm as lgb
 
     data = FoldData.build(task, config, 42, 0)
@@ -61,12 +61,19 @@ def boost_plainly(task, config, rounds):
     shares = data.log_shares_P
     data.train_set.set_init_score(np.tile(shares, (len(data.train_NF), 1)).ravel(order="F"))
     data.valid_set.set_init_score(np.tile(shares, (len(data.valid_NF), 1)).ravel(order="F"))
+    losses = {}
     began = time.perf_counter()
     booster = lgb.train(
-        params, data.train_set, rounds, valid_sets=[data.valid_set], keep_training_booster=True
+        params,
+        data.train_set,
+        rounds,
+        valid_sets=[data.valid_set],
+        callbacks=[lgb.record_evaluation(losses)],
+        keep_training_booster=True,
     )
     seconds = time.perf_counter() - began
-    raw = booster.predict(data.valid_NF, raw_score=True) + shares
+    best = 1 + int(np.argmin(losses["valid_0"]["multi_logloss"]))
+    raw = booster.predict(data.valid_NF, raw_score=True, num_iteration=best) + shares
     predicted_idx = data.class_idx[np.argmax(raw, axis=1)]
     score = competition_score(task.label_idx[task.valid_idx], predicted_idx, task.num_targets)
     return seconds, score.score

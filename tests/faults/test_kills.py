@@ -136,7 +136,7 @@ def seconds_of_a_run(lab):
 
 def test_kills_at_random_instants_change_no_bit(lab):
     """The short version of the next."""
-    demand_kills(lab, 8, seed=0)
+    demand_kills(lab, 6, seed=0)
 
 
 @pytest.mark.faults

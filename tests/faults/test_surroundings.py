@@ -55,7 +55,7 @@ LIVE = ("lock", "status.json", "metrics.jsonl", "trainer.log")
 # two trainers
 
 
-@pytest.mark.parametrize("turns", [2, pytest.param(20, marks=MANY)])
+@pytest.mark.parametrize("turns", [1, pytest.param(20, marks=MANY)])
 def test_of_two_trainers_at_once_one_is_refused_and_the_other_is_not_touched(lab, turns):
     """They start at a barrier; the loser names the winner, and the bits are the same."""
     for turn in range(turns):
@@ -108,6 +108,7 @@ def test_without_a_working_lock_the_older_trainer_stops_at_its_next_commit(lab):
 # signals
 
 
+@MANY
 def test_a_stopped_trainer_is_stalled_and_goes_on_when_continued(lab):
     """SIGSTOP: nobody steals the run; SIGCONT: as if nothing had been."""
     root = lab.new_root()
@@ -122,7 +123,7 @@ def test_a_stopped_trainer_is_stalled_and_goes_on_when_continued(lab):
         assert lab.differences(root) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=MANY)])
 def test_a_signal_pauses_and_a_second_ends_at_once(lab, number):
     """Both leave a run that goes on to the same bits."""
     root = lab.new_root()
@@ -172,7 +173,9 @@ def test_a_clock_that_jumps_by_a_day_changes_no_bit(lab, seconds):
         assert lab.differences(root) == []
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/St_Johns"])
+@pytest.mark.parametrize(
+    "zone", ["Pacific/Kiritimati", pytest.param("America/St_Johns", marks=MANY)]
+)
 def test_another_time_zone_changes_no_bit(lab, zone):
     """Paused in one, resumed in another."""
     root = lab.paused(15)
@@ -184,7 +187,10 @@ def test_another_time_zone_changes_no_bit(lab, zone):
 # places
 
 
-@pytest.mark.parametrize("place", ["with spaces", "übung-测试/été", "deep/er/and/deeper"])
+@pytest.mark.parametrize(
+    "place",
+    ["with spaces, übung-测试/été", pytest.param("deep/er/and/deeper", marks=MANY)],
+)
 def test_a_run_that_was_moved_goes_on(lab, place):
     """Paths inside are relative; the folder above may be called anything."""
     root = lab.paused(15)
@@ -195,6 +201,7 @@ def test_a_run_that_was_moved_goes_on(lab, place):
         lab.demand_equal(moved)
 
 
+@MANY
 def test_a_run_that_was_renamed_or_copied_goes_on_twice(lab):
     """Two lineages from one point end with the same bits."""
     root = lab.paused(15)
@@ -205,7 +212,7 @@ def test_a_run_that_was_renamed_or_copied_goes_on_twice(lab):
             lab.demand_equal(copy)
 
 
-@pytest.mark.parametrize("command", ["pause", "run"])
+@pytest.mark.parametrize("command", ["pause", pytest.param("run", marks=MANY)])
 def test_a_stale_command_is_ignored(lab, command):
     """What was asked of an earlier attempt is not asked of this one."""
     root = lab.paused(15)
@@ -242,7 +249,13 @@ def change_subject(table):
     return table.with_columns(pl.col("subject").replace({table["subject"][0]: "SUBJ_999999"}))
 
 
-@pytest.mark.parametrize("change", [change_cell, change_rows, change_label, change_subject])
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(change_cell, change_label),
+        *(pytest.param(change, marks=MANY) for change in (change_rows, change_subject)),
+    ],
+)
 def test_changed_data_is_refused_with_the_difference(lab, change):
     """Nothing of the run is touched; with the old data back it goes on."""
     root = lab.paused(15)
@@ -268,7 +281,14 @@ def demand_refused(ended, *words):
 
 @pytest.mark.parametrize(
     "option",
-    ["--seed=7", "--rounds=9", "--epochs=3", "--set=network.batch_size=4", "--set=folds.count=3"],
+    [
+        "--seed=7",
+        *(pytest.param(option, marks=MANY) for option in ("--rounds=9", "--epochs=3")),
+        *(
+            pytest.param(f"--set={word}", marks=MANY)
+            for word in ("network.batch_size=4", "folds.count=3")
+        ),
+    ],
 )
 def test_changed_options_are_refused_with_the_difference(lab, option):
     """``train`` on a run that is there lists old and new."""

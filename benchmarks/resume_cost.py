@@ -52,12 +52,12 @@ class SavingMonitor(SilentMonitor):
         self.seconds.append(time.perf_counter() - began)
 
 
-def boost_plainly(task, config, rounds):
+def boost_plainly(task, config, rounds, seed):
     """Boost in one call with the segments' parameters; return seconds, score at the best round."""
     import lightgbm as lgb
 
-    data = FoldData.build(task, config, 42, 0)
-    params = _parameters(config, len(data.class_idx), 42, 0, 0)
+    data = FoldData.build(task, config, seed, 0)
+    params = _parameters(config, len(data.class_idx), seed, 0, 0)
     shares = data.log_shares_P
     data.train_set.set_init_score(np.tile(shares, (len(data.train_NF), 1)).ravel(order="F"))
     data.valid_set.set_init_score(np.tile(shares, (len(data.valid_NF), 1)).ravel(order="F"))
@@ -79,30 +79,38 @@ def boost_plainly(task, config, rounds):
     return seconds, score.score
 
 
-def boost_in_segments(task, config):
+def boost_in_segments(task, config, seed):
     """Boost as a run does, checkpoints included; return seconds, save seconds, fold score."""
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         monitor = SavingMonitor(folder, "lgbm")
         began = time.perf_counter()
-        fitted = fit_fold(task, config, 42, 0, monitor)
+        fitted = fit_fold(task, config, seed, 0, monitor)
         return time.perf_counter() - began, sum(monitor.seconds), fitted.score.score
 
 
 def measure_boosting(task, rounds, repeats):
     """Print the ratio of segments to one call over the same number of rounds."""
     config = Config().boosting.model_copy(update={"rounds": rounds, "patience_rounds": rounds})
-    plain, segments, saves = [], [], []
-    for _ in range(repeats):
-        seconds, plain_score = boost_plainly(task, config, rounds)
+    plain, segments, plain_scores, scores = [], [], [], []
+    for seed in range(42, 42 + repeats):  # another seed each: one score of each is but a draw
+        seconds, score = boost_plainly(task, config, rounds, seed)
         plain.append(seconds)
-        seconds, save_s, score = boost_in_segments(task, config)
+        plain_scores.append(score)
+        seconds, save_s, score = boost_in_segments(task, config, seed)
         segments.append(seconds)
-        saves.append(save_s)
-        print(f"  plain {plain[-1]:.1f} s, segments {segments[-1]:.1f} s ({save_s:.1f} s saving)")
+        scores.append(score)
+        print(
+            f"  plain {plain[-1]:.1f} s, score {plain_scores[-1]:.4f}; segments "
+            f"{segments[-1]:.1f} s ({save_s:.1f} s saving), score {scores[-1]:.4f}",
+            flush=True,
+        )
     ratio = statistics.median(segments) / statistics.median(plain)
     per_100 = 100 * statistics.median(segments) / rounds
     print(f"LightGBM, {rounds} rounds: segments with checkpoints / one plain call = {ratio:.3f}")
-    print(f"  {per_100:.1f} s per 100 rounds; score {score:.4f}, plain {plain_score:.4f}")
+    print(
+        f"  {per_100:.1f} s per 100 rounds; mean score {statistics.mean(scores):.4f}, plain "
+        f"{statistics.mean(plain_scores):.4f}"
+    )
 
 
 def measure_network(task, epochs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import run_folders
 from tests.tiny_runs import tiny_config, train, write_source
 
 
@@ -19,3 +20,19 @@ def tiny_run(tiny_source, tmp_path_factory):
     root = tmp_path_factory.mktemp("state") / "tiny"
     assert train(root, tiny_config(tiny_source)) == "finished"
     return root
+
+
+@pytest.fixture
+def make_run(state_dir):
+    """Write run folders into the test's own state_dir; locks are held until the test ends."""
+    locks = []
+
+    def make(*args, **kwargs):
+        root, lock = run_folders.make_run(state_dir, *args, **kwargs)
+        locks.append(lock)
+        return root
+
+    yield make
+    for lock in locks:
+        if lock is not None:
+            lock.release()

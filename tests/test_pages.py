@@ -30,22 +30,6 @@ def state_dir(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def make_run(state_dir):
-    """Write run folders; their locks are held until the test ends."""
-    locks = []
-
-    def make(*args, **kwargs):
-        root, lock = run_folders.make_run(state_dir, *args, **kwargs)
-        locks.append(lock)
-        return root
-
-    yield make
-    for lock in locks:
-        if lock is not None:
-            lock.release()
-
-
 def visit(page="train", run=None):
     app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=30)
     if run is not None:

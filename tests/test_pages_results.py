@@ -45,22 +45,6 @@ def state_dir(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def make_run(state_dir):
-    """Write run folders; their locks are held until the test ends."""
-    locks = []
-
-    def make(*args, **kwargs):
-        root, lock = run_folders.make_run(state_dir, *args, **kwargs)
-        locks.append(lock)
-        return root
-
-    yield make
-    for lock in locks:
-        if lock is not None:
-            lock.release()
-
-
-@pytest.fixture
 def source(tmp_path):
     """Recordings with all sensors, of the very sequences that the fixture's runs are made of."""
     folder = tmp_path / "source"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -118,9 +119,6 @@ class Session:
         table = self._assign_folds(material)
         self._stop_here()
         self._do_units(material, table, key)
-        self.recorder.update(stage="blend", message="Blending")
-        self._write_views(table)
-        self._write_bundles(table)
         events = RunReader(self.paths.root).events()
         self.folder.write(RESUME_RECORD, dump_record(resume_record(events)))
 
@@ -237,9 +235,10 @@ class Session:
         return table
 
     def _do_units(self, material: Material, table: FoldTable, key: str) -> None:
-        """Fit every fold that is not done, in order; models with a weight come one by one."""
+        """Fit every fold that is not done, in order, and keep views and bundles up to date."""
         num_done_now = 0
         self._write_views(table)
+        self._write_bundles(table, self.config.models)
         for (model, fold), store in self.stores.items():
             if (model, fold) in self.blocks:
                 continue
@@ -251,7 +250,7 @@ class Session:
             self._report_problems(store)
             self._count_units()
             self._write_views(table)
-            self._write_bundles(table)
+            self._write_bundles(table, (model,))
             num_done_now += 1
             self._pause_between_folds(num_done_now)
 
@@ -313,9 +312,9 @@ class Session:
             if self.folder.read(name) != data:
                 self.folder.write(name, data)
 
-    def _write_bundles(self, table: FoldTable) -> None:
-        """Write the bundle of each model whose folds are all done."""
-        for model in self.config.models:
+    def _write_bundles(self, table: FoldTable, models: Sequence[str]) -> None:
+        """Write the bundle of each of the models whose folds are all done."""
+        for model in models:
             data = bundle_bytes(table, self.blocks, self.config, model)
             if data is None:
                 continue

@@ -89,13 +89,18 @@ def event_delays(observations, reader):
 
 
 def is_shown(event, text):
-    """Return whether the page says what the event says, or something later of the same model."""
+    """Return whether the page says what the event says, or something later of the same model.
+
+    A fold that is done says so of all its steps: the last of them may come within one refresh.
+    """
     lines = text.splitlines()
     model = {"lgbm": "LightGBM", "torch": "Network"}[event.model]
+    column = ["lgbm", "torch"].index(event.model) + 1
+    rows = [line.split("|") for line in lines if line.startswith(f"{event.fold}|")]
+    if any(row[column].startswith("done") for row in rows):
+        return True
     if event.event == "fold":
-        column = ["lgbm", "torch"].index(event.model) + 1
-        rows = [line.split("|") for line in lines if line.startswith(f"{event.fold}|")]
-        return any(row[column].startswith("done") for row in rows)
+        return False
     newest = re.compile(rf"{model}, newest: fold (\d+), \w+ (\d+)")
     found = [newest.match(line) for line in lines]
     points = [(int(match[1]), int(match[2])) for match in found if match]

@@ -11,6 +11,7 @@ Shapes: N sequences, F features, K classes, P classes present in the training pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from trainer.config import BoostingConfig
 from trainer.metric import Score, competition_score
 from trainer.models.boosted import (
     BoostingModel,
-    FloatTable,
     Index,
     Scores,
     hideable_mask,
@@ -158,18 +158,36 @@ def _boost_segment(
         num_trees = progress.num_trees + booster.num_trees()
         after = _note_loss(after, float(booster.eval_valid()[0][2]), num_trees)
         monitor.advance(after.next_round, config.rounds)
+    valid_scores_NP = progress.valid_scores_NP.copy()
+    valid_scores_NP[known] = _held_scores(booster.eval_valid)
+    if not known.all():  # rows of a gesture that the training part lacks are in no Dataset
+        raw_NP = booster.predict(data.valid_NF[~known], raw_score=True, num_threads=1)
+        valid_scores_NP[~known] += np.asarray(raw_NP, dtype=np.float64)
     return replace(
         after,
-        train_scores_NP=progress.train_scores_NP + _own_scores(booster, data.train_NF, config),
-        valid_scores_NP=progress.valid_scores_NP + _own_scores(booster, data.valid_NF, config),
+        train_scores_NP=_held_scores(booster.eval_train),
+        valid_scores_NP=valid_scores_NP,
         texts=(*progress.texts, booster.model_to_string()),
     )
 
 
-def _own_scores(booster: lgb.Booster, values_NF: FloatTable, config: BoostingConfig) -> Scores:
-    """Return what one segment adds to the running scores; predicting does not know its params."""
-    raw_NP = booster.predict(values_NF, raw_score=True, num_threads=config.num_threads)
-    return np.asarray(raw_NP, dtype=np.float64)
+def _held_scores(evaluate: Callable[..., Any]) -> Scores:
+    """Return the scores that a booster holds of its rows, as logs of probabilities.
+
+    They differ from the raw scores by one number a row, which the softmax does not see. Asking for
+    them costs nothing; predicting the rows again took 3 % of a segment's time on ``asl``.
+
+    Args:
+        evaluate: ``booster.eval_train`` or ``booster.eval_valid``.
+    """
+    held: list[Scores] = []
+
+    def keep(proba_NP: Scores, _: lgb.Dataset) -> tuple[str, float, bool]:
+        held.append(np.log(np.maximum(proba_NP, np.finfo(np.float64).tiny)))
+        return "kept", 0.0, True
+
+    evaluate(keep)
+    return held[0]
 
 
 def _parameters(

@@ -23,6 +23,15 @@ def tiny_run(tiny_source, tmp_path_factory):
 
 
 @pytest.fixture
+def state_dir(tmp_path, monkeypatch):
+    """The state folder that the pages show, empty."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    monkeypatch.setenv("CKPT_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
 def make_run(state_dir):
     """Write run folders into the test's own state_dir; locks are held until the test ends."""
     locks = []

@@ -20,6 +20,7 @@ from trainer.config import make_config
 from trainer.run import control
 from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits
+from trainer.run.verification import verify_run
 from trainer.run.work import UnitMonitor
 from trainer.store.identity import ProcessIdentity, liveness
 from trainer.store.lock import acquire
@@ -209,6 +210,63 @@ def test_a_run_in_use_is_not_moved_aside(finished):
         control.start_over(finished)
     held.release()
     assert finished.exists()
+
+
+def test_a_run_is_renamed_with_everything_in_it(finished):
+    """The folder moves, the configuration says the new name, every checksum is right."""
+    before = (finished / "oof.parquet").read_bytes()
+    moved = control.rename(finished, "baseline")
+    assert moved == finished.with_name("baseline")
+    assert not finished.exists()
+    assert RunReader(moved).run_file().run == "baseline"
+    assert (moved / "oof.parquet").read_bytes() == before
+    assert all(check.is_good for check in verify_run(moved))
+
+
+def test_a_renamed_run_goes_on_to_the_same_result(tiny_run, tiny_source, state):
+    """Paused, renamed, resumed: the table of the run that never was moved."""
+    config = tiny_config(tiny_source)
+    assert train(state / "one", config, Limits(stop_after_folds=3)) == "paused"
+    moved = control.rename(state / "one", "two")
+    assert train(moved, config) == "finished"
+    assert (moved / "oof.parquet").read_bytes() == (tiny_run / "oof.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../evil", "run name: expected 1 to 64 of a-z"),
+        ("Upper", "run name: expected 1 to 64 of a-z"),
+        ("tiny", "run tiny: there already"),
+        ("taken", "run taken: there already"),
+    ],
+)
+def test_a_run_is_not_renamed_to_what_cannot_be_or_is_there(finished, name, reason):
+    """An empty folder counts as taken: a move would swallow it."""
+    finished.with_name("taken").mkdir()
+    with pytest.raises(RefusedError, match=reason):
+        control.rename(finished, name)
+    assert RunReader(finished).run_file().run == "tiny"
+
+
+def test_what_is_no_run_or_in_use_or_fixed_is_not_renamed(finished, monkeypatch):
+    """Each is refused with its reason, and stays where it is."""
+    with pytest.raises(RefusedError, match="no run there"):
+        control.rename(finished.with_name("nowhere"), "new")
+    said = json.loads((finished / "status.json").read_bytes())
+    (finished / "status.json").write_text(json.dumps(said | {"state": "running"}))
+    held = acquire(finished / "lock")
+    with pytest.raises(RefusedError, match=r"a trainer is at work on it\. Pause it"):
+        control.rename(finished, "new")
+    held.release()
+
+    def read_only(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(control, "replace", read_only)
+    with pytest.raises(RefusedError, match=r"could not be moved .*Permission denied"):
+        control.rename(finished, "new")
+    assert (finished / "oof.parquet").exists()
 
 
 def test_resume_0_starts_the_run_over(finished, tiny_source, monkeypatch, capsys):

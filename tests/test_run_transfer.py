@@ -18,6 +18,7 @@ from trainer.run.refusal import RefusedError
 from trainer.run.transfer import TransferError, delete_run, export_run, import_run
 from trainer.run.verification import verify_run
 from trainer.store.lock import acquire
+from trainer.store.names import RunNameError
 from trainer.store.reader import RunReader, list_runs
 
 MOMENT = ("lock", "command.json")  # files of this process and this moment
@@ -285,6 +286,100 @@ def test_a_deleted_run_is_gone_and_nothing_else(run, exported):
     assert not run.exists()
     assert list_runs(run.parent) == []
     assert content(other)
+
+
+def test_what_a_killed_deletion_or_import_left_goes_with_the_next_one(run, exported):
+    """A kill after the rename leaves a hidden folder: never listed, and not for ever."""
+    state = run.parent
+    killed, arriving, dead = (
+        state / name for name in (".deleting-1", ".arriving-1", ".arriving-2")
+    )
+    for folder in (killed, arriving, dead):
+        (folder / "units").mkdir(parents=True)
+    os.utime(dead, (0, 0))
+    assert [reader.name for reader in list_runs(state)] == ["tiny"]
+    import_run(exported, state, "other")
+    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other", "tiny"]
+    killed.mkdir()
+    delete_run(run)
+    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other"]
+
+
+def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
+    """The name goes first, in one step."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path):
+        next(path.rglob("*.parquet")).unlink()
+        raise Killed
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(Killed):
+        delete_run(run)
+    assert list_runs(run.parent) == []
+    assert not run.exists()
+
+
+def test_of_a_link_the_link_alone_is_deleted(run, state):
+    """The run it points to belongs to another state folder."""
+    state.mkdir()
+    (state / "linked").symlink_to(run)
+    delete_run(state / "linked")
+    assert list(state.iterdir()) == []
+    assert all(check.is_good for check in verify_run(run))
+
+
+def test_a_deletion_that_cannot_be_finished_says_what_is_left(run, monkeypatch):
+    """For instance a file that belongs to somebody else."""
+
+    def denied(path, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", denied)
+    with pytest.raises(TransferError, match=r"Permission denied.*what is left is in .*\.deleting-"):
+        delete_run(run)
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped", "empty"])
+@pytest.mark.parametrize("way", ["zip", "folder"])
+def test_a_run_with_only_the_copy_of_its_configuration_goes_out_and_back(
+    run, state, tmp_path, damage, way
+):
+    """config.json.prev vouches for it, and config.json is put back on the other side."""
+    whole = (run / "config.json").read_bytes()
+    (run / "config.json").unlink()
+    if damage != "missing":
+        (run / "config.json").write_bytes(whole[:-9] if damage == "flipped" else b"")
+    source = run
+    if way == "zip":
+        source = tmp_path / "tiny.zip"
+        export_run(run, source)
+    back = import_run(source, state)
+    assert back.name == "tiny"
+    assert (back / "config.json").read_bytes() == whole
+    assert all(check.is_good for check in verify_run(back))
+
+
+def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
+    """Also where its status is gone too."""
+    (run / "config.json").unlink()
+    (run / "status.json").unlink()
+    assert [reader.name for reader in list_runs(run.parent)] == ["tiny"]
+    delete_run(run)
+    assert list_runs(run.parent) == []
+
+
+def test_a_run_can_be_imported_under_another_name(exported, state):
+    """Its configuration says the new name; a name that no run may have lands nowhere."""
+    import_run(exported, state)
+    other = import_run(exported, state, "theirs")
+    assert RunReader(other).run_file().run == "theirs"
+    assert all(check.is_good for check in verify_run(other))
+    with pytest.raises(RunNameError, match="expected 1 to 64"):
+        import_run(exported, state, "../evil")
+    assert sorted(entry.name for entry in state.iterdir()) == ["theirs", "tiny"]
 
 
 def test_what_is_no_run_is_not_deleted(tmp_path):

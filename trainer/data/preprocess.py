@@ -7,6 +7,7 @@ Shapes: N sequences, T time steps of all sequences, S motion signals.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,6 +73,23 @@ def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signal
         motion_TS=_compute_motion(sequences, left_T),
         thm_T5=_mirror_thm(sequences.thm_T5, left_T),
         tof_T320=_mirror_tof(sequences.tof_T320, left_T),
+    )
+
+
+def mirror(sequences: Sequences) -> Sequences:
+    """Return the recordings as the same gestures of the other hand would look.
+
+    Args:
+        sequences: The recordings; they are not changed, and keep who is left-handed.
+    """
+    all_T = np.ones(int(sequences.offsets[-1]), dtype=bool)
+    rot_T4 = sequences.rot_T4
+    return dataclasses.replace(
+        sequences,
+        acc_T3=sequences.acc_T3 * _MIRROR_ACC,
+        rot_T4=None if rot_T4 is None else rot_T4 * _MIRROR_ROT,
+        thm_T5=_mirror_thm(sequences.thm_T5, all_T),
+        tof_T320=_mirror_tof(sequences.tof_T320, all_T),
     )
 
 

@@ -1,4 +1,4 @@
-"""Control: launch, pause, resume, start over; everything that people ask of a run.
+"""Control: launch, pause, resume, start over, rename; everything that people ask of a run.
 
 In: a state folder or a run folder. Out: a detached process, ``command.json``, ``notes.json``. The
 trainer starts in its own session with its output in a file, so it survives whoever started it.
@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.run.refusal import RefusedError
-from trainer.store.durable import replace, write_atomic
+from trainer.store.checksums import CheckedFolder
+from trainer.store.durable import replace, sync_folder, write_atomic
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Notes, dump_record
@@ -138,6 +139,59 @@ def start_over(root: Path) -> Path:
         number += 1
     replace(root, aside)
     return aside
+
+
+def rename(root: Path, name: str) -> Path:
+    """Give a run another name: its folder moves, with everything in it.
+
+    Returns:
+        Where it is now.
+
+    Raises:
+        RefusedError: The name cannot be used or is taken, there is no run, it cannot be moved, or a
+            trainer is at work on it.
+        StoreError: Its configuration, which holds its name too, cannot be read or written.
+    """
+    try:
+        target = root.with_name(check_run_name(name))
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    reader = RunReader(root)
+    if not (reader.paths.has_config or reader.paths.status.exists()):
+        raise RefusedError(f"{root}: no run there")
+    if target.exists():
+        raise RefusedError(f"run {name}: there already. Choose another name")
+    if judge(reader).is_active:
+        raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it, then rename it")
+    record_name(root, name)
+    try:
+        replace(root, target)
+    except OSError as error:
+        raise RefusedError(
+            f"run {root.name}: could not be moved to {target} ({error.strerror or error}). Allow "
+            f"writing to {root.parent}"
+        ) from error
+    sync_folder(root.parent)
+    return target
+
+
+def record_name(root: Path, name: str) -> None:
+    """Write a run's name into its configuration; one that is damaged is put back from its copy.
+
+    The folder's name is the one that counts; this one comes along in an export.
+
+    Raises:
+        StoreError: It cannot be read or written.
+    """
+    run_file = RunReader(root).run_file()
+    if run_file is None:
+        return
+    path, folder = RunPaths(root).config, CheckedFolder(root)
+    data = folder.read(path.name)
+    if run_file.run != name:
+        data = dump_record(run_file.model_copy(update={"run": name}))
+    if data is not None and not (path.exists() and path.read_bytes() == data):
+        folder.write(path.name, data)
 
 
 def write_notes(root: Path, notes: Notes) -> None:

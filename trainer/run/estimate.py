@@ -1,20 +1,25 @@
 """How long a run should take, before it begins: a guess from its size, for the plan.
 
-In: the configuration and the size of the recordings. Out: seconds per model, at most.
+In: the configuration and the size of the recordings, and what earlier runs on them took. Out:
+seconds per model, at most.
 
 The two constants were measured on 2 cores of an EPYC (Zen 3), one thread for the network, two for
-LightGBM; `watch` and `asl` agree within a third. Once it runs, the time left is measured instead.
+LightGBM; `watch` and `asl` agree within a third. An earlier run on the same recordings says how
+much faster or slower this machine is. Once it runs, the time left is measured instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.config import Config
+from trainer.store.records import RunFile, UnitRecord
 
 S_PER_SPLIT_CELL = 1.1e-8  # LightGBM: a round, per row, class and looked-at feature
 S_PER_NETWORK_STEP = 2.5e-5  # the network: an epoch, per time step, at the full preset's widths
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)  # what S_PER_NETWORK_STEP was measured at
+NUM_FEATURES_OF = {"acc": 280, "rot": 700, "thm": 180, "tof": 760}  # about, per sensor group
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,42 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
         * (0.3 + 0.7 * width / FULL_WIDTH),  # a third is per step whatever the width
     }
     return {model: seconds[model] for model in config.models}
+
+
+def pace(config: Config, size: Size, units: Sequence[UnitRecord]) -> dict[str, float]:
+    """Return how many times longer than guessed the folds of a run took, per model.
+
+    Args:
+        config: Of that run.
+        size: Of its recordings.
+        units: Its folds; those that have not begun say nothing.
+
+    Returns:
+        Only the models of which something was done; 1.0 is as guessed.
+    """
+    guessed = seconds_per_fold(config, size)
+    found: dict[str, float] = {}
+    for model, seconds in guessed.items():
+        begun = [unit for unit in units if unit.model == model and unit.step and unit.total_steps]
+        expected_s = sum(seconds * unit.step / unit.total_steps for unit in begun)
+        if expected_s > 0.0:
+            found[model] = sum(unit.seconds for unit in begun) / expected_s
+    return found
+
+
+def size_of(run: RunFile) -> Size:
+    """Return how large the recordings of a run are; the features are guessed."""
+    return Size(
+        num_sequences=run.recordings.num_sequences,
+        num_rows=run.recordings.num_rows,
+        num_classes=len(run.labels.gestures),
+        num_features=guess_num_features(run.recordings.groups),
+    )
+
+
+def guess_num_features(groups: Sequence[str]) -> int:
+    """Return about how many features these sensor groups give."""
+    return sum(NUM_FEATURES_OF[group] for group in groups)
 
 
 def format_duration(seconds: float) -> str:

@@ -30,7 +30,7 @@ from trainer.features.table import (
     validate,
 )
 from trainer.folds import assign_folds
-from trainer.run.estimate import Size
+from trainer.run.estimate import Size, guess_num_features
 from trainer.run.views import FoldTable
 from trainer.store.cache import (
     FeatureCache,
@@ -43,7 +43,6 @@ from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 
 NUM_BINS = 5  # equal time bins of the feature table
-NUM_FEATURES_OF = {"acc": 280, "rot": 700, "thm": 180, "tof": 760}  # about, for a guess at the time
 KEEP_BLOCK_S = 3.0  # a block that took longer is kept: a table of 7 blocks in 30 s is resumed
 
 
@@ -89,8 +88,7 @@ class Material:
     @property
     def size(self) -> Size:
         """Return how large the recordings are; the features are guessed until they are built."""
-        groups = self.sequences.groups
-        guessed = sum(NUM_FEATURES_OF[group] for group in groups)
+        guessed = guess_num_features(self.sequences.groups)
         return Size(
             num_sequences=self.sequences.num_sequences,
             num_rows=int(self.sequences.offsets[-1]),

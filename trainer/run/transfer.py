@@ -6,17 +6,19 @@ the state folder. Nothing that an archive brings is run, and nothing lands outsi
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import time
 import uuid
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from trainer.run.control import record_name
 from trainer.run.refusal import RefusedError
 from trainer.store.durable import StoreError, replace, sync_folder
 from trainer.store.names import RunNameError, check_run_name
 from trainer.store.reader import RunReader
-from trainer.store.records import RunFile, read_record
 from trainer.store.verdict import judge
 
 MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
@@ -26,6 +28,8 @@ UNREADABLE = (  # what zipfile raises at damaged, encrypted or foreign archives
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, UnicodeError),
 )
+ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one step
+LEFT_BEHIND_S = 86_400.0  # no import takes a day: an older arrival was killed
 LEFT_OUT = ("lock", "command.json")  # of this process and this moment, not of the run
 
 
@@ -39,7 +43,7 @@ def export_run(root: Path, target: Path) -> None:
     Raises:
         RefusedError: There is no run, or a trainer is writing it now.
     """
-    if not RunReader(root).paths.config.exists():
+    if not RunReader(root).paths.has_config:
         raise RefusedError(f"{root}: no run there. See python -m trainer status")
     if judge(RunReader(root)).is_active:
         raise RefusedError(f"run {root.name}: a trainer is writing it. Pause it, then export")
@@ -56,12 +60,13 @@ def export_run(root: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def import_run(source: Path, state_dir: Path) -> Path:
+def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
     """Copy a run into the state folder.
 
     Args:
         source: A zip that ``export_run`` wrote, or a run folder, perhaps read-only.
-        state_dir: Where it goes, under the name in its ``config.json``.
+        state_dir: Where it goes.
+        name: What it is called there; None: the name in its ``config.json``.
 
     Returns:
         The new run folder.
@@ -69,24 +74,23 @@ def import_run(source: Path, state_dir: Path) -> Path:
     Raises:
         TransferError: It is not a run, is damaged, or holds what no run holds.
         RefusedError: A run of that name is there.
+        RunNameError: No run may be called so.
     """
+    if name is not None:
+        check_run_name(name)
     state_dir.mkdir(parents=True, exist_ok=True)
-    arriving = state_dir / f".arriving-{uuid.uuid4().hex[:8]}"
+    _remove_leftovers(state_dir)
+    arriving = state_dir / f"{ARRIVING}{uuid.uuid4().hex[:8]}"
     try:
-        if source.is_dir():
-            if not RunReader(source).paths.config.exists():
-                raise TransferError(f"{source}: no config.json in it. Expected a run folder")
-            if judge(RunReader(source)).is_active:
-                raise RefusedError(f"{source}: a trainer is writing it. Pause it, then import")
-            _copy_folder(source, arriving)
-        else:
-            _unpack(source, arriving)
-        name = _check(arriving, source)
-        target = state_dir / name
+        _bring(source, arriving)
+        own_name = _check(arriving, source)
+        target = state_dir / (name or own_name)
         if target.exists():
             raise RefusedError(
-                f"run {name}: there already. Start it over or delete it, then import again"
+                f"run {target.name}: there already. Import this one under another name, or delete "
+                f"that one first"
             )
+        record_name(arriving, target.name)
         replace(arriving, target)
         sync_folder(state_dir)
         return target
@@ -95,19 +99,55 @@ def import_run(source: Path, state_dir: Path) -> Path:
 
 
 def delete_run(root: Path) -> None:
-    """Delete a run and everything it holds.
+    """Delete a run and everything it holds; of a link, the link alone.
+
+    It loses its name in one step, so that a kill half-way leaves no half run; what such a kill
+    leaves goes with the next run that is deleted or imported.
 
     Raises:
         RefusedError: A trainer is at work on it, or it is no run.
+        TransferError: Not everything could be deleted.
     """
     reader = RunReader(root)
-    if not (reader.paths.config.exists() or reader.paths.status.exists()):
+    if not (reader.paths.has_config or reader.paths.status.exists()):
         raise RefusedError(f"{root}: no run there")
     if judge(reader).is_active:
         raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it first")
-    going = root.with_name(f".deleting-{uuid.uuid4().hex[:8]}")  # a kill may leave one
-    replace(root, going)
-    shutil.rmtree(going)
+    _remove_leftovers(root.parent)
+    going = root.with_name(f"{DELETING}{uuid.uuid4().hex[:8]}")
+    try:
+        replace(root, going)
+        if going.is_symlink():
+            going.unlink()
+        else:
+            shutil.rmtree(going)
+    except OSError as error:
+        raise TransferError(
+            f"run {root.name}: could not be deleted whole ({error.strerror or error}). Allow "
+            f"writing to {root.parent}; what is left is in {going if going.exists() else root}"
+        ) from error
+
+
+def _remove_leftovers(state_dir: Path) -> None:
+    """Remove what a killed deletion or a killed import left; nobody lists it."""
+    for folder in state_dir.glob(f"{DELETING}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in state_dir.glob(f"{ARRIVING}*"):
+        with contextlib.suppress(FileNotFoundError):  # it has just arrived
+            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bring(source: Path, target: Path) -> None:
+    """Copy or unpack a source; a folder must be a run that nobody writes."""
+    if not source.is_dir():
+        _unpack(source, target)
+        return
+    if not RunReader(source).paths.has_config:
+        raise TransferError(f"{source}: no config.json in it. Expected a run folder")
+    if judge(RunReader(source)).is_active:
+        raise RefusedError(f"{source}: a trainer is writing it. Pause it, then import")
+    _copy_folder(source, target)
 
 
 def _pack(root: Path, target: Path) -> None:
@@ -181,10 +221,9 @@ def _unpack_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path
 def _check(folder: Path, source: Path) -> str:
     """Return the name of the run in a folder."""
     try:
-        return check_run_name(read_record(folder / "config.json", RunFile).run)
-    except FileNotFoundError as error:
-        raise TransferError(
-            f"{source.name}: no config.json in it. Expected a run folder or its export"
-        ) from error
+        run_file = RunReader(folder).run_file()
+        if run_file is not None:
+            return check_run_name(run_file.run)
     except (StoreError, RunNameError) as error:
         raise TransferError(f"{source.name}: {error}") from error
+    raise TransferError(f"{source.name}: no config.json in it. Expected a run folder or its export")

@@ -132,10 +132,16 @@ def importance_bytes(blocks: Blocks, num_folds: int) -> bytes | None:
     whole = [block for block in done if block is not None]
     if len(whole) < num_folds:
         return None
-    names: list[str] = whole[0].packed["feature_names"]
-    gain_MF = np.stack([np.asarray(block.gain_F, dtype=np.float64) for block in whole])
-    split_MF = np.stack([np.asarray(block.split_F, dtype=np.float64) for block in whole])
-    frame = pl.DataFrame(
+    frame = importance_table(whole)
+    return frame.sort("gain_mean", "feature", descending=[True, False]).write_csv().encode()
+
+
+def importance_table(blocks: Sequence[FoldBlock]) -> pl.DataFrame:
+    """Return ``feature_importance.csv``'s columns over the given LightGBM folds, at least one."""
+    names: list[str] = blocks[0].packed["feature_names"]
+    gain_MF = np.stack([np.asarray(block.gain_F, dtype=np.float64) for block in blocks])
+    split_MF = np.stack([np.asarray(block.split_F, dtype=np.float64) for block in blocks])
+    return pl.DataFrame(
         {
             "feature": names,
             "sensor": [name.partition(".")[0] for name in names],
@@ -145,10 +151,9 @@ def importance_bytes(blocks: Blocks, num_folds: int) -> bytes | None:
             "split_std": split_MF.std(axis=0),
         }
     ).with_columns(
-        *(pl.Series(f"gain_fold{fold:02d}", gain_MF[fold]) for fold in range(num_folds)),
-        *(pl.Series(f"split_fold{fold:02d}", split_MF[fold]) for fold in range(num_folds)),
+        *(pl.Series(f"gain_fold{block.fold:02d}", gain_MF[i]) for i, block in enumerate(blocks)),
+        *(pl.Series(f"split_fold{block.fold:02d}", split_MF[i]) for i, block in enumerate(blocks)),
     )
-    return frame.sort("gain_mean", "feature", descending=[True, False]).write_csv().encode()
 
 
 def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -> bytes | None:

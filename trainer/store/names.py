@@ -45,9 +45,14 @@ class RunPaths:
         return self.root / "config.json"
 
     @property
+    def config_copy(self) -> Path:
+        """The configuration's copy, from which it is read where it is damaged or gone."""
+        return self.root / "config.json.prev"
+
+    @property
     def has_config(self) -> bool:
         """Whether the configuration was written: it or its copy is there."""
-        return self.config.exists() or self.root.joinpath(f"{self.config.name}.prev").exists()
+        return self.config.exists() or self.config_copy.exists()
 
     @property
     def status(self) -> Path:

@@ -6,6 +6,7 @@ Out: records, frames and lists; ``StoreError`` names a damaged file.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Event:
     """One line of ``metrics.jsonl``.
 
     Attributes:
-        event: "segment", "epoch", "fold", "start", "resume", "pause", "finish", "fail", "problem".
+        event: "segment", "epoch", "fold", "start", "resume", "pause", "interrupted", "finish",
+            "fail", "problem", "beat".
         time: Seconds since 1970, for people; results never depend on it.
         attempt: Which start of the trainer wrote it, from 1.
         model: "lgbm", "torch" or None.
@@ -196,13 +198,7 @@ def list_runs(state_dir: Path) -> list[RunReader]:
     """
     if not state_dir.is_dir():
         return []
-    readers = [
-        RunReader(folder)
-        for folder in state_dir.iterdir()
-        if folder.is_dir()
-        and not folder.name.startswith(".")  # a run that is arriving or being deleted
-        and ((folder / "config.json").exists() or (folder / "status.json").exists())
-    ]
+    readers = [RunReader(folder) for folder in state_dir.iterdir() if _is_run(folder)]
     return sorted(readers, key=_last_activity, reverse=True)
 
 
@@ -292,8 +288,19 @@ def _parquet(path: Path) -> pl.DataFrame | None:
         raise StoreError(f"{path}: not a readable Parquet file ({error})") from error
 
 
+def _is_run(folder: Path) -> bool:
+    """Tell whether a folder is a run that can be looked into and has a name that can be shown."""
+    is_hidden = folder.name.startswith(".")  # a run that is arriving or being deleted
+    try:
+        paths = RunPaths(folder)
+        is_run = folder.is_dir() and (paths.has_config or paths.status.exists())
+    except OSError:  # somebody else's
+        return False
+    return is_run and not is_hidden and folder.name.isprintable()
+
+
 def _last_activity(reader: RunReader) -> float:
     for path in (reader.paths.status, reader.paths.config):
-        if path.exists():
+        with contextlib.suppress(OSError):
             return path.stat().st_mtime
     return 0.0

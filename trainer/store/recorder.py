@@ -24,6 +24,7 @@ from trainer.store.identity import own_identity
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import Status, UnitRecord, dump_record, read_record
+from trainer.store.resources import BEAT_EVENT, Meter, space
 
 BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
 PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a busy machine
@@ -107,7 +108,7 @@ class Recorder:
                 update={
                     "heartbeat_at": now,
                     "next_heartbeat_at": now + PROMISE_S,
-                    **_resources(self.paths.root),
+                    **space(self.paths.root),
                 }
             )
             write_atomic(self.paths.status, dump_record(self._status), durable=False)
@@ -157,10 +158,13 @@ class Recorder:
             self._thread.join()
 
     def _beat_forever(self) -> None:
+        meter = Meter()
         while not self._stopped.wait(BEAT_S):
             try:
                 self.listen()
                 self.beat()
+                if meter.is_due():
+                    self.event(BEAT_EVENT, values=meter.read(self.paths.root))
             except StoreError as error:
                 self._echo(str(error))  # a full disk ends the run where it saves, not here
 
@@ -168,14 +172,3 @@ class Recorder:
 def _finite(value: float | int) -> float | int | None:
     """JSON has no NaN or infinity: null says that there is no number."""
     return value if value == value and abs(value) != float("inf") else None
-
-
-def _resources(folder: Path) -> dict[str, int]:
-    """Return what a kill by the system would be explained with: memory and disk, in MB."""
-    import psutil
-
-    return {
-        "used_memory_mb": psutil.Process().memory_info().rss >> 20,
-        "free_memory_mb": psutil.virtual_memory().available >> 20,
-        "free_disk_mb": psutil.disk_usage(str(folder)).free >> 20,
-    }

@@ -257,7 +257,13 @@ def read_record(path: Path, kind: type[R]) -> R:
         FileNotFoundError: It is not there.
         StoreError: It is damaged or of a newer schema; the message names it and what is wrong.
     """
-    return parse_record(path.read_bytes(), path, kind)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return parse_record(data, path, kind)
 
 
 def parse_record(data: bytes, path: Path, kind: type[R]) -> R:

@@ -1,0 +1,77 @@
+"""Resources: what the trainer and its machine use, read now and then.
+
+In: the run folder, this process. Out: numbers for the status, and for the history's "beat" lines.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+BEAT_EVENT = "beat"
+READING_S = 10.0  # between two lines of history: 12 h are about 4,000 lines, less than 1 MB
+
+
+class Meter:
+    """Reads what was used since the last reading; belongs to one thread, as psutil's clocks do."""
+
+    def __init__(self) -> None:
+        """Begin to measure."""
+        import psutil
+
+        self._process = psutil.Process()
+        self._began, self._busy_s = time.monotonic(), self._trainer_s()
+        psutil.cpu_percent()  # its first answer means nothing
+
+    def is_due(self) -> bool:
+        """Return whether the last reading is long enough ago."""
+        return time.monotonic() - self._began >= READING_S
+
+    def read(self, folder: Path) -> dict[str, float | int]:
+        """Return the averages since the last reading, and memory and disk as they are now.
+
+        Args:
+            folder: On the disk that is asked about.
+
+        Returns:
+            trainer_cores: processor cores that the trainer kept busy; machine_cpu_percent: 0..100
+            over all cores and programs; then what ``space`` returns; then, on a GPU,
+            gpu_used_memory_mb and gpu_free_memory_mb.
+        """
+        import psutil
+
+        now, busy_s = time.monotonic(), self._trainer_s()
+        cores = (busy_s - self._busy_s) / max(now - self._began, 1e-3)
+        self._began, self._busy_s = now, busy_s
+        return {
+            "trainer_cores": round(cores, 2),
+            "machine_cpu_percent": psutil.cpu_percent(),
+            **space(folder),
+            **_gpu_memory(),
+        }
+
+    def _trainer_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+def space(folder: Path) -> dict[str, int]:
+    """Return what a kill by the system would be explained with: memory and disk, in MB."""
+    import psutil
+
+    return {
+        "used_memory_mb": psutil.Process().memory_info().rss >> 20,
+        "free_memory_mb": psutil.virtual_memory().available >> 20,
+        "free_disk_mb": psutil.disk_usage(str(folder)).free >> 20,
+    }
+
+
+def _gpu_memory() -> dict[str, int]:
+    """Return the GPU's memory where the network is on one; never imports torch for this."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    is_initialized = getattr(cuda, "is_initialized", None)  # absent while torch is being imported
+    if cuda is None or is_initialized is None or not is_initialized():
+        return {}
+    free, total = cuda.mem_get_info()
+    return {"gpu_used_memory_mb": (total - free) >> 20, "gpu_free_memory_mb": free >> 20}

@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,56 @@ def test_handedness_moves_the_answer_of_a_left_hander(predictor, table):
     )
     moved_N = np.abs(left.proba_NK - right.proba_NK).max(axis=1) > 1e-9
     assert moved_N.tolist() == [False] * 4 + [True] * 4 + [False] * 4
+
+
+def test_a_sensor_that_only_some_sequences_have_is_named(predictor, table):
+    """The notes count the sequences that have it."""
+    first = pl.col("sequence_id") == "SEQ_000000"
+    mixed = table.with_columns(
+        pl.when(first).then(None).otherwise(pl.col(name)).alias(name) for name in THM_COLUMNS
+    )
+    answer = predictor.predict(sequences_from_table(mixed))
+    assert answer.notes[1:] == ("thermopiles: only in 11 of 12 sequences",)
+
+
+def test_a_sensor_that_the_models_do_not_know_is_named(predictor, table):
+    """A run trained without thermopiles and time of flight does not use them, and says so."""
+    assert predictor.groups == ("acc", "rot", "thm", "tof")
+    halves = {name: replace(half, groups=("acc", "rot")) for name, half in predictor.halves.items()}
+    imu = replace(predictor, halves=halves)
+    assert imu.groups == ("acc", "rot")
+    answer = imu.predict(sequences_from_table(table))
+    assert answer.notes[1:] == (
+        "not used, for the run was trained without: thermopiles, time of flight",
+    )
+
+
+def test_models_are_parsed_once(tiny_run, table):
+    """The second answer uses the trees and networks of the first, and is the same to the bit."""
+    fresh = Predictor.load(tiny_run)
+    sequences = sequences_from_table(table)
+    first = fresh.predict(sequences)
+    boosters = [each.booster for each in fresh.halves["lgbm"].folds]
+    networks = [each.network for each in fresh.halves["torch"].folds]
+    second = fresh.predict(sequences)
+    assert all(
+        each.booster is booster
+        for each, booster in zip(fresh.halves["lgbm"].folds, boosters, strict=True)
+    )
+    assert all(
+        each.network is network
+        for each, network in zip(fresh.halves["torch"].folds, networks, strict=True)
+    )
+    assert_same_answer(first, second, tolerance=0.0)
+
+
+def test_how_many_folds_are_asked_at_once_changes_no_number(predictor, table, monkeypatch):
+    """One after the other, or four side by side: the same bits."""
+    sequences = sequences_from_table(table)
+    monkeypatch.setattr("trainer.predict.NUM_WORKERS", 1)
+    one = predictor.predict(sequences)
+    monkeypatch.setattr("trainer.predict.NUM_WORKERS", 4)
+    assert_same_answer(one, predictor.predict(sequences), tolerance=0.0)
 
 
 # The competition's real rows

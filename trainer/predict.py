@@ -10,8 +10,9 @@ Shapes: N sequences, K classes, M folds.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.blend import blend_probabilities, vote
+from trainer.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
 from trainer.config import environment_weights, is_switched_on
 from trainer.data.preprocess import Signals, preprocess
-from trainer.data.sequences import LabelTable, Sequences
+from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
 from trainer.features.frames import build_frames
-from trainer.features.table import FeatureTable, align, build_table
+from trainer.features.table import align, build_table
 from trainer.models.boosted import predict as predict_boosting
 from trainer.models.packing import unpack_boosting, unpack_network
-from trainer.store.checksums import CheckedFolder
-from trainer.store.codec import CodecError, loads, unseal
-from trainer.store.names import RunPaths
+
+__all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 
 Proba = NDArray[np.float64]
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
-BUNDLE_SCHEMA = 1
-BUNDLE_PARTS = (
-    *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
-    *("mirror_left_handers", "fail_if_torch_missing", "folds"),
-)
-BUNDLE_SCHEMA = 1
-BUNDLE_PARTS = (
-    *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
-    *("mirror_left_handers", "fail_if_torch_missing", "folds"),
-)
-NUM_THREADS = 1  # one sequence is too little to share out (DESIGN.md section 5)
+NUM_THREADS = 1  # of each fold's model; more would change the network's last bits
+NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds asked at once; changes no number
 GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
-
-
-class PredictError(RuntimeError):
-    """No answer can be given; the message says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +75,29 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class _Half:
-    """One model's folds, ready to predict."""
+class Half:
+    """One model's folds, ready to predict.
 
-    folds: tuple[Any, ...]
+    Attributes:
+        folds: M models, each parsed when it is first asked and then kept.
+        weights_M: (M,) float64, their votes.
+        knows_MK: (M, K) bool, the gestures that their training parts had.
+        groups: The sensor groups that they use.
+    """
+
+    folds: tuple[Any, ...] = field(repr=False)  # megabytes of text
     weights_M: Proba
     knows_MK: NDArray[np.bool_]
+    groups: tuple[str, ...]
+
+    def keep(self, fold_mask: NDArray[np.bool_]) -> Half:
+        """Return the half with some of its folds, fold_mask (M,) bool."""
+        return replace(
+            self,
+            folds=tuple(each for each, kept in zip(self.folds, fold_mask, strict=True) if kept),
+            weights_M=self.weights_M[fold_mask],
+            knows_MK=self.knows_MK[fold_mask],
+        )
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Predictor:
         labels: The label table.
         weights: Blend weights as configured.
         mirror_left_handers: Whether the models saw left-handers mirrored.
+        halves: The models that have a bundle, by name.
         notes: What is missing, in plain words.
     """
 
@@ -111,7 +117,7 @@ class Predictor:
     labels: LabelTable
     weights: Mapping[str, float]
     mirror_left_handers: bool
-    halves: Mapping[str, _Half]
+    halves: Mapping[str, Half]
     notes: tuple[str, ...]
 
     @classmethod
@@ -126,7 +132,7 @@ class Predictor:
                 FAIL_IF_TORCH_MISSING or the run's configuration asks for one.
         """
         root = path if path.is_dir() else path.parent
-        bundles = {model: _read_bundle(root, model) for model in ("lgbm", "torch")}
+        bundles = {model: read_bundle(root, model) for model in ("lgbm", "torch")}
         there = {model: bundle for model, bundle in bundles.items() if bundle is not None}
         if not there:
             raise PredictError(
@@ -160,21 +166,12 @@ class Predictor:
         Raises:
             PredictError: There is no such fold.
         """
-        for half in self.halves.values():
-            if fold is not None and not 0 <= fold < len(half.folds):
-                raise PredictError(
-                    f"fold: expected one of 0 to {len(half.folds) - 1}, got {fold}. Choose one of "
-                    f"them, or ask all folds"
-                )
+        halves = self.asked_halves(fold)
         signals = preprocess(sequences, self.mirror_left_handers)
-        table = build_table(signals) if "lgbm" in self.halves else None
-        by_fold = {
-            model: _predict_half(model, half, signals, table, fold)
-            for model, half in self.halves.items()
-        }
+        by_fold = {model: _ask_half(model, half, signals) for model, half in halves.items()}
         by_model = {
-            model: vote(proba_MNK, _chosen(half.weights_M, fold), _chosen(half.knows_MK, fold))
-            for (model, proba_MNK), half in zip(by_fold.items(), self.halves.values(), strict=True)
+            model: vote(by_fold[model], half.weights_M, half.knows_MK)
+            for model, half in halves.items()
         }
         blended_NK, used = blend_probabilities(by_model, self.weights)
         return Prediction(
@@ -185,45 +182,47 @@ class Predictor:
             by_model=by_model,
             by_fold=by_fold,
             weights=used,
-            notes=(*self.notes, *_describe(sequences, used)),
+            notes=(*self.notes, *_describe(sequences, used, self.groups)),
         )
 
+    def asked_halves(self, fold: int | None) -> dict[str, Half]:
+        """Return the models with one fold alone, or with all for None.
 
-def _read_bundle(root: Path, model: str) -> dict[str, Any] | None:
-    path = RunPaths(root).bundle(model)
-    if not path.exists():
-        return None
-    try:
-        bundle: dict[str, Any] = loads(_verified(path))
-    except CodecError as error:
-        raise PredictError(f"{path}: {error}") from error
-    if bundle.get("schema", 0) > BUNDLE_SCHEMA:
-        raise PredictError(
-            f"{path}: schema {bundle['schema']} is newer than this version's {BUNDLE_SCHEMA}. "
-            f"Update the project to use it"
-        )
-    missing = [part for part in BUNDLE_PARTS if part not in bundle]
-    if missing:
-        raise PredictError(
-            f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
-            f"version wrote it. Resume the run to make it again from the fold files"
-        )
-    return bundle
+        Raises:
+            PredictError: There is no such fold.
+        """
+        for half in self.halves.values():
+            if fold is not None and not 0 <= fold < len(half.folds):
+                raise PredictError(
+                    f"fold: expected one of 0 to {len(half.folds) - 1}, got {fold}. Choose one of "
+                    f"them, or ask all folds"
+                )
+        if fold is None:
+            return dict(self.halves)
+        return {
+            model: half.keep(np.arange(len(half.folds)) == fold)
+            for model, half in self.halves.items()
+        }
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the sensor groups that at least one model uses, in SENSOR_GROUPS order."""
+        known = {group for half in self.halves.values() for group in half.groups}
+        return tuple(group for group in SENSOR_GROUPS if group in known)
 
 
-def _verified(path: Path) -> bytes:
-    """Return a bundle's bytes: as its run recorded them or, away from its run, as it is sealed."""
-    folder = CheckedFolder(path.parent)
-    data = folder.read(path.name)
-    if data is None and folder.checksums().find(path.name) is None:
-        data = path.read_bytes()
-    content = None if data is None else unseal(data)
-    if content is None:
-        raise PredictError(
-            f"{path}: its SHA-256 is not the recorded one, so it is damaged. Run python -m trainer "
-            f"resume {path.parent.name} to make it again from the fold files, or copy it again"
-        )
-    return content
+def ask_folds(half: Half, ask: Callable[[Any], Proba]) -> Proba:
+    """Ask the folds of a model side by side: the libraries work outside Python's lock.
+
+    Args:
+        half: The model.
+        ask: Returns an array for one fold's model; of the same shape for each.
+
+    Returns:
+        The arrays, stacked: (M, ...).
+    """
+    with ThreadPoolExecutor(NUM_WORKERS) as pool:
+        return np.stack(list(pool.map(ask, half.folds)))
 
 
 def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
@@ -248,30 +247,32 @@ def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
         )
 
 
-def _open(bundle: Mapping[str, Any]) -> _Half:
+def _open(bundle: Mapping[str, Any]) -> Half:
     unpack = unpack_boosting if bundle["model"] == "lgbm" else unpack_network
     folds = bundle["folds"]
     is_by_score = bundle["fold_weights"] == "score"
-    return _Half(
+    return Half(
         folds=tuple(unpack(fold["packed"]) for fold in folds),
         weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in folds]),
         knows_MK=np.stack([fold["known_classes"] for fold in folds]),
+        groups=_groups_of(folds[0]["packed"]),
     )
 
 
-def _chosen(array_M: NDArray[Any], fold: int | None) -> NDArray[Any]:
-    return array_M if fold is None else array_M[fold : fold + 1]
+def _groups_of(packed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the sensor groups of a packed fold's channels or features."""
+    if "groups" in packed:
+        return tuple(dict.fromkeys(packed["groups"]))
+    sensors = dict.fromkeys(name.partition(".")[0] for name in packed["feature_names"])
+    return tuple(dict.fromkeys(sensor.partition("_")[0] for sensor in sensors))
 
 
-def _predict_half(
-    model: str, half: _Half, signals: Signals, table: FeatureTable | None, fold: int | None
-) -> Proba:
-    """Return (M, N, K) probabilities, M = 1 where one fold is asked."""
-    folds = half.folds if fold is None else half.folds[fold : fold + 1]
+def _ask_half(model: str, half: Half, signals: Signals) -> Proba:
+    """Return (M, N, K) probabilities."""
     if model == "lgbm":
-        assert table is not None
-        return np.stack(
-            [predict_boosting(each, align(table, each.names), NUM_THREADS) for each in folds]
+        table = build_table(signals)
+        return ask_folds(
+            half, lambda each: predict_boosting(each, align(table, each.names), NUM_THREADS)
         )
     import torch
 
@@ -280,13 +281,25 @@ def _predict_half(
     torch.set_num_threads(NUM_THREADS)
     frames = build_frames(signals)
     sequence_idx = np.arange(len(signals.offsets) - 1)
-    return np.stack([predict_fold(each, frames, sequence_idx) for each in folds])
+    return ask_folds(half, lambda each: predict_fold(each, frames, sequence_idx))
 
 
-def _describe(sequences: Sequences, used: Mapping[str, float]) -> tuple[str, ...]:
+def _describe(
+    sequences: Sequences, used: Mapping[str, float], known_groups: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Say which models answered, and which sensors they had to go by."""
     answered = ", ".join(f"{MODEL_NAMES[model]} {weight:.2f}" for model, weight in used.items())
-    missing = [name for group, name in GROUP_NAMES.items() if group not in sequences.groups]
     notes = [f"answered by: {answered}"]
+    present = sequences.presence()
+    unused = [GROUP_NAMES[group] for group in present if group not in known_groups]
+    if unused:
+        notes.append(f"not used, for the run was trained without: {', '.join(unused)}")
+    notes += [
+        f"{GROUP_NAMES[group]}: only in {there_N.sum()} of {len(there_N)} sequences"
+        for group, there_N in present.items()
+        if group in known_groups and not there_N.all()
+    ]
+    missing = [name for group, name in GROUP_NAMES.items() if group not in present]
     if missing:
         notes.append(f"not in this recording: {', '.join(missing)}")
     return tuple(notes)

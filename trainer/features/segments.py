@@ -12,6 +12,7 @@ Shapes: N sequences, T time steps, P segments of one sequence, M = N x P segment
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,10 +36,15 @@ class Partition:
     bounds: IntArray
     num_segments: int
 
-    @property
+    @cached_property
     def lengths_M(self) -> IntArray:
         """Return the number of steps of each segment, (M,) int64."""
         return np.diff(self.bounds)
+
+    @cached_property
+    def filled_idx(self) -> IntArray:
+        """Return which segments have a step."""
+        return np.flatnonzero(self.lengths_M)
 
     def reduce(
         self, ufunc: np.ufunc, x_T: NDArray[np.generic], empty: float = np.nan
@@ -47,20 +53,22 @@ class Partition:
 
         Args:
             ufunc: Such as ``np.add`` or ``np.fmin``.
-            x_T: (T,) numbers or booleans.
+            x_T: (T,) numbers or booleans, or several such series, (..., T).
             empty: The result where a segment has no step.
 
         Returns:
-            (N, P) float64.
+            (N, P) float64, or (..., N, P).
         """
-        filled_mask = self.lengths_M > 0
-        reduced_M = np.full(len(filled_mask), empty)
-        starts = self.bounds[:-1][filled_mask]
-        reduced_M[filled_mask] = ufunc.reduceat(x_T, starts, dtype=np.float64)
-        return reduced_M.reshape(-1, self.num_segments)
+        starts = self.bounds[:-1][self.filled_idx]
+        reduced_M = ufunc.reduceat(x_T, starts, axis=-1, dtype=np.float64)
+        if len(starts) < len(self.lengths_M):
+            told_M = reduced_M
+            reduced_M = np.full((*x_T.shape[:-1], len(self.lengths_M)), empty)
+            reduced_M[..., self.filled_idx] = told_M
+        return reduced_M.reshape(*x_T.shape[:-1], -1, self.num_segments)
 
     def total(self, x_T: NDArray[np.generic]) -> DoubleArray:
-        """Return the sum of each segment, 0 where it has no step, (N, P) float64."""
+        """Return the sum of each segment, 0 where it has no step, (..., N, P) float64."""
         return self.reduce(np.add, x_T, empty=0.0)
 
     def spread(self, values_NP: DoubleArray) -> DoubleArray:

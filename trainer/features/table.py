@@ -19,6 +19,7 @@ from trainer.data.preprocess import Signals
 from trainer.data.sequences import FloatArray
 from trainer.features.grid import GridRegion, find_region
 from trainer.features.motion import motion_columns
+from trainer.features.segments import DoubleArray
 from trainer.features.series import NamedColumn
 from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
@@ -96,12 +97,13 @@ def build_block(
     """
     axis = cut_time_axis(signals.offsets, num_bins)
     names: list[str] = []
-    columns: list[FloatArray] = []
+    columns: list[DoubleArray] = []
     for name, values_N in _columns(signals, block, axis):
         names.append(name)
-        columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
+        columns.append(values_N)
         poll()
-    return FeatureTable(np.stack(columns, axis=1), tuple(names))
+    values_NF = np.clip(np.stack(columns, axis=1), -_LARGEST, _LARGEST)
+    return FeatureTable(values_NF.astype(np.float32), tuple(names))
 
 
 def join_blocks(blocks: Sequence[FeatureTable]) -> FeatureTable:

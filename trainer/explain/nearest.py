@@ -1,0 +1,127 @@
+"""Nearest: the training sequences that are most like a recording, by LightGBM's features.
+
+In: a predictor, the run's training data, one sequence. Out: ``Neighbour``s.
+
+The distance is the root of the mean squared difference in standard deviations of the training
+data, each feature weighing by its share of LightGBM's gain; features that either side lacks are
+left out.
+
+Shapes: N training sequences, F features with gain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundles import PredictError
+from trainer.data.preprocess import preprocess
+from trainer.data.sequences import Sequences
+from trainer.explain.single import demand_one
+from trainer.explain.training import Training
+from trainer.features.segments import ratio
+from trainer.features.table import FeatureTable, align, build_table
+from trainer.predict import Predictor
+
+NUM_NEIGHBOURS = 5
+_BLOCK_FEATURES = 256  # worked on at once: 17 MB of the competition's 8,151 sequences
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training sequence like the recording.
+
+    Attributes:
+        sequence_id: Of the training sequence.
+        gesture: Its true gesture.
+        subject: Whose it is.
+        distance: In standard deviations; 0 is the same features.
+    """
+
+    sequence_id: str
+    gesture: str
+    subject: str
+    distance: float
+
+
+def nearest(
+    predictor: Predictor,
+    training: Training,
+    sequence: Sequences,
+    num_neighbours: int = NUM_NEIGHBOURS,
+    but_not: Collection[str] = (),
+) -> list[Neighbour]:
+    """Return the nearest training sequences, the nearest first.
+
+    Args:
+        predictor: A run's models.
+        training: What the same run was trained on.
+        sequence: One sequence.
+        num_neighbours: How many at most.
+        but_not: Training sequences to leave out, such as the sequence itself.
+
+    Raises:
+        PredictError: The run has no LightGBM to say which features matter, or the recording shares
+            none of them with the training data; or there are several sequences.
+    """
+    demand_one(sequence)
+    names, gain_F = _gains(predictor)
+    table = build_table(preprocess(sequence, predictor.mirror_left_handers))
+    distance_N = _distances(align(table, names)[0], training.table, names, gain_F)
+    distance_N[np.isin(training.sequence_ids, list(but_not))] = np.nan
+    order_N = np.argsort(distance_N, kind="stable")[: max(0, num_neighbours)]
+    return [
+        Neighbour(
+            sequence_id=str(training.sequence_ids[n]),
+            gesture=predictor.labels.gestures[training.label_idx[n]],
+            subject=str(training.subjects[n]),
+            distance=float(distance_N[n]),
+        )
+        for n in order_N
+        if not np.isnan(distance_N[n])
+    ]
+
+
+def _gains(predictor: Predictor) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return the features that the trees use, and their gain over all folds."""
+    half = predictor.halves.get("lgbm")
+    if half is None:
+        raise PredictError(
+            f"{predictor.root}: no LightGBM there to say which features matter, so nothing can be "
+            f"called near"
+        )
+    gains: dict[str, float] = {}
+    for each in half.folds:
+        told = each.booster.feature_importance("gain")
+        for name, gain in zip(each.names, told, strict=True):
+            gains[name] = gains.get(name, 0.0) + float(gain)
+    used = {name: gain for name, gain in gains.items() if gain > 0}
+    return tuple(used), np.array(list(used.values()))
+
+
+def _distances(
+    values_F: NDArray[np.float32],
+    training: FeatureTable,
+    names: tuple[str, ...],
+    gain_F: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the distance to each training sequence, NaN where no feature is shared, (N,)."""
+    total_N, shared_N = np.zeros((2, len(training.values_NF)))
+    for start in range(0, len(names), _BLOCK_FEATURES):
+        block = slice(start, start + _BLOCK_FEATURES)
+        known_NF = align(training, names[block]).astype(np.float64)
+        squares_NF = ((known_NF - values_F[block]) / _spread(known_NF)) ** 2
+        shared_N += ~np.isnan(squares_NF) @ gain_F[block]
+        total_N += np.nan_to_num(squares_NF) @ gain_F[block]
+    return np.sqrt(ratio(total_N, shared_N))
+
+
+def _spread(known_NF: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation of each feature, 1 where it has none, (F,)."""
+    count_F = np.maximum((~np.isnan(known_NF)).sum(axis=0), 1)
+    mean_F = np.nansum(known_NF, axis=0) / count_F
+    std_F = np.sqrt(np.nansum((known_NF - mean_F) ** 2, axis=0) / count_F)
+    return np.where(std_F > 0, std_F, 1.0)

@@ -1,0 +1,63 @@
+"""The training data of a run, as its feature cache holds it.
+
+In: a run folder. Out: ``Training``; what it is not there for is said, not guessed.
+
+Shapes: N sequences, F features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.bundles import PredictError
+from trainer.features.table import FeatureTable
+from trainer.store.cache import FILE_NAME, load_features
+from trainer.store.checksums import CheckedFolder
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the models of a run were trained on.
+
+    Attributes:
+        table: N rows of features, left-handers mirrored as the run did.
+        label_idx: (N,) int64 class indices.
+        subjects: (N,) unicode.
+        sequence_ids: (N,) unicode.
+    """
+
+    table: FeatureTable
+    label_idx: NDArray[np.int64]
+    subjects: NDArray[np.str_]
+    sequence_ids: NDArray[np.str_]
+
+    @classmethod
+    def load(cls, root: Path) -> Training:
+        """Load a run's ``train_features.joblib`` after its checksum was verified.
+
+        Args:
+            root: The run folder.
+
+        Raises:
+            PredictError: It is not there, or damaged.
+        """
+        cache = load_features(CheckedFolder(root))
+        if isinstance(cache, str):
+            raise PredictError(
+                f"{root / FILE_NAME}: {cache}, so the recording cannot be compared with the "
+                f"training data. Answers do not need it; resuming the run makes it again"
+            )
+        return cls(
+            table=FeatureTable(cache.values_NF, cache.names),
+            label_idx=cache.label_idx,
+            subjects=cache.subjects,
+            sequence_ids=cache.sequence_ids,
+        )
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return one feature of the training data, (N,) float64."""
+        return self.table.values_NF[:, self.table.names.index(name)].astype(np.float64)

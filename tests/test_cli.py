@@ -23,7 +23,7 @@ FAMILY_NAMES = (
     *("CKPT_DIR", "RESUME", "USE_TORCH", "RESUME_TORCH", "MODEL_PATH", "ENSEMBLE_W_LGBM"),
     *("ENSEMBLE_W_TORCH", "FAIL_IF_TORCH_MISSING"),
 )
-# DESIGN.md section 3; simulate and serve come with issues of their own
+# DESIGN.md section 3; serve comes with an issue of its own
 COMMANDS = {
     "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --time-limit "
     "--stop-after-folds --paused-is-success --state",
@@ -34,6 +34,7 @@ COMMANDS = {
     "verify": "RUN --state",
     "export": "RUN FILE.zip --state",
     "import": "FILE_OR_FOLDER --state",
+    "simulate": "DIR --subjects --seed --state",
 }
 FINISHED, FAILED, REFUSED, PAUSED = 0, 1, 2, 3
 
@@ -97,7 +98,7 @@ def test_the_commands_are_those_of_the_design():
     found = {name: set(_words(command)) for name, command in group.commands.items()}
     expected = {name: set(words.split()) for name, words in COMMANDS.items()}
     assert {name: found[name] for name in expected} == expected
-    assert set(found) - set(expected) <= {"simulate", "serve"}
+    assert set(found) - set(expected) <= {"serve"}
 
 
 def _words(command):
@@ -356,7 +357,7 @@ def test_a_switch_that_cannot_be_read_is_refused(cli, monkeypatch, tiny_source):
         (("--run", "../out"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--time-limit", "soon"), "expected auto, none or a duration such as 90s"),
         (("--data", "/nowhere.csv"), "'/nowhere.csv' does not exist"),
-        (("--data", "simulated:3"), "not in this version"),
+        (("--data", "simulated:0"), "expected simulated:SUBJECTS"),
         (("--epochs", "many"), "Invalid value for '--epochs'"),
         (("--fast",), "No such option"),
     ],

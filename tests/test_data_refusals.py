@@ -207,8 +207,8 @@ def test_an_uploads_name_is_never_a_path(tmp_path):
         ("~nobody-of-this-name/x", ["does not exist"]),
         ("x" * 5000, ["does not exist"]),
         ("a\0b", ["does not exist"]),
-        ("simulated:30", ["'simulated:30'", "not in this version"]),
-        ("simulated", ["python -m trainer simulate"]),
+        ("simulated:none", ["'simulated:none'", "whole number from 1 to 1000"]),
+        ("simulator", ["does not exist", "'simulated'"]),
     ],
 )
 def test_an_unknown_source_is_refused(source, parts):

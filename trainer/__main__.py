@@ -50,7 +50,8 @@ def train(
         typer.Option(
             metavar="SOURCE",
             help="watch (real recordings that ship with the project), a CSV or Parquet file or a "
-            "folder in the competition's schema, or kaggle (default: watch)",
+            "folder in the competition's schema, simulated[:SUBJECTS] (made from a model of the "
+            "arm), or kaggle (default: watch)",
         ),
     ] = None,
     run: Annotated[
@@ -182,6 +183,25 @@ def import_(
 ) -> None:
     """Take in a run from a zip, or from a folder that may be read-only."""
     commands.import_run(source, commands.state_dir(state))
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder")],
+    subjects: Annotated[int, typer.Option(min=1, max=1000, help="How many people")] = 81,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random")] = 42,
+    state: State = None,
+) -> None:
+    """Write simulated recordings of all sensors in the competition's schema; nothing goes to state.
+
+    They are made from a model of the arm: a score on them says nothing about the competition's.
+    81 subjects take 1.1 GB and about two minutes.
+    """
+    from trainer.data.simulate import write_folder
+
+    num_rows = write_folder(folder, subjects, seed)
+    print(f"{folder}: {subjects} simulated subjects, {num_rows:,} rows")
+    print(f"Train on them: python -m trainer train --data {folder}")
 
 
 def main() -> None:

@@ -56,17 +56,8 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.run.transfer import TransferError
 
     return (
-        *(
-            ConfigError,
-            RunNameError,
-            UsageError,
-            StoreError,
-            BlendError,
-            DataError,
-            FeatureError,
-            FoldError,
-        ),
-        *(PredictError, RefusedError, DurationError, TransferError),
+        *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
+        *(FoldError, PredictError, RefusedError, DurationError, TransferError),
     )
 
 
@@ -212,6 +203,7 @@ def predict(
 ) -> None:
     """Predict the sequences of a file and print or write one row each."""
     from trainer.data.sources import read_table, sequences_from_table
+    from trainer.explain.doctor import examine_for, warnings
     from trainer.predict import Predictor
     from trainer.prediction_table import prediction_frame
 
@@ -219,10 +211,12 @@ def predict(
         raise UsageError(f"--out: expected a name ending in .csv or .parquet, got {out.name!r}")
     people = read_table(demographics) if demographics else None
     sequences = sequences_from_table(read_table(file), people)
-    prediction = Predictor.load(root).predict(sequences)
+    predictor = Predictor.load(root)
+    prediction = predictor.predict(sequences)
     frame = prediction_frame(prediction, by_model)
-    for note in prediction.notes:
-        print(note, file=sys.stderr)
+    found = warnings(examine_for(predictor, sequences))
+    for line in (*prediction.notes, *(f"warning: {finding.line}" for finding in found)):
+        print(line, file=sys.stderr)
     if out is None:
         sys.stdout.write(frame.write_csv())
         return

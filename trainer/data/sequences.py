@@ -86,10 +86,21 @@ class Sequences:
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the sensor groups that at least one sequence has, in SENSOR_GROUPS order."""
+        return tuple(self.arrays)
+
+    @property
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the values of each sensor group that is there, (T, C) by group name."""
         arrays = (self.acc_T3, self.rot_T4, self.thm_T5, self.tof_T320)
-        return tuple(
-            group for group, array in zip(SENSOR_GROUPS, arrays, strict=True) if array is not None
-        )
+        pairs = zip(SENSOR_GROUPS, arrays, strict=True)
+        return {group: array for group, array in pairs if array is not None}
+
+    def presence(self) -> dict[str, NDArray[np.bool_]]:
+        """Return which sequences have any value of each group that is there, (N,) by group name."""
+        return {
+            group: np.logical_or.reduceat(~np.isnan(array).all(axis=1), self.offsets[:-1])
+            for group, array in self.arrays.items()
+        }
 
     def select(self, sequence_idx: IntArray) -> Sequences:
         """Return the given sequences, in the given order.
@@ -117,6 +128,27 @@ class Sequences:
             label_idx=None if self.label_idx is None else self.label_idx[sequence_idx],
             labels=self.labels,
             phase_T=None if self.phase_T is None else self.phase_T[row_idx],
+        )
+
+    def keep_steps(self, keep_mask: NDArray[np.bool_]) -> Sequences:
+        """Return the sequences without some of their time steps.
+
+        Args:
+            keep_mask: (T,) bool, True for at least one step of every sequence.
+        """
+        lengths_N = np.add.reduceat(keep_mask, self.offsets[:-1], dtype=np.int64)
+
+        def kept(array_TC: FloatArray | None) -> FloatArray | None:
+            return None if array_TC is None else array_TC[keep_mask]
+
+        return dataclasses.replace(
+            self,
+            offsets=np.concatenate([[0], np.cumsum(lengths_N)]).astype(np.int64),
+            acc_T3=self.acc_T3[keep_mask],
+            rot_T4=kept(self.rot_T4),
+            thm_T5=kept(self.thm_T5),
+            tof_T320=kept(self.tof_T320),
+            phase_T=None if self.phase_T is None else self.phase_T[keep_mask],
         )
 
     def without(self, groups: Collection[str]) -> Sequences:

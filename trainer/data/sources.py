@@ -1,4 +1,4 @@
-"""Where recordings come from: the embedded ones, a file, a folder, Kaggle's mounted input.
+"""Where recordings come from: embedded, simulated, a file, a folder, Kaggle's mounted input.
 
 In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content.
 """
@@ -15,6 +15,7 @@ import numpy as np
 from trainer.data.files import read_table, read_upload
 from trainer.data.schema import DataError, list_names
 from trainer.data.sequences import FloatArray, Sequences
+from trainer.data.simulate import is_simulated, read_num_subjects, simulate
 from trainer.data.table import sequences_from_table
 
 __all__ = [
@@ -39,8 +40,10 @@ def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
 
     Args:
         source: ``watch`` (the embedded recordings), ``kaggle`` (the competition's input, where it
-            is mounted), a CSV or Parquet file, or a folder with train.parquet or train.csv, and
-            train_demographics.parquet or .csv where there is one; test.* where there is no train.*.
+            is mounted), ``simulated[:SUBJECTS]`` (made from a model of the arm, see ``simulate``;
+            81 subjects unless said), a CSV or Parquet file, or a folder with train.parquet or
+            train.csv, and train_demographics.parquet or .csv where there is one; test.* where
+            there is no train.*.
         kaggle_input: Where Kaggle mounts its inputs.
 
     Raises:
@@ -50,11 +53,8 @@ def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
         return sequences_from_table(read_table(WATCH_PATH))
     if source == "kaggle":
         return _load_folder(_find_competition(kaggle_input))
-    if source.partition(":")[0] == "simulated":
-        raise DataError(
-            f"Source {source!r}: simulated recordings come with `python -m trainer simulate`, "
-            "which is not in this version. Use 'watch', a file or a folder."
-        )
+    if is_simulated(source):
+        return simulate(read_num_subjects(source))
     path = _find_path(source)
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
 
@@ -156,8 +156,8 @@ def _find_path(source: str) -> Path:
         exists = False
     if not exists:
         raise DataError(
-            f"Source {source[:200]!r} does not exist: expected 'watch', 'kaggle', or the path of a "
-            "CSV or Parquet file or of a folder with train.csv. Check the path."
+            f"Source {source[:200]!r} does not exist: expected 'watch', 'kaggle', 'simulated', or "
+            "the path of a CSV or Parquet file or of a folder with train.csv. Check the path."
         )
     return path
 

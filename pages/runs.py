@@ -1,80 +1,90 @@
-"""Runs: compare all runs; name, export, import, delete, start over, open one.
+"""Runs: compare all runs; name, export, import, duplicate, delete, start over, open one.
 
-In: the state folder. Out: a table of all runs, and what can be done with the chosen one.
+In: the state folder. Out: a table of all runs; two or more side by side, or what can be done with
+the one that is looked at.
 """
 
 import streamlit as st
 
-from pages.ui import controls, ending, frame, live, readers, run_actions, run_table, words
+from pages.ui import (
+    comparing,
+    controls,
+    ending,
+    frame,
+    live,
+    readers,
+    run_actions,
+    run_choice,
+    run_files,
+    run_settings,
+    run_table,
+    words,
+)
 from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
-frame.open_page("Runs")
+frame.open_page("Runs", "Every run in the state folder: compare them, or work with one.")
 controls.show_outcome()
-names = frame.run_names()
 current = frame.current_run()
 live.follow(current)
 
 if current is None:
-    frame.empty_state(
-        "No runs yet",
-        f"Runs appear here once one was started or imported into {frame.state_dir()}.",
-        "pages/train.py",
-        "Start a run",
-    )
+    what_to_do = "This dashboard is read-only and its folder is empty."
+    if not frame.is_read_only():
+        what_to_do = f"Start one, or import one below; they are kept in {frame.state_dir()}."
+    is_fixed = frame.is_read_only()
+    page, label = (None, None) if is_fixed else ("pages/train.py", "Start a run")
+    frame.empty_state("No runs yet", what_to_do, page, label)
 else:
-    problems: list[str] = []
-    runs = [RunReader(frame.state_dir() / name) for name in names]
-    table = run_table.run_table(runs, problems)
-    event = st.dataframe(
-        table,
-        key="runs_table",
-        on_select="rerun",
-        selection_mode="single-row",
-        hide_index=True,
-        placeholder=words.NOTHING,
-        alt=f"{len(names)} runs with state, scores and settings",
-        column_config={
-            "Run": st.column_config.TextColumn(pinned=True),
-            "Title": st.column_config.TextColumn(
-                width="medium" if any(table["Title"]) else "small"
-            ),
-            "Blend": st.column_config.NumberColumn(format="%.3f", help="Mean score of the folds"),
-            "LightGBM": st.column_config.NumberColumn(format="%.3f"),
-            "Network": st.column_config.NumberColumn(format="%.3f"),
-            "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
-        },
-    )
-    st.caption(
-        "Scores are means over the folds that are done. The columns on the right are the "
-        "settings in which the runs differ. Select a row to work with that run."
-    )
-    readers.show_problems(problems)
-    rows = event.selection.rows
-    chosen = runs[rows[0]] if rows else current
-    verdict = judge(chosen)
+    runs = [RunReader(frame.state_dir() / name) for name in frame.run_names()]
+    found = run_table.summaries(runs)
+    verdicts = {run.name: judge(run) for run in runs}
+    run_choice.watch(runs, verdicts)
+    table_place = st.container()
+    run_choice.field([summary.name for summary in found])  # first: a deep link ticks the table
+    with table_place:
+        run_choice.table(found, verdicts)
+        st.caption(
+            "Scores are means over the folds that are done. The columns on the right are the "
+            "settings in which the runs differ. Tick one run to work with it, more to compare them."
+        )
+        readers.show_problems([problem for summary in found for problem in summary.problems])
+    by_name = {summary.name: summary for summary in found}
+    compared = [by_name[name] for name in run_choice.chosen() if name in by_name]
 
-    with st.container(border=True):
+    if len(compared) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(frame.escape(chosen.name), anchor=False, width="content")
-            st.markdown(frame.escape(words.reason(verdict)))
-        with st.container(horizontal=True):
-            if st.button(
-                "Open",
-                type="primary",
-                icon=":material/open_in_new:",
-                key="open",
-                on_click=frame.open_run,
-                args=(chosen.name,),
-            ):
-                st.switch_page("pages/train.py")
-            run_actions.export_button(chosen, verdict)
-            if not frame.is_read_only():
-                if not verdict.is_active:
-                    controls.start_over_button(chosen)
-                run_actions.delete_button(chosen, verdict)
-        ending.record(chosen, verdict)
-        run_actions.notes_form(chosen)
+            st.subheader(f"{len(compared)} runs side by side", anchor=False, width="content")
+            st.button(
+                "Stop comparing",
+                icon=":material/close:",
+                key="stop_comparing",
+                type="tertiary",
+                on_click=run_choice.stop_comparing,
+            )
+        comparing.show(compared)
+    else:
+        chosen = by_name[current.name]
+        verdict = verdicts[current.name]
+        state = run_table.shown_state(chosen, verdict)
+        with st.container(border=True, gap="medium"):
+            with st.container(horizontal=True, vertical_alignment="center"):
+                st.subheader(frame.escape(chosen.name), anchor=False, width="content")
+                st.badge(
+                    state.capitalize(),
+                    icon=words.STATE_ICONS[state],
+                    color=words.STATE_COLOURS[state],
+                )
+                st.markdown(frame.escape(words.reason(verdict)))
+            run_actions.buttons(chosen, verdict)
+            left, right = st.columns(2, gap="large")
+            with left:
+                run_actions.notes_form(chosen)
+            with right:
+                run_settings.show(chosen)
+            ending.record(chosen.run, verdict)
+            with st.expander("Files", icon=":material/folder:", key="files_expander"):
+                run_files.show(chosen.run, verdict)
 
 if not frame.is_read_only():
     with st.expander("Import a run", icon=":material/upload:", key="import_expander"):

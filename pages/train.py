@@ -3,19 +3,23 @@
 In: the run that is looked at. Out: what it does, how good it is, how long it takes, what is wrong.
 """
 
+import functools
+
 import streamlit as st
 
 from pages.ui import (
-    charts,
+    alerts,
+    board,
+    chronicle,
     controls,
+    curves,
     ending,
     frame,
     live,
     logs,
-    readers,
+    machine,
     start_form,
     status,
-    words,
 )
 from trainer.store.verdict import Verdict, judge
 
@@ -41,54 +45,39 @@ def show_moving_parts(verdict: Verdict) -> None:
     """Draw what changes every second."""
     with strip_place:
         status.strip(run, verdict)
+    with alerts_place:
+        alerts.show(alerts.find(verdict, run.points, run.events))
     with board_place:
-        status.board(run, verdict)
+        board.show(run, verdict)
 
 
 strip_place = st.container()
 verdict = judge(reader)
-controls.run_buttons(reader, verdict)
+controls.run_buttons(
+    reader, verdict, more=functools.partial(start_form.duplicate_button, run.run_file)
+)
 with st.container():  # always there, so that what is below keeps its place and stays open
+    if start_form.is_duplicating() and not frame.is_read_only():
+        with st.container(border=True):
+            start_form.show()
+alerts_place = st.container()
+with st.container():
     ending.problems(reader)
     ending.card(reader, verdict)
-board_place = st.container()
+with st.container(gap="xsmall"):
+    board.head(run)
+    board_place = st.container()
 live.follow(reader, show_moving_parts)
-if not frame.is_read_only():
-    with st.expander("Start a new run", icon=":material/add:", key="start_expander"):
-        start_form.show()
-status.evidence(verdict)
-
-st.subheader("Curves", anchor=False)
-name = st.segmented_control(
-    "Curve",
-    list(charts.CURVES),
-    default="Score",
-    required=True,
-    key="curve",
-    persist_state="session",
-    label_visibility="collapsed",
-)
-points = readers.curves(reader)
-for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=True):
-    of_model = points.filter(model=model)
-    step_name = words.STEP_NAMES[model]
-    with place:
-        if of_model.is_empty():
-            st.markdown(f"**{words.MODELS[model]}**")
-            st.caption(f"No {step_name} has been scored yet.")
-            continue
-        curve = charts.CURVES[name]
-        newest = charts.newest_point(of_model, curve, step_name)
-        st.markdown(f"**{words.MODELS[model]}**, newest: {newest}")
-        figure = charts.curve_chart(
-            of_model,
-            curve,
-            step_name,
-            status.last_step(run, model),
-            status.resumed_at(run, model),
+with st.container():
+    if not (frame.is_read_only() or start_form.is_duplicating()):
+        form = st.expander(
+            "Start a new run", icon=":material/add:", key="start_expander", on_change="rerun"
         )
-        st.altair_chart(
-            figure, key=f"curve_{model}", alt=f"{name} of {words.MODELS[model]} by fold"
-        )
+        if form.open:  # closed it costs nothing: the page runs again with every new point
+            with form:
+                start_form.show()
 
+curves.show(run, verdict.is_active or live.is_launching(reader, verdict))
+machine.show(run.reader.name, run.events, verdict)
 logs.show(reader, is_told=ending.is_bad(reader, verdict))
+chronicle.show(run.events)

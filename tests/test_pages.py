@@ -19,6 +19,7 @@ from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import dump_record
+from trainer.store.verdict import judge
 
 ROOT = Path(__file__).parent.parent
 LIVE_STATES = tuple(state for state in run_folders.STATES if state != "starting")
@@ -124,7 +125,7 @@ def test_the_board_has_a_row_per_fold_and_a_column_per_model(make_run):
         == ":green-badge[done] **0.900** ·\N{NO-BREAK SPACE}12\N{NO-BREAK SPACE}s"
     )
     assert board["Network"].to_list()[1:] == [
-        ":blue-badge[running] epoch 6 of 12",
+        ":blue-badge[running] epoch 6 of 12 · best so far 0.801 · resumed",
         ":gray-badge[waiting]",
         "**0.930**",
         "**0.930**",
@@ -324,6 +325,8 @@ def test_the_start_form_refuses_what_cannot_be_started(make_run, key, value, sai
     """Each mistake is named before the click, and the button is off."""
     make_run("taken", "finished")
     app = visit()
+    app.session_state["start_expander"] = True
+    app.run()
     field = app.text_area if key == "start_more" else app.text_input
     field(key=key).set_value(value)
     app.run()
@@ -351,7 +354,7 @@ def test_a_read_only_dashboard_has_no_control_that_writes(make_run, monkeypatch)
     monkeypatch.setattr(sys, "argv", words)
     assert [button.key for button in visit().button] == []
     app = visit("runs")
-    assert [button.key for button in app.button if not button.disabled] == ["open"]
+    assert [button.key for button in app.button] == ["open", "verify"]
 
 
 def test_options_come_after_the_dashes_and_beat_the_environment(tmp_path, monkeypatch):
@@ -385,8 +388,9 @@ def test_a_page_opened_without_the_dashboard_goes_through_it(state_dir):
 def test_the_table_shows_only_settings_that_differ(make_run):
     """Two runs that differ in the seed have a column for the seed and for no other setting."""
     runs = [RunReader(make_run("first", seed=1)), RunReader(make_run("second", seed=2))]
-    table = run_table.run_table(runs, [])
-    assert table.columns[9:] == ["seed"]
+    verdicts = {run.name: judge(run) for run in runs}
+    table = run_table.run_table(run_table.summaries(runs), verdicts)
+    assert table.columns[table.columns.index("Started") + 1 :] == ["seed"]
     assert table["seed"].to_list() == ["1", "2"]
     assert table["Blend"].to_list() == pytest.approx([0.94, 0.94])
 
@@ -434,7 +438,7 @@ def test_a_run_comes_back_from_its_zip(make_run, tmp_path):
 def test_an_uploaded_name_never_becomes_a_path(make_run, tmp_path, monkeypatch):
     """The browser's file name is the sender's choice; ours is used."""
     seen = []
-    monkeypatch.setattr(transfer, "import_run", lambda source, state: seen.append(source) or source)
+    monkeypatch.setattr(transfer, "import_run", lambda source, *_: seen.append(source) or source)
     app = visit("runs")
     app.file_uploader(key="import_file").upload("../../etc/evil.zip", b"PK").run()
     app.button(key="import").click().run()
@@ -486,7 +490,7 @@ def test_a_curve_has_one_line_per_fold_and_names_its_axes(make_run):
 def test_what_arrived_last_is_said_in_words(make_run):
     """The curves have a text beside them: fold, step and value of the newest point."""
     make_run("first", "running")
-    assert "**Network**, newest: fold 1, epoch 6: 0.8007" in texts(visit())
+    assert "**Network, newest\\: fold 1, epoch 6\\: 0.8007**" in texts(visit())
 
 
 def test_the_watcher_counts_what_pages_show_and_no_more(tmp_path):

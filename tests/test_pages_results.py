@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import (
     answers,
-    charts_results,
+    blend_weights,
+    charts_confusion,
+    charts_scores,
     charts_signals,
-    importance,
     predicting,
     recordings,
     results,
@@ -235,7 +236,7 @@ def test_there_is_no_blend_without_a_fold_that_both_models_have_done():
 
 def test_the_weight_curve_ends_at_the_models_alone():
     """Weight 0 is the network's score, weight 1 LightGBM's."""
-    curve = results.weight_curve(small_oof(done_torch=(0, 1)))
+    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
     assert curve["lgbm_weight"][0] == 0.0
     assert curve["lgbm_weight"][-1] == 1.0
     assert (curve["score"][0], curve["score"][-1]) == (0.0, 1.0)
@@ -260,90 +261,6 @@ def test_the_hardest_subject_comes_first():
     assert rows.select("subject", "fold", "score").rows() == [("x", 0, 0.0), ("y", 1, 0.0)]
 
 
-def test_importance_is_summed_by_the_parts_of_a_name():
-    """Names are sensor.signal.statistic; the shares sum to 100 %."""
-    table = importance.named_parts(
-        pl.DataFrame(
-            {
-                "feature": ["acc.acc_x.mean", "acc.acc_x.std", "tof_1.block_r0c3.mean", "odd"],
-                "sensor": ["acc", "acc", "tof_1", "odd"],
-                "gain_mean": [5.0, 3.0, 2.0, 0.0],
-                "gain_fold00": [6.0, 3.0, 1.0, 0.0],
-                "gain_fold01": [4.0, 3.0, 3.0, 0.0],
-            }
-        )
-    )
-    by_signal = importance.summed_by(table, "signal", "gain")
-    assert by_signal.rows() == [
-        ("acc.acc_x", 2, 80.0, 10.0),
-        ("tof_1.block_r0c3", 1, 20.0, 10.0),
-        ("odd", 1, 0.0, 0.0),
-    ]
-    assert importance.summed_by(table, "statistic", "gain").rows()[0] == ("mean", 2, 70.0, 0.0)
-
-
-def test_a_regions_importance_is_shared_out_among_its_pixels():
-    """A 2 x 2 block of gain 8 gives each of its four pixels 2."""
-    table = pl.DataFrame({"feature": ["block", "other"], "gain_mean": [8.0, 1.0]})
-    grids = importance.grids(table, {"block": ("tof_1", 0, 1, 6, 7)}, "gain")
-    assert list(grids) == ["tof_1"]
-    assert grids["tof_1"][:2, 6:].tolist() == [[2.0, 2.0], [2.0, 2.0]]
-    assert grids["tof_1"].sum() == 8.0
-
-
-def test_the_search_keeps_features_with_the_text_in_their_name(make_run):
-    """The title says what was searched for; nothing found is said too."""
-    make_run("first", "finished")
-    app = visit("features")
-    app.text_input(key="features_search").input("rot.y").run()
-    assert "The 1 most important features with rot.y in the name" in texts(app)
-    app.text_input(key="features_search").input("(nothing").run()
-    assert not app.exception
-    assert "No feature has that in its name" in texts(app)
-
-
-def test_the_data_page_shows_what_is_in_the_recordings(make_run, source):
-    """Counts, lengths, missing sensors, handedness and one sequence's traces."""
-    root = make_run("first", "finished", source=str(source))
-    know_source(root, source)
-    app = visit("data")
-    assert metrics(app)["Sequences"] == "48"
-    assert metrics(app)["Sensors"] == "4 of 4"
-    assert "SEQ_000000: Cheek - pinch skin" in texts(app)
-    assert len(app.get("plotly_chart")) == 6
-    app.selectbox(key="data_gesture").select("Wave hello").run()
-    assert not app.exception
-    assert "SEQ_000003: Wave hello" in texts(app)
-
-
-def test_the_data_page_without_its_source_shows_what_the_run_kept(make_run, tmp_path):
-    """A run that was moved to another machine still tells its subjects, gestures and folds."""
-    make_run("first", "finished", source=str(tmp_path / "gone.csv"))
-    app = visit("data")
-    assert "gone.csv' does not exist" in texts(app)
-    assert metrics(app)["Subjects"] == "6"
-
-
-def test_recordings_that_changed_since_are_not_shown_as_the_runs(make_run, source):
-    """The fingerprint of the fixture's run is not that of these recordings."""
-    make_run("first", "finished", source=str(source))
-    assert "has changed since the run was made" in texts(visit("data"))
-
-
-def test_a_subjects_missing_sensors_are_told():
-    """A group that nobody wore is wholly missing; one subject lacks one thermopile of five."""
-    table = make_table(num_subjects=2, sequences_per_subject=4, groups=("acc", "thm"))
-    is_first = pl.col("subject") == "SUBJ_000000"
-    table = table.with_columns(thm_5=pl.when(is_first).then(None).otherwise(pl.col("thm_5")))
-    rows = recordings.overview(sources.sequences_from_table(table))
-    missing = recordings.missing_by_subject(rows)
-    assert missing.columns == [
-        *("subject", "Accelerometer", "Orientation", "Thermopiles", "Time of flight"),
-    ]
-    assert missing.row(0) == ("SUBJ_000000", 0.0, 1.0, pytest.approx(0.2), 1.0)
-    assert missing.row(1) == ("SUBJ_000001", 0.0, 1.0, 0.0, 1.0)
-
-
 def test_traces_and_phases_of_one_sequence():
     """At 10 steps per second step 12 of 24 is at 1.2 s; the gesture is the second half."""
     sequences = sources.sequences_from_table(make_table(num_subjects=1, length=24))
@@ -357,7 +274,7 @@ def test_traces_and_phases_of_one_sequence():
     ]
     figure = charts_signals.trace_figure(traces, recordings.phase_bands(sequences, 0, 10.0), 10.0)
     assert figure.layout.yaxis.title.text == "Acceleration, m/s²"
-    assert figure.layout.xaxis4.title.text == "Time, s (at 10 steps per second)"
+    assert figure.layout.xaxis.title.text == "Time, s (at 10 steps per second)"
 
 
 def test_nothing_in_range_does_not_count_as_a_distance():
@@ -373,17 +290,17 @@ def test_nothing_in_range_does_not_count_as_a_distance():
 def test_confusion_cells_are_counts_or_shares_of_the_true_gesture():
     """An empty cell has no text, so that mistakes stand out."""
     count_KK = np.array([[3, 1], [0, 2]])
-    shares = charts_results.confusion_figure(count_KK, ("a", "b"), 1, as_shares=True)
+    shares = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=True)
     assert shares.data[0].z.tolist() == [[75.0, 25.0], [0.0, 100.0]]
     assert shares.data[0].text == (["75", "25"], ["", "100"])
-    counts = charts_results.confusion_figure(count_KK, ("a", "b"), 1, as_shares=False)
+    counts = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=False)
     assert counts.data[0].text == (["3", "1"], ["", "2"])
 
 
 def test_figures_leave_their_colours_to_the_theme():
     """No trace sets a colour of its own, so that both themes keep theirs."""
     oof = small_oof(done_torch=(0, 1))
-    figure = charts_results.fold_figure(results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6}))
+    figure = charts_scores.fold_figure(results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6}))
     assert [trace.name for trace in figure.data] == ["LightGBM", "Network", "Blend"]
     assert all(trace.marker.color is None for trace in figure.data)
 

@@ -6,14 +6,18 @@ Colours come from the theme (``.streamlit/config.toml``), so both themes keep th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import polars as pl
 
 CURVE_HEIGHT_PX = 300
+METER_HEIGHT_PX = 150
 MANY_FOLDS = 10  # beyond, the legend would be longer than the chart
+MAX_POINTS = 600  # of one line: more than a chart has pixels to show them
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,38 @@ class Curve:
     number_format: str
 
 
+@dataclass(frozen=True)
+class Meter:
+    """One number that is read from the machine now and then.
+
+    Attributes:
+        title: What it is.
+        unit: Of the axis.
+        newest: How the newest value is said.
+        divisor: From the recorded unit to the axis' unit.
+    """
+
+    title: str
+    unit: str
+    newest: str
+    divisor: float
+
+
 CURVES = {
     "Score": Curve("score", "Score of the fold (0 to 1)", ".2f"),
     "Validation loss": Curve("valid_loss", "Validation loss (log loss)", ".2f"),
+    "Training loss": Curve("train_loss", "Training loss (log loss)", ".2f"),
     "Learning rate": Curve("learning_rate", "Learning rate", "~e"),
 }
 
 
 def curve_chart(
-    points: pl.DataFrame, curve: Curve, step_name: str, last_step: int, resumed_at: Sequence[float]
+    points: pl.DataFrame,
+    curve: Curve,
+    step_name: str,
+    last_step: int,
+    resumed_at: Sequence[float],
+    can_zoom: bool = False,
 ) -> alt.LayerChart:
     """Draw one curve per fold of one model.
 
@@ -49,8 +76,10 @@ def curve_chart(
         step_name: "round" or "epoch"; names the axis.
         last_step: End of the axis, so that it stands still while points arrive.
         resumed_at: Steps at which a fold was resumed; each gets a dashed line.
+        can_zoom: Whether it can be dragged and zoomed; new data would undo both.
     """
     data = points.select("fold", "step", pl.col(curve.column).alias("value")).drop_nulls()
+    data = thinned(data, MAX_POINTS)
     num_folds = data["fold"].n_unique()
     fold = alt.Color("fold:N", title="Fold", legend=_legend(num_folds))
     steps = alt.X(
@@ -62,7 +91,7 @@ def curve_chart(
     values = alt.Y(
         "value:Q",
         title=curve.title,
-        scale=alt.Scale(zero=False, nice=True),
+        scale=_value_scale(data),
         axis=alt.Axis(format=curve.number_format, tickCount=5),
     )
     lines = (
@@ -81,10 +110,84 @@ def curve_chart(
     )
     marks = (
         alt.Chart(pl.DataFrame({"step": list(resumed_at)}, schema={"step": pl.Float64}))
-        .mark_rule(strokeDash=[4, 4], opacity=0.5, color="gray")
-        .encode(x=steps)
+        .mark_rule(strokeDash=[4, 4], opacity=0.6, color="gray", strokeWidth=1.5)
+        .encode(
+            x=steps, tooltip=alt.Tooltip("step:Q", title=f"Resumed at {step_name}", format=".4~")
+        )
     )
+    if can_zoom:  # with Shift, so that the wheel alone still scrolls the page
+        lines = lines.add_params(
+            alt.selection_interval(bind="scales", zoom="wheel![event.shiftKey]")
+        )
     return alt.layer(marks, lines).properties(height=CURVE_HEIGHT_PX)
+
+
+def thinned(data: pl.DataFrame, max_points: int) -> pl.DataFrame:
+    """Return at most about so many points per fold: the lowest and the highest of each stretch.
+
+    Args:
+        data: Columns fold, step, value, in the order of the steps.
+        max_points: Lines that have no more stay whole.
+    """
+    place, num = pl.int_range(pl.len()).over("fold"), pl.len().over("fold")
+    stretch = pl.when(num > max_points).then(place * (max_points // 2) // num).otherwise(place)
+    within = ["fold", stretch]
+    value = pl.col("value")
+    is_kept = (value == value.min().over(within)) | (value == value.max().over(within))
+    is_end = (place == 0) | (place == num - 1)
+    return data.filter(is_kept | is_end)
+
+
+def meter_chart(table: pl.DataFrame, column: str, meter: Meter) -> alt.Chart:
+    """Draw one number over the minutes since the attempt began.
+
+    Args:
+        table: Columns minutes and the meter's own.
+        column: The meter's own.
+        meter: What is drawn.
+    """
+    data = table.select(
+        "minutes",
+        pl.lit(0).alias("fold"),
+        pl.col("minutes").alias("step"),
+        (pl.col(column) / meter.divisor).alias("value"),
+    ).drop_nulls()
+    return (
+        alt.Chart(thinned(data, MAX_POINTS).select("minutes", "value"))
+        .mark_area(line={"strokeWidth": 1.5}, opacity=0.25)
+        .encode(
+            x=alt.X(
+                "minutes:Q",
+                title="Minutes",
+                axis=alt.Axis(tickCount=4, grid=False),
+                scale=alt.Scale(nice=False),
+            ),
+            y=alt.Y("value:Q", title=meter.unit, axis=alt.Axis(tickCount=3, format=".2~f")),
+            tooltip=[
+                alt.Tooltip("minutes:Q", title="Minute", format=".1f"),
+                alt.Tooltip("value:Q", title=f"{meter.title} ({meter.unit})", format=".3g"),
+            ],
+        )
+        .properties(height=METER_HEIGHT_PX)
+    )
+
+
+def no_points(curve: Curve) -> pl.DataFrame:
+    """Return the frame of a chart that waits for its first point."""
+    return pl.DataFrame(schema={"fold": pl.Int64, "step": pl.Float64, curve.column: pl.Float64})
+
+
+def stable_spec(figure: alt.TopLevelMixin) -> dict[str, Any]:
+    """Return a figure as Vega-Lite whose data have fixed names.
+
+    Altair names data by their content; under a fixed name the browser takes new data into the chart
+    that stands there, instead of drawing it anew.
+    """
+    text = json.dumps(figure.to_dict())
+    for i, name in enumerate(json.loads(text)["datasets"]):
+        text = text.replace(name, f"data-{i}")
+    spec: dict[str, Any] = json.loads(text)
+    return spec
 
 
 def newest_point(points: pl.DataFrame, curve: Curve, step_name: str) -> str:
@@ -101,7 +204,20 @@ def newest_point(points: pl.DataFrame, curve: Curve, step_name: str) -> str:
     return place if value is None else f"{place}: {value:.4g}"
 
 
+def _value_scale(data: pl.DataFrame) -> alt.Scale:
+    """Return the scale of the values; without any, Vega could not place the axis."""
+    return alt.Scale(domain=[0, 1]) if data.is_empty() else alt.Scale(zero=False, nice=True)
+
+
 def _legend(num_folds: int) -> alt.Legend | None:
-    if num_folds > MANY_FOLDS:
+    if not 0 < num_folds <= MANY_FOLDS:  # Vega cannot place one without entries either
         return None
-    return alt.Legend(orient="top", titleOrient="left", columns=num_folds, offset=4)
+    return alt.Legend(
+        orient="top",
+        titleOrient="left",
+        columns=MANY_FOLDS,  # not their number: a chart that stays the same is not drawn anew
+        offset=4,
+        columnPadding=6,  # five folds fit into a third of a small screen
+        symbolSize=60,
+        titlePadding=6,
+    )

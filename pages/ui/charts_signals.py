@@ -9,14 +9,21 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-from plotly.subplots import make_subplots
 
+from pages.ui import words
 from pages.ui.charts_results import FRAME_PX, MARGIN, ROW_PX, shorten
 
 PANEL_PX = 210
 LEGEND_PX = 50  # above each panel: on a narrow screen it takes two lines
+PANEL_LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "yanchor": "bottom",
+    "title": None,
+    "bgcolor": "rgba(0,0,0,0)",
+}
 MAX_BINS = 30
-NORM_BIN = 0.04
+MAX_CELLS = 30  # across; with more their numbers would overlap
 
 
 def trace_figure(traces: pl.DataFrame, phases: pl.DataFrame, rate_hz: float) -> go.Figure:
@@ -29,22 +36,35 @@ def trace_figure(traces: pl.DataFrame, phases: pl.DataFrame, rate_hz: float) -> 
     """
     panels = traces["panel"].unique(maintain_order=True).to_list()
     height = PANEL_PX * len(panels)
-    figure = make_subplots(
-        rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=LEGEND_PX / height
-    )
-    for row, panel in enumerate(panels, start=1):
-        _draw_panel(figure, traces.filter(pl.col("panel") == panel), row)
-        figure.update_yaxes(title=panel, row=row, automargin=True)
-    _draw_phases(figure, phases)
-    figure.update_xaxes(title=f"Time, s (at {rate_hz:g} steps per second)", row=len(panels))
-    figure.update_xaxes(showspikes=True, spikemode="across", spikethickness=1, spikedash="dot")
-    figure.update_layout(
-        height=height + FRAME_PX,
-        margin={**MARGIN, "t": LEGEND_PX},
-        hovermode="x unified",
-        hoversubplots="axis",
-    )
-    return figure
+    layout: dict[str, object] = {
+        "height": height + FRAME_PX,
+        "margin": {**MARGIN, "t": LEGEND_PX},
+        "hovermode": "x unified",
+        "hoversubplots": "axis",
+        "shapes": _phase_shapes(phases),
+        "xaxis": {
+            "title": f"Time, s (at {rate_hz:g} steps per second)",
+            "anchor": "y" if len(panels) == 1 else f"y{len(panels)}",
+            "showspikes": True,
+            "spikemode": "across",
+            "spikethickness": 1,
+            "spikedash": "dot",
+        },
+    }
+    lines = []
+    bands = _bands(len(panels), LEGEND_PX / height)
+    for number, (panel, (bottom, top)) in enumerate(zip(panels, bands, strict=True), start=1):
+        suffix = "" if number == 1 else str(number)
+        layout[f"yaxis{suffix}"] = {
+            "domain": [bottom, top],
+            "anchor": "x",
+            "title": panel,
+            "automargin": True,
+            "zeroline": False,
+        }
+        layout[f"legend{suffix}"] = {**PANEL_LEGEND, "y": top}
+        lines += _panel_lines(traces.filter(pl.col("panel") == panel), suffix)
+    return go.Figure(lines, layout)  # all at once: each later update would be validated anew
 
 
 def length_figure(rows: pl.DataFrame) -> go.Figure:
@@ -93,17 +113,49 @@ def missing_figure(table: pl.DataFrame) -> go.Figure:
     return figure
 
 
-def norm_figure(norms: np.ndarray) -> go.Figure:
-    """Draw how long the quaternions are; a rotation has length 1."""
-    last = max(1.2, float(norms.max()))
-    edges = np.arange(-0.5, last / NORM_BIN + 1) * NORM_BIN  # one bin has 1 at its centre
-    counts, _ = np.histogram(norms, bins=edges)
+def pair_figure(table: pl.DataFrame) -> go.Figure:
+    """Draw how many sequences each subject has of each gesture; frame from ``recordings.pairs``."""
+    subjects = table.drop("gesture").columns
+    counts = table.drop("gesture").to_numpy()
+    figure = go.Figure(
+        go.Heatmap(
+            z=counts,
+            x=[str(number) for number in range(1, len(subjects) + 1)],
+            y=[shorten(name) for name in table["gesture"]],
+            zmin=0,
+            text=[
+                [words.NOTHING if count == 0 else str(count) for count in row]
+                for row in counts.tolist()
+            ],
+            texttemplate="%{text}" if len(subjects) <= MAX_CELLS else None,
+            customdata=[[[name, who] for who in subjects] for name in table["gesture"]],
+            hovertemplate="%{customdata[0]}, %{customdata[1]}: %{z} sequences<extra></extra>",
+            xgap=1,
+            ygap=1,
+            showscale=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, automargin=True)
+    figure.update_xaxes(
+        title="Subject, in the order of their names", type="category", showgrid=False, nticks=20
+    )
+    figure.update_layout(height=ROW_PX * len(table) + FRAME_PX, margin=MARGIN)
+    return figure
+
+
+def norm_figure(counts: pl.DataFrame) -> go.Figure:
+    """Draw how long the quaternions are; frame from ``recordings.norm_counts``."""
+    edges = counts.select("from", "to").to_numpy()
     figure = go.Figure(
         go.Bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=counts,
-            width=np.diff(edges),
-            hovertemplate="length %{x:.2f}: %{y} time steps<extra></extra>",
+            x=edges.mean(axis=1),
+            y=counts["time_steps"],
+            width=np.diff(edges, axis=1)[:, 0],
+            customdata=edges,
+            hovertemplate=(
+                "length %{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} time steps"
+                "<extra></extra>"
+            ),
         )
     )
     figure.update_xaxes(title="Length of the quaternion (1 is a rotation)", automargin=True)
@@ -112,32 +164,48 @@ def norm_figure(norms: np.ndarray) -> go.Figure:
     return figure
 
 
-def _draw_panel(figure: go.Figure, rows: pl.DataFrame, row: int) -> None:
-    legend = "legend" if row == 1 else f"legend{row}"
-    for channel in rows["channel"].unique(maintain_order=True):
-        trace = rows.filter(pl.col("channel") == channel)
-        figure.add_scatter(
-            x=trace["time_s"],
-            y=trace["value"],
-            name=channel,
-            mode="lines",
-            line={"width": 1.8},
-            legend=legend,
-            hovertemplate="%{y:.3f}",
-            row=row,
-            col=1,
-        )
-    top = figure.layout["yaxis" if row == 1 else f"yaxis{row}"].domain[1]
-    place = {"orientation": "h", "x": 0, "y": top, "yanchor": "bottom", "title": None}
-    figure.update_layout({legend: {**place, "bgcolor": "rgba(0,0,0,0)"}})
+def _bands(num_panels: int, gap: float) -> list[tuple[float, float]]:
+    """Return bottom and top of each panel, the first at the top, as parts of the whole height."""
+    share = (1 - gap * (num_panels - 1)) / num_panels
+    tops = [1 - number * (share + gap) for number in range(num_panels)]
+    return [(max(top - share, 0.0), top) for top in tops]
 
 
-def _draw_phases(figure: go.Figure, phases: pl.DataFrame) -> None:
+def _panel_lines(rows: pl.DataFrame, suffix: str) -> list[dict[str, object]]:
+    """Return one line per channel of a panel."""
+    return [
+        {
+            "type": "scatter",
+            "x": trace["time_s"],
+            "y": trace["value"],
+            "name": channel,
+            "mode": "lines",
+            "line": {"width": 1.8},
+            "yaxis": f"y{suffix}",
+            "legend": f"legend{suffix}",
+            "hovertemplate": "%{y:.3f}",
+        }
+        for (channel,), trace in rows.group_by("channel", maintain_order=True)
+    ]
+
+
+def _phase_shapes(phases: pl.DataFrame) -> list[dict[str, object]]:
     """Shade the stretch of the gesture itself; the page says what the shade means."""
-    for start, stop in phases.filter(phase="gesture").select("from_s", "to_s").iter_rows():
-        figure.add_vrect(
-            x0=start, x1=stop, fillcolor="gray", opacity=0.14, line_width=0, layer="below"
-        )
+    return [
+        {
+            "type": "rect",
+            "x0": start,
+            "x1": stop,
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
+            "fillcolor": "gray",
+            "opacity": 0.14,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for start, stop in phases.filter(phase="gesture").select("from_s", "to_s").iter_rows()
+    ]
 
 
 def _whole_bins(steps: np.ndarray) -> np.ndarray:

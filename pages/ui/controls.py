@@ -26,14 +26,22 @@ _PROBLEM = "controls_problem"
 _DONE = "controls_done"
 
 
-def run_buttons(reader: RunReader, verdict: Verdict) -> None:
-    """Show the actions that this run allows now."""
+def run_buttons(
+    reader: RunReader, verdict: Verdict, more: Callable[[], None] = lambda: None
+) -> None:
+    """Show the actions that this run allows now.
+
+    Args:
+        reader: The run.
+        verdict: On it.
+        more: Draws further buttons at the end of the row.
+    """
     if frame.is_read_only():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if verdict.is_active:
             _pause_buttons(reader, verdict)
-        elif verdict.can_resume and reader.paths.config.exists():
+        elif verdict.can_resume and reader.paths.has_config:
             st.button(
                 "Resume",
                 type="primary",
@@ -49,6 +57,7 @@ def run_buttons(reader: RunReader, verdict: Verdict) -> None:
             st.page_link("pages/predict.py", label="Predict with it", icon=":material/gesture:")
         if not verdict.is_active and not live.is_launching(reader, verdict):
             start_over_button(reader)
+        more()
 
 
 def show_outcome() -> None:
@@ -65,6 +74,7 @@ def show_outcome() -> None:
 def attempt(action: Callable[..., str], *args: object) -> None:
     """Run an action of a click; its answer, or why it was refused, is shown by ``show_outcome``."""
     try:
+        frame.refuse_read_only()
         st.session_state[_DONE] = action(*args)
     except (RefusedError, TransferError, StoreError, RunNameError, ConfigError, OSError) as error:
         st.session_state[_PROBLEM] = str(error)
@@ -82,7 +92,8 @@ def command_trail(status: Status, command: Command | None) -> str:
         wait_s = status.acknowledged_at - command.asked_at
         parts.append(f"acknowledged {words.clock(status.acknowledged_at)} ({wait_s:.1f} s later)")
     if status.state == "paused":
-        parts.append(f"paused {words.clock(status.heartbeat_at)}")
+        saved_s = status.heartbeat_at - (status.acknowledged_at or status.heartbeat_at)
+        parts.append(f"paused {words.clock(status.heartbeat_at)} ({saved_s:.1f} s later)")
     else:
         parts.append("goes on until the fold is done" if command.after == "fold" else "saving")
     return " → ".join(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from pages.ui import frame, live, readers, words
+from pages.ui import frame, live, logs, readers, words
 from trainer.store.history import resume_record
 from trainer.store.reader import RunReader
 from trainer.store.records import Interruption, ResumeRecord
@@ -24,7 +24,8 @@ def card(reader: RunReader, verdict: Verdict) -> None:
     """Show how the trainer ended; nothing where it works, paused or finished."""
     if not is_bad(reader, verdict):
         return
-    code, lines = live.exit_code(reader, verdict), reader.log_tail(NUM_LINES)
+    code, lines = live.exit_code(reader, verdict), reader.log_tail(logs.NUM_LINES)
+    traceback = logs.final_traceback(lines)
     with st.container(border=True, gap="xsmall"):
         st.markdown("**How it ended**")
         if code is not None:
@@ -32,8 +33,9 @@ def card(reader: RunReader, verdict: Verdict) -> None:
         elif verdict.state == "interrupted":
             st.markdown("Its exit code is not known here: another process started it.")
         if lines:
-            st.caption("The last lines it wrote")
-            st.code("\n".join(lines), language=None, wrap_lines=True)
+            st.caption("Its last error" if traceback else "The last lines it wrote")
+            shown = traceback or lines[-NUM_LINES:]
+            st.code("\n".join(shown), language=None, wrap_lines=True, height=logs.height(shown))
 
 
 def is_bad(reader: RunReader, verdict: Verdict) -> bool:

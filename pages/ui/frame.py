@@ -1,6 +1,7 @@
 """Frame: what stands around every page: options, run picker, header, empty states.
 
-In: the words after ``--`` on the command line, ``CKPT_DIR``, the query parameter ``run``.
+In: the words after ``--`` on the command line, ``CKPT_DIR``, ``DASHBOARD_READ_ONLY``, the query
+parameters ``run`` and ``compare``.
 Out: the state folder, the run that is looked at, and the page's header.
 """
 
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from trainer.run.refusal import RefusedError
 from trainer.store.durable import StoreError
 from trainer.store.names import RUN_NAME
 from trainer.store.reader import RunReader, list_runs
@@ -24,6 +26,11 @@ PRODUCT = "Gesture trainer"
 ICON = Path(__file__).with_name("icon.svg")  # a named icon would be fetched from the network
 ENTRY = "dashboard.py"
 DEFAULT_STATE = Path("state")  # the command line's default too
+READ_ONLY = "DASHBOARD_READ_ONLY"  # environment name: 1 is as good as --read-only
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "": False} | dict.fromkeys(
+    ("0", "false", "no", "off"), False
+)
+COMPARE = "compare"  # query parameter and state of the Runs page: the runs side by side
 NEWEST = "newest"  # the picker's first entry: always the run that was active last
 
 _READY = "frame_is_ready"  # dashboard.py ran in this session
@@ -64,7 +71,7 @@ class Options:
 
 
 class OptionsError(ValueError):
-    """Words after ``--`` that the dashboard does not know; the message says which it does."""
+    """Words after ``--`` or an environment name that it does not know; says what it does know."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,14 +84,18 @@ def parse_options(words: list[str]) -> Options:
     """Read the words after ``streamlit run dashboard.py --``.
 
     Raises:
-        OptionsError: An unknown option or a missing value.
+        OptionsError: An unknown option, a missing value, or an environment name that is no switch.
     """
     parser = _Parser(prog="streamlit run dashboard.py --", allow_abbrev=False, add_help=False)
     default = Path(os.environ.get("CKPT_DIR") or DEFAULT_STATE)
     parser.add_argument("--state", type=Path, default=default, metavar="DIR")
     parser.add_argument("--read-only", action="store_true")
     values = parser.parse_args(words)
-    return Options(values.state.expanduser().resolve(), values.read_only)
+    switch = os.environ.get(READ_ONLY, "")
+    if switch.lower() not in SWITCH:
+        raise OptionsError(f"environment {READ_ONLY}: expected 1 or 0, got {switch!r}")
+    is_read_only = values.read_only or SWITCH[switch.lower()]
+    return Options(values.state.expanduser().resolve(), is_read_only)
 
 
 def options() -> Options:
@@ -103,12 +114,22 @@ def is_read_only() -> bool:
     return options().read_only
 
 
+def refuse_read_only() -> None:
+    """Refuse what writes on a dashboard that may not; a page from before may still ask for it.
+
+    Raises:
+        RefusedError: It is read-only.
+    """
+    if is_read_only():
+        raise RefusedError("This dashboard is read-only: nothing was changed")
+
+
 def navigate() -> StreamlitPage:
     """Build the navigation; a deep link that came first gets its page now."""
     try:
         options()
     except OptionsError as error:
-        st.error("The dashboard was started with an option it does not know.")
+        st.error("The dashboard was started with an option that it does not know.")
         st.code(str(error), language=None, wrap_lines=True)
         st.stop()
     entries = [
@@ -244,8 +265,10 @@ def _title(run: RunReader) -> str:
 
 
 def _query() -> dict[str, Any]:
-    name = st.query_params.get("run", "")
-    return {"run": name} if RUN_NAME.fullmatch(name) else {}
+    """Return the query parameters that a deep link keeps on its way through the dashboard."""
+    wanted = {name: st.query_params.get_all(name) for name in ("run", COMPARE)}
+    kept = {name: list(filter(RUN_NAME.fullmatch, values)) for name, values in wanted.items()}
+    return {name: values for name, values in kept.items() if values}
 
 
 def _short(path: Path) -> str:

@@ -47,9 +47,7 @@ def named_parts(table: pl.DataFrame) -> pl.DataFrame:
 def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> pl.DataFrame:
     """Return the most important features whose name holds the search text: feature, mean, std."""
     return (
-        table.filter(
-            pl.col("feature").str.to_lowercase().str.contains(search.lower(), literal=True)
-        )
+        search_features(table, search)
         .select(
             "feature",
             pl.col(f"{measure}_mean").cast(pl.Float64).fill_nan(0.0).fill_null(0.0).alias("mean"),
@@ -58,6 +56,12 @@ def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> 
         .sort("mean", descending=True, maintain_order=True)
         .head(limit)
     )
+
+
+def search_features(table: pl.DataFrame, search: str) -> pl.DataFrame:
+    """Return the rows whose feature's name holds the search text, in any case."""
+    name = pl.col("feature").str.to_lowercase()
+    return table.filter(name.str.contains(search.lower(), literal=True))
 
 
 def summed_by(parts: pl.DataFrame, column: str, measure: str) -> pl.DataFrame:

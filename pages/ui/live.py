@@ -2,7 +2,8 @@
 
 In: a run. Out: reruns. One watchdog observer per server counts the changes of each run folder; one
 fragment per page looks at the counter every second while a trainer works. Every 5 s it compares
-the files' times and sizes too, since events get lost on network drives and in containers.
+the files' times and sizes too, since events get lost on network drives and in containers, and asks
+whether another run has something to tell.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import streamlit as st
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from pages.ui import frame
+from pages.ui import frame, toasts
 from trainer.run import control
 from trainer.store.identity import boot_id
 from trainer.store.reader import RunReader
@@ -27,7 +28,7 @@ from trainer.store.verdict import Verdict, judge
 
 TICK_S = 1.0  # while a trainer works
 IDLE_TICK_S = 5.0  # else: a run may be started or resumed in a terminal
-COMPARE_S = 5.0  # between two looks at the files themselves
+COMPARE_S = 4.5  # between two looks at the files themselves; less than an idle tick
 LAUNCH_S = 120.0  # for so long a busy machine may need until a trainer's first status
 MAX_WATCHED = 64  # run folders under one observer
 
@@ -37,6 +38,7 @@ COUNTED_ENDINGS = (".json", ".jsonl", ".parquet", ".csv", ".log")
 
 _LAUNCHED = "live_launched"  # name of the run, pid of its trainer, and when
 _COMPARED = "live_compared_at"
+_DRAWN = "live_drawn"  # the mark that the page's moving parts were last drawn for
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def follow(reader: RunReader | None, show: Callable[[Verdict], None] | None = No
         show: Draws what moves every second; called with the verdict at every tick.
     """
     control.reap()
+    toasts.announce(reader.name if reader is not None and show is not None else None)
     mark = _mark(reader)
     st.session_state[_COMPARED] = time.monotonic()
     st.fragment(_tick, run_every=_interval_s(reader))(reader, mark, show)
@@ -133,10 +136,14 @@ def exit_code(reader: RunReader, verdict: Verdict) -> int | None:
 
 
 def _tick(reader: RunReader | None, mark: Mark, show: Callable[[Verdict], None] | None) -> None:
+    """Draw what moves, or run the page again: never the news above what is old below."""
     verdict = None if reader is None else judge(reader)
-    if show is not None and verdict is not None:
+    is_first = st.session_state.get(_DRAWN) is not mark
+    st.session_state[_DRAWN] = mark
+    has_changed = _is_live() and _has_changed(reader, verdict, mark)
+    if show is not None and verdict is not None and (is_first or not has_changed):
         show(verdict)
-    if _is_live() and _has_changed(reader, verdict, mark):
+    if has_changed:
         st.rerun()
 
 
@@ -148,7 +155,7 @@ def _has_changed(reader: RunReader | None, verdict: Verdict | None, mark: Mark) 
     if time.monotonic() - st.session_state.get(_COMPARED, 0.0) < COMPARE_S:
         return False
     st.session_state[_COMPARED] = time.monotonic()
-    return _files(reader) != mark.files
+    return _files(reader) != mark.files or toasts.has_news()
 
 
 def _mark(reader: RunReader | None) -> Mark:

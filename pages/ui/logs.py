@@ -19,6 +19,7 @@ SHORT = 12  # lines that need no scrolling
 PROBLEM = re.compile(
     r"\b(error|exception|traceback|critical|fatal|warning|damaged|problem)\b|Error\b", re.I
 )
+STAMP = re.compile(r"\d{4}-\d\d-\d\d ")  # how the trainer begins a line of its own
 
 
 def show(reader: RunReader, is_told: bool) -> None:
@@ -29,7 +30,7 @@ def show(reader: RunReader, is_told: bool) -> None:
         is_told: Whether the page says already how the run ended; the log then stays closed.
     """
     lines = reader.log_tail(NUM_LINES)
-    st.subheader("Log", anchor=False)
+    _head(reader)
     if not lines:
         st.caption("The trainer has not printed anything yet.")
         return
@@ -41,7 +42,7 @@ def show(reader: RunReader, is_told: bool) -> None:
         st.expander(
             f"Last {len(lines)} lines", expanded=not (found or is_told), icon=":material/notes:"
         ),
-        st.container(height=_height(lines), border=False, autoscroll=True),
+        st.container(height=height(lines), border=False, autoscroll=True),
     ):
         st.code("\n".join(lines), language=None, wrap_lines=True)
 
@@ -51,5 +52,33 @@ def problems(lines: list[str]) -> list[str]:
     return [line for line in lines if PROBLEM.search(line)]
 
 
-def _height(lines: list[str]) -> int | Literal["content"]:
+def final_traceback(lines: list[str]) -> list[str]:
+    """Return the traceback that the log ends with; empty where the trainer wrote on after it."""
+    begins = [i for i, line in enumerate(lines) if "Traceback (most recent call last)" in line]
+    found = lines[begins[-1] :] if begins else []
+    return [] if any(STAMP.match(line) for line in found[1:]) else found
+
+
+def height(lines: list[str]) -> int | Literal["content"]:
+    """Return the height of a box for so many lines: long ones scroll."""
     return HEIGHT_PX if len(lines) > SHORT else "content"
+
+
+def _head(reader: RunReader) -> None:
+    """Show the heading, and the whole log to take away."""
+    with st.container(
+        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+    ):
+        st.subheader("Log", anchor=False, width="content")
+        if reader.paths.log.exists():
+            st.download_button(
+                "Whole log",
+                data=lambda: reader.paths.log.read_bytes(),
+                file_name=f"{reader.name}.log",
+                mime="text/plain",
+                key="download_log",
+                icon=":material/download:",
+                type="tertiary",
+                on_click="ignore",
+                width="content",
+            )

@@ -6,13 +6,16 @@ In: a title, a figure, the frame it was drawn from. Out: elements on the page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
 from pages.ui import frame
+
+if TYPE_CHECKING:
+    import altair as alt
 
 PLOTLY_CONFIG = {"displayModeBar": False, "displaylogo": False}
 
@@ -30,6 +33,15 @@ def chart(title: str, figure: go.Figure, data: pl.DataFrame, name: str, note: st
     with st.container(gap="xsmall"):
         head(title, data, name, note)
         st.plotly_chart(figure, key=f"chart_{name}", config=PLOTLY_CONFIG, alt=title)
+
+
+def altair_chart(
+    title: str, figure: alt.LayerChart, data: pl.DataFrame, name: str, note: str = ""
+) -> None:
+    """Show an Altair figure under its title; arguments as for ``chart``."""
+    with st.container(gap="xsmall"):
+        head(title, data, name, note)
+        st.altair_chart(figure, key=f"chart_{name}", alt=title)
 
 
 def table(

@@ -31,7 +31,8 @@ MAX_FRAMES = 24  # tables of up to a few MB
 
 def run_file(reader: RunReader, problems: list[str] | None = None) -> RunFile | None:
     """Return the frozen configuration of the run."""
-    return _shown(lambda: _record("run_file", version(reader.paths.config), reader), problems)
+    files = version(reader.paths.config, reader.paths.config_copy)
+    return _shown(lambda: _record("run_file", files, reader), problems)
 
 
 def scores(reader: RunReader, problems: list[str] | None = None) -> Scores | None:
@@ -46,11 +47,11 @@ def notes(reader: RunReader, problems: list[str] | None = None) -> Notes:
     )
 
 
-def units(reader: RunReader) -> tuple[UnitRecord, ...]:
+def units(reader: RunReader, problems: list[str] | None = None) -> tuple[UnitRecord, ...]:
     """Return every fold of every model, in the order of work."""
     paths = reader.paths
-    files = (paths.config, paths.model_state("lgbm"), paths.model_state("torch"))
-    return _shown(lambda: _record("units", version(*files), reader)) or ()
+    files = (paths.config, paths.config_copy, *map(paths.model_state, ("lgbm", "torch")))
+    return _shown(lambda: _record("units", version(*files), reader), problems) or ()
 
 
 def events(reader: RunReader) -> list[Event]:
@@ -113,7 +114,7 @@ def _curves(version: Version, _reader: RunReader) -> pl.DataFrame:
 def _shown(read: Callable[[], T], problems: list[str] | None = None) -> T | None:
     try:
         return read()
-    except StoreError as error:
+    except (StoreError, OSError) as error:
         if problems is None:
             show_problems([str(error)])
         else:

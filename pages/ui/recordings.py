@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pages.ui import distributions
 from trainer.data.schema import ACC_COLUMNS, ROT_COLUMNS, THM_COLUMNS, TOF_PIXELS
 from trainer.data.sequences import SENSOR_GROUPS, Sequences
 
@@ -26,6 +27,12 @@ GROUP_TITLES = {
 PHASE_TITLES = {0: "transition", 1: "gesture"}
 NUM_TOF = 5
 NOTHING_IN_RANGE = -1.0
+NORM_BIN = 0.04
+MAX_NORM_BINS = 100
+ACC_RANGE_MPS2 = (-157.0, 157.0)  # 16 g, the widest setting of the device's chip
+ROT_RANGE = (-1.001, 1.001)  # a little rounding
+THM_RANGE_C = (18.0, 40.0)  # beyond, the competition's best took it as corrupt (competition.md 1.3)
+TOF_RANGE = (-1.0, 254.0)
 
 Values = NDArray[np.float32]
 
@@ -52,30 +59,90 @@ def overview(sequences: Sequences) -> pl.DataFrame:
     return pl.DataFrame(frame | shares)
 
 
-def missing_by_subject(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the share of values missing, 0 to 1, of each subject; those with most first."""
-    columns = [f"missing_{group}" for group in SENSOR_GROUPS]
-    table = rows.group_by("subject").agg(pl.col(columns).mean())
-    table = table.sort(pl.sum_horizontal(columns), "subject", descending=[True, False])
-    return table.rename({f"missing_{group}": GROUP_TITLES[group] for group in SENSOR_GROUPS})
+def pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return how many sequences each subject has of each gesture: gesture, then each subject."""
+    known = rows.drop_nulls(["gesture", "subject"]).sort("subject", "gesture")
+    if known.is_empty():
+        return pl.DataFrame(schema={"gesture": pl.String})
+    table = known.pivot("subject", index="gesture", values="steps", aggregate_function="len")
+    return table.fill_null(0).sort("gesture")
+
+
+def steps_by_gesture(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the quantiles of the lengths by gesture, as ``distributions.by_gesture``."""
+    gestures = rows["gesture"].drop_nulls().unique().sort().to_list()
+    known = rows.drop_nulls("gesture")
+    label_idx = known["gesture"].replace_strict(
+        gestures, range(len(gestures)), return_dtype=pl.Int64
+    )
+    return distributions.by_gesture(known["steps"].to_numpy(), label_idx.to_numpy(), gestures)
+
+
+def seen_shares(sequences: Sequences, index: int) -> dict[str, NDArray[np.float64]]:
+    """Return in which share of its steps each pixel of each image saw something in range.
+
+    Returns:
+        Sensor to (8, 8), 0 to 1; nothing where the sequence has no time of flight.
+    """
+    start, stop = sequences.offsets[index], sequences.offsets[index + 1]
+    if sequences.tof_T320 is None:
+        return {}
+    tof_T320 = sequences.tof_T320[start:stop]
+    found = {}
+    for sensor in range(NUM_TOF):
+        pixels_TV = _pixels(tof_T320, sensor)
+        if not np.isnan(pixels_TV).all():
+            found[f"tof_{sensor + 1}"] = (pixels_TV > NOTHING_IN_RANGE).mean(axis=0).reshape(8, 8)
+    return found
+
+
+def missing_by_subject(sequences: Sequences) -> pl.DataFrame:
+    """Return the share of values missing, 0 to 1, by subject and single sensor; most first.
+
+    Returns:
+        Columns subject, acc, rot, thm_1 to thm_5, tof_1 to tof_5 as far as they were worn; the
+        mean over the subject's sequences.
+    """
+    shares = {
+        name: _missing_share(values, sequences.offsets) for name, values in _sensors(sequences)
+    }
+    subjects = sequences.subjects
+    if subjects is None:
+        subjects = np.full(sequences.num_sequences, "unknown")
+    table = pl.DataFrame({"subject": subjects} | shares)
+    table = table.group_by("subject").agg(pl.col(list(shares)).mean())
+    return table.sort(pl.sum_horizontal(*shares), "subject", descending=[True, False])
 
 
 def value_ranges(sequences: Sequences) -> pl.DataFrame:
-    """Return one row per channel: lowest, mean and highest value, share missing."""
+    """Return one row per channel: its values, those expected, shares out of range and missing."""
     return pl.DataFrame(
         [
-            {"channel": name, "unit": unit, **_range(values)}
-            for name, unit, values in _channels(sequences)
+            {"channel": name, "unit": unit, **_range(values, expected)}
+            for name, unit, values, expected in _channels(sequences)
         ]
     )
 
 
-def quaternion_norms(sequences: Sequences) -> Values:
-    """Return the length of every orientation that is there, (M,), 1 where it is a rotation."""
-    if sequences.rot_T4 is None:
-        return np.zeros(0, dtype=np.float32)
-    norms = np.linalg.norm(sequences.rot_T4, axis=1)
-    return norms[~np.isnan(norms)]
+def single_channels(sequences: Sequences) -> Iterator[tuple[str, Values]]:
+    """Yield name and values, (T,), of every channel that moves with the wrist or its warmth."""
+    for name, _, values, _ in _channels(sequences):
+        if values.ndim == 1:
+            yield name, values
+
+
+def norm_counts(sequences: Sequences) -> pl.DataFrame:
+    """Return how long the quaternions are: from, to, time_steps; a rotation has length 1."""
+    norms = np.zeros(0, dtype=np.float32)
+    if sequences.rot_T4 is not None:
+        norms = np.linalg.norm(sequences.rot_T4, axis=1)
+    known = norms[~np.isnan(norms)]
+    last = max(1.2, float(known.max(initial=0.0)))
+    num_bins = min(int(last / NORM_BIN) + 2, MAX_NORM_BINS)  # the last one takes all beyond
+    edges = (np.arange(num_bins + 1) - 0.5) * NORM_BIN  # one bin has 1 at its centre
+    edges[-1] = max(edges[-1], last)
+    counts, _ = np.histogram(known, bins=edges)
+    return pl.DataFrame({"from": edges[:-1], "to": edges[1:], "time_steps": counts})
 
 
 def traces(sequences: Sequences, index: int, rate_hz: float) -> pl.DataFrame:
@@ -141,30 +208,46 @@ def _missing_share(values: Values | None, offsets: NDArray[np.int64]) -> NDArray
     return np.add.reduceat(missing_T, offsets[:-1]) / np.diff(offsets)
 
 
-def _channels(sequences: Sequences) -> Iterator[tuple[str, str, Values]]:
-    for names, unit, values in (
-        (ACC_COLUMNS, "m/s²", sequences.acc_T3),
-        (ROT_COLUMNS, "quaternion part", sequences.rot_T4),
-        (THM_COLUMNS, "°C", sequences.thm_T5),
-    ):
-        if values is not None:
-            yield from ((name, unit, values[:, i]) for i, name in enumerate(names))
+def _sensors(sequences: Sequences) -> Iterator[tuple[str, Values]]:
+    """Yield name and values, (T, C), of every single sensor that was worn."""
+    yield "acc", sequences.acc_T3
+    if sequences.rot_T4 is not None:
+        yield "rot", sequences.rot_T4
+    if sequences.thm_T5 is not None:
+        yield from ((name, sequences.thm_T5[:, [i]]) for i, name in enumerate(THM_COLUMNS))
     if sequences.tof_T320 is not None:
         for sensor in range(NUM_TOF):
-            yield f"tof_{sensor + 1}", "sensor's own, -1 far", _pixels(sequences.tof_T320, sensor)
+            yield f"tof_{sensor + 1}", _pixels(sequences.tof_T320, sensor)
 
 
-def _range(values: Values) -> dict[str, float | None]:
+def _channels(sequences: Sequences) -> Iterator[tuple[str, str, Values, tuple[float, float]]]:
+    """Yield name, unit, values and the range they are expected in; an image is one channel."""
+    for names, unit, values, expected in (
+        (ACC_COLUMNS, "m/s²", sequences.acc_T3, ACC_RANGE_MPS2),
+        (ROT_COLUMNS, "quaternion part", sequences.rot_T4, ROT_RANGE),
+        (THM_COLUMNS, "°C", sequences.thm_T5, THM_RANGE_C),
+    ):
+        if values is not None:
+            yield from ((name, unit, values[:, i], expected) for i, name in enumerate(names))
+    if sequences.tof_T320 is not None:
+        for sensor in range(NUM_TOF):
+            pixels = _pixels(sequences.tof_T320, sensor)
+            yield f"tof_{sensor + 1}", "sensor's own, -1 far", pixels, TOF_RANGE
+
+
+def _range(values: Values, expected: tuple[float, float]) -> dict[str, float | str | None]:
     known = values[~np.isnan(values)]
+    row = {"lowest": None, "mean": None, "highest": None, "outside": 0.0}
+    if known.size:
+        low, high = float(known.min()), float(known.max())
+        is_inside = expected[0] <= low and high <= expected[1]
+        outside = (
+            0.0 if is_inside else float(np.mean((known < expected[0]) | (known > expected[1])))
+        )
+        mean = float(known.mean(dtype=np.float64))
+        row = {"lowest": low, "mean": mean, "highest": high, "outside": outside}
     missing = 1.0 - known.size / max(values.size, 1)
-    if not known.size:
-        return {"lowest": None, "mean": None, "highest": None, "missing": missing}
-    return {
-        "lowest": float(known.min()),
-        "mean": float(known.mean(dtype=np.float64)),
-        "highest": float(known.max()),
-        "missing": missing,
-    }
+    return {**row, "expected": f"{expected[0]:g} to {expected[1]:g}", "missing": missing}
 
 
 def _panels(one: Sequences) -> Iterator[tuple[str, str, Values]]:

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from pages.ui import words
 from trainer.blend import blend_probabilities
 from trainer.metric import competition_score
-from trainer.store.records import Scores
 
-NUM_WEIGHTS = 41  # points of the blend-weight curve: steps of 0.025
+SENSORS = {"all": "", "imu": "_imu"}  # choice of sensors to the ending of the columns' model
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -76,8 +75,21 @@ class OutOfFold:
         return mask, blend_probabilities(parts, dict(weights))[0]
 
 
-def read_oof(frame: pl.DataFrame, gestures: tuple[str, ...], num_targets: int) -> OutOfFold:
+def has_imu_only(frame: pl.DataFrame) -> bool:
+    """Return whether the models also answered with thermopiles and time of flight hidden."""
+    return any(name.partition(":")[0].endswith(SENSORS["imu"]) for name in frame.columns)
+
+
+def read_oof(
+    frame: pl.DataFrame, gestures: tuple[str, ...], num_targets: int, sensors: str = "all"
+) -> OutOfFold:
     """Read the out-of-fold table.
+
+    Args:
+        frame: ``oof.parquet``.
+        gestures: K names, targets first.
+        num_targets: How many of the first gestures are targets.
+        sensors: What the models were given: one of SENSORS.
 
     Raises:
         ValueError: It lacks a column, or holds a gesture that the run does not know.
@@ -90,7 +102,7 @@ def read_oof(frame: pl.DataFrame, gestures: tuple[str, ...], num_targets: int) -
     position = {gesture: index for index, gesture in enumerate(gestures)}
     by_model = {}
     for model in ("lgbm", "torch"):
-        columns = [f"{model}:{gesture}" for gesture in gestures]
+        columns = [f"{model}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
         if all(column in frame.columns for column in columns):
             by_model[model] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
     return OutOfFold(
@@ -105,16 +117,32 @@ def read_oof(frame: pl.DataFrame, gestures: tuple[str, ...], num_targets: int) -
 
 
 def fold_table(oof: OutOfFold, weights: Mapping[str, float]) -> pl.DataFrame:
-    """Return one row per fold and model: score, its halves, accuracy, sequences."""
+    """Return one row per fold and model: rank (1 is the model's best), score, its halves, ..."""
     rows = []
     for model in oof.choices:
         mask, proba_MK = oof.probabilities(model, weights)
         true_M, guess_M, fold_M = oof.true_N[mask], proba_MK.argmax(axis=1), oof.fold_N[mask]
         for fold in np.unique(fold_M):
             here = fold_M == fold
-            scores = _scores(true_M[here], guess_M[here], oof.num_targets)
+            scores = score_parts(true_M[here], guess_M[here], oof.num_targets)
             rows.append({"fold": int(fold), "model": words.MODELS[model], **scores})
-    return pl.DataFrame(rows).sort("fold", maintain_order=True)
+    rank = pl.col("score").rank("min", descending=True).over("model").cast(pl.Int64)
+    table = pl.DataFrame(rows).with_columns(rank=rank)
+    columns = ["fold", "model", "rank", *table.columns[2:-1]]
+    return table.select(columns).sort("fold", maintain_order=True)
+
+
+def hardest_fold(fold_rows: pl.DataFrame) -> str:
+    """Say which fold is the hardest, and for which models; "" with fewer than two folds."""
+    ranked = fold_rows.filter(pl.len().over("model") > 1)
+    if ranked.is_empty():
+        return ""
+    worst = ranked.filter(pl.col("score") == pl.col("score").min().over("model"))
+    by_fold = worst.group_by("fold").agg(pl.col("model").sort()).sort(pl.col("model").list.len())
+    fold, models = by_fold.row(-1)
+    everyone = len(models) == ranked["model"].n_unique()
+    for_whom = "every model" if everyone and len(models) > 1 else " and ".join(models)
+    return f"fold {fold} is the hardest for {for_whom}"
 
 
 def confusion(true_N: Integers, guess_N: Integers, num_classes: int) -> Integers:
@@ -145,6 +173,30 @@ def gesture_table(count_KK: Integers, gestures: tuple[str, ...], num_targets: in
     ).with_columns(pl.col("precision", "recall", "f1").fill_nan(None))
 
 
+def pair_table(count_KK: Integers, gestures: tuple[str, ...]) -> pl.DataFrame:
+    """Return one row per true and wrongly predicted gesture, the most frequent first.
+
+    Returns:
+        Columns true, predicted, count, share (of the true gesture, percent), back (how often
+        it is the other way round).
+    """
+    total_K = count_KK.sum(axis=1)
+    rows = [
+        {
+            "true": gestures[true],
+            "predicted": gestures[guess],
+            "count": int(count_KK[true, guess]),
+            "share": 100.0 * float(count_KK[true, guess] / total_K[true]),
+            "back": int(count_KK[guess, true]),
+        }
+        for true, guess in np.argwhere(count_KK)
+        if true != guess
+    ]
+    schema = dict.fromkeys(("true", "predicted"), pl.String) | {"count": pl.Int64}
+    table = pl.DataFrame(rows, schema=schema | {"share": pl.Float64, "back": pl.Int64})
+    return table.sort("count", "share", descending=True, maintain_order=True)
+
+
 def subject_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> pl.DataFrame:
     """Return one row per subject, the hardest first."""
     mask, proba_MK = oof.probabilities(model, weights)
@@ -153,68 +205,38 @@ def subject_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> p
     rows = []
     for subject in np.unique(subject_M):
         here = subject_M == subject
-        scores = _scores(true_M[here], guess_M[here], oof.num_targets)
+        scores = score_parts(true_M[here], guess_M[here], oof.num_targets)
         rows.append({"subject": str(subject), "fold": int(fold_M[here][0]), **scores})
     return pl.DataFrame(rows).sort("score", "accuracy")
 
 
-def weight_curve(oof: OutOfFold) -> pl.DataFrame:
-    """Return the blend's score against LightGBM's weight, over the sequences both have scored."""
-    mask = oof.done_mask("blend")
-    parts = {name: proba_NK[mask] for name, proba_NK in oof.by_model.items()}
-    rows = []
-    for weight in np.linspace(0.0, 1.0, NUM_WEIGHTS).round(3).tolist():
-        proba_MK, _ = blend_probabilities(parts, {"lgbm": weight, "torch": 1.0 - weight})
-        scores = _scores(oof.true_N[mask], proba_MK.argmax(axis=1), oof.num_targets)
-        rows.append({"lgbm_weight": weight, **scores})
-    return pl.DataFrame(rows)
-
-
 def answer_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> pl.DataFrame:
-    """Return one row per scored sequence: truth, answer, its probability, lead over the next."""
+    """Return one row per scored sequence: truth, answer, its probability, lead over the next.
+
+    For the blend also what each model alone says.
+    """
     mask, proba_MK = oof.probabilities(model, weights)
     kept = np.flatnonzero(mask)
     ordered_MK = np.sort(proba_MK, axis=1)
+    gestures = np.array(oof.gestures)
+    parts = oof.by_model if model == "blend" else {}
     return pl.DataFrame(
         {
             "sequence_id": [oof.sequence_ids[row] for row in kept],
             "subject": [oof.subjects[row] for row in kept],
             "fold": oof.fold_N[mask],
-            "true": [oof.gestures[k] for k in oof.true_N[mask]],
-            "predicted": [oof.gestures[k] for k in proba_MK.argmax(axis=1)],
+            "true": gestures[oof.true_N[mask]],
+            "predicted": gestures[proba_MK.argmax(axis=1)],
             "probability": ordered_MK[:, -1],
             "margin": ordered_MK[:, -1] - ordered_MK[:, -2],
+            "p_true": proba_MK[np.arange(len(kept)), oof.true_N[mask]],
+            **{name: gestures[part_NK[mask].argmax(axis=1)] for name, part_NK in parts.items()},
         }
     )
 
 
-def headline_table(scores: Scores) -> pl.DataFrame:
-    """Return one row per model and choice of sensors, of what ``scores.json`` records."""
-    rows = []
-    for model, entry in scores.models.items():
-        for sensors, part in (("all", entry.all_sensors), ("IMU only", entry.imu_only)):
-            if part is None:
-                continue
-            whole = part.oof
-            rows.append(
-                {
-                    "model": words.MODELS.get(model, model),
-                    "sensors": sensors,
-                    "mean": part.mean,
-                    "std": part.std,
-                    "folds": sum(fold is not None for fold in part.folds),
-                    "out_of_fold": whole and whole.score,
-                    "binary_f1": whole and whole.binary_f1,
-                    "macro_f1": whole and whole.macro_f1,
-                    "accuracy": whole and whole.accuracy,
-                    "sequences": whole and whole.num_sequences,
-                    "half_and_half": entry.half_and_half,
-                }
-            )
-    return pl.DataFrame(rows, infer_schema_length=None)
-
-
-def _scores(true_N: Integers, guess_N: Integers, num_targets: int) -> dict[str, float | int]:
+def score_parts(true_N: Integers, guess_N: Integers, num_targets: int) -> dict[str, float | int]:
+    """Return the competition's score, its halves, accuracy and the number of sequences."""
     score = competition_score(true_N, guess_N, num_targets)
     return {
         "score": score.score,

@@ -58,7 +58,7 @@ def start(page, dashboard):
     field = page.get_by_label("One KEY=VALUE per line")
     field.fill(SHORT)
     field.press("Control+Enter")
-    wait_for_text(page, "folds.count=2")
+    wait_for_text(page, "folds.count 5 → 2")
     page.get_by_role("button", name="Start watch-1").click()
     wait_for_text(page, "Launching", 10)
     wait_for_text(page, "Running", 60)

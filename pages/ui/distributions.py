@@ -1,0 +1,74 @@
+"""Distributions: what one number per sequence looks like, gesture by gesture.
+
+In: one value per sequence and its gesture. Out: a frame of quantiles to draw as boxes.
+
+Shapes: N sequences, K gestures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+QUANTILES = {"low": 0.05, "q1": 0.25, "median": 0.5, "q3": 0.75, "high": 0.95}
+
+
+def by_gesture(
+    values_N: NDArray[np.float32], label_idx: NDArray[np.int64], gestures: Sequence[str]
+) -> pl.DataFrame:
+    """Return the quantiles of every gesture.
+
+    Args:
+        values_N: One value per sequence, NaN missing.
+        label_idx: (N,) which gesture.
+        gestures: K names.
+
+    Returns:
+        One row per gesture, in their order: gesture, sequences, missing, low (5 % are below), q1,
+        median, q3, high (5 % are above); null quantiles where all is missing.
+    """
+    rows = pl.DataFrame(
+        {"k": label_idx, "value": values_N.astype(np.float64)}, schema_overrides={"k": pl.Int64}
+    ).with_columns(pl.col("value").fill_nan(None))
+    summary = rows.group_by("k").agg(
+        pl.len().alias("sequences"),
+        pl.col("value").null_count().alias("missing"),
+        *(
+            pl.col("value").quantile(share, "linear").alias(name)
+            for name, share in QUANTILES.items()
+        ),
+    )
+    names = pl.DataFrame({"k": range(len(gestures)), "gesture": list(gestures)})
+    joined = names.join(summary, on="k", how="left", maintain_order="left")
+    return joined.select("gesture", pl.col("sequences", "missing").fill_null(0), *QUANTILES)
+
+
+def describe(rows: pl.DataFrame) -> str:
+    """Say in one sentence where the medians are highest and lowest."""
+    there = rows.drop_nulls("median").sort("median")
+    if len(there) < 2:
+        return "There is one gesture, or none, to look at."
+    low, high = there.row(0, named=True), there.row(-1, named=True)
+    return (
+        f"Highest in {high['gesture']} (median {high['median']:.4g}), lowest in {low['gesture']} "
+        f"({low['median']:.4g})."
+    )
+
+
+def explained_share(values_N: NDArray[np.float32], label_idx: NDArray[np.int64]) -> float:
+    """Return how much of a feature's order the gestures account for, 0 (nothing) to 1 (all).
+
+    It is the share of the variance of the ranks that lies between the gestures (the squared
+    correlation ratio; on ranks, so that a few extreme values do not decide).
+    """
+    known_N = ~np.isnan(values_N)
+    rows = pl.DataFrame({"k": label_idx[known_N], "value": values_N[known_N]})
+    ranks = rows.with_columns(pl.col("value").rank("average"))
+    total = ranks["value"].var(ddof=0)
+    if not total:
+        return 0.0
+    between = ranks.with_columns(pl.col("value").mean().over("k"))["value"].var(ddof=0)
+    return float(between / total)

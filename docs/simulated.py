@@ -1,4 +1,6 @@
-"""The picture of simulated beside real recordings: ``docs/simulated.png``.
+"""The picture of simulated beside real recordings: ``docs/simulated.png``, for the eye.
+
+The picture shows recordings of the competition, so git ignores it.
 
 In: the competition's two public recordings, which the project may not ship and which say no
 gesture. Out: each beside a simulated one that looks like it.

@@ -31,7 +31,7 @@ def buttons(summary: RunSummary, verdict: Verdict) -> None:
         if frame.is_read_only():
             return
         if summary.run_file is not None and _duplicate_button(summary):
-            st.switch_page("pages/train.py")
+            st.switch_page("pages/train.py", query_params={})
         is_busy = verdict.is_active or live.is_launching(run, verdict)
         rename_button(run, is_busy)
         if not is_busy:
@@ -150,7 +150,7 @@ def _open_button(run: RunReader) -> None:
         args=(run.name,),
         help="Shows its progress on the page Train; the other pages follow.",
     ):
-        st.switch_page("pages/train.py")
+        st.switch_page("pages/train.py", query_params={})
 
 
 def _duplicate_button(summary: RunSummary) -> bool:

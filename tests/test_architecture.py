@@ -1,11 +1,8 @@
 """The rooms of DESIGN.md section 2: who imports whom, and what opening the dashboard costs."""
 
-import os
-import subprocess
-import sys
-
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
+from tests.fresh_python import modules_after
 from trainer.run.control import PROJECT
 
 HEAVY = ("torch", "lightgbm", "sklearn", "joblib")
@@ -15,22 +12,6 @@ from streamlit.testing.v1 import AppTest
 page = AppTest.from_file("dashboard.py", default_timeout=30).run()
 assert not page.exception, page.exception
 """
-
-
-def modules_after(code, **environment):
-    """Return which heavy modules a fresh Python holds after some code."""
-    code += f"\nimport sys\nprint('LOADED', *[m for m in {HEAVY} if m in sys.modules])"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=PROJECT,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()[-1].split()[1:]
 
 
 def test_every_import_follows_the_rooms(capsys, monkeypatch):
@@ -43,18 +24,18 @@ def test_every_import_follows_the_rooms(capsys, monkeypatch):
 def test_what_only_looks_at_a_run_loads_no_model_library():
     """torch, LightGBM, scikit-learn and joblib are imported where they are used."""
     rooms = ("commands", "__main__", "config", "blend", "store.reader", "store.verdict")
-    assert modules_after(f"import {', '.join(f'trainer.{room}' for room in rooms)}") == []
-    assert modules_after("import trainer.run.control, trainer.run.transfer") == []
+    assert modules_after(f"import {', '.join(f'trainer.{room}' for room in rooms)}", HEAVY) == []
+    assert modules_after("import trainer.run.control, trainer.run.transfer", HEAVY) == []
 
 
 def test_opening_the_dashboard_loads_no_model_library(tmp_path):
     """The first page, with no run yet, is there without torch or LightGBM."""
-    assert modules_after(OPEN_DASHBOARD, CKPT_DIR=str(tmp_path)) == []
+    assert modules_after(OPEN_DASHBOARD, HEAVY, CKPT_DIR=str(tmp_path)) == []
 
 
 def test_opening_the_dashboard_on_a_finished_run_loads_no_model_library(tiny_run):
     """Nor does looking at a finished run need them."""
-    assert modules_after(OPEN_DASHBOARD, CKPT_DIR=str(tiny_run.parent)) == []
+    assert modules_after(OPEN_DASHBOARD, HEAVY, CKPT_DIR=str(tiny_run.parent)) == []
 
 
 def test_status_answers_without_a_model_library(tiny_run):
@@ -70,4 +51,4 @@ except SystemExit as end:
     assert not end.code, end.code
 print()
 """
-    assert modules_after(code) == []
+    assert modules_after(code, HEAVY) == []

@@ -20,12 +20,6 @@ from trainer.store.records import Scores, SensorScores, dump_record
 
 
 @pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def two(make_run):
     """Two finished runs that differ in the seed and, in the second, by some points per fold."""
     first, second = make_run("first", seed=1), make_run("second", seed=2)

@@ -12,12 +12,6 @@ from trainer.run import control
 
 
 @pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def go_read_only(state_dir, monkeypatch):
     """Restart the dashboard with --read-only, as far as a page that is open can tell."""
     return lambda: monkeypatch.setenv(frame.READ_ONLY, "1")

@@ -1,14 +1,12 @@
 """The input doctor: what is in a recording, said before the answer; it needs no model library."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests.builders import make_demographics, make_table
-from tests.tiny_runs import PROJECT
+from tests.fresh_python import modules_after
 from trainer.data.sources import load, sequences_from_table
 from trainer.explain.doctor import examine, examine_for, warnings
 from trainer.explain.training import Training
@@ -223,11 +221,5 @@ def test_a_run_without_its_training_data_says_so(tiny_run, tmp_path, sequences):
 
 def test_the_doctor_needs_no_model_library():
     """It answers before torch or LightGBM is loaded."""
-    code = (
-        "import sys, trainer.explain.doctor\n"
-        "print([name for name in ('torch', 'lightgbm', 'sklearn') if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    names = ("torch", "lightgbm", "sklearn")
+    assert modules_after("import trainer.explain.doctor", names) == []

@@ -23,14 +23,6 @@ OVERVIEW, CHECKS, ONE = VIEWS = ("Overview", "Checks", "One sequence")
 
 
 @pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    folder = tmp_path / "state"
-    folder.mkdir()
-    monkeypatch.setenv("CKPT_DIR", str(folder))
-    return folder
-
-
-@pytest.fixture
 def known_run(make_run, tmp_path):
     """A run whose recordings, with all sensors, are a file beside the state folder."""
     path = tmp_path / "recordings.parquet"

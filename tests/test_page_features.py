@@ -21,12 +21,6 @@ SHOWN, FOLDS, PIXELS, GESTURES, OTHER_RUN = VIEWS = (
 
 
 @pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def real_run(tiny_run, state_dir):
     """A real finished run of 2 folds over all 332 sensor columns."""
     return RunPaths(shutil.copytree(tiny_run, state_dir / "tiny"))

@@ -28,12 +28,6 @@ FILES = (
 
 
 @pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
 def real_run(tiny_run, state_dir):
     """A run that the trainer finished, in the test's state folder."""
     return shutil.copytree(tiny_run, state_dir / "tiny")

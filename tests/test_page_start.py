@@ -18,12 +18,6 @@ from trainer.store.reader import RunReader
 from trainer.store.records import ModelState, dump_record
 
 
-@pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
 def test_the_size_of_the_built_in_recordings_is_what_the_forecast_takes():
     """The rough guess for a first run rests on numbers that were counted."""
     sequences = sources.load("watch")

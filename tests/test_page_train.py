@@ -14,12 +14,6 @@ from trainer.store.reader import Event, RunReader, curves
 from trainer.store.records import dump_record
 
 
-@pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
 def change_status(root, **changes):
     status = RunReader(root).status().model_copy(update=changes)
     write_atomic(RunPaths(root).status, dump_record(status))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.ui import charts, frame, live, logs, run_table, words
 from tests import run_folders
+from tests.fresh_python import modules_after
 from trainer.config import make_config
 from trainer.run import control, transfer
 from trainer.run.refusal import RefusedError
@@ -23,12 +23,6 @@ from trainer.store.verdict import judge
 
 ROOT = Path(__file__).parent.parent
 LIVE_STATES = tuple(state for state in run_folders.STATES if state != "starting")
-
-
-@pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
 
 
 def visit(page="train", run=None):
@@ -515,14 +509,9 @@ def test_the_watcher_counts_what_pages_show_and_no_more(tmp_path):
 def test_opening_the_dashboard_imports_neither_torch_nor_lightgbm(make_run):
     """The page is there in seconds, and the server holds no model memory."""
     make_run("first", "running")
-    script = (
-        "import sys\n"
+    code = (
         "from streamlit.testing.v1 import AppTest\n"
         "app = AppTest.from_file('dashboard.py', default_timeout=30).run()\n"
         "assert not app.exception\n"
-        "print(sorted({'torch', 'lightgbm', 'sklearn'} & set(sys.modules)))\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    assert modules_after(code, ("torch", "lightgbm", "sklearn")) == []

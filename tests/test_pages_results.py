@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +24,7 @@ from pages.ui import (
 )
 from tests import run_folders
 from tests.builders import make_demographics, make_table
+from tests.fresh_python import modules_after
 from trainer import predict
 from trainer.data import sources
 from trainer.data.schema import DataError
@@ -35,14 +34,6 @@ ROOT = Path(__file__).parent.parent
 PAGES = ("scores", "features", "data", "predict")
 STATES = tuple(state for state in run_folders.STATES if state != "starting")
 SMALL = {"num_subjects": 6, "sequences_per_subject": 8, "length": 12}  # the fixture's sequences
-
-
-@pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    folder = tmp_path / "state"
-    folder.mkdir()
-    monkeypatch.setenv("CKPT_DIR", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -460,8 +451,5 @@ def test_kinds_of_built_in_sequences():
 
 def test_the_pages_import_neither_torch_nor_lightgbm_until_an_answer_is_asked():
     """Opening the dashboard stays quick."""
-    code = (
-        "import sys; from pages.ui import predicting, results, source, uploads, charts_signals;"
-        "sys.exit(bool({'torch', 'lightgbm', 'trainer.predict'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+    code = "from pages.ui import predicting, results, source, uploads, charts_signals"
+    assert modules_after(code, ("torch", "lightgbm", "trainer.predict")) == []

@@ -13,6 +13,7 @@ import time
 import psutil
 import pytest
 
+from tests.fresh_python import modules_after
 from tests.tiny_runs import PROJECT, tiny_config, train
 from trainer import __main__ as command_words
 from trainer import commands
@@ -411,14 +412,8 @@ def test_resuming_launches_the_resume_command_and_takes_an_old_pause_back(finish
 
 def test_opening_control_does_not_load_the_models_libraries():
     """A dashboard that only starts and pauses stays quick."""
-    code = (
-        "import sys; import trainer.run.control; "
-        "print(sorted({'torch', 'lightgbm', 'polars', 'streamlit'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
+    names = ("torch", "lightgbm", "polars", "streamlit")
+    assert modules_after("import trainer.run.control", names) == []
 
 
 def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source, monkeypatch):

@@ -14,12 +14,6 @@ from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 
 
-@pytest.fixture
-def state_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("CKPT_DIR", str(tmp_path))
-    return tmp_path
-
-
 def toast_texts(app):
     return [toast.value.replace("\\", "") for toast in app.toast]
 

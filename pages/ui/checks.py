@@ -16,13 +16,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui import recordings, wearing
-from trainer.data.preprocess import MOTION_SIGNALS, preprocess
+from trainer.data.preprocess import MIN_QUATERNION_NORM, MOTION_SIGNALS, preprocess
 from trainer.data.sequences import Sequences
 
 Verdict = Literal["fine", "look", "unknown"]
 
 NORM_TOLERANCE = 0.01  # float32 and the sensor's 2^-14 grid stay far below
-MIN_NORM = 0.5  # below, an orientation counts as missing (trainer.data.preprocess)
 WITH_GRAVITY_MPS2 = (7.0, 15.0)  # of the median length: 9.8 at rest, more in lively movement
 IN_G = (0.7, 1.5)
 MIN_HELD_MPS2 = 3.0  # of a sequence's mean acceleration: without gravity it is near 0
@@ -141,7 +140,7 @@ def orientation_length(sequences: Sequences) -> Check:
     title = "Orientation: quaternions of length 1"
     method = (
         f"A rotation has length 1; off by more than {NORM_TOLERANCE:g} is counted. Below "
-        f"{MIN_NORM:g} an orientation counts as missing; others are brought to length 1."
+        f"{MIN_QUATERNION_NORM:g} an orientation counts as missing; others are brought to length 1."
     )
     if sequences.rot_T4 is None:
         return _no_orientation("norms", title, method)
@@ -149,7 +148,7 @@ def orientation_length(sequences: Sequences) -> Check:
     known = int((~np.isnan(norm_T)).sum())
     off_T = abs(norm_T - 1) > NORM_TOLERANCE
     table = recordings.norm_counts(sequences)
-    num_off, num_short = int(off_T.sum()), int((norm_T < MIN_NORM).sum())
+    num_off, num_short = int(off_T.sum()), int((norm_T < MIN_QUATERNION_NORM).sum())
     finding = f"{num_off:,} of {known:,} orientations are off 1, {num_short:,} of them too short."
     if not num_off:
         finding = f"All {known:,} orientations have length 1."

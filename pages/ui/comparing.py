@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
-from pages.ui import charts, charts_compare, comparison, frame, panels, readers, words
+from pages.ui import charts, charts_compare, comparison, curves, frame, panels, readers, words
 from pages.ui.comparison import PairedDifference
 from pages.ui.run_table import RunSummary
 
@@ -126,18 +126,10 @@ def _difference_panel(first: RunSummary, pairs: Sequence[PairedDifference], mode
 
 def _curves(found: Sequence[RunSummary]) -> None:
     st.markdown("**Curves**")
-    name = st.segmented_control(
-        "Curve",
-        list(charts.CURVES),
-        default="Score",
-        required=True,
-        key="compare_curve",
-        label_visibility="collapsed",
-    )
-    curve = charts.CURVES[name]
-    curves = [(summary.name, readers.curves(summary.run)) for summary in found]
+    curve = charts.CURVES[curves.pick("compare_curve")]
+    points_of = [(summary.name, readers.curves(summary.run)) for summary in found]
     for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=True):
-        points = charts_compare.overlaid_points(curves, model, curve.column)
+        points = charts_compare.overlaid_points(points_of, model, curve.column)
         with place:
             if points.is_empty():
                 step_name = words.STEP_NAMES[model]

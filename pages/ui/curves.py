@@ -49,15 +49,7 @@ def show(run: RunView, is_active: bool) -> None:
     st.subheader("Curves", anchor=False)
     line = st.container(horizontal=True, vertical_alignment="center", gap="medium")
     with line:
-        name = st.segmented_control(
-            "Curve",
-            list(charts.CURVES),
-            default="Score",
-            required=True,
-            key="curve",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+        name = pick("curve", persist_state="session")
         if is_active:
             _switch()
     held = _hold(run) if is_active and st.session_state.get("curves_mode") == PAUSED else None
@@ -68,6 +60,19 @@ def show(run: RunView, is_active: bool) -> None:
     for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=True):
         with place, st.container(gap="xsmall"):
             _chart(run, now, model, name, can_zoom=held is not None or not is_active)
+
+
+def pick(key: str, **options: Any) -> str:  # noqa: ANN401 - the widget's own
+    """Let people pick a curve; return its name in ``charts.CURVES``."""
+    return st.segmented_control(
+        "Curve",
+        list(charts.CURVES),
+        default="Score",
+        required=True,
+        key=key,
+        label_visibility="collapsed",
+        **options,
+    )
 
 
 def _switch() -> None:

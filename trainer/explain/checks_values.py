@@ -171,8 +171,8 @@ def _quaternions(sequences: Sequences, rot_T4: FloatArray) -> Iterator[Finding]:
 
 def _thermopiles(sequences: Sequences, thm_T5: FloatArray) -> Iterator[Finding]:
     low, high = THM_RANGE_C
-    for name, values_T in zip(THM_COLUMNS, thm_T5.T, strict=True):
-        wrong_T = (values_T < low) | (values_T > high)
+    wrong_T5 = (thm_T5 < low) | (thm_T5 > high)
+    for name, values_T, wrong_T in zip(THM_COLUMNS, thm_T5.T, wrong_T5.T, strict=True):
         if wrong_T.any():
             wrong_N = np.logical_or.reduceat(wrong_T, sequences.offsets[:-1])
             yield Finding(
@@ -183,7 +183,7 @@ def _thermopiles(sequences: Sequences, thm_T5: FloatArray) -> Iterator[Finding]:
                 sequence_id=first_of(wrong_N, sequences.sequence_ids),
                 channel=name,
             )
-    if not np.any((thm_T5 < low) | (thm_T5 > high)):
+    if not wrong_T5.any():
         got = f"{float(np.nanmin(thm_T5)):.1f} to {float(np.nanmax(thm_T5)):.1f} degrees Celsius"
         yield Finding("note", "the temperatures are plausible", got=got, channel="thm")
 

@@ -56,7 +56,9 @@ class Child:
 
     def wait(self):
         code = self.forge.call({"do": "wait", "pid": self.pid})["code"]
-        return Ended(code, self.output.read_text(errors="replace"))
+        # killed in its first moment, it has not opened its output yet
+        words = self.output.read_text(errors="replace") if self.output.exists() else ""
+        return Ended(code, words)
 
 
 class Forge:

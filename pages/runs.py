@@ -23,7 +23,9 @@ from pages.ui import (
 from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
-frame.open_page("Runs", "Every run in the state folder: compare them, or work with one.")
+frame.open_page(
+    "Runs", "Every run in the state folder: compare them, or work with one.", is_of_one_run=False
+)
 controls.show_outcome()
 current = frame.current_run()
 live.follow(current)
@@ -55,6 +57,8 @@ else:
     if len(compared) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(f"{len(compared)} runs side by side", anchor=False, width="content")
+            if any(frame.is_simulated(summary.run) for summary in compared):
+                frame.simulated_badge()
             st.button(
                 "Stop comparing",
                 icon=":material/close:",
@@ -75,6 +79,8 @@ else:
                     icon=words.STATE_ICONS[state],
                     color=words.STATE_COLOURS[state],
                 )
+                if frame.is_simulated(chosen.run):
+                    frame.simulated_badge()
                 st.markdown(frame.escape(words.reason(verdict)))
             run_actions.buttons(chosen, verdict)
             left, right = st.columns(2, gap="large")

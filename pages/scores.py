@@ -45,7 +45,7 @@ if run is None:
 loaded = status.view(run)
 run_file, scores = loaded.run_file, loaded.scores
 table = readers.oof(run)
-is_config_damaged = run_file is None and run.paths.config.exists()
+is_config_damaged = run_file is None and run.paths.has_config
 is_table_damaged = table is None and run.paths.oof.exists()
 if is_config_damaged or is_table_damaged:
     st.caption("The command line names every damaged file: python -m trainer verify RUN.")
@@ -119,9 +119,6 @@ if unfinished:
         "out of every number below; a blend needs the fold of both models.",
         icon=":material/hourglass_top:",
     )
-if run_file.data.source.startswith("simulated"):
-    st.badge("Simulated recordings", icon=":material/science:", color="orange")
-
 if scores is not None and scores.models:
     version = readers.version(run.paths.scores)
     score_panels.headline(scores, run_file.models, version)

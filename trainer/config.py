@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 SCHEMA = 1  # of every JSON file in the state folder
+SIMULATED = "simulated"  # the source, and how ``simulated:SUBJECTS`` begins
 
 ModelName = Literal["lgbm", "torch"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -36,6 +37,11 @@ class DataConfig(_Frozen):
     source: str = "watch"
     sampling_rate_hz: Positive = 10.0  # labels axes only: the schema has no clock
     mirror_left_handers: bool = True
+
+    @property
+    def is_simulated(self) -> bool:
+        """Return whether the recordings are made from a model: no score on them is a real one."""
+        return is_simulated(self.source)
 
 
 class FoldsConfig(_Frozen):
@@ -271,6 +277,11 @@ def environment_weights(environment: Mapping[str, str]) -> dict[str, float]:
     return {
         model: _weight(environment, name) for model, name in names.items() if environment.get(name)
     }
+
+
+def is_simulated(source: str) -> bool:
+    """Return whether the name of a source means simulated recordings."""
+    return source.partition(":")[0] == SIMULATED
 
 
 def is_switched_on(environment: Mapping[str, str], name: str, default: bool = False) -> bool:

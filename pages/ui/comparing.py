@@ -17,6 +17,7 @@ from pages.ui.run_table import RunSummary
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
+TEXTS = ("Model", "Run", "Recordings", "Folds")  # columns of the scores that are none
 ALL_SETTINGS = "compare_all_settings"  # key of the switch below the table
 NOISE_NOTE = (
     "Line: 95 % interval of the mean (corrected resampled t-test, Nadeau and Bengio 2003). It "
@@ -55,7 +56,7 @@ def _scores(found: Sequence[RunSummary]) -> None:
         st.markdown("**Scores**")
         st.markdown("None of these runs has a score yet: the first comes with the first fold done.")
         return
-    numbers = [name for name in table.columns if name not in ("Model", "Run", "Folds")]
+    numbers = [name for name in table.columns if name not in TEXTS]
     shown = table.select(column for column in table if column.null_count() < len(column))
     columns = dict.fromkeys(numbers, SCORE)
     panels.table("Scores by model, 0 to 1", shown, "compare_scores", columns)

@@ -194,6 +194,7 @@ def _score_row(summary: RunSummary, model: str, part: SensorScores) -> dict[str,
     return {
         "Model": words.MODELS[model],
         "Run": summary.name,
+        "Recordings": words.recordings(summary.settings.get("data.source", "")),
         "Mean of folds": part.mean,
         "Spread": part.std,
         "Folds": sum(fold is not None for fold in part.folds),

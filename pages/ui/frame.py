@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
+from pages.ui import readers, words
 from trainer.run.refusal import RefusedError
 from trainer.store.durable import StoreError
 from trainer.store.names import RUN_NAME
@@ -80,7 +81,7 @@ class _Parser(argparse.ArgumentParser):
         raise OptionsError(f"{message}; {self.format_usage().strip()}")
 
 
-def parse_options(words: list[str]) -> Options:
+def parse_options(arguments: list[str]) -> Options:
     """Read the words after ``streamlit run dashboard.py --``.
 
     Raises:
@@ -90,7 +91,7 @@ def parse_options(words: list[str]) -> Options:
     default = Path(os.environ.get("CKPT_DIR") or DEFAULT_STATE)
     parser.add_argument("--state", type=Path, default=default, metavar="DIR")
     parser.add_argument("--read-only", action="store_true")
-    values = parser.parse_args(words)
+    values = parser.parse_args(arguments)
     switch = os.environ.get(READ_ONLY, "")
     if switch.lower() not in SWITCH:
         raise OptionsError(f"environment {READ_ONLY}: expected 1 or 0, got {switch!r}")
@@ -144,7 +145,7 @@ def navigate() -> StreamlitPage:
     return page
 
 
-def open_page(title: str, subtitle: str = "") -> None:
+def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> None:
     """Open a page: make sure that the frame stands around it, then show its header.
 
     Until somebody has opened ``/``, Streamlit runs a deep-linked file of ``pages/`` without
@@ -152,7 +153,8 @@ def open_page(title: str, subtitle: str = "") -> None:
 
     Args:
         title: As in ``PAGES``.
-        subtitle: One sentence under the title; "" shows what run this is.
+        subtitle: One sentence under the title, or "".
+        is_of_one_run: Whether what it shows is of the picked run, and is marked as that is.
     """
     if _READY not in st.session_state:
         st.session_state[_WANTED] = next(entry.file for entry in PAGES if entry.title == title)
@@ -160,6 +162,22 @@ def open_page(title: str, subtitle: str = "") -> None:
     st.title(title, anchor=False)
     if subtitle:
         st.caption(escape(subtitle))
+    run = current_run() if is_of_one_run else None
+    if run is not None and is_simulated(run):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            simulated_badge()
+            st.caption(words.SIMULATED_HELP, width="content")
+
+
+def is_simulated(run: RunReader) -> bool:
+    """Return whether a run rests on simulated recordings; the page names what is damaged."""
+    run_file = readers.run_file(run, [])
+    return run_file is not None and run_file.data.is_simulated
+
+
+def simulated_badge() -> None:
+    """Mark a score that is no real one."""
+    st.badge(words.SIMULATED, icon=":material/science:", color="orange")
 
 
 def sidebar() -> None:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import polars as pl
 import streamlit as st
 
-from pages.ui import live, readers
+from pages.ui import live, readers, words
 from trainer.config import flat_settings, setting_text
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
@@ -86,8 +86,8 @@ def run_table(found: Sequence[RunSummary], verdicts: Mapping[str, Verdict]) -> p
         verdicts: By the run's name.
 
     Returns:
-        Run, State, mean fold score of blend (and its spread) and of the models (null: none yet),
-        Title, Minutes, Folds done, Recordings, Started, then one text column per setting that
+        Run, State, Recordings, mean fold score of blend (and its spread) and of the models (null:
+        none yet), Title, Minutes, Folds done, Started, then one text column per setting that
         differs between the runs.
     """
     names = differing_settings(found)
@@ -127,6 +127,7 @@ def _row(summary: RunSummary, verdict: Verdict) -> dict[str, object]:
     return {
         "Run": summary.name,
         "State": shown_state(summary, verdict).capitalize(),
+        "Recordings": None if run_file is None else words.recordings(run_file.data.source),
         "Blend": _mean(summary.scores, "blend"),
         "Spread": _spread(summary.scores, "blend"),
         "LightGBM": _mean(summary.scores, "lgbm"),
@@ -134,7 +135,6 @@ def _row(summary: RunSummary, verdict: Verdict) -> dict[str, object]:
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_units}" if summary.num_units else None,
-        "Recordings": None if run_file is None else run_file.data.source,
         "Started": None if run_file is None else datetime.fromtimestamp(run_file.created_at),
     }
 

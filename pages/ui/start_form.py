@@ -7,21 +7,17 @@ take, what differs from the preset or from the run it was taken from, and the ru
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from pages.ui import controls, forecast, frame, live, settings_form, words
+from pages.ui import controls, forecast, frame, live, settings_form, start_source, words
 from trainer.config import Config, ConfigError, flat_settings, make_config, setting_text
-from trainer.data.sources import KAGGLE_INPUT
 from trainer.run import control
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.records import RunFile
 from trainer.store.verdict import judge
 
-BUILT_IN, OWN, KAGGLE = "Built-in recordings", "File or folder", "Kaggle input"
-SOURCES = {BUILT_IN: "watch", KAGGLE: "kaggle"}
 PRESETS = {"Quick": "quick", "Full": "full"}
 PRESET_WORDS = {
     "quick": "A first answer within minutes",
@@ -59,7 +55,7 @@ def show() -> None:
     _duplicate_line()
     left, right = st.columns(2, gap="large")
     with left:
-        source = _source()
+        source = start_source.field()
     with right:
         preset = _preset()
     usual = make_config(preset)
@@ -75,10 +71,7 @@ def duplicate(run_file: RunFile) -> None:
     """Fill the form from a run, as an on_click callback; the form stands on the Train page."""
     config = run_file.settings()
     usual, state = make_config(config.preset), st.session_state
-    source = config.data.source
-    choices = {value: label for label, value in SOURCES.items() if label in source_choices()}
-    state["start_source"] = choices.get(source, OWN)
-    state["start_path"] = "" if source in SOURCES.values() else source
+    start_source.fill(config.data.source)
     state["start_preset"] = next(label for label, name in PRESETS.items() if name == usual.preset)
     state["start_name"] = ""
     state[f"start_models_{usual.preset}"] = list(config.models)
@@ -111,11 +104,6 @@ def duplicate_button(run_file: RunFile | None) -> None:
         )
 
 
-def source_choices() -> list[str]:
-    """Return where recordings can come from on this machine."""
-    return [BUILT_IN, OWN, KAGGLE] if KAGGLE_INPUT.is_dir() else [BUILT_IN, OWN]
-
-
 def _duplicate_line() -> None:
     """Say which run the form was filled from, and offer to let go of it."""
     if not is_duplicating():
@@ -136,26 +124,6 @@ def _duplicate_line() -> None:
 
 def _forget() -> None:
     st.session_state.pop(_DUPLICATE, None)
-
-
-def _source() -> str:
-    st.session_state.setdefault("start_source", BUILT_IN)
-    choice = st.segmented_control(
-        "Recordings",
-        source_choices(),
-        required=True,
-        key="start_source",
-        persist_state="session",
-    )
-    if choice != OWN:
-        return SOURCES[choice]
-    path = st.text_input(
-        "Path of a CSV or Parquet file, or of a folder with train.csv",
-        key="start_path",
-        placeholder="/data/train.csv",
-        persist_state="session",
-    )
-    return path.strip()
 
 
 def _preset() -> str:
@@ -225,9 +193,9 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
         return Draft(name, None, f"Run name: expected {problem}; got {name!r}.")
     if (frame.state_dir() / name).exists():
         return Draft(name, None, f"There is a run {name!r} already. Choose another name.")
-    source = options["data.source"]
-    if source not in SOURCES.values() and not (source and Path(source).expanduser().exists()):
-        return Draft(name, None, f"Recordings: no file or folder at {source!r}.")
+    problem = start_source.problem(options["data.source"])
+    if problem:
+        return Draft(name, None, problem)
     if options.get("models") == []:
         return Draft(name, None, "Models: choose at least one.")
     try:
@@ -263,8 +231,7 @@ def _preview(draft: Draft, usual: Config) -> None:
 
 def _explain(config: Config, usual: Config, runs: list[RunReader]) -> None:
     """Say in words what the run does, how long it should take, and what is unusual about it."""
-    source = next((label for label, value in SOURCES.items() if value == config.data.source), None)
-    shown = "the built-in recordings" if source == BUILT_IN else source or config.data.source
+    shown = start_source.in_words(config.data.source)
     st.markdown(frame.escape(forecast.plan_text(config, shown)))
     st.markdown(frame.escape(forecast.time_text(forecast.forecast(config, runs))))
     own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]

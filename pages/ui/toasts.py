@@ -108,4 +108,5 @@ def _fold_text(reader: RunReader) -> str:
         return ""
     last = done[-1]
     score = words.score(last.values.get("score"))
-    return f"{reader.name}: {words.MODELS[last.model]}, fold {last.fold} done, score {score}."
+    mark = f" ({words.SIMULATED.lower()})" if frame.is_simulated(reader) else ""
+    return f"{reader.name}: {words.MODELS[last.model]}, fold {last.fold} done, score {score}{mark}."

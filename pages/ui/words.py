@@ -9,6 +9,7 @@ import signal
 import time
 from typing import Literal
 
+from trainer.config import is_simulated
 from trainer.store.names import RUN_NAME
 from trainer.store.records import Status
 from trainer.store.verdict import Verdict
@@ -17,6 +18,9 @@ BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
 NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bullet in Markdown
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
+
+SIMULATED = "Simulated"  # the one mark of a score that is no real one
+SIMULATED_HELP = "Made from a model of the arm: a score on them says nothing about real recordings."
 
 MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}
 STEP_NAMES = {"lgbm": "round", "torch": "epoch"}
@@ -147,6 +151,14 @@ def costs(status: Status) -> str:
     pause_s, kill_s = round(status.pause_costs_s), round(status.kill_costs_s)
     text = f"Pausing now redoes {f'about {pause_s} s of' if pause_s else 'no'} work"
     return f"{text}; a kill would cost {kill_s} s." if kill_s > pause_s else f"{text}."
+
+
+def recordings(source: str) -> str:
+    """Write where recordings come from: the mark of simulated ones, else the source's own name."""
+    if not is_simulated(source):
+        return source
+    count = source.partition(":")[2]
+    return f"{SIMULATED}, {count} subject{'s' * (count != '1')}" if count else SIMULATED
 
 
 def run_name_problem(name: str) -> str | None:

@@ -37,18 +37,12 @@ from trainer.data.simulation.sensors import Recording, record
 from trainer.data.simulation.surfaces import Range
 from trainer.data.simulation.trials import Trials, make_trials
 
-SOURCE = "simulated"
 NUM_SUBJECTS = 81  # as many as the competition's training data has
 SEED = 42
 MAX_SUBJECTS = 1000  # nine gigabytes
 _LABELS = LabelTable(
     tuple(gesture.name for gesture in GESTURES), sum(gesture.is_target for gesture in GESTURES)
 )
-
-
-def is_simulated(source: str) -> bool:
-    """Return whether the name of a source means simulated recordings."""
-    return source.partition(":")[0] == SOURCE
 
 
 def read_num_subjects(source: str) -> int:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.config import is_simulated
 from trainer.data.files import read_table, read_upload
 from trainer.data.schema import DataError, list_names
 from trainer.data.sequences import FloatArray, Sequences
-from trainer.data.simulate import is_simulated, read_num_subjects, simulate
+from trainer.data.simulate import read_num_subjects, simulate
 from trainer.data.table import sequences_from_table
 
 __all__ = [

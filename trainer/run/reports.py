@@ -14,13 +14,14 @@ from trainer.store.records import Scores
 from trainer.store.verdict import Verdict, describe
 
 NUM_TOP_FEATURES = 10
+SIMULATED_LINE = "Simulated recordings: these scores say nothing about real ones."
 
 
 def outcome_lines(root: Path, outcome: Literal["finished", "paused"]) -> list[str]:
     """Return what a start of the trainer ends with: scores, top features, how to go on."""
     reader = RunReader(root)
     scores, importance = reader.scores(), reader.importance()
-    lines = [] if scores is None else score_lines(scores)
+    lines = [] if scores is None else score_lines(scores, _is_simulated(reader))
     if importance is not None:
         top = importance["feature"].head(NUM_TOP_FEATURES)
         lines.append("top features by gain: " + ", ".join(top))
@@ -40,7 +41,8 @@ def status_lines(reader: RunReader, verdict: Verdict, with_evidence: bool) -> li
         how = "done" if unit.done else f"step {unit.step} of {unit.total_steps or '?'}"
         lines.append(f"  {unit.model} fold {unit.fold}: {how}{score}, {unit.seconds:.0f} s")
     scores = reader.scores()
-    return lines + ([] if scores is None else [f"  {line}" for line in score_lines(scores)])
+    told = [] if scores is None else score_lines(scores, _is_simulated(reader))
+    return lines + [f"  {line}" for line in told]
 
 
 def status_json(reader: RunReader, verdict: Verdict) -> dict[str, Any]:
@@ -57,17 +59,19 @@ def status_json(reader: RunReader, verdict: Verdict) -> dict[str, Any]:
     try:
         units, scores = reader.units(), reader.scores()
     except StoreError as error:
-        return told | {"units": [], "scores": None, "problem": str(error)}
+        return told | {"units": [], "scores": None, "is_simulated": None, "problem": str(error)}
     return told | {
         "units": [unit.model_dump(mode="json", by_alias=True) for unit in units],
         "scores": None if scores is None else scores.model_dump(mode="json", by_alias=True),
+        "is_simulated": _is_simulated(reader),
         "problem": None,
     }
 
 
-def score_lines(scores: Scores) -> list[str]:
+def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
     """Return the scores as a small table: mean and spread over folds, and out of fold."""
-    lines = [f"{'':<9}{'mean of folds':>22}{'out of fold':>14}{'accuracy':>11}"]
+    lines = [SIMULATED_LINE] if is_simulated else []
+    lines += [f"{'':<9}{'mean of folds':>22}{'out of fold':>14}{'accuracy':>11}"]
     for model, row in scores.models.items():
         part = row.all_sensors
         if part.mean is None or part.oof is None:
@@ -80,3 +84,8 @@ def score_lines(scores: Scores) -> list[str]:
             lines.append(f"{'  IMU only':<31}{imu.score:>14.4f}{imu.accuracy:>11.4f}")
             lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
     return lines
+
+
+def _is_simulated(reader: RunReader) -> bool:
+    run_file = reader.run_file()
+    return run_file is not None and run_file.data.is_simulated

@@ -1,0 +1,113 @@
+"""Simulated recordings: no score of theirs is shown without the mark."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pages.ui import comparison, start_source, toasts, words
+from pages.ui.run_table import summaries
+from tests.test_page_train import change_status
+from tests.test_pages import texts, visit
+from trainer.run import reports
+from trainer.store.durable import append_line
+from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.verdict import judge
+
+SOURCE = "simulated:20"
+BADGE = ":material/science: Simulated"
+
+
+@pytest.mark.parametrize("page", ["train", "scores", "features", "predict", "runs"])
+def test_a_page_marks_a_simulated_run_and_no_other(make_run, page):
+    """The same badge on every page that shows a score."""
+    make_run("made", source=SOURCE)
+    make_run("real")
+    assert BADGE in texts(visit(page, run="made"))
+    assert BADGE not in texts(visit(page, run="real"))
+
+
+def test_the_table_of_runs_says_which_are_simulated(make_run):
+    """Beside the scores, not behind the settings."""
+    make_run("made", source=SOURCE)
+    make_run("real")
+    table = visit("runs").dataframe[0].value
+    assert dict(zip(table["Run"], table["Recordings"], strict=True)) == {
+        "made": "Simulated, 20 subjects",
+        "real": "watch",
+    }
+    assert list(table.columns).index("Recordings") < list(table.columns).index("Blend")
+
+
+def test_scores_side_by_side_say_which_are_simulated(make_run):
+    """One row per model and run, each with where its recordings come from."""
+    found = summaries([RunReader(make_run("made", source=SOURCE))])
+    assert comparison.score_table(found)["Recordings"].unique().to_list() == [
+        "Simulated, 20 subjects"
+    ]
+
+
+def test_a_toast_with_a_simulated_score_says_so(make_run):
+    """A fold of a run elsewhere is told with its score and the mark."""
+    root = make_run("made", "running", source=SOURCE)
+    app = visit("runs", run="made")
+    line = {"event": "fold", "time": time.time(), "attempt": 1, "model": "torch", "fold": 1}
+    append_line(RunPaths(root).metrics, line | {"values": {"score": 0.912, "seconds": 3.0}})
+    change_status(root, done_units=5)
+    app.run()
+    assert app.toast[0].value.replace("\\", "").endswith("score 0.912 (simulated).")
+
+
+def test_the_command_line_marks_simulated_scores(make_run):
+    """``train`` ends with the mark above its scores, ``status`` too, in lines and in JSON."""
+    reader = RunReader(make_run("made", source=SOURCE))
+    real = RunReader(make_run("real"))
+    mark = "Simulated recordings: these scores say nothing about real ones."
+    assert mark in reports.outcome_lines(reader.root, "finished")
+    assert f"  {mark}" in reports.status_lines(reader, judge(reader), with_evidence=True)
+    assert reports.status_json(reader, judge(reader))["is_simulated"] is True
+    assert mark not in reports.outcome_lines(real.root, "finished")
+    assert reports.status_json(real, judge(real))["is_simulated"] is False
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("simulated", "Simulated"),
+        ("simulated:1", "Simulated, 1 subject"),
+        ("/data/simulated.csv", "/data/simulated.csv"),
+    ],
+)
+def test_only_the_source_of_that_name_is_simulated(source, text):
+    """A file whose name has the word in it is a file."""
+    assert words.recordings(source) == text
+
+
+def test_simulated_recordings_can_be_chosen_and_duplicated(make_run, monkeypatch):
+    """The form offers them with a number of people; a duplicate keeps that number."""
+    root = make_run("made", source="simulated:7")
+    app = visit(run="made")
+    app.button("duplicate").click().run()
+    assert not app.exception
+    assert app.session_state["start_source"] == "Simulated"
+    assert app.number_input("start_subjects").value == 7
+    assert "on simulated recordings of 7 subjects" in texts(app)
+    app.number_input("start_subjects").set_value(1).run()
+    assert "on simulated recordings of 1 subject," in texts(app)
+    assert RunReader(root).run_file().data.source == "simulated:7"
+
+
+def test_a_source_that_is_none_is_named(tmp_path):
+    """What cannot be read is said before the start."""
+    assert start_source.problem("simulated:3") == ""
+    assert "whole number from 1 to 1000" in start_source.problem("simulated:many")
+    missing = str(tmp_path / "no.csv")
+    assert start_source.problem(missing) == f"Recordings: no file or folder at {missing!r}."
+
+
+def test_the_fold_toast_of_a_real_run_has_no_mark(make_run):
+    """Nothing is added where the recordings are real."""
+    reader = RunReader(make_run("real"))
+    assert "simulated" not in toasts._fold_text(reader)

@@ -6,17 +6,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 from tests.tiny_runs import PROJECT
 from trainer.run import control
 from trainer.run.stopping import (
     HOSTED_LIMIT_S,
+    SHORT_SESSIONS,
     DurationError,
     StopSwitch,
     TimeLimit,
     parse_time_limit,
+    session_age_s,
 )
 
 
@@ -44,8 +48,35 @@ def test_an_automatic_time_limit_is_that_of_the_host(monkeypatch):
     for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):
         monkeypatch.delenv(name, raising=False)
     assert parse_time_limit("auto") is None
+    monkeypatch.setattr("trainer.run.stopping.session_age_s", lambda: 0.0)
     monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Batch")
     assert parse_time_limit("auto") == HOSTED_LIMIT_S == 41_400.0
+    monkeypatch.setenv("KAGGLE_IS_COMPETITION_RERUN", "1")
+    assert parse_time_limit("auto") == 30_600.0
+
+
+@pytest.mark.parametrize(
+    ("host", "age_s", "seconds"),
+    [
+        ("KAGGLE_KERNEL_RUN_TYPE", 3600.0, 37_800.0),
+        ("KAGGLE_KERNEL_RUN_TYPE", 42_000.0, 0.0),
+        ("KAGGLE_KERNEL_RUN_TYPE", 90_000.0, 41_400.0),
+        ("COLAB_RELEASE_TAG", 3600.0, 37_800.0),
+        ("COLAB_RELEASE_TAG", 90_000.0, None),
+    ],
+)
+def test_what_the_session_did_before_the_trainer_counts(monkeypatch, host, age_s, seconds):
+    """The limit is the session's; a first process older than any session tells nothing of it."""
+    for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG", *SHORT_SESSIONS):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(host, "1")
+    monkeypatch.setattr("trainer.run.stopping.session_age_s", lambda: age_s)
+    assert parse_time_limit("auto") == seconds
+
+
+def test_the_age_of_the_session_is_that_of_the_first_process():
+    """At least as old as this process."""
+    assert session_age_s() >= time.time() - psutil.Process().create_time() - 1.0
 
 
 def test_the_margin_of_a_time_limit_grows_with_what_was_measured():

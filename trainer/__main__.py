@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from trainer import commands
+from trainer import commands, starting
 
 State = Annotated[
     Path | None,
@@ -24,7 +24,9 @@ State = Annotated[
 ]
 TimeLimit = Annotated[
     str,
-    typer.Option(help="Pause in time: 90s, 45m, 11.5h; auto: 11.5h on Kaggle and Colab; none"),
+    typer.Option(
+        help="Pause in time: 90s, 45m, 11.5h; none; auto: half an hour before a session ends"
+    ),
 ]
 StopAfter = Annotated[
     int | None, typer.Option(min=1, help="Pause by itself after so many folds, to try a resume")
@@ -91,13 +93,13 @@ def train(
         "network.epochs": epochs,
         "seed": seed,
     }
-    commands.train(
+    starting.train(
         state_dir=commands.state_dir(state),
         name=run,
         preset=preset,
         options={key: value for key, value in options.items() if value is not None},
         assignments=set_ or [],
-        limits=commands.read_limits(time_limit, stop_after_folds, os.environ),
+        limits=starting.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
     )
 
@@ -129,9 +131,9 @@ def resume(
     state: State = None,
 ) -> None:
     """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
-    root = commands.find_run(commands.state_dir(state), run)
-    limits = commands.read_limits(time_limit, stop_after_folds, {})
-    commands.resume(root, limits, paused_is_success)
+    folder = commands.state_dir(state)
+    limits = starting.read_limits(time_limit, stop_after_folds, {})
+    starting.resume(commands.find_run(folder, run), folder, limits, paused_is_success)
 
 
 @app.command()
@@ -167,10 +169,17 @@ def verify(run: RunName, state: State = None) -> None:
 def export(
     run: RunName,
     file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="Where to write it")],
+    dataset_metadata: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/SLUG",
+            help="Also write dataset-metadata.json beside it, for a dataset of this name on Kaggle",
+        ),
+    ] = None,
     state: State = None,
 ) -> None:
     """Write a run as one zip, to take elsewhere and resume there."""
-    commands.export(commands.find_run(commands.state_dir(state), run), file)
+    commands.export(commands.find_run(commands.state_dir(state), run), file, dataset_metadata)
 
 
 @app.command(name="import")
@@ -183,6 +192,27 @@ def import_(
 ) -> None:
     """Take in a run from a zip, or from a folder that may be read-only."""
     commands.import_run(source, commands.state_dir(state))
+
+
+@app.command()
+def serve(
+    run: RunName,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Ask a local gateway for FOLDER/test.csv (default: the competition's folder)",
+        ),
+    ] = None,
+    state: State = None,
+) -> None:
+    """Answer the competition's gateway; away from it, a local one, and write submission.parquet.
+
+    Uses the competition's own package where it is mounted, else a stand-in that asks the same way.
+    Where MODEL_PATH is set, the run or bundle that it names answers instead of RUN.
+    """
+    root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
+    commands.serve(root, data)
 
 
 @app.command()

@@ -8,33 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from trainer.config import (
-    Config,
     ConfigError,
-    differences,
-    environment_settings,
-    is_switched_on,
-    make_config,
-    overlay,
 )
-from trainer.run.reports import outcome_lines, status_json, status_lines
+from trainer.run.reports import status_json, status_lines
 from trainer.store.durable import StoreError
-from trainer.store.names import RunNameError, RunPaths, check_run_name
+from trainer.store.names import RunNameError, RunPaths
 from trainer.store.reader import RunReader, list_runs
-from trainer.store.records import RunFile
 from trainer.store.verdict import judge
 
 if TYPE_CHECKING:
-    from trainer.run.session import Limits
+    pass
 
 FAILED, REFUSED, PAUSED = 1, 2, 3
 ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
@@ -50,6 +41,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.data.schema import DataError
     from trainer.features.table import FeatureError
     from trainer.folds import FoldError
+    from trainer.gateway import GatewayError
     from trainer.predict import PredictError
     from trainer.run.refusal import RefusedError
     from trainer.run.stopping import DurationError
@@ -57,7 +49,7 @@ def known_errors() -> tuple[type[Exception], ...]:
 
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
-        *(FoldError, PredictError, RefusedError, DurationError, TransferError),
+        *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
     )
 
 
@@ -65,8 +57,10 @@ def exit_code(error: Exception) -> int:
     """Return 1 where something broke on the way, 2 where it was refused from the start."""
     from trainer.blend import BlendError
     from trainer.features.table import FeatureError
+    from trainer.gateway import GatewayError
 
-    return FAILED if isinstance(error, StoreError | BlendError | FeatureError) else REFUSED
+    broken = StoreError | BlendError | FeatureError | GatewayError
+    return FAILED if isinstance(error, broken) else REFUSED
 
 
 def state_dir(option: Path | None) -> Path:
@@ -75,7 +69,7 @@ def state_dir(option: Path | None) -> Path:
 
 
 def find_run(folder: Path, run: str) -> Path:
-    """Return a run's folder by name or path.
+    """Return a run's folder by name or path; else that of an earlier run under the input folder.
 
     Raises:
         UsageError: There is no such run; those that are there are named.
@@ -83,6 +77,11 @@ def find_run(folder: Path, run: str) -> Path:
     for root in (folder / run, Path(run)):
         if RunPaths(root).has_config or RunPaths(root).status.exists():
             return root
+    from trainer.run.earlier import choose, find_earlier
+
+    earlier = choose(find_earlier(run))
+    if earlier is not None:
+        return earlier.root
     there = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
     raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")
 
@@ -102,58 +101,6 @@ def model_path() -> Path | None:
             f"there. Correct it, or unset it to train"
         )
     return Path(text)
-
-
-def read_limits(
-    time_limit: str, stop_after_folds: int | None, environment: Mapping[str, str]
-) -> Limits:
-    """Return when the trainer is to pause by itself."""
-    from trainer.run.session import Limits
-    from trainer.run.stopping import parse_time_limit
-
-    return Limits(
-        time_limit_s=parse_time_limit(time_limit),
-        stop_after_folds=stop_after_folds,
-        restart_network=not is_switched_on(environment, "RESUME_TORCH", default=True),
-    )
-
-
-def train(
-    state_dir: Path,
-    name: str | None,
-    preset: str | None,
-    options: Mapping[str, Any],
-    assignments: Sequence[str],
-    limits: Limits,
-    paused_is_success: bool,
-) -> None:
-    """Train a new run, or go on with the run of that name."""
-    from trainer.run.control import next_run_name, start_over
-
-    if model_path() is not None:
-        print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
-        return
-    wanted = make_config(preset, options, assignments)
-    root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
-    if RunPaths(root).config.exists() and not is_switched_on(os.environ, "RESUME", default=True):
-        print(f"RESUME=0: the old run is now {start_over(root)}")
-    frozen = RunReader(root).run_file()
-    if frozen is not None:
-        wanted = _same_config(frozen, preset, options, assignments)
-    _execute(root, wanted, limits, paused_is_success)
-
-
-def resume(root: Path, limits: Limits, paused_is_success: bool) -> None:
-    """Go on with a run as it was configured."""
-    from trainer.run.refusal import RefusedError
-
-    frozen = RunReader(root).run_file()
-    if frozen is None:
-        raise RefusedError(
-            f"run {root.name}: it ended before its configuration was written, so there is nothing "
-            f"to resume. Train it again: python -m trainer train --run {root.name}"
-        )
-    _execute(root, frozen.settings(), limits, paused_is_success)
 
 
 def status(folder: Path, run: str | None, as_json: bool) -> None:
@@ -240,11 +187,35 @@ def verify(root: Path) -> None:
         raise typer.Exit(FAILED)
 
 
-def export(root: Path, target: Path) -> None:
-    """Write a run as one zip."""
+def serve(root: Path, data: Path | None) -> None:
+    """Answer the competition's gateway, or a local one on a folder's test.csv."""
+    from trainer.data.sources import find_competition
+    from trainer.kaggle import RERUN, serve
+
+    if data is None and RERUN not in os.environ:
+        data = find_competition()
+    report = serve(root, data, Path("submission.parquet"), print)
+    if report is None:
+        return
+    warm_ms = sorted(1000.0 * seconds for seconds in report.seconds[1:]) or [0.0]
+    print(
+        f"{report.submission}: {len(report.answers):,} sequences; first answer "
+        f"{report.seconds[0]:.1f} s with the models' loading, then "
+        f"{warm_ms[len(warm_ms) // 2]:.0f} ms in the median, {warm_ms[-1]:.0f} ms at most"
+    )
+
+
+def export(root: Path, target: Path, dataset_id: str | None) -> None:
+    """Write a run as one zip, and beside it what Kaggle's tool needs where that was asked for."""
+    from trainer.run.dataset_metadata import check_dataset_id, write_metadata
     from trainer.run.transfer import export_run
 
+    if dataset_id is not None:
+        check_dataset_id(dataset_id)
     export_run(root, target)
+    if dataset_id is not None:
+        path = write_metadata(root, target.parent, dataset_id)
+        print(f"{path}: then kaggle datasets create -p {target.parent}, which takes all in it")
     print(f"{target}: {target.stat().st_size:,} bytes. Take it in with: python -m trainer import")
 
 
@@ -261,54 +232,3 @@ def import_run(source: Path, folder: Path) -> None:
         if not check.is_good:
             print(f"BAD {check.name}: {check.detail}; resume redoes what it held")
     print(f"{root}: there. Go on with: python -m trainer resume {root.name}")
-
-
-def _same_config(
-    frozen: RunFile, preset: str | None, options: Mapping[str, Any], assignments: Sequence[str]
-) -> Config:
-    """Return the frozen configuration if nothing else was asked for.
-
-    Raises:
-        RefusedError: Lists what differs.
-    """
-    from trainer.run.refusal import RefusedError
-
-    settings = frozen.settings()
-    base = settings
-    if preset is not None:  # its own settings count, but where the recordings lie is not one
-        base = make_config(preset, {"data.source": settings.data.source}, environment={})
-    asked = overlay(base, environment_settings(os.environ), assignments, options)
-    changed = differences(settings, asked)
-    if changed:
-        raise RefusedError(
-            f"run {frozen.run} was made with other options:\n  " + "\n  ".join(changed) + "\n"
-            f"Go on with its own: python -m trainer resume {frozen.run}; or begin another with "
-            f"--run NAME; or start it over with RESUME=0"
-        )
-    return overlay(settings, {"data.source": asked.data.source})
-
-
-def _execute(root: Path, config: Config, limits: Limits, paused_is_success: bool) -> None:
-    """Run the trainer in this process and exit with its code."""
-    from rich.console import Console
-
-    from trainer.run.control import DETACHED
-    from trainer.run.display import Display
-    from trainer.run.order import execute
-    from trainer.run.refusal import RefusedError
-
-    is_detached = os.environ.get(DETACHED) == "1"
-    display = Display(Console(quiet=is_detached))
-    was_there = root.exists()
-    try:
-        with display.live():
-            outcome = execute(root, config, limits, display.log, display.show)
-    except known_errors() as error:
-        is_begun = was_there or RunPaths(root).config.exists()
-        if not (is_detached or is_begun or isinstance(error, RefusedError)):
-            shutil.rmtree(root, ignore_errors=True)  # bad recordings: there is no run yet
-        raise
-    if not is_detached:
-        print("\n".join(outcome_lines(root, outcome)))
-    if outcome == "paused" and not paused_is_success:
-        raise typer.Exit(PAUSED)

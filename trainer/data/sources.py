@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from trainer.data.table import sequences_from_table
 
 __all__ = [
     "check_trainable",
+    "find_competition",
     "fingerprint",
+    "input_folder",
     "load",
     "read_table",
     "read_upload",
@@ -30,13 +33,19 @@ __all__ = [
 
 WATCH_PATH = Path(__file__).with_name("watch.parquet")
 KAGGLE_INPUT = Path("/kaggle/input")
+INPUT_NAME = "KAGGLE_INPUT_DIR"  # of the environment: where inputs are mounted instead
 COMPETITION = "cmi-detect-behavior-with-sensor-data"
 
 _SUFFIXES = (".parquet", ".csv")  # the first that exists is read
 _BLOCK_ROWS = 16_384
 
 
-def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
+def input_folder() -> Path:
+    """Return where this machine mounts its inputs: ``KAGGLE_INPUT_DIR``, else /kaggle/input."""
+    return Path(os.environ.get(INPUT_NAME) or KAGGLE_INPUT)
+
+
+def load(source: str, kaggle_input: Path | None = None) -> Sequences:
     """Load the recordings of a source.
 
     Args:
@@ -45,7 +54,7 @@ def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
             81 subjects unless said), a CSV or Parquet file, or a folder with train.parquet or
             train.csv, and train_demographics.parquet or .csv where there is one; test.* where
             there is no train.*.
-        kaggle_input: Where Kaggle mounts its inputs.
+        kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
 
     Raises:
         DataError: If there is no such source, or its recordings cannot be used.
@@ -53,11 +62,33 @@ def load(source: str, kaggle_input: Path = KAGGLE_INPUT) -> Sequences:
     if source == "watch":
         return sequences_from_table(read_table(WATCH_PATH))
     if source == "kaggle":
-        return _load_folder(_find_competition(kaggle_input))
+        return _load_folder(find_competition(kaggle_input))
     if is_simulated(source):
         return simulate(read_num_subjects(source))
     path = _find_path(source)
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
+
+
+def find_competition(kaggle_input: Path | None = None) -> Path:
+    """Return the competition's folder under the input mount, up to three levels down.
+
+    Args:
+        kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
+
+    Raises:
+        DataError: There is none; what is mounted is named.
+    """
+    mount = input_folder() if kaggle_input is None else kaggle_input
+    for pattern in (COMPETITION, f"*/{COMPETITION}", f"*/*/{COMPETITION}"):
+        folder = next((path for path in sorted(mount.glob(pattern)) if path.is_dir()), None)
+        if folder is not None:
+            return folder
+    mounted = sorted(path.name for path in mount.iterdir()) if mount.is_dir() else []
+    raise DataError(
+        f"Source 'kaggle': no folder {COMPETITION!r} in {str(mount)!r}, where there is "
+        f"{list_names(mounted)}. Add the competition's data to the notebook, or use 'watch', a "
+        "file or a folder."
+    )
 
 
 # Beside one column per gesture; a gesture of such a name would overwrite it.
@@ -161,16 +192,6 @@ def _find_path(source: str) -> Path:
             "the path of a CSV or Parquet file or of a folder with train.csv. Check the path."
         )
     return path
-
-
-def _find_competition(kaggle_input: Path) -> Path:
-    for folder in (kaggle_input / COMPETITION, *sorted(kaggle_input.glob(f"*/{COMPETITION}"))):
-        if folder.is_dir():
-            return folder
-    raise DataError(
-        f"Source 'kaggle': no folder {COMPETITION!r} in {str(kaggle_input)!r}. Add the "
-        "competition's data to the notebook, or use 'watch', a file or a folder."
-    )
 
 
 def _load_folder(folder: Path) -> Sequences:

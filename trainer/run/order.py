@@ -44,6 +44,7 @@ def execute(
     limits: Limits,
     echo: Callable[[str], None],
     on_beat: Callable[[Status], None] = lambda _: None,
+    origin: str = "",
 ) -> Outcome:
     """Bring a run to its end, or to where it is asked to pause.
 
@@ -53,6 +54,7 @@ def execute(
         limits: When to pause by itself.
         echo: Shows log lines to whoever started the trainer.
         on_beat: Given the status at every heartbeat.
+        origin: Where the run was copied from just now, in words, for the plan.
 
     Raises:
         RefusedError: Another trainer holds the run, or it was made from something else.
@@ -69,7 +71,7 @@ def execute(
     try:
         with switch.listening():
             recorder.start()
-            Session(paths, config, limits, recorder, switch, previous).work()
+            Session(paths, config, limits, recorder, switch, previous, origin).work()
             recorder.event("finish")
             recorder.close(
                 state="finished", stage="done", message="Finished.", eta_s=0.0, model=None

@@ -24,12 +24,14 @@ class Plan:
         features: "reused" or why the feature table is built.
         units: The folds of every model as they are.
         size: Of the recordings, for the guess at the time.
+        origin: Where an earlier run was copied from, in words; "" where nothing was.
     """
 
     is_new: bool
     features: str
     units: tuple[UnitRecord, ...]
     size: Size
+    origin: str = ""
 
     @property
     def num_done(self) -> int:
@@ -50,6 +52,8 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"subject",
         f"  features    {plan.features}",
     ]
+    if plan.origin:
+        lines.insert(1, f"  earlier run {plan.origin}")
     for model in config.models:
         units = [unit for unit in plan.units if unit.model == model]
         lines.append(f"  {MODEL_NAMES[model]:<11} {_describe_units(units, config)}")

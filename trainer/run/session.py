@@ -77,6 +77,7 @@ class Session:
         recorder: Status, history, log.
         switch: Whether to stop.
         previous: What the attempt before this one said last.
+        origin: Where the run was copied from just now, in words; "" where it was here.
         blocks: Finished folds.
         stores: The files of every fold of every model, in the order of work.
         speed: Seconds per step.
@@ -88,6 +89,7 @@ class Session:
     recorder: Recorder
     switch: StopSwitch
     previous: Status | None
+    origin: str = ""
     blocks: dict[tuple[str, int], FoldBlock] = field(default_factory=dict)
     stores: dict[tuple[str, int], UnitStore] = field(default_factory=dict)
     speed: Speedometer = field(default_factory=Speedometer)
@@ -113,7 +115,8 @@ class Session:
         key = run_key(run_file)
         self._open_units(key)
         self._show_plan(material, run_file, is_new)
-        self.recorder.event("start", text="new run" if is_new else "goes on")
+        goes_on = f"goes on, {self.origin}" if self.origin else "goes on"
+        self.recorder.event("start", text="new run" if is_new else goes_on)
         self._stop_here()
         self._build_features(material)
         table = self._assign_folds(material)
@@ -199,7 +202,7 @@ class Session:
     def _show_plan(self, material: Material, run_file: RunFile, is_new: bool) -> None:
         units = tuple(self._unit_view(key) for key in self.stores)
         features = material.look_at_cache(self.folder)
-        plan = Plan(is_new, features, units, material.size)
+        plan = Plan(is_new, features, units, material.size, self.origin)
         for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
             self.recorder.log(line)
 

@@ -24,6 +24,9 @@ from trainer.store.records import Command, read_record
 POLL_S = 0.25  # at most so often is command.json looked at
 RESERVE_S = 30.0  # kept free before a time limit, beyond what was measured
 HOSTED_LIMIT_S = 11.5 * 3600  # Kaggle and Colab end a session after 12 h
+SHORT_LIMIT_S = 8.5 * 3600  # Kaggle ends a session with a TPU, and a scored one, after 9 h
+BEFORE_END_S = 1800.0  # for saving what was not, and for Kaggle to keep the output
+SHORT_SESSIONS = ("TPU_NAME", "TPU_WORKER_ID", "KAGGLE_IS_COMPETITION_RERUN")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -35,8 +38,8 @@ def parse_time_limit(text: str) -> float | None:
     """Return a time limit in seconds; None is no limit.
 
     Args:
-        text: Such as ``90s``, ``45m``, ``11.5h``, ``1h30m``; ``auto`` is 11.5 h on Kaggle and
-            Colab and none elsewhere; ``none``.
+        text: Such as ``90s``, ``45m``, ``11.5h``, ``1h30m``; ``auto`` is what is left of the
+            session on Kaggle and Colab, and none elsewhere; ``none``.
 
     Raises:
         DurationError: Anything else.
@@ -44,7 +47,7 @@ def parse_time_limit(text: str) -> float | None:
     if text == "none":
         return None
     if text == "auto":
-        return HOSTED_LIMIT_S if is_hosted() else None
+        return hosted_limit_s() if is_hosted() else None
     parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise DurationError(
@@ -56,6 +59,32 @@ def parse_time_limit(text: str) -> float | None:
 def is_hosted() -> bool:
     """Return whether this is a Kaggle or Colab session."""
     return "KAGGLE_KERNEL_RUN_TYPE" in os.environ or "COLAB_RELEASE_TAG" in os.environ
+
+
+def hosted_limit_s() -> float | None:
+    """Return the seconds until a hosted session should pause, half an hour before its end.
+
+    The session began with the machine's first process, not with the trainer: what was installed
+    and tried before counts. Where that process is older than any such session, it says nothing:
+    Kaggle's limit then counts from now; Colab's paid sessions, which may be so old, end nobody
+    knows when, so there is none.
+    """
+    is_short = any(name in os.environ for name in SHORT_SESSIONS)
+    limit_s = SHORT_LIMIT_S if is_short else HOSTED_LIMIT_S
+    age_s = session_age_s()
+    if age_s > limit_s + BEFORE_END_S:
+        return None if "COLAB_RELEASE_TAG" in os.environ else limit_s
+    return max(0.0, limit_s - age_s)
+
+
+def session_age_s() -> float:
+    """Return for how many seconds the machine's first process has lived."""
+    import psutil
+
+    try:
+        return max(0.0, time.time() - float(psutil.Process(1).create_time()))
+    except psutil.Error:
+        return 0.0  # not seen: the trainer's own start is all that is known
 
 
 @dataclass

@@ -34,6 +34,7 @@ MIN_QUATERNION_NORM = 0.5  # a shorter one is a sensor that gave nothing (issue 
 _MIRROR_ACC = np.array([-1, 1, 1], dtype=np.float32)
 _MIRROR_ROT = np.array([1, 1, -1, -1], dtype=np.float32)
 _MIRROR_SENSORS = [0, 1, 4, 3, 2]  # thermopiles and images 3 and 5 change places
+_BLOCK_ROWS = 1024  # 320 pixels of them fit the processor's cache while some are mirrored
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,15 @@ def _mirror_thm(thm_T5: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatAr
 def _mirror_tof(tof_T320: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatArray | None:
     if tof_T320 is None or not left_T.any():
         return tof_T320
-    mirrored_T320 = tof_T320.copy()
-    images_L588 = tof_T320[left_T].reshape(-1, NUM_TOF, TOF_SIDE, TOF_SIDE)
     # left-right in all five, as the 10th place; others flip 3 and 5 up-down (competition.md 3.2)
-    flipped_L588 = images_L588[:, _MIRROR_SENSORS, :, ::-1]
-    mirrored_T320[left_T] = flipped_L588.reshape(len(images_L588), -1)
+    pixels = np.arange(tof_T320.shape[1]).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
+    source_320 = pixels[_MIRROR_SENSORS, :, ::-1].ravel()
+    mirrored_T320 = np.empty_like(tof_T320)
+    for start in range(0, len(tof_T320), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        left_idx = np.flatnonzero(left_T[block])
+        mirrored_T320[block] = tof_T320[block]
+        mirrored_T320[start + left_idx] = tof_T320[block][left_idx[:, None], source_320]
     return mirrored_T320
 
 

@@ -204,7 +204,9 @@ def _read_sensors(table: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray |
         return None
     numbers = pl.DataFrame([number_column(table, name) for name in present])
     column_idx = [columns.index(name) for name in present]
-    values_TC = np.full((len(table), len(columns)), np.nan, dtype=np.float32)
+    values_TC = np.empty((len(table), len(columns)), dtype=np.float32)
+    if len(present) < len(columns):
+        values_TC.fill(np.nan)
     is_known = False
     for start in range(0, len(table), _BLOCK_ROWS):
         block = numbers.slice(start, _BLOCK_ROWS).cast(pl.Float32).to_numpy()

@@ -8,6 +8,7 @@ import pytest
 from trainer.config import NetworkConfig
 from trainer.features.frames import Frames, FrameScaler, fit_scaler, make_batch, scale
 from trainer.models.augment import BatchMaker
+from trainer.models.warp import Warp, warped_batch
 
 NOTHING = NetworkConfig(modality_dropout=0.0, mixup_alpha=0.0, rotation_deg=0.0)
 AXES = ("x", "y", "z")
@@ -51,7 +52,16 @@ def test_without_augmentation_a_batch_is_the_scaled_frames():
     np.testing.assert_array_equal(batch.target_NK, ONE_HOT)
 
 
-@pytest.mark.parametrize("changes", [{"modality_dropout": 0.5}, {"mixup_alpha": 0.4}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"modality_dropout": 0.5},
+        {"mixup_alpha": 0.4},
+        {"stretch": 0.3},
+        {"shift": 0.2},
+        {"sensor_dropout": 0.5},
+    ],
+)
 def test_a_batch_is_a_function_of_its_seed(changes):
     """The same seed gives the same bits; some other seed gives others."""
     first = draw(1, rotation_deg=10.0, **changes)[0].x_NTC
@@ -107,3 +117,65 @@ def test_mixup_blends_frames_and_targets_in_one_ratio():
     )
     lengths_N = np.array([6, 4, 8])
     assert batch.lengths_N.tolist() == [lengths_N[row > 0].max() for row in target_NK]
+
+
+def warp(sequence: int, head=0.0, tail=0.0, factor=1.0, length=20):
+    """Return one warped sequence of ramps: step t of sequence n is worth 100 n + t."""
+    lengths_N = np.array([1, 5, 10])
+    values_T = np.concatenate([100 * n + np.arange(steps) for n, steps in enumerate(lengths_N)])
+    frames = Frames(
+        np.concatenate([[0], np.cumsum(lengths_N)]),
+        np.stack([values_T, values_T], axis=1).astype(np.float32),
+        ("acc_x", "thm_1"),
+        ("acc", "thm"),
+    )
+    frames.values_TC[10:, 1] = np.nan  # the thermopile of sequence 2 ends after four steps
+    scaled = scale(frames, FrameScaler(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    shares = [np.array([share]) for share in (head, tail, factor)]
+    batch = warped_batch(scaled, np.array([sequence]), length, Warp(*shares))
+    return batch.values_NTC[0, : batch.lengths_N[0]], batch
+
+
+def test_a_warp_by_nothing_is_the_sequence_itself():
+    """Nothing cut off and a factor of 1: every step where it was, zeros behind."""
+    steps_TC, batch = warp(2)
+    assert steps_TC[:, 0].tolist() == [200 + t for t in range(10)]
+    assert batch.values_NTC.shape == (1, 12, 5)
+    assert not batch.values_NTC[0, 10:].any()
+
+
+def test_a_warp_cuts_both_ends_and_plays_the_rest_at_its_pace():
+    """The first and the last step that are left stay the first and the last."""
+    assert warp(2, head=0.2, tail=0.1)[0][:, 0].tolist() == [202, 203, 204, 205, 206, 207, 208]
+    assert warp(1, factor=1.8)[0][:, 0].tolist() == [100, 100.5, 101, 101.5, 102, 102.5, 103,
+                                                     103.5, 104]  # fmt: skip
+    assert warp(1, factor=0.6)[0][:, 0].tolist() == [100, 102, 104]
+    assert warp(0, head=0.4, tail=0.4, factor=0.7)[0][:, 0].tolist() == [0]  # of the sequence 0
+
+
+def test_a_warped_sequence_that_is_too_long_loses_its_start():
+    """As one that is too long from the start."""
+    steps_TC, _ = warp(1, factor=1.8, length=4)
+    assert steps_TC[:, 0].tolist() == [102.5, 103, 103.5, 104]
+
+
+def test_a_warp_invents_nothing_between_a_sensor_and_its_absence():
+    """The nearer step counts, values and flag alike; a flag is never half."""
+    steps_TC, _ = warp(2, factor=1.9)
+    assert set(steps_TC[:, 3].tolist()) == {0.0, 1.0}
+    shown_N = steps_TC[:, 3] == 1
+    assert (steps_TC[shown_N, 1] == steps_TC[shown_N, 0]).all()
+    assert not steps_TC[~shown_N, 1].any()
+
+
+def test_a_sensor_dropped_is_missing_throughout_one_sequence():
+    """Of each sequence one sensor at most: the orientation with its flag, or a range without it."""
+    batch, plain_NTC, _ = draw(5, sensor_dropout=1.0)
+    hidden = [[4, 5, 6, 9], [7], [8]]  # gravity and the flag of rot; thm_1; tof_1
+    seen = []
+    for row_TC, plain_TC in zip(batch.x_NTC.numpy(), plain_NTC, strict=True):
+        changed = np.flatnonzero((row_TC != plain_TC).any(axis=0)).tolist()
+        assert changed in hidden or changed == []  # sequence 0 has no gravity to lose
+        assert not row_TC[:, changed].any()
+        seen.append(changed)
+    assert any(seen)

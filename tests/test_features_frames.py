@@ -11,6 +11,7 @@ from trainer.features.frames import (
     build_frames,
     fit_scaler,
     frame_length,
+    input_branches,
     make_batch,
     num_input_channels,
     scale,
@@ -231,3 +232,16 @@ def test_a_sequence_is_the_same_alone_and_in_a_batch():
     alone = make_batch(scaled, np.array([2]), 8)
     np.testing.assert_array_equal(together.values_NTC[2, :4], alone.values_NTC[0])
     assert not together.values_NTC[2, 4:].any()
+
+
+def test_branches_share_out_every_channel_once_and_carry_the_flag_of_their_sensor():
+    """Raw with pose, worked-out motion, thermopiles, five ranges of one name."""
+    frames = build_frames(make_signals())
+    branches = input_branches(frames)
+    assert [name for name, _ in branches] == ["raw", "motion", "thm", *["tof"] * 5]
+    names_of = [[frames.channels[c] for c in columns[:-1]] for _, columns in branches]
+    assert names_of[0] == [*MOTION[:4], "gravity_x", "gravity_y", "gravity_z"]
+    assert names_of[2] == ["thm_1", "thm_2", "thm_3", "thm_4", "thm_5"]
+    assert {name.partition(".")[0] for name in names_of[4]} == {"tof_2"}
+    assert sorted(c for _, columns in branches for c in columns[:-1]) == list(range(62))
+    assert [columns[-1] for _, columns in branches] == [62, 62, 63, *[64] * 5]

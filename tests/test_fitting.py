@@ -26,6 +26,10 @@ CONFIG = NetworkConfig(
     modality_dropout=0.3,
     mixup_alpha=0.4,
     rotation_deg=10.0,
+    ema_decay=0.9,
+    stretch=0.2,
+    shift=0.1,
+    sensor_dropout=0.3,
     conv_channels=(4, 6),
     recurrent_units=3,
     patience_epochs=3,
@@ -112,6 +116,8 @@ def bits(fold):
         {name: tensor.numpy().tobytes() for name, tensor in fold.model.weights.items()},
         fold.valid_proba_NK.tobytes(),
         fold.valid_proba_imu_NK.tobytes(),
+        fold.last_proba_NK.tobytes(),
+        fold.last_proba_imu_NK.tobytes(),
         fold.history,
         fold.best_epoch,
         fold.score,
@@ -129,6 +135,45 @@ def whole():
 def test_a_fold_paused_at_any_safe_point_ends_with_the_same_bits(whole, stop_at):
     """Weights, probabilities, history and score are those of a fold that was never paused."""
     assert bits(fit(checkpoint=interrupt(stop_at))) == bits(whole)
+
+
+@pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
+def test_a_fold_of_branches_goes_on_with_the_same_bits(stop_at):
+    """The other network too, and without an average of its weights."""
+    config = CONFIG.model_copy(
+        update={"architecture": "branches", "conv_channels": (16, 16), "ema_decay": 0.0}
+    )
+    monitor = StopAt(stop_at)
+    with pytest.raises(Paused):
+        fit(monitor, config=config)
+    assert bits(fit(checkpoint=monitor.last, config=config)) == bits(fit(config=config))
+
+
+def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
+    """With a decay of 0 they are the network's; else they lag behind it, statistics too."""
+    for decay, is_same in ((0.0, True), (0.9, False)):
+        monitor = StopAt()
+        fold = fit(monitor, config=CONFIG.model_copy(update={"ema_decay": decay}))
+        current, averaged = monitor.last["model"], monitor.last["averaged"]
+        for name in ("head.0.weight", "first_block.norm.running_var"):
+            assert current[name].equal(averaged[name]) is is_same
+        assert monitor.last["best"]["weights"].keys() == averaged.keys() == current.keys()
+        last_NK = predict_fold(
+            replace(fold.model, weights=averaged), make_task().frames, np.arange(12, 18)
+        )
+        np.testing.assert_array_equal(last_NK, fold.last_proba_NK)
+
+
+def test_an_average_over_two_steps_is_worked_out_by_hand():
+    """Decay min(0.9, 1 / 11) after the first step, min(0.9, 2 / 12) after the second."""
+    monitors = [StopAt(stop_at) for stop_at in (0, 1, 2)]
+    for monitor in monitors:
+        with pytest.raises(Paused):
+            fit(monitor)
+    first, one, two = (monitor.last["model"]["head.0.weight"].double() for monitor in monitors)
+    expected = (first * 1 / 11 + one * 10 / 11) * 1 / 6 + two * 5 / 6
+    averaged = monitors[2].last["averaged"]["head.0.weight"].double()
+    torch.testing.assert_close(averaged, expected, atol=1e-6, rtol=0)
 
 
 def test_a_fold_paused_before_every_step_ends_with_the_same_bits(whole):
@@ -150,7 +195,7 @@ def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
 
 
 @pytest.mark.parametrize(
-    "key", ["model", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"]
+    "key", ["model", "averaged", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"]
 )
 def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
     """Negative control: with one part as at the start, resuming fails or gives other bits."""
@@ -166,7 +211,7 @@ def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
 def test_the_negative_controls_are_complete(whole):
     """Every key of a checkpoint has its control; losing the best epoch would show."""
     assert set(interrupt(10)) == {
-        *("model", "optimizer", "scheduler", "amp_scaler", "step", "total_steps"),
+        *("model", "averaged", "optimizer", "scheduler", "amp_scaler", "step", "total_steps"),
         *("epoch_loss", "history", "best"),
     }
     assert whole.best_epoch < 3
@@ -224,7 +269,8 @@ def test_every_epoch_is_recorded_once_and_nothing_in_it_is_a_clock(whole):
     assert fold.history == tuple(monitor.records) == whole.history
     assert [record["epoch"] for record in monitor.records] == [1, 2, 3]
     assert set(monitor.records[0]) == {
-        *("epoch", "train_loss", "valid_loss", "score", "binary_f1", "macro_f1", "learning_rate")
+        *("epoch", "train_loss", "valid_loss", "score", "binary_f1", "macro_f1"),
+        *("accuracy", "learning_rate"),
     }
 
 

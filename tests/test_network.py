@@ -1,18 +1,28 @@
-"""TimeSeriesNet: padding has no influence, real steps have, training statistics ignore padding."""
+"""The networks: padding has no influence, real steps have, training statistics ignore padding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from trainer.models.network import MaskedBatchNorm, NetworkSizes, TimeSeriesNet
+from trainer.models.layers import MaskedBatchNorm, masked_mean
+from trainer.models.network import GestureNet, NetworkSizes, TimeSeriesNet, make_network
 
 SIZES = NetworkSizes(
     num_channels=6, num_classes=5, conv_channels=(16, 24), recurrent_units=12, dropout=0.3
 )
+ALL_SIZES = {
+    "time_series_net": SIZES,
+    "branches": replace(
+        SIZES,
+        architecture="branches",
+        branches=(("raw", (0, 1, 5)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,))),
+    ),
+}
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
 TOLERANCE = 1e-6
 
@@ -25,11 +35,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def net() -> TimeSeriesNet:
+@pytest.fixture(params=ALL_SIZES)
+def net(request: pytest.FixtureRequest) -> GestureNet:
     """A network whose batch-norm statistics are not the initial ones."""
     torch.manual_seed(0)
-    net = TimeSeriesNet(SIZES)
+    net = make_network(ALL_SIZES[request.param])
     net(3 * torch.randn(40, 16, 6) + 1, torch.full((40,), 16))
     return net.eval()
 
@@ -47,7 +57,7 @@ def padded(parts: list[Tensor], time: int, filling: float = 0.0) -> tuple[Tensor
 
 
 @torch.no_grad()
-def logits_alone(net: TimeSeriesNet) -> Tensor:
+def logits_alone(net: GestureNet) -> Tensor:
     """The reference: every sequence alone, without any padding of ours."""
     return torch.cat([net(*padded([part_TC], len(part_TC))) for part_TC in sequences()])
 
@@ -99,8 +109,10 @@ def test_attention_sums_to_one_over_real_steps_and_is_zero_on_padding(net):
         assert weights_P.sum().item() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_padded_steps_are_exactly_zero_after_every_block(net):
+def test_padded_steps_are_exactly_zero_after_every_block():
     """Seen from outside: after both convolution blocks, and where attention takes over."""
+    torch.manual_seed(0)
+    net = TimeSeriesNet(SIZES).eval()
     seen: list[tuple[Tensor, int]] = []
     net.first_block.register_forward_hook(lambda _m, _i, output: seen.append((output[0], 2)))
     net.second_block.register_forward_hook(lambda _m, _i, output: seen.append((output[0], 4)))
@@ -134,16 +146,41 @@ def test_batch_norm_in_training_is_torchs_over_the_real_steps_alone():
     assert (y_NTC[~mask_NT] == 0).all()
 
 
-def test_more_padding_changes_neither_training_statistics_nor_gradients():
+@pytest.mark.parametrize("architecture", ALL_SIZES)
+def test_more_padding_changes_neither_training_statistics_nor_gradients(architecture):
     """A training pass over NaN padding gives finite gradients, the same as over none."""
     gradients = []
     for time, filling in [(127, 0.0), (160, float("nan"))]:
         torch.manual_seed(0)
-        net = TimeSeriesNet(SIZES)
-        net.dropout.p = net.head[2].p = 0.0  # its draws depend on the shape
+        net = make_network(replace(ALL_SIZES[architecture], dropout=0.0))  # draws depend on shape
         net(*padded(sequences(), time, filling)).square().sum().backward()
         gradients.append({name: p.grad for name, p in net.named_parameters()})
-        gradients[-1]["mean"] = net.second_block.norm.running_mean
-        gradients[-1]["var"] = net.second_block.norm.running_var
+        gradients[-1] |= {name: b for name, b in net.named_buffers() if "running" in name}
     assert all(gradient.isfinite().all() for gradient in gradients[1].values())
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
+
+
+def test_branches_of_one_name_read_alike_and_every_branch_is_read():
+    """Two ranges swapped give the answer of branches swapped; each column moves the logits."""
+    torch.manual_seed(0)
+    net = make_network(ALL_SIZES["branches"]).eval()
+    x_NTC, lengths_N = padded(sequences()[-1:], 127)
+    tof = net.stems["tof"]
+    mask_NT = torch.ones(1, 128, dtype=torch.bool)
+    swapped_NTC = x_NTC[..., [0, 1, 3, 2, 4, 5]]
+    with torch.no_grad():
+        whole_NTC = torch.nn.functional.pad(x_NTC, (0, 0, 0, 1))
+        swapped_whole_NTC = torch.nn.functional.pad(swapped_NTC, (0, 0, 0, 1))
+        second_NPC = tof(whole_NTC[..., [3, 5]], mask_NT)
+        assert second_NPC.equal(tof(swapped_whole_NTC[..., [2, 5]], mask_NT))
+        plain_NK = net(x_NTC, lengths_N)
+        for column in range(6):
+            changed_NTC = x_NTC.clone()
+            changed_NTC[..., column] += 1.0
+            assert (net(changed_NTC, lengths_N) - plain_NK).abs().max() > 10 * TOLERANCE
+
+
+def test_squeeze_and_excitation_means_over_real_steps():
+    """The mean of a channel that is 2 on every real step is 2, however long the padding."""
+    mask_NT = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    assert masked_mean(2.0 * mask_NT[..., None], mask_NT).tolist() == [[2.0], [2.0]]

@@ -78,8 +78,9 @@ class BoostingConfig(_Frozen):
 
 
 class NetworkConfig(_Frozen):
-    """One fold of TimeSeriesNet."""
+    """One fold of the network."""
 
+    architecture: Literal["time_series_net", "branches"] = "time_series_net"
     epochs: Count = 30
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Positive = 3e-3
@@ -88,11 +89,17 @@ class NetworkConfig(_Frozen):
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.05
     gradient_clip: Positive = 1.0
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0: none
     patience_epochs: Count = 15
     modality_dropout: Share = 0.3
     mixup_alpha: Annotated[float, Field(ge=0.0)] = 0.4  # 0: no mixup
     # standard deviation of a random turn of the sensor, about each axis; 0: none
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
+    # largest share by which a sequence is made shorter or longer; 0: none
+    stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    # largest share of a sequence that is cut off at its start and at its end; 0: none
+    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    sensor_dropout: Share = 0.0  # share of sequences in which one branch is hidden
     conv_channels: tuple[Count, Count] = (64, 128)
     recurrent_units: Count = 64
     save_interval_s: Positive = 30.0  # saving changes no number, so it may follow the clock

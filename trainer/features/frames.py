@@ -22,6 +22,8 @@ from trainer.features.channels import frame_channels
 FRAME_VERSION = 1  # raise it whenever a channel or a value changes
 
 OPTIONAL_GROUPS = ("rot", "thm", "tof")  # in the order of their presence flags
+_MOTION_CHANNELS = ("linear_", "omega_", "vertical", "horizontal_")
+_FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
 _LENGTH_PERCENTILE = 95  # of the training part; longer sequences are cut at the left
 _LENGTH_MULTIPLE = 4  # the network halves the length twice
 _SMALLEST_SPREAD = 1e-6  # relative; below it a channel counts as constant and is only centred
@@ -108,6 +110,37 @@ def build_frames(signals: Signals) -> Frames:
 def num_input_channels(frames: Frames) -> int:
     """Return how many channels a batch has: those of the frames and one flag per optional group."""
     return len(frames.channels) + len(OPTIONAL_GROUPS)
+
+
+def input_branches(frames: Frames) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return which columns of a batch belong together: name and columns of each branch.
+
+    Raw acceleration and pose; motion that was worked out of them; the thermopiles; each
+    time-of-flight sensor by itself, all under one name. A group's presence flag is in its branches.
+
+    Args:
+        frames: Of all sequences.
+    """
+    columns_of: dict[str, list[int]] = {}
+    for column, (name, group) in enumerate(zip(frames.channels, frames.groups, strict=True)):
+        columns_of.setdefault(_branch_of(name, group), []).append(column)
+    flag_of = {group: len(frames.channels) + i for i, group in enumerate(OPTIONAL_GROUPS)}
+    return tuple(
+        (
+            "tof" if branch.startswith("tof_") else branch,
+            (*columns, flag_of[_FLAG_OF_BRANCH.get(branch, branch.partition("_")[0])]),
+        )
+        for branch, columns in columns_of.items()
+    )
+
+
+def _branch_of(name: str, group: str) -> str:
+    """Return the branch of a channel; time-of-flight sensors are told apart by their number."""
+    if group == "tof":
+        return name.partition(".")[0]
+    if group == "thm":
+        return "thm"
+    return "motion" if name.startswith(_MOTION_CHANNELS) else "raw"
 
 
 def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str, ...]) -> Frames:
@@ -207,16 +240,37 @@ def make_batch(
     """
     stops_N = scaled.offsets[1:][sequence_idx]
     lengths_N = np.minimum(stops_N - scaled.offsets[:-1][sequence_idx], length)
-    step_T = np.arange(_round_up(int(lengths_N.max())))
+    step_T = np.arange(padded_length(lengths_N))
     row_NT = (stops_N - lengths_N)[:, None] + step_T
     padding_row = len(scaled.values_TC) - 1
     row_NT = np.where(step_T < lengths_N[:, None], row_NT, padding_row)
     values_NTC = scaled.values_TC[row_NT]
     if hidden_groups:
-        hidden_C = np.isin([*scaled.groups, *OPTIONAL_GROUPS], list(hidden_groups))
-        rows_N = slice(None) if hidden_N is None else hidden_N
-        values_NTC[rows_N] *= ~hidden_C
+        hide_groups(values_NTC, scaled, hidden_groups, hidden_N)
     return Batch(values_NTC, lengths_N)
+
+
+def hide_groups(
+    values_NTC: FloatArray,
+    scaled: ScaledFrames,
+    groups: Collection[str],
+    hidden_N: NDArray[np.bool_] | None = None,
+) -> None:
+    """Put 0 into channels and flags of some sensor groups, as if they had not been worn.
+
+    Args:
+        values_NTC: (N, T, C + 3) of a batch, changed in place.
+        scaled: The frames it was cut from.
+        groups: Which.
+        hidden_N: (N,) bool, of which sequences; None is all of them.
+    """
+    hidden_C = np.isin([*scaled.groups, *OPTIONAL_GROUPS], list(groups))
+    values_NTC[slice(None) if hidden_N is None else hidden_N] *= ~hidden_C
+
+
+def padded_length(lengths_N: IntArray) -> int:
+    """Return the time steps of a batch: those of its longest sequence, rounded up to 4."""
+    return _round_up(int(lengths_N.max()))
 
 
 def _round_up(length: float) -> int:

@@ -16,7 +16,15 @@ from torch import Tensor
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import FloatArray, IntArray
-from trainer.features.frames import Frames, FrameScaler, make_batch, scale
+from trainer.features.frames import (
+    OPTIONAL_GROUPS,
+    Frames,
+    FrameScaler,
+    hide_groups,
+    make_batch,
+    scale,
+)
+from trainer.models.warp import Warp, warped_batch
 
 HIDEABLE_GROUPS = ("thm", "tof")  # half of the competition's test has neither
 _VECTORS = ("acc", "linear", "gravity", "omega")  # in sensor axes: they turn with the sensor
@@ -56,6 +64,7 @@ class BatchMaker:
         self._length = length
         self._config = config
         self._column_V3 = _vector_columns(frames.channels)
+        self._sensor_masks = _sensor_masks(frames)
 
     def draw(self, sequence_idx: IntArray, target_NK: FloatArray, seed: int) -> TrainingBatch:
         """Make one training batch.
@@ -67,8 +76,16 @@ class BatchMaker:
         """
         rng = np.random.default_rng(seed)
         hidden_N = rng.random(len(sequence_idx)) < self._config.modality_dropout
-        batch = make_batch(self.scaled, sequence_idx, self._length, HIDEABLE_GROUPS, hidden_N)
+        if self._config.stretch > 0 or self._config.shift > 0:
+            batch = warped_batch(
+                self.scaled, sequence_idx, self._length, self._draw_warp(len(sequence_idx), rng)
+            )
+        else:
+            batch = make_batch(self.scaled, sequence_idx, self._length)
         x_NTC, lengths_N = batch.values_NTC, batch.lengths_N
+        hide_groups(x_NTC, self.scaled, HIDEABLE_GROUPS, hidden_N)
+        if self._config.sensor_dropout > 0:
+            self._hide_a_sensor(x_NTC, rng)
         if self._config.rotation_deg > 0:
             x_NTC = self._rotate(x_NTC, rng)
         if self._config.mixup_alpha > 0:
@@ -80,6 +97,18 @@ class BatchMaker:
             lengths_N=torch.from_numpy(lengths_N),
             target_NK=torch.from_numpy(target_NK),
         )
+
+    def _draw_warp(self, num_sequences: int, rng: np.random.Generator) -> Warp:
+        """Draw how much of each sequence is cut off, and how fast the rest is played."""
+        cut_N2 = self._config.shift * rng.random((num_sequences, 2))
+        log_N = np.log1p(self._config.stretch) * rng.uniform(-1, 1, num_sequences)
+        return Warp(head_N=cut_N2[:, 0], tail_N=cut_N2[:, 1], factor_N=np.exp(log_N))
+
+    def _hide_a_sensor(self, x_NTC: FloatArray, rng: np.random.Generator) -> None:
+        """Hide one sensor of some sequences: the orientation, or one that sees the skin."""
+        is_hidden_N = rng.random(len(x_NTC)) < self._config.sensor_dropout
+        sensor_N = rng.integers(len(self._sensor_masks), size=len(x_NTC))
+        x_NTC *= ~(self._sensor_masks[sensor_N] & is_hidden_N[:, None])[:, None]
 
     def _rotate(self, x_NTC: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Turn the sensor a little on its wrist, each sequence its own way.
@@ -105,6 +134,22 @@ def _vector_columns(channels: tuple[str, ...]) -> list[list[int]]:
         for names_3 in names_V3
         if set(names_3) <= set(channels)
     ]
+
+
+def _sensor_masks(frames: Frames) -> NDArray[np.bool_]:
+    """Return which columns of a batch each sensor that can fail has, (sensors, C + 3).
+
+    The orientation takes its presence flag along; one of five thermopiles or ranges does not.
+    """
+    sensors = [
+        "rot" if group == "rot" else name.partition(".")[0]
+        for name, group in zip(frames.channels, frames.groups, strict=True)
+    ]
+    columns = np.array([*sensors, *OPTIONAL_GROUPS])
+    failing = sorted(
+        {sensor for sensor, group in zip(sensors, frames.groups, strict=True) if group != "acc"}
+    )
+    return np.array([columns == sensor for sensor in failing]).reshape(len(failing), len(columns))
 
 
 def _rotation_matrices(rotation_vector_N3: NDArray[np.float64]) -> FloatArray:

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
-from trainer.features.frames import Frames, fit_scaler, num_input_channels
+from trainer.features.frames import Frames, fit_scaler, input_branches, num_input_channels
 from trainer.metric import Score, competition_score
 from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker
 from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
 from trainer.models.monitor import Monitor, Paused
-from trainer.models.network import NetworkSizes
+from trainer.models.network import GestureNet, NetworkSizes
 from trainer.models.optimisation import Optimisation, reproducible
 from trainer.models.seeds import derive_seed
 
@@ -78,6 +78,8 @@ class NetworkFold:
         valid_proba_NK: Float64 probabilities of the validation part, in its order.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
             frames have neither.
+        last_proba_NK: The validation part as the last epoch has it: chosen by nothing.
+        last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
     """
 
     model: NetworkModel
@@ -87,6 +89,8 @@ class NetworkFold:
     score: Score
     valid_proba_NK: NDArray[np.float64]
     valid_proba_imu_NK: NDArray[np.float64] | None
+    last_proba_NK: NDArray[np.float64]
+    last_proba_imu_NK: NDArray[np.float64] | None
 
 
 def fit_fold(
@@ -193,7 +197,9 @@ class _Fitting:
             history=tuple(self.history),
             score=Score(binary_f1=record["binary_f1"], macro_f1=record["macro_f1"]),
             valid_proba_NK=self.best["valid_proba_NK"].numpy(),
-            valid_proba_imu_NK=self._predict_imu(model),
+            valid_proba_imu_NK=self._predict_imu(build_network(model)),
+            last_proba_NK=self._predict(self.task.valid_idx),
+            last_proba_imu_NK=self._predict_imu(self._net()),
         )
 
     def _train_batch(self) -> None:
@@ -220,6 +226,7 @@ class _Fitting:
             "train_loss": self.epoch_loss / self.batches_per_epoch,
             "valid_loss": _log_loss(proba_NK, true_idx),
             "score": score.score,
+            "accuracy": float((true_idx == proba_NK.argmax(axis=1)).mean()),
             "binary_f1": score.binary_f1,
             "macro_f1": score.macro_f1,
             "learning_rate": self.optimisation.learning_rate,
@@ -246,15 +253,18 @@ class _Fitting:
 
     def _predict(self, sequence_idx: IntArray) -> NDArray[np.float64]:
         """Predict with the network as it is now, as ``predict_fold`` will with its weights."""
-        net = copy.deepcopy(self.optimisation.net).double().eval()
-        return predict_scaled(net, self.batch_maker.scaled, sequence_idx, self.task.length)
+        return predict_scaled(self._net(), self.batch_maker.scaled, sequence_idx, self.task.length)
 
-    def _predict_imu(self, model: NetworkModel) -> NDArray[np.float64] | None:
+    def _net(self) -> GestureNet:
+        """Return the averaged network as it is now, in float64 and ready to predict."""
+        return copy.deepcopy(self.optimisation.averaged).double().eval()
+
+    def _predict_imu(self, net: GestureNet) -> NDArray[np.float64] | None:
         """Predict the validation part by the IMU alone, where there are other sensors."""
         if not set(HIDEABLE_GROUPS) & set(self.task.frames.groups):
             return None
         return predict_scaled(
-            build_network(model),
+            net,
             self.batch_maker.scaled,
             self.task.valid_idx,
             self.task.length,
@@ -274,6 +284,8 @@ def _sizes(task: NetworkTask, config: NetworkConfig) -> NetworkSizes:
         conv_channels=config.conv_channels,
         recurrent_units=config.recurrent_units,
         dropout=config.dropout,
+        architecture=config.architecture,
+        branches=input_branches(task.frames) if config.architecture == "branches" else (),
     )
 
 

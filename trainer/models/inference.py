@@ -28,7 +28,7 @@ from trainer.features.frames import (
     make_batch,
     scale,
 )
-from trainer.models.network import TIME_MULTIPLE, NetworkSizes, TimeSeriesNet
+from trainer.models.network import TIME_MULTIPLE, GestureNet, NetworkSizes, make_network
 
 BATCH_SIZE = 256  # sequences predicted at once; bounds memory, changes nothing
 
@@ -38,7 +38,7 @@ class NetworkModel:
     """All that prediction needs of one network fold.
 
     Attributes:
-        weights: Names and CPU tensors, as ``TimeSeriesNet.state_dict`` of a bare network.
+        weights: Names and CPU tensors, as ``state_dict`` of a bare network.
         scaler: Of the fold's training part.
         channels: Names of the input channels, without presence flags.
         groups: The sensor group of each channel.
@@ -54,14 +54,14 @@ class NetworkModel:
     sizes: NetworkSizes
 
     @cached_property
-    def network(self) -> TimeSeriesNet:
+    def network(self) -> GestureNet:
         """Return the network, built once."""
         return build_network(self)
 
 
-def build_network(model: NetworkModel) -> TimeSeriesNet:
+def build_network(model: NetworkModel) -> GestureNet:
     """Build the network, in float64 and ready to predict."""
-    net = TimeSeriesNet(model.sizes)
+    net = make_network(model.sizes)
     net.load_state_dict(model.weights)
     return net.double().eval()
 
@@ -90,7 +90,7 @@ def predict_fold(
 
 
 def predict_scaled(
-    net: TimeSeriesNet,
+    net: GestureNet,
     scaled: ScaledFrames,
     sequence_idx: IntArray,
     length: int,
@@ -148,7 +148,7 @@ def _scale(frames: Frames, model: NetworkModel) -> ScaledFrames:
     return scale(align_channels(frames, model.channels, model.groups), model.scaler)
 
 
-def _run(net: TimeSeriesNet, batch: Batch) -> tuple[Tensor, Tensor]:
+def _run(net: GestureNet, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return float64 logits (N, K) and attention (N, P) on the CPU."""
     device = next(net.parameters()).device
     with torch.inference_mode():

@@ -8,6 +8,7 @@ Shapes: N sequences, T time steps, C channels, K classes.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from trainer.config import NetworkConfig
 from trainer.models.augment import TrainingBatch
-from trainer.models.network import NetworkSizes, TimeSeriesNet
+from trainer.models.network import GestureNet, NetworkSizes, make_network
+
+EMA_WARMUP_STEPS = 10  # the average reaches back over about a tenth of the steps so far at first
 
 
 class TrainingDivergedError(ArithmeticError):
@@ -46,7 +49,8 @@ class Optimisation:
         self._config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(seed)
-        self.net = TimeSeriesNet(sizes).to(self.device)
+        self.net = make_network(sizes).to(self.device)
+        self.averaged = copy.deepcopy(self.net).eval()  # what is validated and kept
         self._spread_net = _spread(self.net)
         self._optimizer = _make_optimizer(self.net, config)
         self._scheduler = OneCycleLR(
@@ -86,12 +90,14 @@ class Optimisation:
         self._amp_scaler.update()
         self._scheduler.step()
         self.step += 1
+        self._average()
         return self._checked(loss.item())
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the weights on the CPU, named as in a bare ``TimeSeriesNet``."""
+        """Return a copy of the averaged weights on the CPU, named as in a bare network."""
         return {
-            name: tensor.detach().cpu().clone() for name, tensor in self.net.state_dict().items()
+            name: tensor.detach().cpu().clone()
+            for name, tensor in self.averaged.state_dict().items()
         }
 
     def state(self) -> dict[str, Any]:
@@ -100,6 +106,7 @@ class Optimisation:
             "total_steps": self.total_steps,
             "step": self.step,
             "model": self.net.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
             "amp_scaler": self._amp_scaler.state_dict(),
@@ -117,10 +124,26 @@ class Optimisation:
                 f"{state['total_steps']}; epochs, batch size and data must be the same"
             )
         self.net.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
         self._amp_scaler.load_state_dict(state["amp_scaler"])
         self.step = state["step"]
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Move the averaged weights and statistics towards those of this step.
+
+        The decay begins low, so that the first weights are soon forgotten.
+        """
+        decay = min(self._config.ema_decay, self.step / (self.step + EMA_WARMUP_STEPS))
+        for averaged, current in zip(
+            self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True
+        ):
+            if averaged.is_floating_point():
+                averaged.lerp_(current, 1 - decay)
+            else:
+                averaged.copy_(current)  # batch norm counts its batches
 
     def _loss(self, batch: TrainingBatch) -> Tensor:
         """Return the smoothed cross entropy of a batch, computed in half precision on a GPU."""
@@ -164,12 +187,12 @@ def reproducible(num_threads: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(is_deterministic)
 
 
-def _spread(net: TimeSeriesNet) -> nn.Module:
+def _spread(net: GestureNet) -> nn.Module:
     """Return the network spread over the GPUs, where there are several; ``net`` stays bare."""
     return nn.DataParallel(net) if torch.cuda.device_count() > 1 else net
 
 
-def _make_optimizer(net: TimeSeriesNet, config: NetworkConfig) -> torch.optim.AdamW:
+def _make_optimizer(net: GestureNet, config: NetworkConfig) -> torch.optim.AdamW:
     """Return AdamW that decays matrices only; a norm's scale and a bias need not shrink."""
     matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in net.parameters() if parameter.ndim == 1]

@@ -47,6 +47,8 @@ class FoldBlock:
         gain_F: (F,) total gain, LightGBM only.
         split_F: (F,) number of splits, LightGBM only.
         key: Of what it was made from: recordings, settings, code.
+        last_proba_NK: As ``proba_NK``, of the last round or epoch instead of the best; or None.
+        last_proba_imu_NK: As ``proba_imu_NK``, of the last round or epoch; or None.
     """
 
     model: str
@@ -59,6 +61,8 @@ class FoldBlock:
     gain_F: NDArray[np.float64] | None = None
     split_F: NDArray[np.int64] | None = None
     key: str = ""
+    last_proba_NK: NDArray[np.float64] | None = None
+    last_proba_imu_NK: NDArray[np.float64] | None = None
 
 
 def score_row(
@@ -103,6 +107,8 @@ def network_block(fold: int, fitted: NetworkFold, knows_K: NDArray[np.bool_]) ->
         knows_K=knows_K,
         best_step=fitted.best_epoch,
         packed=pack_network(fitted.model),
+        last_proba_NK=fitted.last_proba_NK,
+        last_proba_imu_NK=fitted.last_proba_imu_NK,
     )
 
 
@@ -120,6 +126,8 @@ def dump_block(block: FoldBlock) -> bytes:
         "gain": block.gain_F,
         "split": block.split_F,
         "packed": block.packed,
+        "last_proba": block.last_proba_NK,
+        "last_proba_imu": block.last_proba_imu_NK,
     }
     return dumps(plain) if block.model == "lgbm" else dump_tensors(plain)
 
@@ -147,6 +155,8 @@ def load_block(model: str, data: bytes) -> FoldBlock:
         gain_F=plain["gain"],
         split_F=plain["split"],
         key=plain["key"],
+        last_proba_NK=plain.get("last_proba"),
+        last_proba_imu_NK=plain.get("last_proba_imu"),
     )
 
 

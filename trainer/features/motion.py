@@ -23,6 +23,7 @@ import numpy as np
 
 from trainer.data.preprocess import MOTION_SIGNALS
 from trainer.data.sequences import FloatArray
+from trainer.features.heading import heading_signals
 from trainer.features.segments import DoubleArray, ratio
 from trainer.features.series import (
     NamedColumn,
@@ -49,6 +50,7 @@ _FULL = (
     late_columns,
     spectrum_columns,
 )
+_POSE_AND_TURNING = ("gravity", "omega", "rot", "turn", "tilt", "heading")
 _VECTORS = ("acc", "linear", "gravity", "omega")
 
 
@@ -61,6 +63,7 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
     signals_T = _known_signals(motion_TS)
+    signals_T |= heading_signals(signals_T, axis)
     for signal, x_T in signals_T.items():
         series = Series(x_T, axis)
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
@@ -76,7 +79,7 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
 
 def sensor_of(signal: str) -> str:
     """Return the sensor a motion signal counts for: ``rot`` for pose and turning, else ``acc``."""
-    return "rot" if signal.startswith(("gravity", "omega", "rot")) else "acc"
+    return "rot" if signal.startswith(_POSE_AND_TURNING) else "acc"
 
 
 def _known_signals(motion_TS: FloatArray) -> dict[str, DoubleArray]:

@@ -17,7 +17,7 @@ from pages.ui import (
     charts_confusion,
     charts_scores,
     charts_signals,
-    predicting,
+    picking,
     recordings,
     results,
     uploads,
@@ -60,10 +60,18 @@ def finished(make_run, source, monkeypatch):
 
 
 class FakePredictor:
-    """LightGBM says the first gesture, the network the second; the blend follows the network."""
+    """LightGBM says the first gesture, the network the second; the blend follows the network.
+
+    It has no models that could say why.
+    """
+
+    root, halves = Path("first"), {}
 
     def __init__(self, asked):
         self.asked = asked
+
+    def asked_halves(self, fold):
+        return {}
 
     def predict(self, sequences, fold=None):
         self.asked.append((sequences.num_sequences, fold))
@@ -441,7 +449,7 @@ def test_kinds_of_built_in_sequences():
     )
 
     def ids(kind):
-        return predicting.of_kind(rows, kind, 2)["sequence_id"].to_list()
+        return picking.of_kind(rows, kind, 2)["sequence_id"].to_list()
 
     assert ids("Sure and right") == ["a", "c"]
     assert ids("Sure but wrong") == ["b"]
@@ -451,5 +459,5 @@ def test_kinds_of_built_in_sequences():
 
 def test_the_pages_import_neither_torch_nor_lightgbm_until_an_answer_is_asked():
     """Opening the dashboard stays quick."""
-    code = "from pages.ui import predicting, results, source, uploads, charts_signals"
+    code = "from pages.ui import picking, predicting, results, source, uploads, charts_signals"
     assert modules_after(code, ("torch", "lightgbm", "trainer.predict")) == []

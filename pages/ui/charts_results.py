@@ -10,8 +10,6 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from pages.ui import words
-
 ROW_PX = 26  # height of one bar with its gap
 FRAME_PX = 76  # axis, its title and margins
 MAX_LABEL = 24  # characters of a name on an axis; all of it on hover
@@ -76,42 +74,6 @@ def grid_figure(grid_88: np.ndarray, highest: float) -> go.Figure:
         "margin": MARGIN,
     }
     return go.Figure([heat], layout)
-
-
-def answer_figure(answer: pl.DataFrame) -> go.Figure:
-    """Draw the most probable gestures: a bar for the blend, a mark for each model.
-
-    Args:
-        answer: Columns gesture, blend, and one per model that answered.
-    """
-    percent = answer.with_columns(pl.exclude("gesture") * 100)
-    labels = [
-        f"{shorten(name)}  <b>{value:.1f} %</b>"
-        for name, value in percent.select("gesture", "blend").iter_rows()
-    ]
-    figure = go.Figure(
-        go.Bar(
-            x=percent["blend"],
-            y=labels,
-            orientation="h",
-            name="Blend",
-            hovertemplate="%{x:.2f} %<extra>Blend</extra>",
-        )
-    )
-    for model, symbol in (("lgbm", "circle"), ("torch", "diamond")):
-        if model in percent.columns:
-            title = words.MODELS[model]
-            figure.add_scatter(
-                x=percent[model],
-                y=labels,
-                mode="markers",
-                name=title,
-                marker={"symbol": symbol, "size": 11, "line": {"width": 1.5, "color": "white"}},
-                hovertemplate="%{x:.2f} %<extra>" + title + "</extra>",
-            )
-    figure.update_xaxes(title="Probability, %", range=[0, 104], automargin=True)
-    figure.update_layout(legend=LEGEND_ABOVE, barmode="overlay")
-    return lay_out_bars(figure, len(labels) + 1)
 
 
 def count_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:

@@ -1,142 +1,271 @@
-"""Predicting: one warm predictor per server, and the built-in sequences to try it on.
+"""Predicting: one warm predictor per server, and what it is asked about one run's recordings.
 
-In: a finished run, sequences. Out: ``Prediction``; an ``AnswerError`` says why there is none.
-``trainer.predict``, and with it torch and LightGBM, is imported when a first answer is asked for.
+In: a ``Question``. Out: answers and explanations, each worked out once per content and session; an
+``AnswerError`` says why there is none. ``trainer.predict``, and with it torch and LightGBM, is
+imported when a first answer is asked for.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import polars as pl
 import streamlit as st
 
-from pages.ui import readers, recordings, results, source, uploads
+from pages.ui import readers
 from pages.ui.readers import Version
-from trainer.store.reader import RunReader
-from trainer.store.records import RunFile
+from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
-    from streamlit.runtime.uploaded_file_manager import UploadedFile
-
     from trainer.data.sequences import Sequences
+    from trainer.explain.contributions import Contributions
+    from trainer.explain.findings import Finding
+    from trainer.explain.nearest import Neighbour
+    from trainer.explain.over_time import Attention, Occlusion
+    from trainer.explain.places import Place
+    from trainer.explain.training import Training
+    from trainer.explain.what_if import Outcome
     from trainer.predict import Prediction, Predictor
+
+T = TypeVar("T")
+
+MAX_ANSWERS = 4  # of up to 5,000 sequences each
+MAX_REASONS = 48  # of one sequence each, some kB
 
 
 class AnswerError(RuntimeError):
     """The models of a run cannot answer; the message says why."""
 
 
-def ask(
-    root: str, bundles: Version, key: str, fold: int | None, sequences: Sequences
-) -> Prediction:
-    """Return the answer of a run's models.
+@dataclass(frozen=True)
+class Question:
+    """What a run is asked.
 
-    Args:
+    Attributes:
         root: The run folder.
         bundles: Version of the bundles; a new one loads the models again.
-        key: Tells these sequences from others.
-        fold: Use this fold's models only; None uses all.
+        key: Tells these recordings from others.
+        fold: Ask this fold's models only; None asks all.
         sequences: What is asked about.
+        rate_hz: Time steps in a second.
+        mirror_left_handers: Whether the run's models saw left-handers mirrored.
+    """
+
+    root: str
+    bundles: Version
+    key: str
+    fold: int | None
+    sequences: Sequences
+    rate_hz: float
+    mirror_left_handers: bool
+
+    @property
+    def place(self) -> tuple[Hashable, ...]:
+        """Return what tells this question from others."""
+        return (self.root, self.bundles, self.key, self.fold)
+
+
+@dataclass(frozen=True)
+class Single:
+    """One sequence of a question, its answer and the runner-up.
+
+    Attributes:
+        question: Where it is from.
+        index: Which of the sequences.
+        prediction: What the run said of all of them.
+    """
+
+    question: Question
+    index: int
+    prediction: Prediction
+
+    @property
+    def sequence(self) -> Sequences:
+        """Return the sequence alone."""
+        return self.question.sequences.select(np.array([self.index]))
+
+    @property
+    def first_two(self) -> tuple[int, int]:
+        """Return the class indices of the answer and of the runner-up."""
+        first, second = np.argsort(-self.prediction.proba_NK[self.index], kind="stable")[:2]
+        return int(first), int(second)
+
+    @property
+    def alone(self) -> Prediction:
+        """Return what the run said of this sequence."""
+        here, told = slice(self.index, self.index + 1), self.prediction
+        return replace(
+            told,
+            sequence_ids=told.sequence_ids[here],
+            proba_NK=told.proba_NK[here],
+            by_model={model: proba_NK[here] for model, proba_NK in told.by_model.items()},
+            by_fold={model: proba_MNK[:, here] for model, proba_MNK in told.by_fold.items()},
+        )
+
+
+def ask(question: Question) -> Prediction:
+    """Return the answer of a run's models.
 
     Raises:
         AnswerError: A bundle is damaged, or the models do not take these recordings.
     """
+    return _told(
+        lambda: _answer(question.place, lambda: _warm(question).predict(*_asked(question)))
+    )
+
+
+def examine(question: Question) -> tuple[Finding, ...]:
+    """Return what the doctor says of the recordings; no model is loaded for it."""
+
+    def work() -> tuple[Finding, ...]:
+        from trainer.explain import doctor, findings
+
+        training = _training_of(question)
+        is_there = not isinstance(training, str)
+        told = doctor.examine(
+            question.sequences,
+            training if is_there else None,
+            question.mirror_left_handers,
+        )
+        return told if is_there else (*told, findings.Finding("note", str(training)))
+
+    return _once("examine", question.place, work)
+
+
+def contributions(single: Single) -> Contributions:
+    """Return why LightGBM preferred the answer to the runner-up.
+
+    Raises:
+        AnswerError: There is no LightGBM, or no fold that knows both.
+    """
+    from trainer.explain.contributions import contributions_of
+
+    return _reason(
+        single,
+        "contributions",
+        lambda predictor: contributions_of(
+            predictor, single.sequence, *single.first_two, single.question.fold
+        ),
+    )
+
+
+def attention(single: Single) -> Attention:
+    """Return where the network looked.
+
+    Raises:
+        AnswerError: There is no network.
+    """
+    from trainer.explain.over_time import attention_of
+
+    fold = single.question.fold
+    return _reason(
+        single, "attention", lambda predictor: attention_of(predictor, single.sequence, fold)
+    )
+
+
+def occlusion(single: Single) -> Occlusion:
+    """Return what the network says with each stretch hidden.
+
+    Raises:
+        AnswerError: There is no network.
+    """
+    from trainer.explain.over_time import occlusion_of
+
+    fold = single.question.fold
+    return _reason(
+        single,
+        "occlusion",
+        lambda predictor: occlusion_of(predictor, single.sequence, fold=fold),
+    )
+
+
+def outcomes(single: Single) -> tuple[Outcome, ...]:
+    """Return what the answer would be of a changed recording.
+
+    Raises:
+        AnswerError: The models do not take it.
+    """
+    from trainer.explain.what_if import what_if
+
+    question = single.question
+    return _reason(
+        single,
+        "what_if",
+        lambda predictor: what_if(predictor, single.sequence, question.rate_hz, question.fold),
+    )
+
+
+def neighbours(single: Single, but_not: tuple[str, ...]) -> list[Neighbour]:
+    """Return the training sequences that are most like this one.
+
+    Raises:
+        AnswerError: There is no LightGBM, or the run's training data is not with it.
+    """
+    from trainer.explain.nearest import nearest
+
+    training = _training_of(single.question)
+    if isinstance(training, str):
+        raise AnswerError(training)
+    return _reason(
+        single,
+        f"nearest but {but_not}",
+        lambda predictor: nearest(predictor, training, single.sequence, but_not=but_not),
+    )
+
+
+def num_bins(single: Single) -> int:
+    """Return into how many time bins LightGBM's features cut a recording; 0 without any."""
+    from trainer.explain.places import count_bins
+
+    half = _warm(single.question).halves.get("lgbm")
+    names = () if half is None else half.folds[0].names
+    return _once("bins", single.question.place[:2], lambda: count_bins(names))
+
+
+def place(single: Single, feature: str) -> Place:
+    """Return where in the recording a feature comes from."""
+    from trainer.explain.places import place_of
+
+    bins, question = num_bins(single), single.question
+    return _reason(
+        single,
+        f"place {feature}",
+        lambda _: place_of(single.sequence, feature, bins, question.mirror_left_handers),
+    )
+
+
+def _reason(single: Single, what: str, work: Callable[[Predictor], T]) -> T:
+    question = single.question
+    place = (*question.place, single.index, single.first_two)
+    return _told(lambda: _once(what, place, lambda: work(_warm(question))))
+
+
+def _told(work: Callable[[], T]) -> T:
+    """Let what a model cannot do come out as one error."""
     from trainer.blend import BlendError
+    from trainer.bundles import PredictError
     from trainer.data.schema import DataError
-    from trainer.predict import PredictError
 
     try:
-        return _answer(root, bundles, key, fold, sequences)
+        return work()
     except (PredictError, DataError, BlendError) as error:
         raise AnswerError(str(error)) from error
 
 
-@st.cache_resource(max_entries=1, show_spinner="Reading the recording", scope="session")
-def read_upload(key: str, _file: UploadedFile, _people: UploadedFile | None) -> Sequences:
-    """Return uploaded recordings, read once per content and session.
-
-    Args:
-        key: Tells these contents from others.
-        _file: The recordings.
-        _people: The demographics, or None.
-
-    Raises:
-        DataError: They cannot be used.
-    """
-    people = None if _people is None else (_people.name, _people.getvalue())
-    return uploads.read_sequences(_file.name, _file.getvalue(), people)
+def _asked(question: Question) -> tuple[Sequences, int | None]:
+    return question.sequences, question.fold
 
 
-def built_in_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl.DataFrame:
-    """Return one row per sequence of the run's source.
-
-    Returns:
-        Columns sequence_id, gesture, subject, fold; where there are out-of-fold answers also
-        predicted, probability, margin.
-    """
-    rows = recordings.overview(sequences).select("sequence_id", "gesture", "subject")
-    folds = readers.folds(run)
-    if folds is None:
-        return rows.with_columns(fold=pl.lit(None, dtype=pl.Int64))
-    rows = rows.join(folds.select("sequence_id", "fold"), on="sequence_id", how="left")
-    table = readers.oof(run)
-    if table is None:
-        return rows
-    try:
-        oof = results.read_oof(table, run_file.labels.gestures, run_file.labels.num_targets)
-    except ValueError:
-        return rows  # the page Scores says what does not fit; sequences can be tried without
-    if not oof.choices:
-        return rows
-    weights = {"lgbm": run_file.blend.lgbm_weight, "torch": run_file.blend.torch_weight}
-    told = results.answer_table(oof, oof.choices[0], weights)
-    return rows.join(
-        told.select("sequence_id", "predicted", "probability", "margin"),
-        on="sequence_id",
-        how="left",
-        maintain_order="left",
-    )
+def _warm(question: Question) -> Predictor:
+    return _predictor(question.root, question.bundles)
 
 
-def of_kind(rows: pl.DataFrame, kind: str, limit: int) -> pl.DataFrame:
-    """Return all sequences, or a few of a kind: surest hits, surest mistakes, closest calls."""
-    is_right = pl.col("predicted") == pl.col("gesture")
-    if kind == "Sure and right":
-        return rows.filter(is_right).top_k(limit, by="probability")
-    if kind == "Sure but wrong":
-        return rows.filter(~is_right).top_k(limit, by="probability")
-    if kind == "Close calls":
-        return rows.drop_nulls("margin").bottom_k(limit, by="margin")
-    return rows
-
-
-def num_seen_in_training(run_file: RunFile, sequences: Sequences) -> int | None:
-    """Return how many of the sequences the run was trained on, whatever they are called.
-
-    Goes by the acceleration's content: ids repeat from one collection of recordings to the next.
-
-    Returns:
-        None where the run's recordings are not here to compare with.
-    """
-    try:
-        trained = _contents_of(run_file.recordings.fingerprint, source.recordings(run_file))
-    except source.SourceError:
-        return None
-    return sum(content in trained for content in _contents(sequences))
-
-
-def _contents(sequences: Sequences) -> list[bytes]:
-    parts = np.split(sequences.acc_T3, sequences.offsets[1:-1])
-    return [hashlib.sha256(np.ascontiguousarray(part)).digest() for part in parts]
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _contents_of(fingerprint: str, _sequences: Sequences) -> frozenset[bytes]:
-    return frozenset(_contents(_sequences))
+def _training_of(question: Question) -> Training | str:
+    """Return the run's training data, or why it is not here."""
+    return _training(question.root, readers.version(RunPaths(Path(question.root)).features))
 
 
 @st.cache_resource(max_entries=1, show_spinner="Loading the models")
@@ -146,8 +275,22 @@ def _predictor(root: str, bundles: Version) -> Predictor:
     return Predictor.load(Path(root))
 
 
-@st.cache_resource(max_entries=4, show_spinner="Asking the models", scope="session")
-def _answer(
-    root: str, bundles: Version, key: str, fold: int | None, _sequences: Sequences
-) -> Prediction:
-    return _predictor(root, bundles).predict(_sequences, fold)
+@st.cache_resource(max_entries=1, show_spinner="Reading the training data")
+def _training(root: str, version: Version) -> Training | str:
+    from trainer.bundles import PredictError
+    from trainer.explain.training import Training
+
+    try:
+        return Training.load(Path(root))
+    except PredictError as error:
+        return str(error)
+
+
+@st.cache_resource(max_entries=MAX_ANSWERS, show_spinner="Asking the models", scope="session")
+def _answer(place: tuple[Hashable, ...], _work: Callable[[], Prediction]) -> Prediction:
+    return _work()
+
+
+@st.cache_resource(max_entries=MAX_REASONS, show_spinner=False, scope="session")
+def _once(what: str, place: tuple[Hashable, ...], _work: Callable[[], T]) -> T:
+    return _work()

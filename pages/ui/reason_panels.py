@@ -1,0 +1,331 @@
+"""Reason panels: why the answer, what if, what is alike, and a report of it all.
+
+In: one sequence with its answer. Out: elements on the page. Each is worked out when it is shown.
+A click on a contribution and the choice in the list name the same thing: a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import polars as pl
+import streamlit as st
+
+from pages.ui import charts_answer, frame, panels, predicting, source, trace_panels
+from trainer.store.records import RunFile
+
+if TYPE_CHECKING:
+    from trainer.data.sequences import Sequences
+    from trainer.explain.contributions import Contributions, Share
+    from trainer.explain.findings import Finding
+
+
+T = TypeVar("T")
+
+NUM_FEATURES = 12
+FEATURE, CHART = "predict_feature", "predict_contributions"
+NOTHING = "Nothing"
+UNIT = "Added to the answer's raw score, against the runner-up's"
+NUM_SHARES = 101  # points of an overlay: percent of each recording's own time
+
+
+def why(single: predicting.Single) -> None:
+    """Show what LightGBM and the network went by, and mark what is chosen on the traces."""
+    told = _or_say(lambda: predicting.contributions(single))
+    feature = None
+    if told is not None:
+        features = told.features()
+        first, second = (single.prediction.gestures[k] for k in single.first_two)
+        left, right = st.columns(2, gap="large")
+        with left:
+            _features(features[:NUM_FEATURES], first, second)
+        with right:
+            _sensors(told, first, second)
+        feature = _choose([each.name for each in features])
+    place = None if feature is None else predicting.place(single, feature)
+    trace_panels.show(single, place)
+    if place is not None and place.sensor.startswith("tof"):
+        trace_panels.show_images(single, place)
+    _occlusion(single)
+
+
+def what_if(single: predicting.Single) -> None:
+    """Show what the answer would be without a sensor, on the other hand, without the end."""
+    from trainer.explain.what_if import flip_table
+
+    outcomes = _or_say(lambda: predicting.outcomes(single))
+    if not outcomes:
+        return
+    rows = flip_table(single.alone, outcomes)
+    flips = rows.filter("flips")["what_if"].to_list()
+    left, right = st.columns(2, gap="large")
+    with left:
+        panels.chart(
+            f"The answer flips {' and '.join(flips)}" if flips else "No change flips the answer",
+            charts_answer.change_figure(rows),
+            rows,
+            "what_if",
+            f"Probability of {rows['answer_before'][0]}, as recorded and after each change.",
+        )
+    with right:
+        panels.table(
+            "What the answer would be",
+            rows.select("what_if", "answer_after", "flips", "p_before", "p_after", "change"),
+            "what_if_numbers",
+            {
+                "what_if": st.column_config.TextColumn("What if", width="medium"),
+                "answer_after": st.column_config.TextColumn("Answer", width="medium"),
+                "flips": st.column_config.CheckboxColumn("Flips"),
+                "p_before": st.column_config.NumberColumn("Before", format="%.3f"),
+                "p_after": st.column_config.NumberColumn("After", format="%.3f"),
+                "change": st.column_config.NumberColumn("Change", format="%+.3f"),
+            },
+            height="content",
+        )
+
+
+def alike(single: predicting.Single, run_file: RunFile, known: dict[str, Any]) -> None:
+    """Show the training sequences that are nearest, and one of them beside this recording."""
+    but_not = (str(known["sequence_id"]),) if known else ()
+    found = _or_say(lambda: predicting.neighbours(single, but_not))
+    if not found:
+        return
+    rows = pl.DataFrame([vars(each) for each in found])
+    same = int((rows["gesture"] == single.prediction.answers[single.index]).sum())
+    left, right = st.columns(2, gap="large")
+    with left, st.container(gap="xsmall"):
+        panels.head(
+            f"{same} of the {len(rows)} nearest training sequences are the answer's gesture",
+            rows,
+            "nearest",
+            "By the features that LightGBM splits on most. Select a row to lay it over this one.",
+        )
+        event = st.dataframe(
+            rows,
+            hide_index=True,
+            key="predict_nearest",
+            on_select="rerun",
+            selection_mode="single-row",
+            column_config={
+                "sequence_id": "Sequence",
+                "gesture": "Gesture",
+                "subject": "Subject",
+                "distance": st.column_config.NumberColumn(
+                    "Distance, standard deviations", format="%.2f"
+                ),
+            },
+            height="content",
+            alt="The nearest training sequences",
+        )
+    picked = event["selection"]["rows"]
+    other = found[picked[0] if picked and picked[0] < len(found) else 0]
+    with right:
+        recorded = _or_say(lambda: source.recordings(run_file))
+        if recorded is not None:
+            there = recorded.select(np.flatnonzero(recorded.sequence_ids == other.sequence_id)[:1])
+            lines = overlay_rows(single.sequence, there, other.sequence_id)
+            panels.chart(
+                f"This recording and {other.sequence_id}, {other.gesture}",
+                charts_answer.overlay_figure(lines),
+                lines,
+                "overlay",
+                "Acceleration, m/s², each over its own whole length.",
+            )
+
+
+def report(
+    single: predicting.Single,
+    run_name: str,
+    findings: Sequence[Finding],
+    known: dict[str, Any],
+    remarks: Sequence[str],
+) -> None:
+    """Show the report of this one answer, and offer it as one HTML file that loads nothing."""
+    from trainer.explain.report import Report, render
+
+    with st.spinner("Writing the report"):
+        html = render(
+            Report(
+                run=run_name,
+                sequence=single.sequence,
+                prediction=single.alone,
+                rate_hz=single.question.rate_hz,
+                remarks=tuple(remarks),
+                findings=tuple(findings),
+                contributions=_or_nothing(lambda: predicting.contributions(single)),
+                attention=_or_nothing(lambda: predicting.attention(single)),
+                occlusion=_or_nothing(lambda: predicting.occlusion(single)),
+                outcomes=_or_nothing(lambda: predicting.outcomes(single)) or (),
+                neighbours=tuple(
+                    _or_nothing(
+                        lambda: predicting.neighbours(
+                            single, (str(known["sequence_id"]),) if known else ()
+                        )
+                    )
+                    or ()
+                ),
+            )
+        )
+    st.download_button(
+        "Download the report (HTML)",
+        data=html.encode(),
+        file_name="report.html",
+        mime="text/html",
+        key="download_report",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.iframe(html, height=700)
+
+
+def overlay_rows(here: Sequences, there: Sequences, name: str) -> pl.DataFrame:
+    """Return the acceleration of two sequences, each brought to 101 points of its own time.
+
+    Returns:
+        Columns axis, which ("this" or name), share (0 to 100), value.
+    """
+    share = np.linspace(0, 100, NUM_SHARES)
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "axis": axis,
+                    "which": which,
+                    "share": share,
+                    "value": _stretched(one.acc_T3[:, number]),
+                }
+            )
+            for number, axis in enumerate("xyz")
+            for which, one in (("this", here), (name, there))
+        ]
+    )
+
+
+def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
+    """Return contributions as a frame: name, value, against, spread, answer, text."""
+    rows = [
+        {
+            "name": each.name,
+            "value": each.value,
+            "against": each.against,
+            "spread": each.spread,
+            "answer": each.answer,
+            "text": ("" if np.isnan(each.value) else f"value {each.value:.4g}; ")
+            + f"{each.against:+.3f}, spread over folds {each.spread:.3f}",
+        }
+        for each in shares
+    ]
+    numbers = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
+    return pl.DataFrame(rows, schema={"name": pl.String} | numbers | {"text": pl.String})
+
+
+def _features(shares: Sequence[Share], first: str, second: str) -> None:
+    rows = share_rows(shares)
+    title = f"LightGBM: what spoke for {first}, against {second}"
+    with st.container(gap="xsmall"):
+        panels.head(
+            title,
+            rows.drop("text"),
+            "contributions",
+            f"The {len(rows)} largest contributions, exact: all of them together, and a start, are "
+            "the difference of the raw scores. Click one to see where it comes from.",
+        )
+        st.plotly_chart(
+            charts_answer.share_figure(rows, UNIT),
+            key=CHART,
+            on_select=_choose_clicked(rows["name"].to_list()),
+            selection_mode="points",
+            config=panels.PLOTLY_CONFIG,
+            alt=title,
+        )
+
+
+def _sensors(told: Contributions, first: str, second: str) -> None:
+    rows = share_rows(told.sensors()).filter((pl.col("against") != 0) | (pl.col("answer") != 0))
+    raw_M, start_M = (pair_2M[0] - pair_2M[1] for pair_2M in (told.raw_2M, told.start_2M))
+    panels.chart(
+        f"The same summed by sensor: {first} against {second}",
+        charts_answer.share_figure(rows, UNIT),
+        rows.drop("text"),
+        "contributions_by_sensor",
+        f"Start {start_M.mean():+.3f}, features {(raw_M - start_M).mean():+.3f}, together "
+        f"{raw_M.mean():+.3f}: the raw score of the first minus that of the second, mean of "
+        f"{len(raw_M)} folds. A difference of 1 makes a gesture 2.7 times as probable.",
+    )
+
+
+def _choose(names: list[str]) -> str | None:
+    """Show which feature is marked; every feature that added anything can be."""
+    if st.session_state.get(FEATURE, NOTHING) not in names:
+        st.session_state[FEATURE] = NOTHING  # of another sequence
+    chosen = st.selectbox(
+        "Mark on the traces",
+        [NOTHING, *names],
+        key=FEATURE,
+        help="Where the feature comes from: its channel and its stretch of time.",
+    )
+    return None if chosen == NOTHING else chosen
+
+
+def _occlusion(single: predicting.Single) -> None:
+    told = _or_say(lambda: predicting.occlusion(single))
+    if told is None:
+        return
+    answer = single.first_two[0]
+    bounds_s = told.bounds / single.question.rate_hz
+    rows = pl.DataFrame(
+        {"from_s": bounds_s[:-1], "to_s": bounds_s[1:], "drop": 100 * told.drop_B(answer)}
+    )
+    worst = rows.sort("drop", descending=True).row(0, named=True)
+    panels.chart(
+        f"The network misses {worst['from_s']:.1f} to {worst['to_s']:.1f} s most"
+        if worst["drop"] > 0
+        else "The network misses no stretch of the recording",
+        charts_answer.occlusion_figure(rows),
+        rows,
+        "occlusion",
+        f"Percentage points that {single.prediction.gestures[answer]} loses with a stretch hidden; "
+        f"whole, the network gives it {100 * told.whole_K[answer]:.1f} %.",
+    )
+
+
+def _choose_clicked(names: list[str]) -> Callable[[], None]:
+    def choose() -> None:
+        points = st.session_state[CHART]["selection"]["points"]
+        st.session_state[FEATURE] = clicked_feature(points, names)
+
+    return choose
+
+
+def clicked_feature(points: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Return the feature of a click on its bar; a click beside all bars chooses nothing."""
+    if not points:
+        return NOTHING
+    row = points[0].get("point_index", -1)
+    return names[row] if 0 <= row < len(names) else NOTHING
+
+
+def _stretched(values_T: np.ndarray) -> np.ndarray:
+    """Return a series at so many points of its own time, missing values left out."""
+    known_idx = np.flatnonzero(~np.isnan(values_T))
+    if not len(known_idx):
+        return np.full(NUM_SHARES, np.nan)
+    at = np.linspace(0, len(values_T) - 1, NUM_SHARES)
+    return np.interp(at, known_idx, values_T[known_idx])
+
+
+def _or_say(work: Callable[[], T]) -> T | None:
+    try:
+        return work()
+    except (predicting.AnswerError, source.SourceError) as error:
+        st.info(frame.escape(str(error)), icon=":material/info:")
+        return None
+
+
+def _or_nothing(work: Callable[[], T]) -> T | None:
+    try:
+        return work()
+    except predicting.AnswerError:
+        return None

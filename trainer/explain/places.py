@@ -1,0 +1,184 @@
+"""Places: where in a recording a feature comes from, to mark it on the traces.
+
+In: one sequence and the name of a feature. Out: ``Place``: its signals as the models saw them, its
+stretch of time, its region of the time-of-flight image.
+
+Shapes: T time steps of the sequence, V pixels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data.preprocess import MOTION_SIGNALS, Signals, preprocess
+from trainer.data.sequences import IntArray, Sequences
+from trainer.explain.single import demand_one
+from trainer.features.grid import GRID_SIDE, GridRegion, find_region
+from trainer.features.segments import early_and_late, equal_bins
+from trainer.features.table import parse_name
+from trainer.features.time_axis import SPECTRUM_STEPS
+from trainer.features.time_of_flight import range_series, sensor_pixels
+
+Lines = dict[str, NDArray[np.floating]]
+
+MIRRORED = {"thm_3": "thm_5", "thm_5": "thm_3", "tof_3": "tof_5", "tof_5": "tof_3"}
+UNITS = {
+    "acc": "m/s²",
+    "linear": "m/s²",
+    "vertical": "m/s²",
+    "horizontal": "m/s²",
+    "gravity": "part of gravity",
+    "omega": "rad per step",
+    "rot": "part of the quaternion",
+}
+_BIN = re.compile(r"bin(\d+)_")
+_LATE = re.compile(r"late_(?!minus_|to_)")
+_SPECTRUM = re.compile(r"band\d+_share|dominant_|spectral_")
+_AXES = re.compile(r"(\w+)_([xyz])([xyz])")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a feature comes from.
+
+    Attributes:
+        feature: Its name.
+        sensor: Where it was recorded, such as "acc" or "tof_3"; of a left hand that was mirrored,
+            this is another one than the feature is named after.
+        lines: Name to (T,) values, as the models saw them; none where it is of no signal.
+        unit: Of the lines.
+        start: Its first time step.
+        stop: The step after its last one.
+        region: Its part of the time-of-flight image, as it was recorded; None is no part.
+    """
+
+    feature: str
+    sensor: str
+    lines: Lines
+    unit: str
+    start: int
+    stop: int
+    region: GridRegion | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether it is of the whole recording."""
+        return self.start == 0 and all(self.stop == len(line_T) for line_T in self.lines.values())
+
+
+def count_bins(names: Iterable[str]) -> int:
+    """Return into how many time bins features cut a recording; 0 where none is of a bin."""
+    found = (_BIN.match(name.rpartition(".")[2]) for name in names)
+    return max((int(match[1]) for match in found if match), default=0)
+
+
+def bin_bounds(num_steps: int, num_bins: int) -> IntArray:
+    """Return where the time bins begin and end, (num_bins + 1,) steps."""
+    return equal_bins(np.array([0, num_steps]), num_bins).bounds
+
+
+def place_of(
+    sequence: Sequences, feature: str, num_bins: int, mirror_left_handers: bool = True
+) -> Place:
+    """Return where a feature of one sequence comes from.
+
+    Args:
+        sequence: One sequence.
+        feature: The name of the feature.
+        num_bins: Of ``count_bins``.
+        mirror_left_handers: Whether the models saw left-handers mirrored.
+
+    Raises:
+        PredictError: There are several sequences.
+        FeatureError: It is no feature's name.
+    """
+    demand_one(sequence)
+    name = parse_name(feature)
+    is_mirrored = mirror_left_handers and bool(sequence.right_handed_N[0] == 0)
+    lines = _lines(preprocess(sequence, mirror_left_handers), name.sensor, name.signal)
+    start, stop = _window(name.statistic, int(sequence.offsets[-1]), num_bins)
+    return Place(
+        feature=feature,
+        sensor=MIRRORED.get(name.sensor, name.sensor) if is_mirrored else name.sensor,
+        lines={signal: line_T.astype(np.float64) for signal, line_T in lines.items()},
+        unit=_unit(name.sensor, name.signal),
+        start=start,
+        stop=stop,
+        region=_recorded_region(name.sensor, name.signal, is_mirrored),
+    )
+
+
+def _window(statistic: str, num_steps: int, num_bins: int) -> tuple[int, int]:
+    """Return the first step that a statistic is of, and the one after its last."""
+    in_bin = _BIN.match(statistic)
+    if in_bin is not None:
+        bounds = bin_bounds(num_steps, max(num_bins, int(in_bin[1])))
+        return int(bounds[int(in_bin[1]) - 1]), int(bounds[int(in_bin[1])])
+    if _LATE.match(statistic):
+        return int(early_and_late(np.array([0, num_steps])).bounds[1]), num_steps
+    if _SPECTRUM.match(statistic):
+        return max(0, num_steps - SPECTRUM_STEPS), num_steps
+    return {"first": (0, 1), "last": (num_steps - 1, num_steps)}.get(statistic, (0, num_steps))
+
+
+def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
+    """Return the signals that a feature is computed from."""
+    if sensor.startswith("thm_") and signals.thm_T5 is not None:
+        others = [signal.removeprefix("minus_")] if signal.startswith("minus_thm_") else []
+        return {name: signals.thm_T5[:, int(name[-1]) - 1] for name in (sensor, *others)}
+    if sensor.startswith("tof_") and signals.tof_T320 is not None:
+        return {f"{sensor} {signal}": _range_line(signals.tof_T320, sensor, signal)}
+    return {
+        name: signals.motion_TS[:, MOTION_SIGNALS.index(name)] for name in _motion_names(signal)
+    }
+
+
+def _motion_names(signal: str) -> list[str]:
+    """Return the motion signals of a feature: one, a pair of axes, or all three of a vector."""
+    pair = _AXES.fullmatch(signal)
+    names = [signal]
+    if signal not in MOTION_SIGNALS:
+        stem, axes = (pair[1], pair[2] + pair[3]) if pair else (signal, "xyz")
+        names = [f"{stem}_{letter}" for letter in axes]
+    return [name for name in names if name in MOTION_SIGNALS]
+
+
+def _range_line(tof_T320: NDArray[np.float32], sensor: str, signal: str) -> NDArray[np.float32]:
+    """Return one of the series of an image; of a region, or unless told, the mean in range."""
+    pixels_VT = sensor_pixels(tof_T320, int(sensor[-1]) - 1)
+    region = find_region(sensor, signal)
+    if region is not None:
+        rows = np.array(region.rows)[:, None] * GRID_SIDE
+        outside = np.ones(len(pixels_VT), dtype=bool)
+        outside[(rows + np.array(region.columns)).ravel()] = False
+        pixels_VT[outside] = np.nan
+    told = range_series(pixels_VT)
+    series = {
+        "range_std": told.std_T,
+        "range_min": told.min_T,
+        "range_max": told.max_T,
+        "in_range_share": told.in_range_share_T,
+    }
+    return series.get(signal, told.mean_T)
+
+
+def _recorded_region(sensor: str, signal: str, is_mirrored: bool) -> GridRegion | None:
+    """Return where a region was before a left hand was mirrored."""
+    region = find_region(sensor, signal)
+    if region is None or not is_mirrored:
+        return region
+    columns = tuple(sorted(GRID_SIDE - 1 - column for column in region.columns))
+    return GridRegion(MIRRORED.get(sensor, sensor), region.rows, columns)
+
+
+def _unit(sensor: str, signal: str) -> str:
+    if sensor.startswith("thm_"):
+        return "°C"
+    if sensor.startswith("tof_"):
+        return "share of pixels" if signal == "in_range_share" else "range, sensor's own"
+    return UNITS.get(signal.partition("_")[0], "")

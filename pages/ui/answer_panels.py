@@ -169,10 +169,10 @@ def _cards(row: dict[str, Any], single: Single) -> None:
 
 
 def _show_numbers(ranking: pl.DataFrame) -> None:
-    models = [name for name in words.MODELS if name in ranking.columns]
+    models = [name for name in ("blend", "lgbm", "torch") if name in ranking.columns]
     panels.table(
         "Probabilities of every gesture",
-        ranking.select("gesture", "kind", *models),
+        ranking.select("gesture", *models, "kind"),
         "probabilities",
         {
             "gesture": st.column_config.TextColumn("Gesture", width="medium"),

@@ -17,7 +17,7 @@ from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, SPREAD, shor
 BAR_PX = 15  # height of one of several bars of a row
 MAX_NAME = 30  # characters of a name on an axis
 FARTHEST = 254  # of the time-of-flight sensors
-NOTHING_IN_RANGE, NOT_THERE = "/", ""
+NOTHING_IN_RANGE = "/"
 MARGIN_ABOVE = {**MARGIN, "t": 30}  # room for the legend
 
 
@@ -139,7 +139,7 @@ def image_figure(pixels_88: NDArray[np.float32], region: tuple[int, int, int] | 
         region: First row, first column and side of a square to frame.
     """
     seen_88 = np.where(pixels_88 >= 0, pixels_88, np.nan)
-    texts = np.where(pixels_88 < 0, NOTHING_IN_RANGE, NOT_THERE)
+    rows, columns = np.nonzero(pixels_88 < 0)
     axis = {"showgrid": False, "zeroline": False, "showticklabels": False, "constrain": "domain"}
     heat = {
         "type": "heatmap",
@@ -149,11 +149,18 @@ def image_figure(pixels_88: NDArray[np.float32], region: tuple[int, int, int] | 
         "xgap": 1,
         "ygap": 1,
         "showscale": False,
-        "text": texts.tolist(),
-        "texttemplate": "%{text}",
-        "textfont": {"color": "gray", "size": 10},
         "customdata": _cell_texts(pixels_88),
         "hovertemplate": "row %{y}, column %{x}: %{customdata}<extra></extra>",
+    }
+    strokes = {  # not the heat map's own texts: where nothing is in range it would draw none
+        "type": "scatter",
+        "mode": "text",
+        "x": columns,
+        "y": rows,
+        "text": [NOTHING_IN_RANGE] * len(rows),
+        "textfont": {"color": "gray", "size": 11},
+        "hoverinfo": "skip",
+        "showlegend": False,
     }
     layout = {
         "xaxis": {**axis, "range": [-0.5, 7.5]},
@@ -162,7 +169,7 @@ def image_figure(pixels_88: NDArray[np.float32], region: tuple[int, int, int] | 
         "margin": {"l": 2, "r": 2, "t": 2, "b": 2},
         "shapes": [] if region is None else [_square(*region)],
     }
-    return go.Figure([heat], layout)
+    return go.Figure([heat, strokes], layout)
 
 
 def overlay_figure(traces: pl.DataFrame) -> go.Figure:
@@ -173,22 +180,31 @@ def overlay_figure(traces: pl.DataFrame) -> go.Figure:
     """
     axes = traces["axis"].unique(maintain_order=True).to_list()
     figure = go.Figure()
-    for number, (axis, which) in enumerate(
-        traces.select("axis", "which").unique(maintain_order=True).iter_rows()
-    ):
+    first = axes[0]
+    for axis, which in traces.select("axis", "which").unique(maintain_order=True).iter_rows():
         line = traces.filter(axis=axis, which=which)
         figure.add_scatter(
             x=line["share"],
             y=line["value"],
-            name=f"{axis}, {which}",
+            name=which.capitalize() if which == "this" else which,
             mode="lines",
             line={"width": 1.8, "dash": "solid" if which == "this" else "dot"},
             xaxis="x",
             yaxis=f"y{axes.index(axis) + 1}" if axes.index(axis) else "y",
-            showlegend=number < 2,
+            showlegend=axis == first,
             hovertemplate="%{y:.2f}",
         )
-    figure.update_layout(height=420, margin=MARGIN_ABOVE, legend=LEGEND_ABOVE)
+    share = 1 / len(axes)
+    for number, axis in enumerate(axes):
+        top = 1 - number * share
+        figure.layout[f"yaxis{number + 1 if number else ''}"] = {
+            "domain": [max(0.0, top - 0.86 * share), top],
+            "title": axis,
+            "automargin": True,
+            "zeroline": False,
+        }
+    figure.update_xaxes(title="Share of its own time, %", anchor=f"y{len(axes)}")
+    figure.update_layout(height=480, margin=MARGIN_ABOVE, legend=LEGEND_ABOVE)
     return figure
 
 

@@ -29,6 +29,7 @@ class Mark:
         channels: Of the sensor's panel; none means all of them.
         from_s: Start of its stretch.
         to_s: End of its stretch.
+        is_whole: Whether its stretch is the whole recording; then no stretch stands out.
         lines: Columns channel, time_s, value: its own signals.
     """
 
@@ -37,6 +38,7 @@ class Mark:
     channels: tuple[str, ...]
     from_s: float
     to_s: float
+    is_whole: bool
     lines: pl.DataFrame
 
 
@@ -63,8 +65,9 @@ def marked_figure(
     figure = trace_figure(traces, phases, rate_hz)
     shapes = [_line(at_s) for at_s in bin_bounds_s[1:-1]]
     if mark is not None:
-        shapes.append(_stretch(mark))
+        shapes += [] if mark.is_whole else [_stretch(mark)]
         _fade_others(figure, mark)
+        _last(figure, mark.title)
     figure.layout.shapes = (*figure.layout.shapes, *shapes)
     _fill_attention(figure)
     return figure
@@ -78,6 +81,14 @@ def _fade_others(figure: go.Figure, mark: Mark) -> None:
             is_marked = trace.name in mark.channels
             trace.update(opacity=1.0 if is_marked else FAINT)
             trace.line.width = 3.0 if is_marked else 1.4
+
+
+def _last(figure: go.Figure, title: str) -> None:
+    """Draw a panel's lines after all others, so that those keep their colours."""
+    lines = sorted(figure.data, key=lambda trace: panel_of(figure, trace) == title)
+    figure.data = ()
+    figure.add_traces(lines)
+    figure.update_layout(showlegend=True)  # a single line has none otherwise
 
 
 def panel_of(figure: go.Figure, trace: go.Scatter) -> str:

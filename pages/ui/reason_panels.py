@@ -27,7 +27,7 @@ T = TypeVar("T")
 NUM_FEATURES = 12
 FEATURE, CHART = "predict_feature", "predict_contributions"
 NOTHING = "Nothing"
-UNIT = "Added to the answer's raw score, against the runner-up's"
+UNIT = "Raw score, against the runner-up"
 NUM_SHARES = 101  # points of an overlay: percent of each recording's own time
 
 
@@ -67,20 +67,20 @@ def what_if(single: predicting.Single) -> None:
             charts_answer.change_figure(rows),
             rows,
             "what_if",
-            f"Probability of {rows['answer_before'][0]}, as recorded and after each change.",
+            f"Probability of {rows['answer_before'][0]}, as recorded and after each change; "
+            f"{rows['p_before'][0]:.3f} as recorded.",
         )
     with right:
         panels.table(
             "What the answer would be",
-            rows.select("what_if", "answer_after", "flips", "p_before", "p_after", "change"),
+            rows.select("what_if", "answer_after", "p_after", "change", "flips"),
             "what_if_numbers",
             {
-                "what_if": st.column_config.TextColumn("What if", width="medium"),
-                "answer_after": st.column_config.TextColumn("Answer", width="medium"),
-                "flips": st.column_config.CheckboxColumn("Flips"),
-                "p_before": st.column_config.NumberColumn("Before", format="%.3f"),
-                "p_after": st.column_config.NumberColumn("After", format="%.3f"),
-                "change": st.column_config.NumberColumn("Change", format="%+.3f"),
+                "what_if": st.column_config.TextColumn("What if"),
+                "answer_after": st.column_config.TextColumn("Answer"),
+                "flips": st.column_config.CheckboxColumn("Flips", width="small"),
+                "p_after": st.column_config.NumberColumn("After", format="%.3f", width="small"),
+                "change": st.column_config.NumberColumn("Change", format="%+.3f", width="small"),
             },
             height="content",
         )
@@ -251,8 +251,9 @@ def _sensors(told: Contributions, first: str, second: str) -> None:
         rows.drop("text"),
         "contributions_by_sensor",
         f"Start {start_M.mean():+.3f}, features {(raw_M - start_M).mean():+.3f}, together "
-        f"{raw_M.mean():+.3f}: the raw score of the first minus that of the second, mean of "
-        f"{len(raw_M)} folds. A difference of 1 makes a gesture 2.7 times as probable.",
+        f"{raw_M.mean():+.3f}: the raw score of the first minus that of the second"
+        + (f", mean of {len(raw_M)} folds" if len(raw_M) > 1 else "")
+        + ". A difference of 1 makes a gesture 2.7 times as probable.",
     )
 
 

@@ -48,9 +48,7 @@ def show(single: predicting.Single, place: Place | None = None) -> None:
     notes += [LATE_NOTE] if bounds else []
     mark = None if place is None else mark_of(place, rate_hz)
     panels.chart(
-        "The recording over time"
-        if place is None or mark is None
-        else f"{place.feature} comes from {mark.from_s:.1f} to {mark.to_s:.1f} s of {place.sensor}",
+        "The recording over time" if mark is None or place is None else _where(place, mark),
         charts_traces.marked_figure(traces, phases, rate_hz, bounds, mark),
         traces,
         "traces",
@@ -121,6 +119,7 @@ def mark_of(place: Place, rate_hz: float) -> charts_traces.Mark:
         channels=_channels(place.sensor, tuple(place.lines)),
         from_s=place.start / rate_hz,
         to_s=place.stop / rate_hz,
+        is_whole=place.is_whole,
         lines=pl.concat(lines)
         if lines
         else pl.DataFrame(schema={"channel": pl.String, "time_s": pl.Float64, "value": pl.Float64}),
@@ -135,6 +134,13 @@ def images_at(one: Sequences, step: int) -> dict[str, NDArray[np.float32]]:
         f"tof_{sensor + 1}": pixels_V.reshape(TOF_SIDE, TOF_SIDE)
         for sensor, pixels_V in enumerate(images)
     }
+
+
+def _where(place: Place, mark: charts_traces.Mark) -> str:
+    """Say where a feature comes from."""
+    if mark.is_whole:
+        return f"{place.feature} comes from the whole recording of {place.sensor}"
+    return f"{place.feature} comes from {mark.from_s:.1f} to {mark.to_s:.1f} s of {place.sensor}"
 
 
 def _images(one: Sequences, single: predicting.Single, place: Place | None) -> None:

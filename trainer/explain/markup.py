@@ -22,7 +22,8 @@ COLOURS = ("#1f77b4", "#d95f02", "#2a9d5c", "#7b52ab")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
        color: #1c1c1c; background: #fff }
-table { border-collapse: collapse; margin: .5rem 0 1.5rem } svg { max-width: 100%; height: auto }
+table { border-collapse: collapse; margin: .5rem 0 1.5rem; display: block; overflow-x: auto }
+svg { max-width: 100%; height: auto }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #ddd }
 .number { text-align: right; font-variant-numeric: tabular-nums } .quiet { color: #666 }
 """

@@ -54,6 +54,7 @@ class Place:
         unit: Of the lines.
         start: Its first time step.
         stop: The step after its last one.
+        num_steps: T.
         region: Its part of the time-of-flight image, as it was recorded; None is no part.
     """
 
@@ -63,12 +64,13 @@ class Place:
     unit: str
     start: int
     stop: int
+    num_steps: int
     region: GridRegion | None
 
     @property
     def is_whole(self) -> bool:
         """Return whether it is of the whole recording."""
-        return self.start == 0 and all(self.stop == len(line_T) for line_T in self.lines.values())
+        return (self.start, self.stop) == (0, self.num_steps)
 
 
 def count_bins(names: Iterable[str]) -> int:
@@ -101,7 +103,8 @@ def place_of(
     name = parse_name(feature)
     is_mirrored = mirror_left_handers and bool(sequence.right_handed_N[0] == 0)
     lines = _lines(preprocess(sequence, mirror_left_handers), name.sensor, name.signal)
-    start, stop = _window(name.statistic, int(sequence.offsets[-1]), num_bins)
+    num_steps = int(sequence.offsets[-1])
+    start, stop = _window(name.statistic, num_steps, num_bins)
     return Place(
         feature=feature,
         sensor=MIRRORED.get(name.sensor, name.sensor) if is_mirrored else name.sensor,
@@ -109,6 +112,7 @@ def place_of(
         unit=_unit(name.sensor, name.signal),
         start=start,
         stop=stop,
+        num_steps=num_steps,
         region=_recorded_region(name.sensor, name.signal, is_mirrored),
     )
 

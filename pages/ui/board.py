@@ -9,7 +9,7 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from pages.ui import panels, words
+from pages.ui import comparison, panels, words
 from pages.ui.status import RunView
 from trainer.store.records import Scores, SensorScores, UnitRecord
 from trainer.store.verdict import Verdict
@@ -118,8 +118,11 @@ def _sums(scores: Scores, models: list[str]) -> dict[str, list[str]]:
     found = [scores.models.get(model) for model in models]
     rows = {
         "Mean": [_mean(one and one.all_sensors) for one in found],
+        "Likely at the end": [_likely(one and one.all_sensors) for one in found],
         "Out of fold": [_oof(one and one.all_sensors) for one in found],
     }
+    if not any(rows["Likely at the end"]):
+        del rows["Likely at the end"]
     if any(one is not None and one.imu_only is not None for one in found):
         rows["Out of fold, IMU only"] = [_oof(one and one.imu_only) for one in found]
         rows["Mean of both"] = [
@@ -136,6 +139,15 @@ def _mean(sensors: SensorScores | None) -> str:
     has_spread = num_done > 1 and sensors.std is not None
     spread = f" ±{words.NO_BREAK}{sensors.std:.3f}" if has_spread else ""
     return f"**{sensors.mean:.3f}**{spread}"
+
+
+def _likely(sensors: SensorScores | None) -> str:
+    """Return the range that the mean of all folds is likely to end in; "" where nothing is left."""
+    if sensors is None:
+        return ""
+    done = [row.score for row in sensors.folds if row is not None]
+    end = comparison.final_range(done, len(sensors.folds))
+    return "" if end is None else f"{end[0]:.3f} to {end[1]:.3f}"
 
 
 def _oof(sensors: SensorScores | None) -> str:

@@ -129,6 +129,27 @@ def why_not_comparable(first: pl.DataFrame | None, second: pl.DataFrame | None) 
     return f"{num_moved} of {len(one)} sequences are in another fold"
 
 
+def final_range(done: Sequence[float], num_folds: int) -> tuple[float, float] | None:
+    """Return the 95 % range of the mean that all folds will have, from those that are done.
+
+    Folds count as drawn alike: the mean of all n strays from the mean of k by the spread of one
+    fold times the root of 1/k - 1/n, and its spread is known as well as k folds let it be.
+
+    Args:
+        done: Scores of the folds that are done.
+        num_folds: There will be.
+
+    Returns:
+        Lowest and highest, in 0..1; None with fewer than ``MIN_FOLDS`` or with all of them done.
+    """
+    if not MIN_FOLDS <= len(done) < num_folds:
+        return None
+    mean = math.fsum(done) / len(done)
+    spread = _spread(done, mean) or 0.0
+    half = _student_t(len(done) - 1) * spread * math.sqrt(1 / len(done) - 1 / num_folds)
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
 def fold_table(differences: Sequence[PairedDifference]) -> pl.DataFrame:
     """Return one row per pair and fold: Run, Fold, both scores, Difference; then each pair's mean.
 
@@ -227,6 +248,9 @@ def _half_width(std: float | None, num_done: int, num_folds: int) -> float | Non
     """Return half of the corrected 95 % interval; test over training size is 1 / (folds - 1)."""
     if std is None or num_done < MIN_FOLDS:
         return None
-    df = num_done - 1
-    t = T_975[df - 1] if df <= len(T_975) else 1.96 + 2.4 / df
-    return t * std * math.sqrt(1 / num_done + 1 / (num_folds - 1))
+    return _student_t(num_done - 1) * std * math.sqrt(1 / num_done + 1 / (num_folds - 1))
+
+
+def _student_t(df: int) -> float:
+    """Return Student's t at 97.5 % for so many degrees of freedom."""
+    return T_975[df - 1] if df <= len(T_975) else 1.96 + 2.4 / df

@@ -67,7 +67,10 @@ def height(lines: list[str]) -> int | Literal["content"]:
 def _head(reader: RunReader) -> None:
     """Show the heading, and the whole log to take away."""
     with st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+        horizontal=True,
+        wrap=False,
+        horizontal_alignment="distribute",
+        vertical_alignment="center",
     ):
         st.subheader("Log", anchor=False, width="content")
         if reader.paths.log.exists():

@@ -68,9 +68,12 @@ def table(
 def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
     """Show the title line: the title at the left, the download at the right."""
     line = st.container(
-        horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
+        horizontal=True,
+        wrap=False,  # a long title wraps, not its button
+        horizontal_alignment="distribute",
+        vertical_alignment="center",
     )
-    line.markdown(f"**{frame.escape(title)}**", width="content")
+    line.markdown(f"**{frame.escape(title)}**")
     line.download_button(
         "CSV",
         data=lambda: data.write_csv().encode(),

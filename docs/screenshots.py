@@ -1,8 +1,10 @@
 """Screenshots of every page, from a real run.
 
-In: nothing (a quick run is trained in a temporary folder), or a state folder and one of its runs.
+In: nothing (a full run is trained in a temporary folder and caught at work), or a state folder and
+one of its finished runs.
 Out: ``docs/screenshots/*.png``, 1440 pixels wide, light; one dark, one of a phone's width.
-Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
+Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium. It takes
+about TIME_HERE; of a finished run about TIME_FIN.
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ WIDTH_PX, PHONE_PX = 1440, 390
 HEIGHT_PX, MAX_HEIGHT_PX = 900, 1500  # a longer page is cut: the README shows what it is like
 PAGES = ("scores", "features", "predict", "data", "runs")
 TRAIN_S = 900.0  # a busy machine may need so long for a quick run
-DONE_FOLDS = 7  # of the ten: the picture of a working run shows all kinds of folds
+DONE_FOLDS = 6  # of the ten: one of the network too, so that the blend has begun; four to go
+WORKING = (  # file, width, theme
+    ("train", WIDTH_PX, "light"),
+    ("train-dark", WIDTH_PX, "dark"),
+    ("train-phone", PHONE_PX, "light"),
+)
 
 _STANDS_STILL = """() => {
   const main = document.querySelector('[data-testid=stMain]');
@@ -80,13 +87,18 @@ def take(state: Path, run: str | None, out: Path) -> None:
 
 
 def take_working(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:
-    """Train a quick run, show it while it works, wait for its end."""
+    """Train a run, show it while it works, wait for its end.
+
+    Raises:
+        RuntimeError: It ended before all pictures of a working run were taken.
+    """
     reader = RunReader(dashboard.state / run)
-    control.start(dashboard.state, run, make_config("quick", environment={}))
+    control.start(dashboard.state, run, make_config("full", environment={}))
     wait_until(lambda: num_done(reader) >= DONE_FOLDS, TRAIN_S, f"{DONE_FOLDS} folds are done")
-    shoot(open_page(browser, dashboard.url(f"?run={run}")), out / "train.png")
-    shoot(open_page(browser, dashboard.url(f"?run={run}"), theme="dark"), out / "train-dark.png")
-    shoot(open_page(browser, dashboard.url(f"?run={run}"), PHONE_PX), out / "train-phone.png")
+    for name, width, theme in WORKING:
+        shoot(open_page(browser, dashboard.url(f"?run={run}"), width, theme), out / f"{name}.png")
+        if judge(reader).state != "running":
+            raise RuntimeError(f"{name}.png: the run was {judge(reader).state} when it was taken")
     wait_until(lambda: judge(reader).state == "finished", TRAIN_S, "the run is finished")
 
 

@@ -3,8 +3,8 @@
 In: nothing (a full run is trained in a temporary folder and caught at work), or a state folder and
 one of its finished runs.
 Out: ``docs/screenshots/*.png``, 1440 pixels wide, light; one dark, one of a phone's width.
-Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium. It takes
-about TIME_HERE; of a finished run about TIME_FIN.
+Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
+It takes TIME.
 """
 
 from __future__ import annotations

@@ -16,15 +16,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui import recordings, wearing
+from trainer.data import measures
 from trainer.data.preprocess import MIN_QUATERNION_NORM, MOTION_SIGNALS, preprocess
 from trainer.data.sequences import Sequences
 
 Verdict = Literal["fine", "look", "unknown"]
 
-NORM_TOLERANCE = 0.01  # float32 and the sensor's 2^-14 grid stay far below
-WITH_GRAVITY_MPS2 = (7.0, 15.0)  # of the median length: 9.8 at rest, more in lively movement
-IN_G = (0.7, 1.5)
-MIN_HELD_MPS2 = 3.0  # of a sequence's mean acceleration: without gravity it is near 0
 MAX_ANGLE_DEG = 30.0  # real devices: 1 to 21 degrees in the median of a subject
 MAX_NAMED = 3  # names that a finding lists before it only counts
 
@@ -106,31 +103,35 @@ def hands(sequences: Sequences) -> Check:
 
 def gravity(sequences: Sequences) -> Check:
     """Say whether the acceleration is in m/s2 and holds gravity, as the schema has it."""
-    length_T = np.linalg.norm(sequences.acc_T3, axis=1)
-    held_N = np.linalg.norm(_sequence_means(sequences, sequences.acc_T3), axis=1)
+    found = measures.measure_acceleration(sequences)
+    held_N = np.linalg.norm(measures.mean_acceleration(sequences), axis=1)
     table = (
-        _by_subject(sequences, "median_length_mps2", length_T)
+        _by_subject(sequences, "median_length_mps2", found.median_N)
         .join(_by_subject(sequences, "median_held_mps2", held_N), on="subject", nulls_equal=True)
         .sort("median_length_mps2")
     )
-    length, held = float(np.nanmedian(length_T)), float(np.nanmedian(held_N))
-    low, high = WITH_GRAVITY_MPS2
-    odd = table.filter(~pl.col("median_length_mps2").is_between(low, high))
-    seen = f"The acceleration has a median length of {length:.2f}"
-    if IN_G[0] <= length <= IN_G[1]:
-        verdict, finding = "look", f"{seen}: it looks like g, not m/s². Multiply it by 9.81."
-    elif held < MIN_HELD_MPS2:
-        verdict = "look"
-        finding = f"{seen}, and {held:.2f} on average over a sequence: gravity looks removed."
-    elif not low <= length <= high or len(odd):
-        verdict = "look"
-        finding = f"{seen} m/s², and unlike gravity in {len(odd)} subjects{named(odd['subject'])}."
-    else:
-        verdict, finding = "fine", f"{seen} m/s²: metres per second squared, gravity included."
+    seen = f"The acceleration has a median length of {np.median(found.median_N):.2f}"
+    verdict: Verdict = "fine" if found.usual_N.all() else "look"
+    finding = f"{seen} m/s²: metres per second squared, gravity included."
+    told = (
+        (found.in_g_N, "it looks like g, not m/s²; multiply it by 9.81"),
+        (found.in_mg_N, "it looks like thousandths of g; multiply it by 0.00981"),
+        (found.without_N, "gravity looks removed"),
+        (found.strong_N, "it is stronger than a hand's; check its unit"),
+    )
+    parts = [
+        f"in {mask_N.sum():,} of {len(mask_N):,} sequences {what}"
+        for mask_N, what in told
+        if mask_N.any()
+    ]
+    if parts:
+        finding = f"{seen}: {'; '.join(parts)}."
+    low, high = measures.WITH_GRAVITY_MPS2
     method = (
-        f"At rest the length is 9.81 m/s² where gravity is included; {low:g} to {high:g} in the "
-        "median of a subject is taken as that. Held: the length of a sequence's mean, which is "
-        "near 0 where gravity was removed."
+        "By the length in each sequence, at rest 9.81 m/s² where gravity is included: "
+        f"{low:g} to {high:g} in the median is taken as that, {measures.IN_G[0]:g} to "
+        f"{measures.IN_G[1]:g} as g where something is always there. Held: the length of a "
+        "sequence's mean, which is near 0 where gravity was removed."
     )
     return Check("gravity", "Acceleration: unit and gravity", verdict, finding, method, table)
 
@@ -139,14 +140,13 @@ def orientation_length(sequences: Sequences) -> Check:
     """Check that orientations are rotations: quaternions of length 1."""
     title = "Orientation: quaternions of length 1"
     method = (
-        f"A rotation has length 1; off by more than {NORM_TOLERANCE:g} is counted. Below "
+        f"A rotation has length 1; off by more than {measures.NORM_TOLERANCE:g} is counted. Below "
         f"{MIN_QUATERNION_NORM:g} an orientation counts as missing; others are brought to length 1."
     )
     if sequences.rot_T4 is None:
         return _no_orientation("norms", title, method)
-    norm_T = np.linalg.norm(sequences.rot_T4, axis=1)
+    norm_T, off_T = measures.off_unit(sequences.rot_T4)
     known = int((~np.isnan(norm_T)).sum())
-    off_T = abs(norm_T - 1) > NORM_TOLERANCE
     table = recordings.norm_counts(sequences)
     num_off, num_short = int(off_T.sum()), int((norm_T < MIN_QUATERNION_NORM).sum())
     finding = f"{num_off:,} of {known:,} orientations are off 1, {num_short:,} of them too short."
@@ -169,8 +169,8 @@ def orientation_agrees(sequences: Sequences) -> Check:
         return _no_orientation("agreement", title, method)
     first = MOTION_SIGNALS.index("gravity_x")
     up_T3 = preprocess(sequences, mirror_left_handers=False).motion_TS[:, first : first + 3]
-    up_N3 = _sequence_means(sequences, up_T3)
-    acc_N3 = _sequence_means(sequences, sequences.acc_T3)
+    up_N3 = measures.means(up_T3, sequences.offsets)
+    acc_N3 = measures.mean_acceleration(sequences)
     lengths_N = np.linalg.norm(up_N3, axis=1) * np.linalg.norm(acc_N3, axis=1)
     cosine_N = np.einsum("nc,nc->n", up_N3, acc_N3) / np.where(lengths_N > 0, lengths_N, np.nan)
     angle_N = np.degrees(np.arccos(np.clip(cosine_N, -1, 1)))
@@ -211,13 +211,3 @@ def _by_subject(sequences: Sequences, name: str, values: NDArray[np.floating]) -
         subjects = np.repeat(subjects, sequences.lengths_N)
     rows = pl.DataFrame({"subject": subjects, name: values.astype(np.float64)})
     return rows.group_by("subject").agg(pl.col(name).fill_nan(None).median())
-
-
-def _sequence_means(sequences: Sequences, values_T3: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean of each sequence over the steps where all is known, (N, 3)."""
-    known_T = ~np.isnan(values_T3).any(axis=1)
-    starts = sequences.offsets[:-1]
-    sums_N3 = np.add.reduceat(np.where(known_T[:, None], values_T3, 0.0), starts, axis=0)
-    counts_N1 = np.add.reduceat(known_T.astype(np.int64), starts)[:, None]
-    means_N3 = np.full(sums_N3.shape, np.nan)
-    return np.divide(sums_N3, counts_N1, out=means_N3, where=counts_N1 > 0)

@@ -7,17 +7,14 @@ Shapes: N sequences, T time steps of all sequences.
 
 from __future__ import annotations
 
-import hashlib
-from itertools import pairwise
-
 import numpy as np
 import polars as pl
 
 from pages.ui import checks, recordings
 from pages.ui.checks import Check
+from trainer.data import measures
 from trainer.data.sequences import Sequences
 
-MIN_STEPS_STUCK = 10  # in fewer steps a value may well stay the same
 NOTHING = pl.DataFrame()
 
 
@@ -60,12 +57,9 @@ def ranges(sequences: Sequences) -> Check:
 
 def stuck_channels(sequences: Sequences) -> Check:
     """Find sequences in which a channel never moves."""
-    starts = sequences.offsets[:-1]
-    is_long_N = sequences.lengths_N >= MIN_STEPS_STUCK
     rows = []
     for name, values_T in recordings.single_channels(sequences):
-        low_N = np.fmin.reduceat(values_T, starts)
-        stuck_N = (low_N == np.fmax.reduceat(values_T, starts)) & is_long_N  # NaN is unequal
+        stuck_N, low_N = measures.stuck(values_T, sequences.offsets)
         rows += [
             {
                 "sequence_id": str(sequences.sequence_ids[n]),
@@ -76,8 +70,8 @@ def stuck_channels(sequences: Sequences) -> Check:
             for n in np.flatnonzero(stuck_N)
         ]
     method = (
-        f"A channel that has one and the same value through a sequence of {MIN_STEPS_STUCK} steps "
-        "or more, though a wrist is never quite still."
+        f"A channel that has one and the same value through a sequence, {measures.STUCK_STEPS} "
+        "known values or more, though a wrist is never quite still."
     )
     title = "Channels that stand still"
     if not rows:
@@ -92,7 +86,7 @@ def stuck_channels(sequences: Sequences) -> Check:
 
 def duplicates(sequences: Sequences) -> Check:
     """Find sequences that hold the same values as another one."""
-    digests = _digests(sequences)
+    digests = measures.digests(sequences)
     rows = recordings.overview(sequences).select("sequence_id", "subject", "gesture", "steps")
     same = (
         rows.with_columns(content=pl.Series(digests))
@@ -147,16 +141,3 @@ def phases(sequences: Sequences) -> Check:
     half = table["gesture_steps"].median()
     finding = f"All {len(table):,} do; its length is {half:.0f} steps in the median."
     return Check("phases", title, "fine", finding, method, table)
-
-
-def _digests(sequences: Sequences) -> list[bytes]:
-    """Return a digest of all sensor values of each sequence."""
-    arrays = (sequences.acc_T3, sequences.rot_T4, sequences.thm_T5, sequences.tof_T320)
-    there = [array for array in arrays if array is not None]
-    digests = []
-    for start, stop in pairwise(sequences.offsets.tolist()):
-        digest = hashlib.blake2b(digest_size=16)
-        for array in there:
-            digest.update(np.ascontiguousarray(array[start:stop]))
-        digests.append(digest.digest())
-    return digests

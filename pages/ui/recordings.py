@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui import distributions
+from trainer.data import measures
 from trainer.data.schema import ACC_COLUMNS, ROT_COLUMNS, THM_COLUMNS, TOF_PIXELS
 from trainer.data.sequences import SENSOR_GROUPS, Sequences
 
@@ -29,10 +30,6 @@ NUM_TOF = 5
 NOTHING_IN_RANGE = -1.0
 NORM_BIN = 0.04
 MAX_NORM_BINS = 100
-ACC_RANGE_MPS2 = (-157.0, 157.0)  # 16 g, the widest setting of the device's chip
-ROT_RANGE = (-1.001, 1.001)  # a little rounding
-THM_RANGE_C = (18.0, 40.0)  # beyond, the competition's best took it as corrupt (competition.md 1.3)
-TOF_RANGE = (-1.0, 254.0)
 
 Values = NDArray[np.float32]
 
@@ -223,16 +220,16 @@ def _sensors(sequences: Sequences) -> Iterator[tuple[str, Values]]:
 def _channels(sequences: Sequences) -> Iterator[tuple[str, str, Values, tuple[float, float]]]:
     """Yield name, unit, values and the range they are expected in; an image is one channel."""
     for names, unit, values, expected in (
-        (ACC_COLUMNS, "m/s²", sequences.acc_T3, ACC_RANGE_MPS2),
-        (ROT_COLUMNS, "quaternion part", sequences.rot_T4, ROT_RANGE),
-        (THM_COLUMNS, "°C", sequences.thm_T5, THM_RANGE_C),
+        (ACC_COLUMNS, "m/s²", sequences.acc_T3, measures.ACC_RANGE_MPS2),
+        (ROT_COLUMNS, "quaternion part", sequences.rot_T4, measures.ROT_RANGE),
+        (THM_COLUMNS, "°C", sequences.thm_T5, measures.THM_RANGE_C),
     ):
         if values is not None:
             yield from ((name, unit, values[:, i], expected) for i, name in enumerate(names))
     if sequences.tof_T320 is not None:
         for sensor in range(NUM_TOF):
             pixels = _pixels(sequences.tof_T320, sensor)
-            yield f"tof_{sensor + 1}", "sensor's own, -1 far", pixels, TOF_RANGE
+            yield f"tof_{sensor + 1}", "sensor's own, -1 far", pixels, measures.TOF_RANGE
 
 
 def _range(values: Values, expected: tuple[float, float]) -> dict[str, float | str | None]:

@@ -20,19 +20,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trainer.data import measures
+from trainer.data.preprocess import GRAVITY_MPS2
 from trainer.data.sequences import Sequences
 
 Means = NDArray[np.float64]
 
-GRAVITY_MPS2 = 9.81
 MIN_SUBJECTS = 4  # with fewer, nobody knows who is the odd one out
 LOOKS_REVERSED = 0.8  # of the distance as recorded: the turned one is clearly nearer
 MIN_DISTANCE = 0.3  # of gravity: nearer than that, a subject is held like the others anyway
-TURNS = {
-    "180° about x": np.array([1.0, -1.0, -1.0]),
-    "180° about y": np.array([-1.0, 1.0, -1.0]),
-    "180° about z": np.array([-1.0, -1.0, 1.0]),
-}
+TURNS = {f"180° about {axis}": turn for axis, turn in measures.TURNS.items()}
 MIRROR = np.array([-1.0, 1.0, 1.0])  # a left wrist as a right one (trainer.data.preprocess)
 REVERSED, DOUBTFUL, LIKE_OTHERS = "looks reversed", "doubtful", "like the others"
 
@@ -67,8 +64,7 @@ def worn_directions(sequences: Sequences) -> pl.DataFrame | None:
 
 def _held(sequences: Sequences, subject_idx: NDArray[np.int64], num_subjects: int) -> Means:
     """Return the mean acceleration of each subject and gesture, (S, K, 3), NaN without any."""
-    sums_N3 = np.add.reduceat(sequences.acc_T3, sequences.offsets[:-1], axis=0, dtype=np.float64)
-    mean_N3 = sums_N3 / sequences.lengths_N[:, None] / GRAVITY_MPS2
+    mean_N3 = measures.mean_acceleration(sequences) / GRAVITY_MPS2
     mean_N3[sequences.right_handed_N == 0] *= MIRROR
     label_idx = sequences.label_idx
     if label_idx is None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, wait_until
+from tests.tiny_runs import tiny_config
+from trainer.run import control
+from trainer.store.reader import RunReader
 
 BASE_GUESSES = ("/_stcore/health", "/_stcore/host-config")  # asked below a deep link first: 404
 TIMEOUT_MS = 30_000
+LONG = ("network.epochs=2000", "network.patience_epochs=2000")  # outlasts every test
 
 
 @pytest.fixture(scope="package")
@@ -38,6 +42,21 @@ def serve(tmp_path):
     for dashboard in dashboards:
         dashboard.close()
         assert "Traceback" not in dashboard.log.read_text()
+
+
+@pytest.fixture
+def working(serve, tiny_source, tmp_path):
+    """A dashboard, and a trainer, started elsewhere, in its first fold of the network."""
+    state = tmp_path / "state"
+    state.mkdir()
+    config = tiny_config(tiny_source, *LONG)
+    control.start(state, "long", config)
+    dashboard = serve(state=state)
+    reader = RunReader(state / "long")
+    wait_until(lambda: "epoch" in event_names(reader), 60, "the network trains")
+    yield dashboard, reader
+    dashboard.close()
+    control.reap()
 
 
 @pytest.fixture
@@ -89,3 +108,26 @@ def wait_for_text(page, text, timeout_s=30.0):
     page.wait_for_function(
         "text => document.body.innerText.includes(text)", arg=text, timeout=timeout_s * 1000
     )
+
+
+def event_names(reader):
+    return {event.event for event in reader.events()}
+
+
+def overflow_px(page):
+    """Return how much wider than the window the page is, once its layout stands still."""
+    page.evaluate("window.overflow = undefined")
+    page.wait_for_function(_STANDS_STILL)
+    return page.evaluate("window.overflow")
+
+
+_STANDS_STILL = """() => {
+  const parts = ['html', '[data-testid=stMain]'].map(part => document.querySelector(part));
+  const overflow = Math.max(...parts.map(part => part.scrollWidth - part.clientWidth));
+  const loads = document.querySelector('[data-testid=stSkeleton]');
+  if (loads || overflow !== window.overflow) {
+    window.overflow = overflow;
+    window.since = Date.now();
+  }
+  return Date.now() - window.since > 300;
+}"""

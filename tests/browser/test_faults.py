@@ -8,16 +8,11 @@ import time
 
 import pytest
 
-from tests.browser.conftest import settle, wait_for_text
+from tests.browser.conftest import event_names, settle, wait_for_text
 from tests.browser.dashboard import wait_until
-from tests.tiny_runs import tiny_config
-from trainer.run import control
-from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
 pytestmark = pytest.mark.browser
-
-LONG = ("network.epochs=2000", "network.patience_epochs=2000")  # outlasts every test
 
 APP, BOARD = "[data-testid=stApp]", "[data-testid=stTable]"
 OFFLINE = (  # what the browser says, rightly, while there is no server
@@ -26,25 +21,6 @@ OFFLINE = (  # what the browser says, rightly, while there is no server
     "Streamlit server is not responding",
     "Client Error in reaching server endpoint",
 )
-
-
-@pytest.fixture
-def working(serve, tiny_source, tmp_path):
-    """A dashboard, and a trainer, started elsewhere, in its first fold of the network."""
-    state = tmp_path / "state"
-    state.mkdir()
-    config = tiny_config(tiny_source, *LONG)
-    control.start(state, "long", config)
-    dashboard = serve(state=state)
-    reader = RunReader(state / "long")
-    wait_until(lambda: "epoch" in event_names(reader), 60, "the network trains")
-    yield dashboard, reader
-    dashboard.close()
-    control.reap()
-
-
-def event_names(reader):
-    return {event.event for event in reader.events()}
 
 
 def pid_of(reader):

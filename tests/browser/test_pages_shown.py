@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.browser.conftest import settle, wait_for_text
+from tests.browser.conftest import overflow_px, settle, wait_for_text
 from trainer.store.reader import list_runs
 
 pytestmark = pytest.mark.browser
@@ -33,6 +33,16 @@ def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(finished, o
     assert page.url.endswith("/scores?run=tiny")
 
 
+def test_a_deep_link_puts_its_runs_side_by_side(serve, open_page, tiny_run, tmp_path):
+    """The runs that are compared are part of the address too, on a server that nobody saw yet."""
+    state = tmp_path / "state"
+    for name in ("one", "other"):
+        shutil.copytree(tiny_run, state / name)
+    page = open_page(serve(state=state).url("runs?compare=one&compare=other"))
+    wait_for_text(page, "2 runs side by side")
+    wait_for_text(page, "other scores the same on every fold.")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_fits_three_widths_in_both_themes(finished, open_page, theme):
     """No page scrolls sideways; the background is the theme's; nothing failed."""
@@ -44,7 +54,7 @@ def test_every_page_fits_three_widths_in_both_themes(finished, open_page, theme)
         settle(page)
         assert page.locator("[data-testid=stException]").count() == 0
         assert page.evaluate(_BACKGROUND) == BACKGROUNDS[theme]
-        for width in (390, 768, 1440):
+        for width in (390, 820, 1440):
             page.set_viewport_size({"width": width, "height": 1000})
             assert overflow_px(page) == 0, f"{title} at {width} px"
 
@@ -103,21 +113,4 @@ def test_a_read_only_dashboard_shows_and_changes_nothing(serve, open_page, tiny_
         assert page.get_by_text(name).count() == 0
 
 
-def overflow_px(page):
-    """Return how much wider than the window the page is, once its layout stands still."""
-    page.evaluate("window.overflow = undefined")
-    page.wait_for_function(_STANDS_STILL)
-    return page.evaluate("window.overflow")
-
-
 _BACKGROUND = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
-_STANDS_STILL = """() => {
-  const parts = ['html', '[data-testid=stMain]'].map(part => document.querySelector(part));
-  const overflow = Math.max(...parts.map(part => part.scrollWidth - part.clientWidth));
-  const loads = document.querySelector('[data-testid=stSkeleton]');
-  if (loads || overflow !== window.overflow) {
-    window.overflow = overflow;
-    window.since = Date.now();
-  }
-  return Date.now() - window.since > 300;
-}"""

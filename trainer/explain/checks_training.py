@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.measures import TURNS
 from trainer.data.preprocess import mirror
 from trainer.data.sequences import Sequences
 from trainer.explain.findings import Finding, first_of, share_text
@@ -20,7 +21,7 @@ from trainer.explain.training import Training
 Vectors = NDArray[np.float64]
 
 POSE_FEATURES = ("acc.acc_x.mean", "acc.acc_y.mean", "acc.acc_z.mean")
-TURNED = np.array([-1.0, -1.0, 1.0])  # worn the other way round: half a turn about z (facts 3.1)
+TURNED = TURNS["z"]  # worn the other way round, as two people of the competition did
 NUM_NEIGHBOURS = 3
 USUAL_PERCENTILE = 95  # of training data among itself; so rarely is an unusual pose called so
 NUM_SAMPLED = 400  # training sequences that this is estimated from

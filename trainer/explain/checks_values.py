@@ -1,7 +1,6 @@
 """The doctor's checks of values: units and frame, stuck and clipped channels, ranges.
 
-In: ``Sequences``. Out: ``Finding``s. Ranges are those of the competition's sensors
-(../shared/facts/competition.md 1.3).
+In: ``Sequences``. Out: ``Finding``s. What is measured, and the lines: ``trainer.data.measures``.
 
 Shapes: N sequences, T time steps of all sequences, C columns of one sensor group.
 """
@@ -13,23 +12,22 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.preprocess import GRAVITY_MPS2, MIN_QUATERNION_NORM
+from trainer.data.measures import (
+    THM_RANGE_C,
+    TOF_RANGE,
+    measure_acceleration,
+    off_unit,
+    stuck,
+)
+from trainer.data.preprocess import MIN_QUATERNION_NORM
 from trainer.data.schema import ACC_COLUMNS, NUM_TOF, ROT_COLUMNS, THM_COLUMNS, TOF_PIXELS
 from trainer.data.sequences import FloatArray, Sequences
-from trainer.explain.findings import Finding, Mask, first_of, share_text
+from trainer.explain.findings import Finding, first_of, share_text
 
 Values = NDArray[np.float64]
 
-NORM_TOLERANCE = 0.05  # of a quaternion's length; the device rounds to 2**-14
-# median length; a hand at rest has 9.81, vigorous shoulder exercises (watch) up to 21
-WITH_GRAVITY_MPS2 = (7.0, 30.0)
-IN_G = (0.85, 1.15)  # median length, in units of the earth's gravity
-STEADY = 0.7  # of the median length; random movement about zero reaches 0.5
 MIN_CLIPPED_MPS2 = 15.0  # no sensor's range ends below 2 g = 19.6; some headroom for its offset
 CLIPPED_STEPS = 4  # equal extreme values in a row
-STUCK_STEPS = 8  # a channel that is equal for less may be a hand at rest
-THM_RANGE_C = (18.0, 40.0)  # beyond it the 6th, 10th and 12th place took a value as missing
-TOF_RANGE = (-1.0, 254.0)
 BLIND_SHARE = 0.98  # of pixels with nothing in range
 
 
@@ -54,20 +52,12 @@ def examine_values(sequences: Sequences) -> Iterator[Finding]:
 
 def _gravity(sequences: Sequences) -> Iterator[Finding]:
     """Tell unit and frame of the acceleration by its length, sequence by sequence."""
-    parts = np.split(sequences.acc_T3.astype(np.float64), sequences.offsets[1:-1])
-    median_N = np.array([_median_length(part) for part in parts])
-    has_gravity_N = np.array([_has_gravity(part) for part in parts])
-    usual_N = _between(median_N, WITH_GRAVITY_MPS2)
-    in_g_N = _between(median_N, IN_G) & has_gravity_N
-    in_mg_N = _between(median_N / 1000, IN_G) & has_gravity_N
-    # where most are in g, a livelier one is as well
-    without_N = ~in_g_N & (median_N < WITH_GRAVITY_MPS2[0]) & (in_g_N.mean() <= 0.5)
-    strong_N = ~in_mg_N & (median_N > WITH_GRAVITY_MPS2[1]) & (in_mg_N.mean() <= 0.5)
+    found = measure_acceleration(sequences)
     told = (
-        (in_g_N, "the acceleration seems to be in g, not m/s2; multiply it by 9.81"),
-        (in_mg_N, "the acceleration seems to be in thousandths of g; multiply it by 0.00981"),
-        (without_N, "gravity seems to have been removed from the acceleration; leave it in"),
-        (strong_N, "the acceleration is stronger than a hand's; check its unit"),
+        (found.in_g_N, "the acceleration seems to be in g, not m/s2; multiply it by 9.81"),
+        (found.in_mg_N, "the acceleration seems to be in thousandths of g; multiply it by 0.00981"),
+        (found.without_N, "gravity seems to have been removed from the acceleration; leave it in"),
+        (found.strong_N, "the acceleration is stronger than a hand's; check its unit"),
     )
     for mask_N, what in told:
         if mask_N.any():
@@ -75,32 +65,13 @@ def _gravity(sequences: Sequences) -> Iterator[Finding]:
                 "warning",
                 f"{what} ({share_text(mask_N)})",
                 expected="a median length near 9.81 m/s2",
-                got=f"{float(np.median(median_N[mask_N])):.3g}",
+                got=f"{float(np.median(found.median_N[mask_N])):.3g}",
                 sequence_id=first_of(mask_N, sequences.sequence_ids),
                 channel="acc",
             )
-    if usual_N.all():
-        got = f"a median length of {float(np.median(median_N)):.2f} m/s2"
+    if found.usual_N.all():
+        got = f"a median length of {float(np.median(found.median_N)):.2f} m/s2"
         yield Finding("note", "the acceleration is in m/s2 with gravity", got=got, channel="acc")
-
-
-def _median_length(acc_T3: Values) -> float:
-    """Return the median length; that of a hand at rest where no row is complete."""
-    length_T = np.linalg.norm(acc_T3, axis=1)
-    return float(GRAVITY_MPS2 if np.isnan(length_T).all() else np.nanmedian(length_T))
-
-
-def _has_gravity(acc_T3: Values) -> bool:
-    """Tell whether something is always there: in length, or in direction."""
-    known_T3 = acc_T3[~np.isnan(acc_T3).any(axis=1)]
-    if len(known_T3) == 0:
-        return False
-    low, median = np.percentile(np.linalg.norm(known_T3, axis=1), [10, 50])
-    return bool(low > STEADY * median or np.linalg.norm(known_T3.mean(axis=0)) > STEADY * median)
-
-
-def _between(values_N: Values, bounds: tuple[float, float]) -> Mask:
-    return np.asarray((bounds[0] <= values_N) & (values_N <= bounds[1]))
 
 
 def _clipped(sequences: Sequences) -> Iterator[Finding]:
@@ -130,11 +101,8 @@ def _stuck(
     sequences: Sequences, columns: tuple[str, ...], values_TC: FloatArray
 ) -> Iterator[Finding]:
     """Find channels that never change in a sequence."""
-    starts = sequences.offsets[:-1]
     for name, values_T in zip(columns, values_TC.T, strict=True):
-        num_known_N = np.add.reduceat(~np.isnan(values_T), starts, dtype=np.int64)
-        low_N = np.fmin.reduceat(values_T, starts)
-        stuck_N = (low_N == np.fmax.reduceat(values_T, starts)) & (num_known_N >= STUCK_STEPS)
+        stuck_N, low_N = stuck(values_T, sequences.offsets)
         if stuck_N.any():
             yield Finding(
                 "warning",
@@ -147,9 +115,8 @@ def _stuck(
 
 
 def _quaternions(sequences: Sequences, rot_T4: FloatArray) -> Iterator[Finding]:
-    norm_T = np.linalg.norm(rot_T4.astype(np.float64), axis=1)
+    norm_T, wrong_T = off_unit(rot_T4)
     known_T = ~np.isnan(norm_T)
-    wrong_T = known_T & ~(np.abs(norm_T - 1) <= NORM_TOLERANCE)
     mean = float(norm_T[known_T].mean()) if known_T.any() else np.nan
     if not wrong_T.any():
         got = f"a mean length of {mean:.3f}"

@@ -1,0 +1,90 @@
+"""A page while the trainer works: charts that do not flicker, the keyboard, news from elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.browser.conftest import overflow_px, wait_for_text
+from tests.browser.dashboard import wait_until
+
+pytestmark = pytest.mark.browser
+
+MAX_TABS = 60  # from the top of the page to any control of the run
+CHART = "[data-testid=stVegaLiteChart] canvas"
+
+
+def test_live_charts_take_new_points_in_place_and_paused_ones_take_none(working, open_page):
+    """The drawing of a chart is never replaced, so it cannot flicker; Paused holds it still, while
+    the numbers above go on. On a phone's width nothing sticks out meanwhile."""
+    dashboard, _ = working
+    page = open_page(dashboard.url("?run=long"), width=390)
+    wait_for_text(page, "Network, newest: fold 0, epoch")
+    page.wait_for_selector(CHART)
+    page.evaluate(_MARK_CHARTS)
+    before = newest(page)
+    page.wait_for_function(_IS_OTHER, arg=before)
+    assert page.evaluate(_ALL_MARKED)
+    assert overflow_px(page) == 0
+
+    page.get_by_role("radio", name="Paused").click()
+    wait_for_text(page, "Charts paused at")
+    held, done = newest(page), epochs_done(page)
+    page.wait_for_function(_HAS_MOVED, arg=done)
+    assert newest(page) == held
+    page.get_by_role("radio", name="Live", exact=True).click()
+    page.wait_for_function(_IS_OTHER, arg=held)
+
+
+def test_the_keyboard_alone_asks_for_a_pause_and_takes_it_back(working, open_page):
+    """Tab reaches the buttons, Enter presses them."""
+    dashboard, reader = working
+    page = open_page(dashboard.url("?run=long"))
+    wait_for_text(page, "Running")
+    press_by_keyboard(page, "Pause after this fold")
+    wait_for_text(page, "Pause after this fold asked", 10)
+    wait_until(lambda: reader.command().after == "fold", 5, "the command is written")
+    press_by_keyboard(page, "Go on after all")
+    wait_until(lambda: reader.command().command == "run", 5, "it is taken back")
+
+
+def test_a_trainer_that_ends_is_told_on_a_page_about_something_else(working, open_page):
+    """A toast on the page Runs, and the same in the run's row there: a toast vanishes."""
+    dashboard, reader = working
+    page = open_page(dashboard.url("runs?run=long"))
+    wait_for_text(page, "Last sign of life")
+    os.kill(reader.status().pid, signal.SIGKILL)
+    toast = page.locator("[data-testid=stToast]", has_text="long stopped without a word.")
+    toast.wait_for(timeout=10_000)
+    wait_for_text(page, "The trainer stopped without a word at")
+
+
+def press_by_keyboard(page, name):
+    """Press a button that was reached with the Tab key."""
+    page.evaluate("document.activeElement.blur()")
+    for _ in range(MAX_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.innerText").strip().endswith(name):
+            page.keyboard.press("Enter")
+            return
+    raise AssertionError(f"{name}: not reached with {MAX_TABS} tabs")
+
+
+def newest(page):
+    return page.evaluate(f"({_NEWEST})()")
+
+
+def epochs_done(page):
+    return page.evaluate(f"({_EPOCHS_DONE})()")
+
+
+_NEWEST = """() => [...document.querySelectorAll('[data-testid=stMarkdown]')]
+  .map(element => element.innerText.trim()).find(text => text.startsWith('Network, newest: '))"""
+_EPOCHS_DONE = """() => [...document.querySelectorAll('[data-testid=stMetric]')]
+  .map(element => element.innerText).find(text => text.startsWith('Epochs done'))"""
+_IS_OTHER = f"old => {{ const text = ({_NEWEST})(); return text && text !== old; }}"
+_HAS_MOVED = f"old => {{ const text = ({_EPOCHS_DONE})(); return text && text !== old; }}"
+_MARK_CHARTS = f"document.querySelectorAll('{CHART}').forEach(chart => {{ chart.isOld = true; }})"
+_ALL_MARKED = f"[...document.querySelectorAll('{CHART}')].every(chart => chart.isOld)"

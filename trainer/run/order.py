@@ -21,6 +21,7 @@ from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits, Session
 from trainer.run.stopping import StopSwitch, TimeLimit
 from trainer.store.durable import StoreError
+from trainer.store.lease import Lease, LeaseLostError
 from trainer.store.lock import LockedError, acquire
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -28,6 +29,11 @@ from trainer.store.recorder import Recorder, next_attempt
 from trainer.store.records import Command, Status
 
 Outcome = Literal["finished", "paused"]
+
+NO_LOCKS_HERE = (
+    "this folder has no locks of the system: an owner file and its renewals stand for them. Do not "
+    "work on the run from two machines at once"
+)
 
 TOLD = (
     DataError,
@@ -66,11 +72,15 @@ def execute(
     except LockedError as error:
         raise RefusedError(_name_owner(root)) from error
     previous = _last_status(root)
-    recorder = Recorder(paths, next_attempt(RunReader(root)), echo, on_beat)
+    lease = lock if isinstance(lock, Lease) else None
+    recorder = Recorder(paths, next_attempt(RunReader(root)), echo, on_beat, lease is None)
     switch = _make_switch(paths, limits, recorder, previous)
     try:
         with switch.listening():
             recorder.start()
+            if lease is not None:
+                switch.demand_held = lease.demand
+                recorder.log(NO_LOCKS_HERE)
             Session(paths, config, limits, recorder, switch, previous, origin).work()
             recorder.event("finish")
             recorder.close(
@@ -84,6 +94,9 @@ def execute(
         recorder.log(f"paused: {switch.reason}; resume goes on from here")
         recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None)
         return "paused"
+    except LeaseLostError:
+        recorder.fall_silent()
+        raise
     except RefusedError as error:
         recorder.event("problem", text=f"refused: {error}")
         recorder.log(str(error))

@@ -132,6 +132,7 @@ class StopSwitch:
         limit: When to pause for the time limit, or None.
         on_request: Called with the command's id or None when a request is first seen.
         reason: Why to stop, in words; None while there is no reason.
+        demand_held: Raises where the run is no longer this trainer's.
     """
 
     command_path: Path
@@ -139,6 +140,7 @@ class StopSwitch:
     limit: TimeLimit | None = None
     on_request: Callable[[str | None], None] = lambda _: None
     reason: str | None = None
+    demand_held: Callable[[], None] = lambda: None
     _signal: int | None = None
     _next_poll: float = 0.0
     _modified: tuple[int, int] | None = None
@@ -182,6 +184,7 @@ class StopSwitch:
         now = time.monotonic()
         if self.reason is not None:
             return
+        self.demand_held()
         if self._signal is not None:
             self._request(f"signal {signal.Signals(self._signal).name}", None)
         elif self.limit is not None and now >= self.limit.pauses_at:

@@ -160,7 +160,7 @@ def do_unit(
     )
     _announce(recorder, paths, progress, checkpoint is not None)
     speed.begin(paths.model, progress.step)
-    lock = acquire(paths.lock)
+    lock = acquire(paths.lock, settle_s=0.0)  # whoever works on it holds the run
     try:
         block = replace(work.fit(monitor, checkpoint), key=work.key)
         score = work.score(block)

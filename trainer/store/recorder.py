@@ -28,6 +28,7 @@ from trainer.store.resources import BEAT_EVENT, Meter, space
 
 BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
 PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a busy machine
+SLOW_FOLDER = 10.0  # times as rarely where every write goes over a network, as on Google Drive
 
 
 def next_attempt(reader: RunReader) -> int:
@@ -51,6 +52,7 @@ class Recorder:
         attempt: int,
         echo: Callable[[str], None],
         on_beat: Callable[[Status], None] = lambda _: None,
+        has_system_lock: bool = True,
     ) -> None:
         """Prepare a recorder.
 
@@ -59,7 +61,9 @@ class Recorder:
             attempt: Which start of the trainer this is, from 1.
             echo: Shows a log line to whoever started the trainer.
             on_beat: Given the status at every beat.
+            has_system_lock: Whether the run is held by the system, not by an owner file alone.
         """
+        self._pace = 1.0 if has_system_lock else SLOW_FOLDER
         self.paths = paths
         self.attempt = attempt
         self._echo = echo
@@ -79,8 +83,9 @@ class Recorder:
             process_started=identity.started,
             attempt=attempt,
             heartbeat_at=now,
-            next_heartbeat_at=now + PROMISE_S,
+            next_heartbeat_at=now + PROMISE_S * self._pace,
             progress_at=now,
+            lock_kind="system" if has_system_lock else "owner file",
         )
 
     @property
@@ -107,7 +112,7 @@ class Recorder:
             self._status = self._status.model_copy(
                 update={
                     "heartbeat_at": now,
-                    "next_heartbeat_at": now + PROMISE_S,
+                    "next_heartbeat_at": now + PROMISE_S * self._pace,
                     **space(self.paths.root),
                 }
             )
@@ -152,6 +157,10 @@ class Recorder:
         self._stop()
         write_atomic(self.paths.status, dump_record(previous), durable=False)
 
+    def fall_silent(self) -> None:
+        """Stop beating and write nothing more: the run is another trainer's now."""
+        self._stop()
+
     def _stop(self) -> None:
         self._stopped.set()
         if self._thread.is_alive():
@@ -159,7 +168,7 @@ class Recorder:
 
     def _beat_forever(self) -> None:
         meter = Meter()
-        while not self._stopped.wait(BEAT_S):
+        while not self._stopped.wait(BEAT_S * self._pace):
             try:
                 self.listen()
                 self.beat()

@@ -118,6 +118,7 @@ class Status(Record):
     heartbeat_at: float
     next_heartbeat_at: float
     progress_at: float
+    lock_kind: Literal["system", "owner file"] = "system"
     acknowledged_command: str | None = None
     acknowledged_at: float | None = None
     pauses_at: float | None = None

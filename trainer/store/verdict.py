@@ -146,7 +146,7 @@ def _evidence(
 ) -> tuple[Evidence, ...]:
     beat_s, progress_s = now - status.heartbeat_at, now - status.progress_at
     lines = [
-        _lock_evidence(held),
+        _lock_evidence(held, status.lock_kind),
         Evidence("Process", f"pid {status.pid} on {status.host}: {process}"),
         Evidence("Heartbeat", f"{beat_s:.1f} s ago"),
         Evidence("Last progress", f"{progress_s:.1f} s ago"),
@@ -161,6 +161,8 @@ def _evidence(
     return tuple(lines)
 
 
-def _lock_evidence(held: bool | None) -> Evidence:
+def _lock_evidence(held: bool | None, kind: str = "system") -> Evidence:
     seen = {True: "held", False: "free", None: "cannot be seen here (read-only folder)"}[held]
+    if kind != "system":
+        seen += f" (an {kind} and its renewals; this folder has no locks of the system)"
     return Evidence("Lock", seen)

@@ -85,7 +85,8 @@ def assert_same_bits(one, other):
     assert (one.best_round, one.num_rounds, one.score) == (
         *(other.best_round, other.num_rounds, other.score),
     )
-    for name in ("valid_proba_NK", "valid_proba_imu_NK", "gain_F", "split_F"):
+    parts = ("valid_proba_NK", "valid_proba_imu_NK", "last_proba_NK", "last_proba_imu_NK")
+    for name in (*parts, "gain_F", "split_F"):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
 
 
@@ -193,7 +194,12 @@ def noisy_task():
 def test_early_stopping_counts_across_segments(segment_rounds):
     """Ends exactly patience rounds after the best one, wherever segments end."""
     config = CONFIG.model_copy(
-        update={"rounds": 60, "segment_rounds": segment_rounds, "patience_rounds": 7}
+        update={
+            "rounds": 60,
+            "segment_rounds": segment_rounds,
+            "patience_rounds": 7,
+            "fixed_rounds": 5,
+        }
     )
     listener = Listener()
     fold = fit(noisy_task(), config, listener)
@@ -203,10 +209,34 @@ def test_early_stopping_counts_across_segments(segment_rounds):
     assert fold.num_rounds == fold.best_round + 7
 
 
+@pytest.mark.parametrize("fixed_rounds", [4, 25, 99])
+def test_the_fixed_round_is_reached_whatever_early_stopping_says(fixed_rounds):
+    """The fold is boosted to that round at least, and its answers there are not the best's."""
+    stopping = CONFIG.model_copy(update={"rounds": 40, "segment_rounds": 5, "patience_rounds": 3})
+    fold = fit(noisy_task(), stopping.model_copy(update={"fixed_rounds": fixed_rounds}))
+    reached = min(fixed_rounds, 40)
+    assert fold.num_rounds == max(reached, fold.best_round + 3)
+    never_stopped = stopping.model_copy(update={"rounds": reached, "patience_rounds": 99})
+    whole = fit(noisy_task(), never_stopped)
+    running_NP = whole_scores(noisy_task(), never_stopped)
+    np.testing.assert_allclose(fold.last_proba_NK, softmax(running_NP), atol=1e-12)
+    assert (fold.best_round == reached) == np.array_equal(fold.last_proba_NK, fold.valid_proba_NK)
+    assert whole.last_proba_imu_NK.tobytes() == fold.last_proba_imu_NK.tobytes()
+
+
+def whole_scores(task, config):
+    """Return the running validation scores after the last round."""
+    listener = Listener()
+    fit(task, config, listener)
+    return listener.checkpoints[-1]["valid_scores"]
+
+
 @pytest.mark.parametrize("stop_before", [2, 7, 9])
 def test_early_stopping_is_not_forgotten_by_a_resume(stop_before):
     """History, best loss and patience are in the checkpoint: the same end, the same model."""
-    config = CONFIG.model_copy(update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7})
+    config = CONFIG.model_copy(
+        update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7, "fixed_rounds": 5}
+    )
     first = Listener(stop_before)
     with pytest.raises(Paused):
         fit(noisy_task(), config, first)

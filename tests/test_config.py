@@ -41,6 +41,7 @@ OUT_OF_BOUNDS = (
     ("boosting.segment_rounds", 0),
     ("boosting.segment_rounds", 501),
     ("boosting.patience_rounds", 0),
+    ("boosting.fixed_rounds", 0),
     ("boosting.learning_rate", 0),
     ("boosting.learning_rate", float("nan")),
     ("boosting.learning_rate", float("inf")),

@@ -63,6 +63,8 @@ class BoostingConfig(_Frozen):
     rounds: Count = 500
     segment_rounds: Annotated[int, Field(ge=1, le=500)] = 25
     patience_rounds: Count = 75
+    # scored beside the best round, which is chosen on the rows that are scored; boosted at least
+    fixed_rounds: Count = 150
     learning_rate: Positive = 0.05
     num_leaves: Annotated[int, Field(ge=2)] = 15
     max_depth: int = 8
@@ -145,7 +147,7 @@ class Config(_Frozen):
 
 FULL: dict[str, Any] = {}  # the defaults above
 QUICK: dict[str, Any] = {
-    "boosting": {"rounds": 100, "patience_rounds": 25, "learning_rate": 0.1},
+    "boosting": {"rounds": 100, "patience_rounds": 25, "fixed_rounds": 75, "learning_rate": 0.1},
     "network": {"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
 }
 MOVES_NO_NUMBER = ("preset", "data.source", "blend.fail_if_torch_missing")

@@ -39,7 +39,7 @@ def headline(scores: Scores, models: Collection[str], version: Version) -> None:
             table,
             "score_parts",
             "Each fold's best round or epoch was chosen on the fold that is scored, so these "
-            "scores are a little optimistic.",
+            f"scores are a little optimistic. {score_tables.fixed_sentence(scores)}",
         )
     with right:
         panels.table("The same in numbers", table, "scores", score_columns.HEADLINE)

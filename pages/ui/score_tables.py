@@ -32,6 +32,20 @@ def headline_table(scores: Scores) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
+def fixed_sentence(scores: Scores) -> str:
+    """Say what the models score where nothing was chosen on the fold that is scored."""
+    ordered = sorted(scores.fixed, key=list(words.MODELS)[::-1].index)
+    told = [
+        f"{words.MODELS[model]} {words.score(scores.fixed[model].all_sensors.mean)}"
+        for model in ordered
+    ]
+    if not told:
+        return "This run has no scores at a round or epoch that was fixed in advance."
+    names = {"lgbm": "round", "torch": "epoch"}
+    steps = [f"{names[model]} {step:,}" for model, step in scores.fixed_steps.items()]
+    return f"Fixed in advance ({', '.join(steps)}), mean of the folds: {', '.join(told)}."
+
+
 def _parts(entry: ModelScores) -> dict[str, SensorScores]:
     if entry.imu_only is None:
         return {"all": entry.all_sensors}

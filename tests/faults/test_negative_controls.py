@@ -93,7 +93,7 @@ def test_two_trainers_without_a_lock_are_caught(lab):
 
 KEYS = (
     *("train_scores", "valid_scores", "texts", "losses"),
-    *("num_trees", "best_round", "best_num_trees", "best_loss"),
+    *("num_trees", "best_round", "best_num_trees", "best_loss", "fixed_num_trees"),
 )
 EARLY, LATE = 4, 12  # rounds at which the fold is interrupted: before its best round and after
 

@@ -29,6 +29,7 @@ from trainer.models.boosted import (
     softmax,
 )
 from trainer.models.boosting_data import BoostingTask, FoldData
+from trainer.models.boosting_progress import Progress, is_over, note_loss, pack, start, unpack
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
 from trainer.models.trees import join
@@ -51,6 +52,9 @@ class BoostingFold:
         valid_proba_NK: (valid, K) float64, out-of-fold probabilities.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None where
             no such feature exists.
+        last_proba_NK: As ``valid_proba_NK``, after ``fixed_rounds``: no choice was made on the
+            validation part.
+        last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
         gain_F: (F,) float64, total gain per feature.
         split_F: (F,) int64, number of splits per feature.
     """
@@ -61,29 +65,10 @@ class BoostingFold:
     score: Score
     valid_proba_NK: Scores
     valid_proba_imu_NK: Scores | None
+    last_proba_NK: Scores
+    last_proba_imu_NK: Scores | None
     gain_F: Scores
     split_F: Index
-
-
-@dataclass(frozen=True)
-class _Progress:
-    """The point to resume from, always between two segments.
-
-    Trees are counted beside rounds: a round in which nothing could be split leaves none.
-    """
-
-    train_scores_NP: Scores
-    valid_scores_NP: Scores
-    texts: tuple[str, ...]
-    losses: tuple[float, ...]
-    num_trees: int
-    best_round: int
-    best_num_trees: int
-    best_loss: float
-
-    @property
-    def next_round(self) -> int:
-        return len(self.losses)
 
 
 def fit_fold(
@@ -109,36 +94,22 @@ def fit_fold(
         FoldError: The training part holds too few classes.
     """
     data = FoldData.build(task, config, seed, fold)
-    progress = _start(data) if checkpoint is None else _unpack(checkpoint)
-    while not _is_over(progress, config):
+    progress = start(data) if checkpoint is None else unpack(checkpoint)
+    while not is_over(progress, config):
         progress = _boost_segment(data, progress, config, seed, fold, monitor)
         monitor.record("segment", _report(task, data, progress, config))
-        monitor.save(_pack(progress))
+        monitor.save(pack(progress))
     return _finish(task, data, progress)
-
-
-def _start(data: FoldData) -> _Progress:
-    """Return the state before the first round."""
-    return _Progress(
-        train_scores_NP=np.tile(data.log_shares_P, (len(data.train_NF), 1)),
-        valid_scores_NP=np.tile(data.log_shares_P, (len(data.valid_NF), 1)),
-        texts=(),
-        losses=(),
-        num_trees=0,
-        best_round=0,
-        best_num_trees=0,
-        best_loss=float("inf"),
-    )
 
 
 def _boost_segment(
     data: FoldData,
-    progress: _Progress,
+    progress: Progress,
     config: BoostingConfig,
     seed: int,
     fold: int,
     monitor: Monitor,
-) -> _Progress:
+) -> Progress:
     """Boost from one checkpoint to the next, or to where early stopping ends it."""
     import lightgbm as lgb
 
@@ -151,12 +122,12 @@ def _boost_segment(
     booster.add_valid(data.valid_set, "valid")
     last_round = min(first_round + config.segment_rounds, config.rounds)
     after = progress
-    while after.next_round < last_round and not _is_over(after, config):
+    while after.next_round < last_round and not is_over(after, config):
         if monitor.should_stop():
             raise Paused
         booster.update()
         num_trees = progress.num_trees + booster.num_trees()
-        after = _note_loss(after, float(booster.eval_valid()[0][2]), num_trees)
+        after = note_loss(after, float(booster.eval_valid()[0][2]), num_trees, config)
         monitor.advance(after.next_round, config.rounds)
     valid_scores_NP = progress.valid_scores_NP.copy()
     valid_scores_NP[known] = _held_scores(booster.eval_valid)
@@ -224,24 +195,8 @@ def _parameters(
     }
 
 
-def _note_loss(progress: _Progress, loss: float, num_trees: int) -> _Progress:
-    """Add one round to the early-stopping record; of equal losses the first is the best."""
-    after = replace(progress, losses=(*progress.losses, loss), num_trees=num_trees)
-    if loss < progress.best_loss:
-        return replace(after, best_round=after.next_round, best_num_trees=num_trees, best_loss=loss)
-    return after
-
-
-def _is_over(progress: _Progress, config: BoostingConfig) -> bool:
-    is_patience_spent = (
-        progress.next_round > 0
-        and progress.next_round - progress.best_round >= config.patience_rounds
-    )
-    return is_patience_spent or progress.next_round >= config.rounds
-
-
 def _report(
-    task: BoostingTask, data: FoldData, progress: _Progress, config: BoostingConfig
+    task: BoostingTask, data: FoldData, progress: Progress, config: BoostingConfig
 ) -> dict[str, float | int]:
     """Return the numbers of a segment's line of history, of the newest round."""
     predicted_idx = data.class_idx[np.argmax(progress.valid_scores_NP, axis=1)]
@@ -260,20 +215,21 @@ def _report(
     }
 
 
-def _finish(task: BoostingTask, data: FoldData, progress: _Progress) -> BoostingFold:
+def _finish(task: BoostingTask, data: FoldData, progress: Progress) -> BoostingFold:
     """Join the segments up to the best round and score the validation part with the result."""
-    model = BoostingModel(
-        text=join(progress.texts, progress.best_num_trees),
-        names=task.names,
-        class_idx=data.class_idx,
-        log_shares_P=data.log_shares_P,
-        num_classes=task.num_classes,
-    )
-    proba_NK = predict(model, data.valid_NF)
-    hideable = hideable_mask(task.names)
-    proba_imu_NK = None
-    if hideable.any():
-        proba_imu_NK = predict(model, np.where(hideable, np.float32(np.nan), data.valid_NF))
+
+    def joined(num_trees: int) -> BoostingModel:
+        return BoostingModel(
+            text=join(progress.texts, num_trees),
+            names=task.names,
+            class_idx=data.class_idx,
+            log_shares_P=data.log_shares_P,
+            num_classes=task.num_classes,
+        )
+
+    model = joined(progress.best_num_trees)
+    proba_NK, proba_imu_NK = _validate(model, data)
+    last_NK, last_imu_NK = _validate(joined(progress.fixed_num_trees), data)
     booster = load_booster(model)
     return BoostingFold(
         model=model,
@@ -284,33 +240,17 @@ def _finish(task: BoostingTask, data: FoldData, progress: _Progress) -> Boosting
         ),
         valid_proba_NK=proba_NK,
         valid_proba_imu_NK=proba_imu_NK,
+        last_proba_NK=last_NK,
+        last_proba_imu_NK=last_imu_NK,
         gain_F=np.asarray(booster.feature_importance("gain"), dtype=np.float64),
         split_F=np.asarray(booster.feature_importance("split"), dtype=np.int64),
     )
 
 
-def _pack(progress: _Progress) -> dict[str, Any]:
-    """Return the checkpoint: plain arrays, texts and numbers."""
-    return {
-        "train_scores": progress.train_scores_NP,
-        "valid_scores": progress.valid_scores_NP,
-        "texts": list(progress.texts),
-        "losses": list(progress.losses),
-        "num_trees": progress.num_trees,
-        "best_round": progress.best_round,
-        "best_num_trees": progress.best_num_trees,
-        "best_loss": progress.best_loss,
-    }
-
-
-def _unpack(checkpoint: dict[str, Any]) -> _Progress:
-    return _Progress(
-        train_scores_NP=checkpoint["train_scores"],
-        valid_scores_NP=checkpoint["valid_scores"],
-        texts=tuple(checkpoint["texts"]),
-        losses=tuple(checkpoint["losses"]),
-        num_trees=checkpoint["num_trees"],
-        best_round=checkpoint["best_round"],
-        best_num_trees=checkpoint["best_num_trees"],
-        best_loss=checkpoint["best_loss"],
-    )
+def _validate(model: BoostingModel, data: FoldData) -> tuple[Scores, Scores | None]:
+    """Predict the validation part with all sensors, and without those that can be hidden."""
+    proba_NK = predict(model, data.valid_NF)
+    hideable = hideable_mask(model.names)
+    if not hideable.any():
+        return proba_NK, None
+    return proba_NK, predict(model, np.where(hideable, np.float32(np.nan), data.valid_NF))

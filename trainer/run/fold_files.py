@@ -47,8 +47,9 @@ class FoldBlock:
         gain_F: (F,) total gain, LightGBM only.
         split_F: (F,) number of splits, LightGBM only.
         key: Of what it was made from: recordings, settings, code.
-        last_proba_NK: As ``proba_NK``, of the last round or epoch instead of the best; or None.
-        last_proba_imu_NK: As ``proba_imu_NK``, of the last round or epoch; or None.
+        last_proba_NK: As ``proba_NK``, of the round that was fixed in advance or the last
+            epoch, not of the best; or None.
+        last_proba_imu_NK: The same for ``proba_imu_NK``; or None.
     """
 
     model: str
@@ -92,6 +93,8 @@ def boosting_block(fold: int, fitted: BoostingFold) -> FoldBlock:
         knows_K=knows_K,
         best_step=fitted.best_round,
         packed=pack_boosting(fitted.model),
+        last_proba_NK=fitted.last_proba_NK,
+        last_proba_imu_NK=fitted.last_proba_imu_NK,
         gain_F=fitted.gain_F,
         split_F=fitted.split_F,
     )

@@ -83,6 +83,10 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
             imu = row.imu_only.oof
             lines.append(f"{'  IMU only':<31}{imu.score:>14.4f}{imu.accuracy:>11.4f}")
             lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
+        fixed = scores.fixed.get(model)
+        whole = None if fixed is None else fixed.all_sensors.oof
+        if whole is not None:
+            lines.append(f"{'  fixed in advance':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}")
     return lines
 
 

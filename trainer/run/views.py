@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,8 +111,52 @@ def oof_bytes(table: FoldTable, blocks: Blocks, models: Sequence[str]) -> bytes:
 
 
 def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
-    """Score every model and the blend: all sensors, IMU only, and their mean."""
+    """Score every model and the blend: all sensors, IMU only, and their mean.
+
+    Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
+    """
     weights = {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight}
+    fixed_blocks = fixed_in_advance(blocks, config)
+    steps = {
+        "lgbm": min(config.boosting.fixed_rounds, config.boosting.rounds),
+        "torch": config.network.epochs,
+    }
+    return Scores(
+        weights=used_weights(dict.fromkeys(config.models), weights),
+        models=_model_scores(table, blocks, config, weights),
+        fixed=_model_scores(table, fixed_blocks, config, weights),
+        fixed_steps={model: steps[model] for model, _ in fixed_blocks},
+    )
+
+
+def fixed_in_advance(blocks: Blocks, config: Config) -> Blocks:
+    """Return the blocks with the probabilities of the round or epoch that was fixed in advance.
+
+    A model is left out if one of its folds does not have them: an older fold, or a network fold
+    that early stopping ended, for then its last epoch was chosen on the validation part after all.
+    """
+    fixed: dict[tuple[str, int], FoldBlock] = {}
+    without: set[str] = set()
+    for key, block in blocks.items():
+        if block.last_proba_NK is None or _is_stopped_early(block, config):
+            without.add(block.model)
+        else:
+            fixed[key] = replace(
+                block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK
+            )
+    return {key: block for key, block in fixed.items() if block.model not in without}
+
+
+def _is_stopped_early(block: FoldBlock, config: Config) -> bool:
+    """Return whether the last epoch of a network fold is not the last of the configuration."""
+    network = config.network
+    return block.model == "torch" and block.best_step + network.patience_epochs < network.epochs
+
+
+def _model_scores(
+    table: FoldTable, blocks: Blocks, config: Config, weights: Mapping[str, float]
+) -> dict[str, ModelScores]:
+    """Return the scores of each model that has any, and of the blend where every model has."""
     models: dict[str, ModelScores] = {}
     for name in (*config.models, "blend"):
         both = [
@@ -123,7 +167,7 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
             models[name] = ModelScores(
                 all_sensors=both[0], imu_only=both[1], half_and_half=_half_and_half(*both)
             )
-    return Scores(weights=used_weights(dict.fromkeys(config.models), weights), models=models)
+    return models
 
 
 def importance_bytes(blocks: Blocks, num_folds: int) -> bytes | None:

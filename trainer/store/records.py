@@ -242,10 +242,20 @@ class ModelScores(BaseModel):
 
 
 class Scores(Record):
-    """``scores.json``: a view, rebuilt from the fold files."""
+    """``scores.json``: a view, rebuilt from the fold files.
+
+    Attributes:
+        weights: Of the blend, by model.
+        models: At each fold's best round or epoch, which was chosen on the fold that is scored.
+        fixed: At the round or epoch that was fixed before training, so nothing was chosen on the
+            fold that is scored; only models all of whose done folds have it, and the blend of them.
+        fixed_steps: Which round or epoch that is, by model.
+    """
 
     weights: dict[str, float]
     models: dict[str, ModelScores]
+    fixed: dict[str, ModelScores] = {}
+    fixed_steps: dict[str, int] = {}
 
 
 R = TypeVar("R", bound=BaseModel)

@@ -16,7 +16,7 @@ import pytest
 from tests.fresh_python import modules_after
 from tests.tiny_runs import PROJECT, tiny_config, train
 from trainer import __main__ as command_words
-from trainer import commands
+from trainer import starting
 from trainer.config import make_config
 from trainer.run import control
 from trainer.run.refusal import RefusedError
@@ -187,7 +187,7 @@ def test_of_two_starts_at_once_the_loser_does_not_clear_away_the_winners_folder(
     monkeypatch.setattr("trainer.run.order.execute", lose)
     monkeypatch.delenv(control.DETACHED, raising=False)
     with pytest.raises(RefusedError):
-        commands.train(state, "first", "quick", {}, [], Limits(), False)
+        starting.train(state, "first", "quick", {}, [], Limits(), False)
     assert (state / "first" / "lock").exists()
 
 
@@ -276,7 +276,7 @@ def test_resume_0_starts_the_run_over(finished, tiny_source, monkeypatch, capsys
     monkeypatch.delenv(control.DETACHED, raising=False)
     options = {"data.source": str(tiny_source), "models": ["lgbm"], "folds.count": 2}
     words = ["boosting.rounds=2", "boosting.segment_rounds=2"]
-    commands.train(finished.parent, "tiny", "quick", options, words, Limits(), False)
+    starting.train(finished.parent, "tiny", "quick", options, words, Limits(), False)
     assert "RESUME=0: the old run is now" in capsys.readouterr().out
     assert RunReader(finished).run_file().boosting.rounds == 2
     assert RunReader(finished.with_name("tiny.old-1")).run_file().boosting.rounds == 6
@@ -389,7 +389,7 @@ def test_what_is_started_is_what_was_chosen_whatever_the_environment_says(
     assert environment[control.DETACHED] == "1"
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(PROJECT)
     chosen = {}
-    monkeypatch.setattr(command_words.commands, "train", lambda **options: chosen.update(options))
+    monkeypatch.setattr(command_words.starting, "train", lambda **options: chosen.update(options))
     monkeypatch.setattr(command_words.os, "environ", environment)
     command_words.app(words[4:], standalone_mode=False)
     assert (chosen["state_dir"], chosen["name"]) == (state.resolve(), "first")

@@ -233,20 +233,30 @@ def test_a_read_only_dashboard_answers(run, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
-def test_a_run_switch_keeps_the_page(run, state_dir, tiny_run):
-    """What was chosen in one run may not exist in the other: the page falls back."""
+def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
+    """The other run answers, about the sequence that was picked."""
     shutil.copytree(tiny_run, state_dir / "other")
-    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60).run()
-    app.switch_page("pages/predict.py").run()
+    app = visit()
     app.selectbox(key="predict_sequence").select_index(3).run()
-    app.selectbox(key="run").select("other").run()
-    assert not app.exception
+    picked = app.selectbox(key="predict_sequence").value
+    for name in ("other", "tiny"):
+        app.session_state["run"] = name
+        app.run()
+        assert not app.exception
+        assert len(app.metric) == 5
+        assert app.selectbox(key="predict_sequence").value == picked
+        assert app.session_state["run"] == name
+
+
+def test_what_was_picked_in_another_run_may_not_be_here(run):
+    """The page falls back to the first sequence of any gesture."""
+    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
     app.session_state["predict_sequence"] = "no such sequence"
     app.session_state["predict_gesture"] = "no such gesture"
-    app.selectbox(key="run").select("tiny").run()
+    app.switch_page("pages/predict.py").run()
     assert not app.exception
-    assert app.selectbox(key="run").value == "tiny"
-    assert len(app.metric) == 5
+    assert app.selectbox(key="predict_gesture").value == "Any"
+    assert app.selectbox(key="predict_sequence").value == "SEQ_000000"
 
 
 # Uploads

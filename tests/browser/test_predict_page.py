@@ -1,0 +1,33 @@
+"""The page Predict in the browser: a click on a contribution marks where it comes from."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from tests.browser.conftest import settle, wait_for_text
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_run, tmp_path):
+    """The list names it, the traces' title says where it comes from, its signal is drawn."""
+    state = tmp_path / "state"
+    shutil.copytree(tiny_run, state / "tiny")
+    page = open_page(serve(state=state).url("predict?run=tiny"))
+    wait_for_text(page, "Look closer", 60)
+    page.get_by_role("radio", name="Why", exact=True).click()
+    wait_for_text(page, "LightGBM: what spoke for", 60)
+    settle(page)
+    assert page.get_by_text("As the models see it").count() == 0
+    bar = page.locator(".st-key-predict_contributions .points path").first
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    wait_for_text(page, "comes from", 30)
+    settle(page)
+    feature = page.locator(".st-key-predict_feature input").input_value()
+    assert page.get_by_text(f"{feature} comes from").is_visible()
+    page.locator(".st-key-chart_traces").get_by_text("As the models see it").wait_for()
+    assert "run=tiny" in page.url

@@ -8,6 +8,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui import (
+    alike_panels,
     answer_panels,
     answers,
     check_panel,
@@ -103,8 +104,8 @@ elif view == WHY:
 elif view == WHAT_IF:
     reason_panels.what_if(single)
 elif view == ALIKE:
-    reason_panels.alike(single, run_file, picked.known)
+    alike_panels.alike(single, run_file, picked.known)
 else:
     remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
-    reason_panels.report(single, run.name, findings, picked.known, remarks)
+    alike_panels.report(single, run.name, findings, picked.known, remarks)

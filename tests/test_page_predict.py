@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui import (
+    alike_panels,
     answers,
     charts_answer,
     charts_traces,
@@ -408,7 +409,7 @@ def test_an_overlay_stretches_both_to_the_same_time():
     table = make_table(num_subjects=1, sequences_per_subject=2, length=12, labelled=False)
     both = sequences_from_table(table)
     one, other = (both.select(np.array([n])) for n in range(2))
-    rows = reason_panels.overlay_rows(one, other, "b")
+    rows = alike_panels.overlay_rows(one, other, "b")
     assert rows.group_by("axis", "which").len()["len"].to_list() == [101] * 6
     first = rows.filter(axis="x", which="this")["value"]
     assert (first[0], first[-1]) == (one.acc_T3[0, 0], one.acc_T3[-1, 0])

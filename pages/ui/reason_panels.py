@@ -1,4 +1,4 @@
-"""Reason panels: why the answer, what if, what is alike, and a report of it all.
+"""Reason panels: why the answer, and what it would be if the recording were another.
 
 In: one sequence with its answer. Out: elements on the page. Each is worked out when it is shown.
 A click on a contribution and the choice in the list name the same thing: a feature.
@@ -14,12 +14,9 @@ import polars as pl
 import streamlit as st
 
 from pages.ui import charts_answer, frame, panels, predicting, source, trace_panels
-from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
-    from trainer.data.sequences import Sequences
     from trainer.explain.contributions import Contributions, Share
-    from trainer.explain.findings import Finding
 
 
 T = TypeVar("T")
@@ -28,12 +25,11 @@ NUM_FEATURES = 12
 FEATURE, CHART = "predict_feature", "predict_contributions"
 NOTHING = "Nothing"
 UNIT = "Raw score, against the runner-up"
-NUM_SHARES = 101  # points of an overlay: percent of each recording's own time
 
 
 def why(single: predicting.Single) -> None:
     """Show what LightGBM and the network went by, and mark what is chosen on the traces."""
-    told = _or_say(lambda: predicting.contributions(single))
+    told = or_say(lambda: predicting.contributions(single))
     feature = None
     if told is not None:
         features = told.features()
@@ -55,7 +51,7 @@ def what_if(single: predicting.Single) -> None:
     """Show what the answer would be without a sensor, on the other hand, without the end."""
     from trainer.explain.what_if import flip_table
 
-    outcomes = _or_say(lambda: predicting.outcomes(single))
+    outcomes = or_say(lambda: predicting.outcomes(single))
     if not outcomes:
         return
     rows = flip_table(single.alone, outcomes)
@@ -86,123 +82,6 @@ def what_if(single: predicting.Single) -> None:
         )
 
 
-def alike(single: predicting.Single, run_file: RunFile, known: dict[str, Any]) -> None:
-    """Show the training sequences that are nearest, and one of them beside this recording."""
-    but_not = (str(known["sequence_id"]),) if known else ()
-    found = _or_say(lambda: predicting.neighbours(single, but_not))
-    if not found:
-        return
-    rows = pl.DataFrame([vars(each) for each in found])
-    same = int((rows["gesture"] == single.prediction.answers[single.index]).sum())
-    left, right = st.columns(2, gap="large")
-    with left, st.container(gap="xsmall"):
-        panels.head(
-            f"{same} of the {len(rows)} nearest training sequences are the answer's gesture",
-            rows,
-            "nearest",
-            "By the features that LightGBM splits on most. Select a row to lay it over this one.",
-        )
-        event = st.dataframe(
-            rows,
-            hide_index=True,
-            key="predict_nearest",
-            on_select="rerun",
-            selection_mode="single-row",
-            column_config={
-                "sequence_id": "Sequence",
-                "gesture": "Gesture",
-                "subject": "Subject",
-                "distance": st.column_config.NumberColumn(
-                    "Distance, standard deviations", format="%.2f"
-                ),
-            },
-            height="content",
-            alt="The nearest training sequences",
-        )
-    picked = event["selection"]["rows"]
-    other = found[picked[0] if picked and picked[0] < len(found) else 0]
-    with right:
-        recorded = _or_say(lambda: source.recordings(run_file))
-        if recorded is not None:
-            there = recorded.select(np.flatnonzero(recorded.sequence_ids == other.sequence_id)[:1])
-            lines = overlay_rows(single.sequence, there, other.sequence_id)
-            panels.chart(
-                f"This recording and {other.sequence_id}, {other.gesture}",
-                charts_answer.overlay_figure(lines),
-                lines,
-                "overlay",
-                "Acceleration, m/s², each over its own whole length.",
-            )
-
-
-def report(
-    single: predicting.Single,
-    run_name: str,
-    findings: Sequence[Finding],
-    known: dict[str, Any],
-    remarks: Sequence[str],
-) -> None:
-    """Show the report of this one answer, and offer it as one HTML file that loads nothing."""
-    from trainer.explain.report import Report, render
-
-    with st.spinner("Writing the report"):
-        html = render(
-            Report(
-                run=run_name,
-                sequence=single.sequence,
-                prediction=single.alone,
-                rate_hz=single.question.rate_hz,
-                remarks=tuple(remarks),
-                findings=tuple(findings),
-                contributions=_or_nothing(lambda: predicting.contributions(single)),
-                attention=_or_nothing(lambda: predicting.attention(single)),
-                occlusion=_or_nothing(lambda: predicting.occlusion(single)),
-                outcomes=_or_nothing(lambda: predicting.outcomes(single)) or (),
-                neighbours=tuple(
-                    _or_nothing(
-                        lambda: predicting.neighbours(
-                            single, (str(known["sequence_id"]),) if known else ()
-                        )
-                    )
-                    or ()
-                ),
-            )
-        )
-    st.download_button(
-        "Download the report (HTML)",
-        data=html.encode(),
-        file_name="report.html",
-        mime="text/html",
-        key="download_report",
-        icon=":material/download:",
-        on_click="ignore",
-    )
-    st.iframe(html, height=700)
-
-
-def overlay_rows(here: Sequences, there: Sequences, name: str) -> pl.DataFrame:
-    """Return the acceleration of two sequences, each brought to 101 points of its own time.
-
-    Returns:
-        Columns axis, which ("this" or name), share (0 to 100), value.
-    """
-    share = np.linspace(0, 100, NUM_SHARES)
-    return pl.concat(
-        [
-            pl.DataFrame(
-                {
-                    "axis": axis,
-                    "which": which,
-                    "share": share,
-                    "value": _stretched(one.acc_T3[:, number]),
-                }
-            )
-            for number, axis in enumerate("xyz")
-            for which, one in (("this", here), (name, there))
-        ]
-    )
-
-
 def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
     """Return contributions as a frame: name, value, against, spread, answer, text."""
     rows = [
@@ -219,6 +98,15 @@ def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
     ]
     numbers = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
     return pl.DataFrame(rows, schema={"name": pl.String} | numbers | {"text": pl.String})
+
+
+def or_say(work: Callable[[], T]) -> T | None:
+    """Return what could be worked out; else say why not, and return None."""
+    try:
+        return work()
+    except (predicting.AnswerError, source.SourceError) as error:
+        st.info(frame.escape(str(error)), icon=":material/info:")
+        return None
 
 
 def _features(shares: Sequence[Share], first: str, second: str) -> None:
@@ -271,7 +159,7 @@ def _choose(names: list[str]) -> str | None:
 
 
 def _occlusion(single: predicting.Single) -> None:
-    told = _or_say(lambda: predicting.occlusion(single))
+    told = or_say(lambda: predicting.occlusion(single))
     if told is None:
         return
     answer = single.first_two[0]
@@ -306,27 +194,3 @@ def clicked_feature(points: Sequence[dict[str, Any]], names: Sequence[str]) -> s
         return NOTHING
     row = points[0].get("point_index", -1)
     return names[row] if 0 <= row < len(names) else NOTHING
-
-
-def _stretched(values_T: np.ndarray) -> np.ndarray:
-    """Return a series at so many points of its own time, missing values left out."""
-    known_idx = np.flatnonzero(~np.isnan(values_T))
-    if not len(known_idx):
-        return np.full(NUM_SHARES, np.nan)
-    at = np.linspace(0, len(values_T) - 1, NUM_SHARES)
-    return np.interp(at, known_idx, values_T[known_idx])
-
-
-def _or_say(work: Callable[[], T]) -> T | None:
-    try:
-        return work()
-    except (predicting.AnswerError, source.SourceError) as error:
-        st.info(frame.escape(str(error)), icon=":material/info:")
-        return None
-
-
-def _or_nothing(work: Callable[[], T]) -> T | None:
-    try:
-        return work()
-    except predicting.AnswerError:
-        return None

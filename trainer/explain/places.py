@@ -9,19 +9,20 @@ Shapes: T time steps of the sequence, V pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.preprocess import MOTION_SIGNALS, Signals, preprocess
+from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.single import demand_one
 from trainer.features.grid import GRID_SIDE, GridRegion, find_region
+from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
 from trainer.features.table import parse_name
-from trainer.features.time_axis import SPECTRUM_STEPS
+from trainer.features.time_axis import SPECTRUM_STEPS, cut_time_axis
 from trainer.features.time_of_flight import range_series, sensor_pixels
 
 Lines = dict[str, NDArray[np.floating]]
@@ -32,8 +33,13 @@ UNITS = {
     "linear": "m/s²",
     "vertical": "m/s²",
     "horizontal": "m/s²",
+    "forward": "m/s²",
+    "sideways": "m/s²",
     "gravity": "part of gravity",
     "omega": "rad per step",
+    "turn": "rad per step",
+    "tilt": "rad per step",
+    "heading": "rad",
     "rot": "part of the quaternion",
 }
 _BIN = re.compile(r"bin(\d+)_")
@@ -137,19 +143,18 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
         return {name: signals.thm_T5[:, int(name[-1]) - 1] for name in (sensor, *others)}
     if sensor.startswith("tof_") and signals.tof_T320 is not None:
         return {f"{sensor} {signal}": _range_line(signals.tof_T320, sensor, signal)}
-    return {
-        name: signals.motion_TS[:, MOTION_SIGNALS.index(name)] for name in _motion_names(signal)
-    }
+    known = motion_signals(signals.motion_TS, cut_time_axis(signals.offsets, 1))
+    return {name: known[name] for name in _motion_names(signal, known)}
 
 
-def _motion_names(signal: str) -> list[str]:
+def _motion_names(signal: str, known: Collection[str]) -> list[str]:
     """Return the motion signals of a feature: one, a pair of axes, or all three of a vector."""
     pair = _AXES.fullmatch(signal)
     names = [signal]
-    if signal not in MOTION_SIGNALS:
+    if signal not in known:
         stem, axes = (pair[1], pair[2] + pair[3]) if pair else (signal, "xyz")
         names = [f"{stem}_{letter}" for letter in axes]
-    return [name for name in names if name in MOTION_SIGNALS]
+    return [name for name in names if name in known]
 
 
 def _range_line(tof_T320: NDArray[np.float32], sensor: str, signal: str) -> NDArray[np.float32]:

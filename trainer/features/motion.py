@@ -62,8 +62,7 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
         axis: The cuts of the table.
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
-    signals_T = _known_signals(motion_TS)
-    signals_T |= heading_signals(signals_T, axis)
+    signals_T = motion_signals(motion_TS, axis)
     for signal, x_T in signals_T.items():
         series = Series(x_T, axis)
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
@@ -75,6 +74,17 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
             parts = [Series(signals_T[name], axis) for name in names]
             for name, values_N in _vector_columns(vector, parts):
                 yield f"{sensor_of(vector)}.{name}", values_N
+
+
+def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArray]:
+    """Return every motion signal that features are told of, (T,) float64 by name.
+
+    Args:
+        motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
+        axis: The cuts of the table.
+    """
+    signals_T = _known_signals(motion_TS)
+    return signals_T | heading_signals(signals_T, axis)
 
 
 def sensor_of(signal: str) -> str:

@@ -190,10 +190,10 @@ def verify(root: Path) -> None:
 def serve(root: Path, data: Path | None) -> None:
     """Answer the competition's gateway, or a local one on a folder's test.csv."""
     from trainer.data.sources import find_competition
-    from trainer.kaggle import RERUN, serve
+    from trainer.kaggle import serve
 
-    if data is None and RERUN not in os.environ:
-        data = find_competition()
+    if data is None:
+        data = find_competition()  # it brings the server's package, which a scored run needs too
     report = serve(root, data, Path("submission.parquet"), print)
     if report is None:
         return

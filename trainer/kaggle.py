@@ -126,13 +126,14 @@ class Answerer:
 
 
 def serve(
-    root: Path, data: Path | None, submission: Path, say: Callable[[str], None]
+    root: Path, data: Path, submission: Path, say: Callable[[str], None]
 ) -> GatewayReport | None:
     """Answer the competition's gateway: the real one where it asks, else a local one.
 
     Args:
         root: The run.
-        data: A folder with test.csv and test_demographics.csv; None where the real one asks.
+        data: A folder with test.csv and test_demographics.csv, which the real one does not ask for;
+            it may bring the competition's package.
         submission: Where the stand-in of the gateway writes; the competition's own package writes
             ``submission.parquet`` in the working folder.
         say: Shows a line.
@@ -155,8 +156,6 @@ def serve(
         say(f"serving {root.name} to the competition's gateway")
         package.CMIInferenceServer(answerer.predict).serve()
         return None
-    if data is None:
-        raise PredictError("--data: expected a folder with test.csv, got none, and no competition")
     gestures = answerer.predictor.labels.gestures
     foreign = [gesture for gesture in gestures if gesture not in COMPETITION_GESTURES]
     if package is not None and foreign:
@@ -170,14 +169,14 @@ def serve(
     return run_gateway(answerer.predict, data, gestures, submission)
 
 
-def find_package(data: Path | None, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - a module
+def find_package(data: Path, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - a module
     """Return the competition's server module, or None where it is not there or cannot be loaded.
 
     Args:
-        data: The competition's folder, which holds the package, or None.
+        data: A folder that may hold the package.
         say: Told why a package that is there cannot be loaded.
     """
-    if data is not None and (data / PACKAGE).is_dir() and str(data) not in sys.path:
+    if (data / PACKAGE).is_dir() and str(data) not in sys.path:
         sys.path.append(str(data))
     if importlib.util.find_spec(PACKAGE) is None:
         return None

@@ -101,7 +101,7 @@ class NetworkConfig(_Frozen):
     stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     # largest share of a sequence that is cut off at its start and at its end; 0: none
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    sensor_dropout: Share = 0.0  # share of sequences in which one branch is hidden
+    sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
     conv_channels: tuple[Count, Count] = (64, 128)
     recurrent_units: Count = 64
     save_interval_s: Positive = 30.0  # saving changes no number, so it may follow the clock

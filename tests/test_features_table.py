@@ -99,6 +99,9 @@ def test_statistics_of_a_known_series_have_their_textbook_values():
         "acc.acc_x.num_mean_crossings": [3, 0],
         "acc.acc_x.autocorr1": [-(0.75 + 0.75 + 3.75) / 3 / 2.75, np.nan],
         "acc.acc_x.autocorr4": [np.nan, np.nan],
+        "acc.acc_x.max_at": [1, 0],
+        "acc.acc_x.min_at": [0, 0],
+        "acc.acc_x.energy_at": [(0.25 / 3 + 2.25 * 2 / 3 + 6.25) / 11, np.nan],
     }
     for name, values in expected.items():
         np.testing.assert_allclose(column(table, name), values, rtol=1e-6, err_msg=name)

@@ -33,8 +33,10 @@ from trainer.features.series import (
     bin_change_columns,
     bin_columns,
     change_columns,
+    correlation,
     late_columns,
     shape_columns,
+    timing_columns,
 )
 from trainer.features.spectra import spectrum_columns
 from trainer.features.time_axis import TimeAxis
@@ -49,9 +51,12 @@ _FULL = (
     bin_change_columns,
     late_columns,
     spectrum_columns,
+    timing_columns,
 )
 _POSE_AND_TURNING = ("gravity", "omega", "rot", "turn", "tilt", "heading")
 _VECTORS = ("acc", "linear", "gravity", "omega")
+# how a push goes with the pose and the turn
+_RELATED = (*(f"{vector}_{part}" for vector in _VECTORS[1:] for part in "xyz"), "vertical")
 
 
 def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColumn]:
@@ -74,6 +79,12 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
             parts = [Series(signals_T[name], axis) for name in names]
             for name, values_N in _vector_columns(vector, parts):
                 yield f"{sensor_of(vector)}.{name}", values_N
+    related = {name: Series(signals_T[name], axis) for name in _RELATED if name in signals_T}
+    for one, other in combinations(related, 2):
+        if one[:-1] == other[:-1]:
+            continue  # of one vector: told above
+        values_N = correlation(related[one], related[other])
+        yield f"{sensor_of(one)}.{one}_{other}.correlation", values_N
 
 
 def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArray]:

@@ -134,6 +134,30 @@ def late_columns(series: Series) -> Iterator[NamedColumn]:
     yield "late_to_early_std", ratio(told.std_NP[:, 1], told.std_NP[:, 0])
 
 
+def timing_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield when the series is largest, smallest and liveliest, 0 at the first step, 1 at the last.
+
+    Of equal extremes the first counts; "liveliest" is the mean time, weighted by the squared
+    deviation from the mean of the sequence.
+    """
+    axis = series.axis
+    last_N = np.maximum(np.diff(axis.offsets) - 1, 1)
+    share_T = axis.position_T / np.repeat(last_N, np.diff(axis.offsets))
+    extremes = {"max_at": series.told.max_NP, "min_at": series.told.min_NP}
+    for statistic, extreme_NP in extremes.items():
+        is_there_T = series.values_T == axis.whole.spread(extreme_NP)
+        there_T = np.where(is_there_T, share_T, np.nan)
+        yield statistic, axis.whole.reduce(np.fmin, there_T)[:, 0]
+    square_T = series.deviation_T**2
+    yield "energy_at", ratio(series.mean_of(square_T * share_T), series.mean_of(square_T))
+
+
+def correlation(one: Series, other: Series) -> DoubleArray:
+    """Return how two series of one axis go together in each sequence, -1..1, (N,)."""
+    product_N = one.mean_of(one.deviation_T * other.deviation_T)
+    return ratio(product_N, one.std_N * other.std_N)
+
+
 def present_share(series: Series) -> DoubleArray:
     """Return the share of steps at which the sensor gave a value, (N,)."""
     return series.told.count_NP[:, 0] / np.diff(series.axis.offsets)

@@ -30,6 +30,7 @@ CONFIG = BoostingConfig(
     min_data_in_leaf=3,
     num_leaves=5,
     learning_rate=0.2,
+    feature_fraction=0.3,
     num_threads=1,
 )
 SEED = 42

@@ -132,6 +132,7 @@ def overfitting():
         rounds=24,
         segment_rounds=2,
         patience_rounds=12,
+        fixed_rounds=2,
         learning_rate=0.3,
         feature_fraction=0.9,
         num_threads=1,
@@ -142,7 +143,7 @@ def overfitting():
 def fresh_checkpoint(overfitting):
     """Return what a fold begins with."""
     task, config, _ = overfitting
-    return boosting._pack(boosting._start(boosting.FoldData.build(task, config, 1, 0)))
+    return boosting.pack(boosting.start(boosting.FoldData.build(task, config, 1, 0)))
 
 
 def is_other(overfitting, rounds, key):
@@ -160,7 +161,8 @@ def is_other(overfitting, rounds, key):
 
 
 def outcome(fitted):
-    return fitted.model.text, fitted.best_round, fitted.num_rounds, fitted.score
+    counts = (fitted.best_round, fitted.num_rounds, fitted.score)
+    return fitted.model.text, *counts, fitted.last_proba_NK.tobytes()
 
 
 def test_the_lgbm_controls_name_every_part_of_a_checkpoint(overfitting):

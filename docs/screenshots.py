@@ -4,7 +4,8 @@ In: nothing (a full run is trained in a temporary folder and caught at work), or
 one of its finished runs.
 Out: ``docs/screenshots/*.png``, 1440 pixels wide, light; one dark, one of a phone's width.
 Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
-It takes TIME.
+It takes as long as ``train --preset full`` says for the built-in recordings, and 1 minute more; of
+a finished run 44 s (measured on 2 cores beside other work).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from pages.ui import (
     reason_panels,
     recordings,
     trace_panels,
+    words,
 )
 
 TRACES, WHY, WHAT_IF, ALIKE, REPORT = "Over time", "Why", "What if", "Alike", "Report"
@@ -51,8 +52,6 @@ if run_file is None or not bundles:
         "See the progress",
     )
     st.stop()
-if run_file.data.source.startswith("simulated"):
-    st.badge("Trained on simulated recordings", icon=":material/science:", color="orange")
 
 picked = picking.pick(run, run_file)
 question = predicting.Question(
@@ -107,5 +106,6 @@ elif view == ALIKE:
     alike_panels.alike(single, run_file, picked.known)
 else:
     remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
+    remarks += [words.SIMULATED_HELP] if run_file.data.is_simulated else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
     alike_panels.report(single, run.name, findings, picked.known, remarks)

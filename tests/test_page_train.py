@@ -221,6 +221,17 @@ def test_new_points_leave_the_chart_as_it_stands(make_run):
     assert [len(one["data-1"]) for one in rows] == [3, points.height]
 
 
+def test_a_chart_that_is_not_checked_when_drawn_is_valid_all_the_same(make_run):
+    """Checking every chart against Vega-Lite's schema took half of its time; it is done here."""
+    points = curves(RunReader(make_run("first")).events()).filter(model="torch")
+    for zoom in (False, True):
+        draw = (points, charts.CURVES["Score"], "epoch", 12, [3.0], zoom)
+        checked = charts.curve_chart(*draw).to_dict(validate=True)
+        drawn = charts.stable_spec(charts.curve_chart(*draw))
+        assert list(drawn) == list(checked)
+        assert drawn["layer"][1]["encoding"] == checked["layer"][1]["encoding"]
+
+
 def test_the_charts_of_a_run_at_work_stand_there_before_their_first_point(make_run):
     """An empty chart says why it is empty; of a run that is not at work there is none."""
     make_run("first", "running", done=0)

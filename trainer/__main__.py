@@ -238,6 +238,8 @@ def main() -> None:
     """Run the command line; known errors end with their message and their exit code."""
     try:
         app(standalone_mode=True)
+    except SystemExit:  # how every command ends: the errors below are not looked up for it
+        raise
     except commands.known_errors() as error:
         print(f"{error}", file=sys.stderr)
         sys.exit(commands.exit_code(error))

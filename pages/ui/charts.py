@@ -183,7 +183,7 @@ def stable_spec(figure: alt.TopLevelMixin) -> dict[str, Any]:
     Altair names data by their content; under a fixed name the browser takes new data into the chart
     that stands there, instead of drawing it anew.
     """
-    text = json.dumps(figure.to_dict())
+    text = json.dumps(figure.to_dict(validate=False))  # checked by a test: it took half the time
     for i, name in enumerate(json.loads(text)["datasets"]):
         text = text.replace(name, f"data-{i}")
     spec: dict[str, Any] = json.loads(text)

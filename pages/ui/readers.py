@@ -15,6 +15,7 @@ import streamlit as st
 
 from trainer.store import reader as store_reader
 from trainer.store.durable import StoreError
+from trainer.store.journal import Journal
 from trainer.store.reader import Event, RunReader
 from trainer.store.records import Notes, RunFile, Scores, UnitRecord
 
@@ -55,13 +56,14 @@ def units(reader: RunReader, problems: list[str] | None = None) -> tuple[UnitRec
 
 
 def events(reader: RunReader) -> list[Event]:
-    """Return all events, oldest first."""
-    return _shown(lambda: _record("events", version(reader.paths.metrics), reader)) or []
+    """Return all events beside the points of curves, oldest first."""
+    return _shown(_journal(str(reader.paths.metrics)).events) or []
 
 
 def curves(reader: RunReader) -> pl.DataFrame:
     """Return the points of all curves: model, fold, step, then one column per number."""
-    return _curves(version(reader.paths.metrics), reader)
+    points = _shown(_journal(str(reader.paths.metrics)).curves)
+    return store_reader.curves([]) if points is None else points
 
 
 def folds(reader: RunReader) -> pl.DataFrame | None:
@@ -107,8 +109,8 @@ def _frame(what: str, version: Version, _reader: RunReader) -> pl.DataFrame | No
 
 
 @st.cache_resource(max_entries=MAX_FRAMES, show_spinner=False)
-def _curves(version: Version, _reader: RunReader) -> pl.DataFrame:
-    return store_reader.curves(_reader.events() if version else [])
+def _journal(path: str) -> Journal:
+    return Journal(Path(path))
 
 
 def _shown(read: Callable[[], T], problems: list[str] | None = None) -> T | None:

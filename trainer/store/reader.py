@@ -249,6 +249,26 @@ def curves(events: list[Event]) -> pl.DataFrame:
     return frame.sort("model", "fold", "step")
 
 
+def merge_curves(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Return the points of two stretches of one history, as ``curves`` of both would.
+
+    Args:
+        old: Of the events before.
+        new: Of those that came after.
+    """
+    import polars as pl
+
+    if old.is_empty() or new.is_empty():
+        return new if old.is_empty() else old
+    key = ["model", "fold", "step"]
+    return (
+        pl.concat([old, new], how="diagonal_relaxed")
+        .sort("attempt", maintain_order=True)
+        .unique(key, keep="last", maintain_order=True)
+        .sort(key)
+    )
+
+
 def _parse_events(data: bytes) -> Iterator[Event]:
     for line in data.splitlines():
         try:

@@ -1,7 +1,7 @@
 """A LightGBM fold as a run boosts it, against one plain ``LGBMClassifier``.
 
-The plain one has the notebook family's settings: 1,024 trees a gesture, 20 leaves, depth 8, learning
-rate 0.025, 255 bins, half of the columns a tree; it gets the same rows, columns and threads.
+The plain one has the notebook family's settings: 1,024 trees a gesture, 20 leaves, depth 8,
+learning rate 0.025, 255 bins, half of the columns a tree; same rows, columns and threads.
 
 In: simulated recordings. Out: the ratio of their seconds and both scores of the fold.
 

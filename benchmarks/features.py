@@ -28,10 +28,10 @@ ASL = next(
     None,
 )
 REPEATS = 3
-ONE = """
+ONE = r"""
 import json, sys, time
 began = time.perf_counter()
-import resource, tempfile
+import re, tempfile
 from pathlib import Path
 from trainer.config import make_config
 from trainer.run.material import load_material
@@ -46,7 +46,8 @@ marks["preprocess"] = time.perf_counter()
 from trainer.features.table import build_table
 table = build_table(material.signals)
 marks["table"] = time.perf_counter()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+status = Path("/proc/self/status").read_text()  # ru_maxrss would hold the parent's peak
+peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
 with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     folder = CheckedFolder(Path(name))
     material.open_features(folder, lambda: None)

@@ -10,8 +10,10 @@ item when it is asked for, as a data set of single items does. Medians of the re
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,7 +22,8 @@ from torch import nn
 from benchmarks.report import Row, at_least, at_most
 from trainer.config import NetworkConfig
 from trainer.data.preprocess import preprocess
-from trainer.data.simulate import simulate
+from trainer.data.simulate import write_folder
+from trainer.data.sources import read_table, sequences_from_table
 from trainer.features.frames import build_frames, fit_scaler, frame_length, make_batch, scale
 from trainer.folds import assign_folds, split
 from trainer.models.batches import epoch_batches
@@ -35,7 +38,11 @@ ITEMS = 200  # so many are built one by one; the time of the epoch's others is i
 
 def measure() -> list[Row]:
     """Return the rows of the table."""
-    sequences = simulate(SUBJECTS)
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
+        write_folder(Path(name) / "recordings", SUBJECTS)
+        table = read_table(Path(name) / "recordings" / "train.csv")
+    sequences = sequences_from_table(table)
+    tables = table.partition_by("sequence_id", maintain_order=True)
     config = NetworkConfig(epochs=2 * REPEATS)
     task = make_task(sequences)
     with reproducible(config.num_threads):
@@ -46,7 +53,7 @@ def measure() -> list[Row]:
         for _ in range(REPEATS):
             times["bare"].append(seconds(bare))
             times["run"].append(seconds(lambda: run_epoch(fitting)))
-            times["items"].append(build_items(sequences, fitting))
+            times["items"].append(build_items(tables, fitting))
     run_s, bare_s, items_s = (statistics.median(times[name]) for name in ("run", "bare", "items"))
     padded = sum(batch.x_NTC.shape[0] * batch.x_NTC.shape[1] for batch in batches)
     real = sum(int(batch.lengths_N.sum()) for batch in batches)
@@ -122,12 +129,12 @@ def bare_loop(fitting: _Fitting, batches: list) -> Callable[[], None]:
     return loop
 
 
-def build_items(sequences, fitting: _Fitting) -> float:
-    """Return the seconds in which an epoch's frames are built item by item."""
+def build_items(tables, fitting: _Fitting) -> float:
+    """Return the seconds in which an epoch's frames are built item by item from their rows."""
     items = fitting.task.train_idx[:ITEMS]
     began = time.perf_counter()
     for item in items:
-        frames = build_frames(preprocess(sequences.select(np.array([item]))))
+        frames = build_frames(preprocess(sequences_from_table(tables[item])))
         scaled = scale(frames, fit_scaler(frames, np.array([0])))
         torch.from_numpy(make_batch(scaled, np.array([0]), fitting.task.length).values_NTC)
     return (time.perf_counter() - began) * len(fitting.task.train_idx) / len(items)

@@ -1,0 +1,116 @@
+"""A page left open while nothing runs: the server's processor time and memory.
+
+The dashboard runs with its idle looks ten times as often, so that six minutes are an hour of looks;
+one browser page stays open on a finished run.
+
+    python -m benchmarks soak
+    python -m benchmarks.soak --minutes 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.report import Row, at_most
+from tests import run_folders
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, START_S, Dashboard, wait_until
+
+PURPOSE = "One page open on a finished run, nothing running, looks ten times as often as usual."
+SPEED = 10
+MINUTES = 6.0
+WARM_S = 30.0  # until the page has settled
+MAX_GROWTH_MB = 5.0  # an hour; what an allocator moves by is less
+SERVER = f"""
+import sys
+from pages.ui import live
+live.IDLE_TICK_S /= {SPEED}
+live.COMPARE_S /= {SPEED}
+from streamlit.web import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+class FastDashboard(Dashboard):
+    """The dashboard with ten idle looks in the time of one."""
+
+    def start(self) -> Dashboard:
+        """Start the server and wait until it answers."""
+        words = ["run", "dashboard.py", "--server.headless", "true"]
+        words += ["--server.port", str(self.port), "--", "--state", str(self.state)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVER, *words], stdout=log, stderr=log
+            )
+        wait_until(self.answers, START_S, "the server answers")
+        return self
+
+
+def measure(minutes: float = MINUTES) -> list[Row]:
+    """Return the rows of the table."""
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
+        state = Path(name) / "state"
+        run_folders.make_run(state)
+        dashboard = FastDashboard(state)
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=CHROMIUM, args=list(CHROMIUM_ARGS)
+                )
+                page = browser.new_page()
+                dashboard.start()
+                page.goto(dashboard.url("?run=first"))
+                page.get_by_text("Curves").first.wait_for()
+                return _watch(psutil.Process(dashboard.process.pid), minutes)
+        finally:
+            dashboard.close()
+
+
+def _watch(server: psutil.Process, minutes: float) -> list[Row]:
+    """Return what the server used while it was left alone."""
+    time.sleep(WARM_S)
+    began, busy, memory = time.monotonic(), _busy_s(server), _megabytes(server)
+    time.sleep(60 * minutes)
+    passed = time.monotonic() - began
+    share = 100 * (_busy_s(server) - busy) / passed
+    growth = _megabytes(server) - memory
+    hours = SPEED * passed / 3600
+    return [
+        Row(f"looks of {hours:.2f} hours, processor", f"{share:.2f} % of a core at {SPEED} times"),
+        at_most("at the usual pace", share / SPEED, 1.0, " % of a core"),
+        at_most(
+            f"memory, growth an hour (now {_megabytes(server):.0f} MB)",
+            growth / hours,
+            MAX_GROWTH_MB,
+            " MB",
+        ),
+    ]
+
+
+def _busy_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def _megabytes(process: psutil.Process) -> float:
+    return process.memory_info().rss / 1e6
+
+
+def main() -> None:
+    """Measure for another time, without writing the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    for row in measure(parser.parse_args().minutes):
+        print(f"{row.what}: {row.value} {row.aim}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -16,7 +16,8 @@ from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.fitting import NetworkTask, fit_fold, predict_fold
 from trainer.models.inference import attend_fold
 from trainer.models.monitor import Paused, SilentMonitor
-from trainer.models.optimisation import TrainingDivergedError
+from trainer.models.network import NetworkSizes
+from trainer.models.optimisation import Optimisation, TrainingDivergedError
 
 CONFIG = NetworkConfig(
     epochs=3,
@@ -382,3 +383,14 @@ def test_sequences_of_about_one_length_share_a_batch():
     lengths_N = np.random.default_rng(0).permutation(64)
     spreads = [np.ptp(lengths_N[batch]) for batch in epoch_batches(lengths_N, 8, seed=0)]
     assert max(spreads) == 7
+
+
+@pytest.mark.parametrize("total_steps", [1, 2, 10, 11])
+def test_a_schedule_of_any_length_runs_to_its_end(total_steps):
+    """With 10 steps and a share of 0.1 the rate would rise in one step, from 0 to 0."""
+    sizes = NetworkSizes(3, 2, (4, 4), 4, 0.0)
+    optimisation = Optimisation(sizes, NetworkConfig(warmup_share=0.1), total_steps, seed=1)
+    for _ in range(total_steps - 1):
+        optimisation._optimizer.step()
+        optimisation._scheduler.step()
+    assert 0.0 <= optimisation.learning_rate < 1e-4

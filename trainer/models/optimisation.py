@@ -57,7 +57,7 @@ class Optimisation:
             self._optimizer,
             max_lr=config.learning_rate,
             total_steps=total_steps,
-            pct_start=config.warmup_share,
+            pct_start=_warmup_share(config, total_steps),
             anneal_strategy="cos",
         )
         self._amp_scaler = _make_amp_scaler(self.device)
@@ -201,6 +201,12 @@ def _make_optimizer(net: GestureNet, config: NetworkConfig) -> torch.optim.AdamW
         {"params": vectors, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _warmup_share(config: NetworkConfig, total_steps: int) -> float:
+    """Return the share of the steps in which the rate rises; OneCycleLR divides by one less."""
+    is_one_step = config.warmup_share * total_steps == 1.0
+    return config.warmup_share * (1 + 1e-9) if is_one_step else config.warmup_share
 
 
 def _make_amp_scaler(device: torch.device) -> torch.amp.GradScaler:

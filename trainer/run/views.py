@@ -117,6 +117,7 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
     """
     weights = {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight}
     fixed_blocks = fixed_in_advance(blocks, config)
+    told = {model for model, _ in fixed_blocks}
     steps = {
         "lgbm": min(config.boosting.fixed_rounds, config.boosting.rounds),
         "torch": config.network.epochs,
@@ -125,7 +126,7 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
         weights=used_weights(dict.fromkeys(config.models), weights),
         models=_model_scores(table, blocks, config, weights),
         fixed=_model_scores(table, fixed_blocks, config, weights),
-        fixed_steps={model: steps[model] for model, _ in fixed_blocks},
+        fixed_steps={model: steps[model] for model in config.models if model in told},
     )
 
 

@@ -66,6 +66,7 @@ def test_every_feature_but_the_length_has_a_signal(sequence, features):
     ("feature", "lines", "stretch"),
     [
         ("acc.linear_xz.correlation", ["linear_x", "linear_z"], (0, 50)),
+        ("acc.linear_z_vertical.correlation", ["linear_z", "vertical"], (0, 50)),
         ("rot.gravity.principal1_share", ["gravity_x", "gravity_y", "gravity_z"], (0, 50)),
         ("thm_1.minus_thm_3.late_mean", ["thm_1", "thm_3"], (30, 50)),
         ("acc.acc_x.late_minus_early", ["acc_x"], (0, 50)),

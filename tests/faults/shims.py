@@ -195,7 +195,7 @@ def no_lock():
         def release(self):
             pass
 
-    replace_everywhere(lock.acquire, lambda path: NoLock())
+    replace_everywhere(lock.acquire, lambda path, **options: NoLock())
 
 
 def replace_everywhere(old, new):

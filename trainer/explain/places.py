@@ -115,7 +115,7 @@ def place_of(
         feature=feature,
         sensor=MIRRORED.get(name.sensor, name.sensor) if is_mirrored else name.sensor,
         lines={signal: line_T.astype(np.float64) for signal, line_T in lines.items()},
-        unit=_unit(name.sensor, name.signal),
+        unit=" and ".join(dict.fromkeys(_unit(name.sensor, line) for line in lines)),
         start=start,
         stop=stop,
         num_steps=num_steps,
@@ -148,13 +148,16 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
 
 
 def _motion_names(signal: str, known: Collection[str]) -> list[str]:
-    """Return the motion signals of a feature: one, a pair of axes, or all three of a vector."""
-    pair = _AXES.fullmatch(signal)
-    names = [signal]
-    if signal not in known:
-        stem, axes = (pair[1], pair[2] + pair[3]) if pair else (signal, "xyz")
-        names = [f"{stem}_{letter}" for letter in axes]
-    return [name for name in names if name in known]
+    """Return the motion signals of a feature: one, two that it relates, or a vector's three."""
+    if signal in known:
+        return [signal]
+    related = [(one, signal.removeprefix(f"{one}_")) for one in known if signal.startswith(one)]
+    both = [pair for pair in related if pair[1] in known]
+    if both:
+        return list(both[0])
+    axes = _AXES.fullmatch(signal)
+    stem, letters = (axes[1], axes[2] + axes[3]) if axes else (signal, "xyz")
+    return [name for name in (f"{stem}_{letter}" for letter in letters) if name in known]
 
 
 def _range_line(tof_T320: NDArray[np.float32], sensor: str, signal: str) -> NDArray[np.float32]:
@@ -185,9 +188,9 @@ def _recorded_region(sensor: str, signal: str, is_mirrored: bool) -> GridRegion 
     return GridRegion(MIRRORED.get(sensor, sensor), region.rows, columns)
 
 
-def _unit(sensor: str, signal: str) -> str:
+def _unit(sensor: str, line: str) -> str:
     if sensor.startswith("thm_"):
         return "°C"
     if sensor.startswith("tof_"):
-        return "share of pixels" if signal == "in_range_share" else "range, sensor's own"
-    return UNITS.get(signal.partition("_")[0], "")
+        return "share of pixels" if line.endswith("in_range_share") else "range, sensor's own"
+    return UNITS.get(line.partition("_")[0], "")

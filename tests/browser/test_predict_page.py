@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import settle, wait_for_text
 
@@ -21,13 +22,14 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     wait_for_text(page, "LightGBM: what spoke for", 60)
     settle(page)
     assert page.get_by_text("As the models see it").count() == 0
-    bar = page.locator(".st-key-predict_contributions .points path").first
-    bar.scroll_into_view_if_needed()
-    box = bar.bounding_box()
+    bars = page.locator(".st-key-predict_contributions .points path")
+    bars.first.scroll_into_view_if_needed()
+    box = max((bar.bounding_box() for bar in bars.all()), key=lambda box: box["width"])
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    wait_for_text(page, "comes from", 30)
+    chosen = page.locator(".st-key-predict_feature input")
+    expect(chosen).not_to_have_value("Nothing", timeout=30_000)
     settle(page)
-    feature = page.locator(".st-key-predict_feature input").input_value()
+    feature = chosen.input_value()
     assert page.get_by_text(f"{feature} comes from").is_visible()
     page.locator(".st-key-chart_traces").get_by_text("As the models see it").wait_for()
     assert "run=tiny" in page.url

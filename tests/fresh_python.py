@@ -24,3 +24,18 @@ def modules_after(code, names, **environment):
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1].split()[1:]
+
+
+def run_python(words, folder, environment):
+    """Run a Python in a folder; return exit code and all that it said."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.builders import make_demographics, make_table
+from tests.fresh_python import run_python
 from trainer.data.sources import COMPETITION, INPUT_NAME
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -57,17 +56,7 @@ def environment(mount, **names):
 
 def run_trainer(mount, working, *words, **names):
     """Run ``python -m trainer`` in a working folder; return exit code and all that it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "trainer", *map(str, words)],
-        cwd=working,
-        env=environment(mount, **names),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stdout
+    return run_python(("-m", "trainer", *words), working, environment(mount, **names))
 
 
 def content(folder):

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.fresh_python import run_python
 
 SHELL = re.compile(r"^(\s*)!(.*)$")
 PIP = re.compile(r"^\s*%pip ")
@@ -35,17 +36,7 @@ def run_notebook(notebook, replacements, folder, after="", **environment):
     script = folder / f"{Path(notebook).stem}.py"
     script.write_text(script_of(notebook, replacements) + after)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        [sys.executable, "-u", str(script)],
-        cwd=folder,
-        env=os.environ | {"PATH": path} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    return done.returncode, done.stdout
+    return run_python(("-u", script), folder, os.environ | {"PATH": path} | environment)
 
 
 def _plain(line):

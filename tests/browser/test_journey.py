@@ -18,6 +18,8 @@ pytestmark = pytest.mark.browser
 # Two folds on the real recordings: enough epochs to be watched, half a minute of work
 SHORT = "boosting.rounds=50\nnetwork.epochs=20\nfolds.count=2"
 MAX_DELAY_S = 2.0
+# a quick machine may skip any single epoch between two looks
+_HAS_EPOCHS_LEFT = "() => /running epoch [2-9] of/.test(document.body.innerText)"
 
 
 @pytest.fixture
@@ -64,10 +66,6 @@ def start(page, dashboard):
     wait_for_text(page, "Running", 60)
     page.wait_for_selector("[data-testid=stTable]", timeout=60_000)
     return RunReader(dashboard.state / "watch-1")
-
-
-# a quick machine may skip any single epoch between two looks
-_HAS_EPOCHS_LEFT = "() => /running epoch [2-9] of/.test(document.body.innerText)"
 
 
 def pause_and_resume(page):

@@ -11,6 +11,7 @@ from trainer.config import BoostingConfig
 from trainer.models.boosted import hideable_mask, load_booster, predict, raw_scores, softmax
 from trainer.models.boosting import fit_fold
 from trainer.models.boosting_data import BoostingTask, FoldData
+from trainer.models.boosting_progress import segment_end
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.packing import pack_boosting, unpack_boosting
 from trainer.models.seeds import derive_seed
@@ -189,6 +190,15 @@ def noisy_task():
     values_NF = task.values_NF.copy()
     values_NF[task.valid_idx] = np.random.default_rng(5).normal(1, 2, (30, len(NAMES)))
     return dataclasses.replace(task, values_NF=values_NF)
+
+
+def test_segments_double_once_four_are_done():
+    """Of the defaults: 25 rounds up to round 100, then 50; never past the last round."""
+    config = BoostingConfig(rounds=230)
+    ends = [0]
+    while ends[-1] < config.rounds:
+        ends.append(segment_end(ends[-1], config))
+    assert ends == [0, 25, 50, 75, 100, 150, 200, 230]
 
 
 @pytest.mark.parametrize("segment_rounds", [3, 4, 25])

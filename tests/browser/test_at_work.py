@@ -32,8 +32,9 @@ def test_live_charts_do_not_flicker_and_paused_ones_stand_still(working, open_pa
 
     page.get_by_role("radio", name="Paused").click()
     wait_for_text(page, "Charts paused at")
-    held, done = newest(page), epochs_done(page)
-    page.wait_for_function(_HAS_MOVED, arg=done)
+    wait_for_next_refresh(page)  # the text stands above the charts: it comes before they are held
+    held = newest(page)
+    wait_for_next_refresh(page)
     assert newest(page) == held
     page.get_by_role("radio", name="Live", exact=True).click()
     page.wait_for_function(_IS_OTHER, arg=held)
@@ -71,6 +72,11 @@ def press_by_keyboard(page, name):
             page.keyboard.press("Enter")
             return
     raise AssertionError(f"{name}: not reached with {MAX_TABS} tabs")
+
+
+def wait_for_next_refresh(page):
+    """Wait until the numbers above the charts have moved, so that what came before is drawn."""
+    page.wait_for_function(_HAS_MOVED, arg=epochs_done(page))
 
 
 def newest(page):

@@ -29,7 +29,15 @@ from trainer.models.boosted import (
     softmax,
 )
 from trainer.models.boosting_data import BoostingTask, FoldData
-from trainer.models.boosting_progress import Progress, is_over, note_loss, pack, start, unpack
+from trainer.models.boosting_progress import (
+    Progress,
+    is_over,
+    note_loss,
+    pack,
+    segment_end,
+    start,
+    unpack,
+)
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
 from trainer.models.trees import join
@@ -120,7 +128,7 @@ def _boost_segment(
     params = _parameters(config, len(data.class_idx), seed, fold, first_round)
     booster = lgb.Booster(params=params, train_set=data.train_set)
     booster.add_valid(data.valid_set, "valid")
-    last_round = min(first_round + config.segment_rounds, config.rounds)
+    last_round = segment_end(first_round, config)
     after = progress
     while after.next_round < last_round and not is_over(after, config):
         if monitor.should_stop():

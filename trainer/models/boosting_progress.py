@@ -16,6 +16,8 @@ from trainer.config import BoostingConfig
 from trainer.models.boosted import Scores
 from trainer.models.boosting_data import FoldData
 
+SHORT_SEGMENTS = 4  # then a segment is twice as long
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -83,6 +85,16 @@ def is_over(progress: Progress, config: BoostingConfig) -> bool:
         and progress.next_round - progress.best_round >= config.patience_rounds
     )
     return is_patience_spent or progress.next_round >= config.rounds
+
+
+def segment_end(first_round: int, config: BoostingConfig) -> int:
+    """Return the round up to which the segment that starts at a round goes.
+
+    A segment is ``segment_rounds`` long, from ``SHORT_SEGMENTS`` times that on twice as long: each
+    checkpoint holds the texts of all rounds, and a new booster costs as much as a round of ``asl``.
+    """
+    is_long = first_round >= SHORT_SEGMENTS * config.segment_rounds
+    return min(first_round + config.segment_rounds * (2 if is_long else 1), config.rounds)
 
 
 def pack(progress: Progress) -> dict[str, Any]:

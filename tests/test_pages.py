@@ -18,7 +18,7 @@ from trainer.run.refusal import RefusedError
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.records import dump_record
+from trainer.store.records import ResumeRecord, dump_record
 from trainer.store.verdict import judge
 
 ROOT = Path(__file__).parent.parent
@@ -232,6 +232,16 @@ def test_the_resume_record_says_how_often_where_and_whether_exact(make_run):
     remark = "continued, not bit-exact: the canary of lgbm differs"
     append_line(metrics, {"event": "problem", "time": 3.0, "attempt": 3, "text": remark})
     assert "Continued, not bit-exact" in texts(visit("runs"))
+
+
+def test_what_came_of_points_computed_twice_is_said(make_run):
+    """As the trainer wrote it when the run was finished."""
+    root = make_run("first", "finished")
+    counts = {"attempts": 2, "interruptions": (), "remarks": (), "redone_points": 3}
+    record = ResumeRecord(is_exact=True, **counts)
+    write_atomic(RunPaths(root).resume_record, dump_record(record))
+    shown = texts(visit("runs"))
+    assert "3 points of the curves were computed again: the same numbers came out." in shown
 
 
 def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):

@@ -23,6 +23,7 @@ from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits
 from trainer.run.verification import verify_run
 from trainer.store.durable import StoreError
+from trainer.store.history import INEXACT
 from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
@@ -118,6 +119,38 @@ def test_a_finished_run_started_again_does_nothing_again(finished, config):
         *("resume_record.json", "checksums.json"),
     }
     assert len(events_of(finished, "fold")) == 4
+
+
+def test_points_computed_again_are_held_against_the_first(finished, config):
+    """A fold that is redone gives its curve's numbers once more; other ones cost "exact"."""
+    for name in ("lgbm_fold00.pkl", "lgbm_fold00_last.pkl", "lgbm_fold00_last.pkl.prev"):
+        (finished / name).unlink()
+    assert train(finished, config) == "finished"
+    record = RunReader(finished).resume_record()
+    assert (record.redone_points, record.unequal_points, record.is_exact) == (3, (), True)
+
+    lines = (finished / "metrics.jsonl").read_text().splitlines()
+    [index] = [i for i, line in enumerate(lines) if _is_point(line, 2)][:1]
+    point = json.loads(lines[index])
+    point["values"]["valid_loss"] += 1e-9
+    lines[index] = json.dumps(point)
+    (finished / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    assert train(finished, config) == "finished"
+    record = RunReader(finished).resume_record()
+    [unequal] = record.unequal_points
+    assert unequal == "lgbm fold 0, segment 2: attempt 2 has other numbers than attempt 1"
+    assert not record.is_exact
+    assert any(text.startswith(INEXACT) for text in resume_record_texts(finished))
+
+
+def _is_point(line, attempt):
+    event = json.loads(line)
+    return (event["event"], event["attempt"]) == ("segment", attempt)
+
+
+def resume_record_texts(root):
+    """Return the problems that the run's history tells of."""
+    return [event.text for event in RunReader(root).events() if event.event == "problem"]
 
 
 # Stopping by itself

@@ -71,7 +71,7 @@ def record(reader: RunReader, verdict: Verdict) -> None:
                 st.badge(f"Exact{so_far}", icon=":material/check:", color="green")
             else:
                 st.badge("Continued, not bit-exact", icon=":material/warning:", color="orange")
-            st.markdown(summary(history, verdict))
+            st.markdown(f"{summary(history, verdict)} {redone_text(readers.resume_record(reader))}")
         for remark in history.remarks:
             st.caption(frame.escape(remark))
         if history.interruptions:
@@ -88,6 +88,16 @@ def summary(history: ResumeRecord, verdict: Verdict) -> str:
     if verdict.state == "interrupted":
         return f"{text if num else ''} Interrupted now, not resumed yet.".strip()
     return text
+
+
+def redone_text(record: ResumeRecord | None) -> str:
+    """Say what came of the points that more than one attempt computed; "" where there are none."""
+    if record is None or not record.redone_points:
+        return ""
+    num, others = record.redone_points, len(record.unequal_points)
+    points = "1 point of the curves was" if num == 1 else f"{num} points of the curves were"
+    result = "the same numbers came out" if not others else f"{others} came out otherwise"
+    return f"{points} computed again: {result}."
 
 
 def record_table(history: ResumeRecord) -> pl.DataFrame:

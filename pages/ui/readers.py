@@ -17,7 +17,7 @@ from trainer.store import reader as store_reader
 from trainer.store.durable import StoreError
 from trainer.store.journal import Journal
 from trainer.store.reader import Event, RunReader
-from trainer.store.records import Notes, RunFile, Scores, UnitRecord
+from trainer.store.records import Notes, ResumeRecord, RunFile, Scores, UnitRecord
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,6 +46,12 @@ def notes(reader: RunReader, problems: list[str] | None = None) -> Notes:
     return (
         _shown(lambda: _record("notes", version(reader.paths.notes), reader), problems) or Notes()
     )
+
+
+def resume_record(reader: RunReader) -> ResumeRecord | None:
+    """Return what the trainer wrote of the attempts when the run was finished."""
+    files = version(reader.paths.resume_record)
+    return _shown(lambda: _record("resume_record", files, reader))
 
 
 def units(reader: RunReader, problems: list[str] | None = None) -> tuple[UnitRecord, ...]:

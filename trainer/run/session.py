@@ -33,7 +33,7 @@ from trainer.run.views import (
 from trainer.run.work import do_unit, finished_block
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_litter, sha256, write_atomic
-from trainer.store.history import resume_record
+from trainer.store.history import INEXACT, resume_record
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
@@ -47,8 +47,6 @@ from trainer.store.records import (
 )
 from trainer.store.units import UnitStore
 from trainer.store.verdict import describe
-
-RESUME_RECORD = "resume_record.json"
 
 
 @dataclass(frozen=True)
@@ -122,8 +120,14 @@ class Session:
         table = self._assign_folds(material)
         self._stop_here()
         self._do_units(material, table, key)
-        events = RunReader(self.paths.root).events()
-        self.folder.write(RESUME_RECORD, dump_record(resume_record(events)))
+        self._write_resume_record()
+
+    def _write_resume_record(self) -> None:
+        """Say how the run came to its end, and whether what was redone came out the same."""
+        record = resume_record(RunReader(self.paths.root).events())
+        for text in record.unequal_points:
+            self._say_problem(f"{INEXACT}: {text}")
+        self.folder.write(self.paths.resume_record.name, dump_record(record))
 
     def _load_material(self) -> Material:
         """Read the recordings; of an existing run, say how to tell where they have gone."""

@@ -11,11 +11,13 @@ from trainer.store.reader import Event
 from trainer.store.records import Interruption, ResumeRecord
 
 INEXACT = "continued, not bit-exact"  # how a problem that costs the bits begins
+POINTS = ("segment", "epoch")
 _HOW = {"pause": "paused", "interrupted": "killed", "fail": "failed"}
 
 
 def resume_record(events: Sequence[Event]) -> ResumeRecord:
     """Return the record of all attempts so far."""
+    redone, unequal = _redone_points(events)
     return ResumeRecord(
         attempts=max((event.attempt for event in events), default=0),
         interruptions=tuple(
@@ -34,9 +36,36 @@ def resume_record(events: Sequence[Event]) -> ResumeRecord:
             for event in events
             if event.event in _HOW
         ),
-        is_exact=not any(event.text.startswith(INEXACT) for event in events),
+        is_exact=not unequal and not any(event.text.startswith(INEXACT) for event in events),
+        redone_points=redone,
+        unequal_points=tuple(unequal),
         remarks=tuple(event.text for event in events if event.event == "problem"),
     )
+
+
+def _redone_points(events: Sequence[Event]) -> tuple[int, list[str]]:
+    """Hold what an attempt computed again against what an earlier one had said of it.
+
+    Returns:
+        How many points of the curves were computed more than once, and which came out otherwise.
+    """
+    said: dict[tuple[str | None, int | None, float], Event] = {}
+    redone, unequal = 0, []
+    for event in events:
+        if event.event not in POINTS or "step" not in event.values:
+            continue
+        place = (event.model, event.fold, event.values["step"])
+        earlier = said.get(place)
+        said[place] = event
+        if earlier is None or earlier.attempt == event.attempt:
+            continue
+        redone += 1
+        if earlier.values != event.values:
+            unequal.append(
+                f"{event.model} fold {event.fold}, {event.event} {event.values['step']:g}: attempt "
+                f"{event.attempt} has other numbers than attempt {earlier.attempt}"
+            )
+    return redone, unequal
 
 
 def _ended_attempt(event: Event) -> int:

@@ -100,6 +100,11 @@ class RunPaths:
         return self.root / "scores.json"
 
     @property
+    def resume_record(self) -> Path:
+        """How the finished run came to its end."""
+        return self.root / "resume_record.json"
+
+    @property
     def importance(self) -> Path:
         """Feature importance over the folds."""
         return self.root / "feature_importance.csv"

@@ -23,6 +23,7 @@ from trainer.store.records import (
     Command,
     ModelState,
     Notes,
+    ResumeRecord,
     RunFile,
     Scores,
     Status,
@@ -132,6 +133,10 @@ class RunReader:
     def scores(self) -> Scores | None:
         """Return the scores of the models and the blend, as far as folds are done."""
         return _optional(self.paths.scores, Scores)
+
+    def resume_record(self) -> ResumeRecord | None:
+        """Return the record of the attempts, or None before the run is finished."""
+        return _optional(self.paths.resume_record, ResumeRecord)
 
     def folds(self) -> pl.DataFrame | None:
         """Return sequence_id, subject, gesture, fold per sequence, or None before it is written."""

@@ -204,11 +204,23 @@ class Interruption(BaseModel):
 
 
 class ResumeRecord(Record):
-    """``resume_record.json``: how a finished run came to its end."""
+    """``resume_record.json``: how a finished run came to its end.
+
+    Attributes:
+        attempts: Starts of the trainer.
+        interruptions: Ends of attempts that were not the end of the run.
+        is_exact: Whether nothing speaks against the bits of a run never interrupted.
+        redone_points: Segments and epochs that more than one attempt computed, so that their
+            numbers could be held against each other.
+        unequal_points: Those of them that came out otherwise, in words.
+        remarks: What was damaged, missing or other on the way.
+    """
 
     attempts: int
     interruptions: tuple[Interruption, ...]
     is_exact: bool
+    redone_points: int = 0
+    unequal_points: tuple[str, ...] = ()
     remarks: tuple[str, ...]
 
 

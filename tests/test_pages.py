@@ -189,7 +189,7 @@ def test_the_price_of_a_pause_is_shown_before_the_click(make_run):
 def test_an_interrupted_run_shows_how_it_ended(make_run, monkeypatch):
     """The signal, where this server started the trainer, and the last lines of its log."""
     make_run("first", "interrupted")
-    monkeypatch.setattr(control, "exit_code", lambda pid: -9)
+    monkeypatch.setattr(control, "exit_code", lambda pid, is_ending=False: -9)
     shown = texts(visit())
     assert "ended by SIGKILL \\(signal 9\\)" in shown
     assert "lgbm fold 0: score 0.900" in shown
@@ -248,7 +248,7 @@ def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):
     """Launching ends with the process, and its exit code is shown."""
     make_run("first", "paused")
     monkeypatch.setattr(control, "resume", lambda root: 7)
-    monkeypatch.setattr(control, "exit_code", lambda pid: 1 if pid == 7 else None)
+    monkeypatch.setattr(control, "exit_code", lambda pid, is_ending=False: 1 if pid == 7 else None)
     app = visit()
     app.button(key="resume").click().run()
     assert not app.exception

@@ -410,6 +410,14 @@ def test_resuming_launches_the_resume_command_and_takes_an_old_pause_back(finish
     assert RunReader(finished).command().command == "run"
 
 
+def test_the_exit_code_of_a_trainer_that_is_ending_is_waited_for(monkeypatch):
+    """Its lock is free a moment before the system can tell how it ended."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.3); exit(5)"])
+    monkeypatch.setitem(control._CHILDREN, child.pid, child)
+    assert control.exit_code(child.pid) is None
+    assert control.exit_code(child.pid, is_ending=True) == 5
+
+
 def test_opening_control_does_not_load_the_models_libraries():
     """A dashboard that only starts and pauses stays quick."""
     names = ("torch", "lightgbm", "polars", "streamlit")

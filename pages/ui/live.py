@@ -132,7 +132,7 @@ def exit_code(reader: RunReader, verdict: Verdict) -> int | None:
         return control.exit_code(pid)  # it ended before its first word
     if status is None or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
         return None
-    return control.exit_code(status.pid)
+    return control.exit_code(status.pid, is_ending=verdict.state == "interrupted")
 
 
 def _tick(reader: RunReader | None, mark: Mark, show: Callable[[Verdict], None] | None) -> None:

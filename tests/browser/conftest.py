@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, wait_until
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, allowed, wait_until
 from tests.tiny_runs import tiny_config
 from trainer.run import control
 from trainer.store.reader import RunReader
@@ -113,9 +113,8 @@ def settle(page):
 
 def wait_for_text(page, text, timeout_s=30.0):
     """Wait until the page shows this text."""
-    page.wait_for_function(
-        "text => document.body.innerText.includes(text)", arg=text, timeout=timeout_s * 1000
-    )
+    is_shown = "text => document.body.innerText.includes(text)"
+    page.wait_for_function(is_shown, arg=text, timeout=1000 * allowed(timeout_s))
 
 
 def event_names(reader):

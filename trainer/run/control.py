@@ -31,6 +31,7 @@ NOT_INHERITED = (  # the words say it all; what the form chose wins over where i
     *("RESUME", "RESUME_TORCH", "USE_TORCH", "MODEL_PATH", "FAIL_IF_TORCH_MISSING"),
     *("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH"),
 )
+ENDING_S = 1.0  # a killed process frees its lock first and can be waited for a moment later
 DETACHED = "TRAINER_DETACHED"  # tells the trainer that its output is the log file already
 
 
@@ -229,15 +230,25 @@ def reap() -> None:
         child.poll()
 
 
-def exit_code(pid: int) -> int | None:
+def exit_code(pid: int, is_ending: bool = False) -> int | None:
     """Return how a trainer ended that this process started; it is asked for by its pid.
+
+    Args:
+        pid: Of the trainer.
+        is_ending: Whether it is known to be gone or going: its lock is free, which it is some
+            moments before its parent can be told.
 
     Returns:
         Its exit code, or minus the number of the signal that ended it; None while it lives, and
         where another process started it.
     """
     child = _CHILDREN.get(pid)
-    return None if child is None else child.poll()
+    if child is None or not is_ending:
+        return None if child is None else child.poll()
+    try:
+        return child.wait(ENDING_S)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _python_path(environment: Mapping[str, str]) -> str:

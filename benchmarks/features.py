@@ -34,7 +34,7 @@ began = time.perf_counter()
 import re, tempfile
 from pathlib import Path
 from trainer.config import make_config
-from trainer.run.material import load_material
+from trainer.run.recordings import load_material
 from trainer.data.sources import fingerprint, load
 from trainer.store.checksums import CheckedFolder
 config = make_config("full", {"data.source": sys.argv[1]}, environment={})
@@ -52,11 +52,13 @@ with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     folder = CheckedFolder(Path(name))
     material.open_features(folder, lambda: None)
     cold = time.perf_counter()
-    fresh = type(material)(config, material.sequences, material.fingerprint)
+    fresh = type(material)(
+        config, material.catalogue, material.fingerprint, material.sequences
+    )
     fresh.open_features(folder, lambda: None)
     warm = time.perf_counter() - cold
 seconds = dict(zip(marks, [b - a for a, b in zip([began, *marks.values()], marks.values())]))
-rows, count = int(material.sequences.offsets[-1]), table.values_NF.shape
+rows, count = material.catalogue.num_rows, table.values_NF.shape
 print(json.dumps({"stages": seconds, "total": marks["table"] - began, "peak": peak / 1e9,
                   "warm": warm, "rows": rows, "sequences": count[0], "features": count[1]}))
 """

@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 from trainer.features import table as feature_table
-from trainer.run import machine, material, session, stopping, work
+from trainer.run import machine, material, recordings, session, stopping, work
 from trainer.store import durable, failpoints, lock, records, units
 
 
 def keep_every_block():
     """Keep each block of the feature table, as a run does whose table takes half a minute."""
-    material.KEEP_BLOCK_S = 0.0
+    recordings.KEEP_BLOCK_S = 0.0
 
 
 def pause_at(call, in_features=False):

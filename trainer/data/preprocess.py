@@ -8,6 +8,7 @@ Shapes: N sequences, T time steps of all sequences, S motion signals.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,29 @@ def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signal
         motion_TS=_compute_motion(sequences, left_T),
         thm_T5=_mirror_thm(sequences.thm_T5, left_T),
         tof_T320=_mirror_tof(sequences.tof_T320, left_T),
+    )
+
+
+def example_signals(groups: Collection[str]) -> Signals:
+    """Return one step of one sequence that has these sensor groups, to ask what is made of them."""
+
+    def example(group: str, num_columns: int) -> FloatArray | None:
+        return np.ones((1, num_columns), dtype=np.float32) if group in groups else None
+
+    return preprocess(
+        Sequences(
+            sequence_ids=np.array(["example"]),
+            offsets=np.array([0, 1]),
+            acc_T3=np.ones((1, 3), dtype=np.float32),
+            rot_T4=example("rot", 4),
+            thm_T5=example("thm", NUM_TOF),
+            tof_T320=example("tof", NUM_TOF * TOF_SIDE**2),
+            subjects=None,
+            right_handed_N=np.ones(1, dtype=np.float32),
+            label_idx=None,
+            labels=None,
+            phase_T=None,
+        )
     )
 
 

@@ -39,6 +39,42 @@ class LabelTable:
 
 
 @dataclass(frozen=True)
+class Catalogue:
+    """What is known of recordings beside what the sensors said; it always fits in memory.
+
+    Attributes:
+        sequence_ids: (N,) unicode.
+        offsets: (N + 1,) int64, first 0, last T.
+        subjects: (N,) unicode, or None where the recordings name none.
+        label_idx: (N,) int64 class indices, or None where they are unlabelled.
+        labels: The label table, or None where they are unlabelled.
+        groups: The sensor groups that at least one sequence has, in SENSOR_GROUPS order.
+    """
+
+    sequence_ids: NDArray[np.str_]
+    offsets: IntArray
+    subjects: NDArray[np.str_] | None
+    label_idx: IntArray | None
+    labels: LabelTable | None
+    groups: tuple[str, ...]
+
+    @property
+    def num_sequences(self) -> int:
+        """Return N."""
+        return len(self.sequence_ids)
+
+    @property
+    def num_rows(self) -> int:
+        """Return T."""
+        return int(self.offsets[-1])
+
+    @property
+    def lengths_N(self) -> IntArray:
+        """Return the number of time steps of each sequence, (N,) int64."""
+        return np.diff(self.offsets)
+
+
+@dataclass(frozen=True)
 class Sequences:
     """Recordings as flat arrays: sequence n is rows ``offsets[n]:offsets[n + 1]``.
 
@@ -87,6 +123,18 @@ class Sequences:
     def groups(self) -> tuple[str, ...]:
         """Return the sensor groups that at least one sequence has, in SENSOR_GROUPS order."""
         return tuple(self.arrays)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Return what is known beside what the sensors said."""
+        return Catalogue(
+            self.sequence_ids,
+            self.offsets,
+            self.subjects,
+            self.label_idx,
+            self.labels,
+            self.groups,
+        )
 
     @property
     def arrays(self) -> dict[str, FloatArray]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from trainer.config import is_simulated
 from trainer.data.files import read_table, read_upload
+from trainer.data.partitions import Partitions, find_partitions
 from trainer.data.schema import DataError, list_names
-from trainer.data.sequences import FloatArray, Sequences
+from trainer.data.sequences import Catalogue, FloatArray, Sequences
 from trainer.data.simulate import read_num_subjects, simulate
 from trainer.data.table import sequences_from_table
 
@@ -26,6 +27,7 @@ __all__ = [
     "fingerprint",
     "input_folder",
     "load",
+    "open_partitions",
     "read_table",
     "read_upload",
     "sequences_from_table",
@@ -53,7 +55,7 @@ def load(source: str, kaggle_input: Path | None = None) -> Sequences:
             is mounted), ``simulated[:SUBJECTS]`` (made from a model of the arm, see ``simulate``;
             81 subjects unless said), a CSV or Parquet file, or a folder with train.parquet or
             train.csv, and train_demographics.parquet or .csv where there is one; test.* where
-            there is no train.*.
+            there is no train.*; or a folder of Parquet files, see ``partitions``.
         kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
 
     Raises:
@@ -67,6 +69,20 @@ def load(source: str, kaggle_input: Path | None = None) -> Sequences:
         return simulate(read_num_subjects(source))
     path = _find_path(source)
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
+
+
+def open_partitions(source: str) -> Partitions | None:
+    """Return the parts of a source that is a folder of Parquet files; None where it is not.
+
+    Raises:
+        DataError: There is no such source.
+    """
+    if source in ("watch", "kaggle") or is_simulated(source):
+        return None
+    path = _find_path(source)
+    if not path.is_dir() or any(_find_table(path, part) for part in ("train", "test")):
+        return None
+    return find_partitions(path)
 
 
 def find_competition(kaggle_input: Path | None = None) -> Path:
@@ -95,7 +111,7 @@ def find_competition(kaggle_input: Path | None = None) -> Path:
 OUTPUT_COLUMNS = ("sequence_id", "subject", "gesture", "fold", "p_target")
 
 
-def check_trainable(sequences: Sequences, num_folds: int) -> None:
+def check_trainable(sequences: Sequences | Catalogue, num_folds: int) -> None:
     """Refuse recordings that nothing can be learnt or scored from.
 
     Args:
@@ -202,10 +218,14 @@ def _load_folder(folder: Path) -> Sequences:
             return sequences_from_table(
                 read_table(path), None if demographics is None else read_table(demographics)
             )
+    parts = find_partitions(folder)
+    if parts is not None:
+        return parts.read_whole()
     found = sorted(path.name for path in folder.iterdir())
     raise DataError(
-        f"Folder {str(folder)!r}: expected train.csv, train.parquet, test.csv or test.parquet, "
-        f"got {list_names(found)}. Name the file itself, or another folder."
+        f"Folder {str(folder)!r}: expected train.csv, train.parquet, test.csv, test.parquet or a "
+        f"Parquet file for each subject, got {list_names(found)}. Name the file itself, or another "
+        "folder."
     )
 
 

@@ -9,13 +9,13 @@ are its sequences, their padded steps, and the channels followed by one flag per
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.preprocess import Signals
+from trainer.data.preprocess import Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
 from trainer.features.channels import frame_channels
 
@@ -26,6 +26,7 @@ _MOTION_CHANNELS = ("linear_", "omega_", "vertical", "horizontal_")
 _FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
 _LENGTH_PERCENTILE = 95  # of the training part; longer sequences are cut at the left
 _LENGTH_MULTIPLE = 4  # the network halves the length twice
+_MAPPED_COLUMNS = 8  # read from a mapped file in one go
 _SMALLEST_SPREAD = 1e-6  # relative; below it a channel counts as constant and is only centred
 
 
@@ -76,6 +77,61 @@ class ScaledFrames:
     channels: tuple[str, ...]
     groups: tuple[str, ...]
 
+    @property
+    def padding_row(self) -> int:
+        """Return the row that stands where a sequence has ended."""
+        return len(self.values_TC) - 1
+
+    def rows(self, row_idx: IntArray) -> FloatArray:
+        """Return some rows, (..., C + 3), as an array of its own."""
+        return self.values_TC[row_idx]
+
+
+@dataclass(frozen=True)
+class MappedFrames:
+    """Network input in a file larger than memory: rows are scaled when they are asked for.
+
+    Attributes:
+        frames: Their values are mapped from a file; not scaled.
+        scaler: Of the fold's training part.
+    """
+
+    frames: Frames
+    scaler: FrameScaler
+
+    @property
+    def offsets(self) -> IntArray:
+        """Return where sequences begin and end, (N + 1,) int64."""
+        return self.frames.offsets
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the C names."""
+        return self.frames.channels
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the C sensor groups."""
+        return self.frames.groups
+
+    @property
+    def padding_row(self) -> int:
+        """Return the row that stands where a sequence has ended; the file has none."""
+        return len(self.frames.values_TC)
+
+    def rows(self, row_idx: IntArray) -> FloatArray:
+        """Return some rows, (..., C + 3), as ``ScaledFrames.rows`` does, to the last bit."""
+        flat_idx = row_idx.reshape(-1)
+        is_padding = flat_idx == self.padding_row
+        raw_RC = np.asarray(self.frames.values_TC[np.where(is_padding, 0, flat_idx)])
+        rows_RC = np.empty((len(flat_idx), num_input_channels(self.frames)), dtype=np.float32)
+        _scale_into(rows_RC, raw_RC, self.scaler, self.groups)
+        rows_RC[is_padding] = 0.0
+        return rows_RC.reshape(*row_idx.shape, -1)
+
+
+NetworkInput = ScaledFrames | MappedFrames
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -105,6 +161,13 @@ def build_frames(signals: Signals) -> Frames:
         channels=tuple(name for name, _, _ in channels),
         groups=tuple(group for _, group, _ in channels),
     )
+
+
+def frame_layout(groups: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names and sensor groups of the channels that recordings of these groups have."""
+    names = [(name, group) for name, group, _ in frame_channels(example_signals(groups))]
+    told = [(name, group) for name, group in names if group in groups]
+    return tuple(name for name, _ in told), tuple(group for _, group in told)
 
 
 def num_input_channels(frames: Frames) -> int:
@@ -176,9 +239,18 @@ def fit_scaler(frames: Frames, sequence_idx: IntArray) -> FrameScaler:
     chosen_N = np.zeros(len(frames.offsets) - 1, dtype=bool)
     chosen_N[sequence_idx] = True
     chosen_T = np.repeat(chosen_N, np.diff(frames.offsets))
-    told = [_mean_and_std(values_T[chosen_T]) for values_T in frames.values_TC.T]
+    told = [_mean_and_std(values_T[chosen_T]) for values_T in _columns(frames.values_TC)]
     mean_C, std_C = np.array(told, dtype=np.float32).T
     return FrameScaler(mean_C, std_C)
+
+
+def _columns(values_TC: FloatArray) -> Iterator[FloatArray]:
+    """Yield each column; of a mapped file several at a time are read, not the file for each."""
+    if not isinstance(values_TC, np.memmap):
+        yield from values_TC.T
+        return
+    for first in range(0, values_TC.shape[1], _MAPPED_COLUMNS):
+        yield from np.ascontiguousarray(values_TC[:, first : first + _MAPPED_COLUMNS].T)
 
 
 def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | None) -> int:
@@ -197,28 +269,40 @@ def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | 
     return _round_up(float(np.percentile(lengths_N[sequence_idx], _LENGTH_PERCENTILE)))
 
 
-def scale(frames: Frames, scaler: FrameScaler) -> ScaledFrames:
+def scale(frames: Frames, scaler: FrameScaler) -> NetworkInput:
     """Scale all frames, put 0 where a value is missing and add the presence flags.
+
+    Frames that are mapped from a file are scaled row by row as they are asked for.
 
     Args:
         frames: All frames.
         scaler: Of the fold's training part.
     """
-    num_steps, num_channels = frames.values_TC.shape
+    if isinstance(frames.values_TC, np.memmap):
+        return MappedFrames(frames, scaler)
+    num_steps = len(frames.values_TC)
     values_TC = np.zeros((num_steps + 1, num_input_channels(frames)), dtype=np.float32)
-    scaled_TC = values_TC[:num_steps, :num_channels]
-    np.subtract(frames.values_TC, scaler.mean_C, out=scaled_TC)
-    np.divide(scaled_TC, scaler.std_C, out=scaled_TC)
-    known_TC = ~np.isnan(scaled_TC)
-    scaled_TC[~known_TC] = 0.0
-    for column, group in enumerate(OPTIONAL_GROUPS, start=num_channels):
-        group_mask_C = np.array(frames.groups) == group
-        values_TC[:num_steps, column] = np.any(known_TC[:, group_mask_C], axis=1)
+    _scale_into(values_TC[:num_steps], frames.values_TC, scaler, frames.groups)
     return ScaledFrames(frames.offsets, values_TC, frames.channels, frames.groups)
 
 
+def _scale_into(
+    rows_RC: FloatArray, raw_RC: FloatArray, scaler: FrameScaler, groups: tuple[str, ...]
+) -> None:
+    """Write scaled channels, missing as 0, and the presence flags of OPTIONAL_GROUPS."""
+    num_channels = raw_RC.shape[1]
+    scaled_RC = rows_RC[:, :num_channels]
+    np.subtract(raw_RC, scaler.mean_C, out=scaled_RC)
+    np.divide(scaled_RC, scaler.std_C, out=scaled_RC)
+    known_RC = ~np.isnan(scaled_RC)
+    scaled_RC[~known_RC] = 0.0
+    for column, group in enumerate(OPTIONAL_GROUPS, start=num_channels):
+        group_mask_C = np.array(groups) == group
+        rows_RC[:, column] = np.any(known_RC[:, group_mask_C], axis=1)
+
+
 def make_batch(
-    scaled: ScaledFrames,
+    scaled: NetworkInput,
     sequence_idx: IntArray,
     length: int,
     hidden_groups: Collection[str] = (),
@@ -242,9 +326,8 @@ def make_batch(
     lengths_N = np.minimum(stops_N - scaled.offsets[:-1][sequence_idx], length)
     step_T = np.arange(padded_length(lengths_N))
     row_NT = (stops_N - lengths_N)[:, None] + step_T
-    padding_row = len(scaled.values_TC) - 1
-    row_NT = np.where(step_T < lengths_N[:, None], row_NT, padding_row)
-    values_NTC = scaled.values_TC[row_NT]
+    row_NT = np.where(step_T < lengths_N[:, None], row_NT, scaled.padding_row)
+    values_NTC = scaled.rows(row_NT)
     if hidden_groups:
         hide_groups(values_NTC, scaled, hidden_groups, hidden_N)
     return Batch(values_NTC, lengths_N)
@@ -252,7 +335,7 @@ def make_batch(
 
 def hide_groups(
     values_NTC: FloatArray,
-    scaled: ScaledFrames,
+    scaled: NetworkInput,
     groups: Collection[str],
     hidden_N: NDArray[np.bool_] | None = None,
 ) -> None:

@@ -8,14 +8,14 @@ Shapes: N sequences, F features.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.preprocess import Signals
+from trainer.data.preprocess import Signals, example_signals
 from trainer.data.sequences import FloatArray
 from trainer.features.grid import GridRegion, find_region
 from trainer.features.motion import motion_columns
@@ -72,6 +72,11 @@ def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
         The table; a number beyond float32 is the largest float32, never infinite.
     """
     return join_blocks([build_block(signals, block, num_bins) for block in blocks_of(signals)])
+
+
+def feature_names(groups: Collection[str], num_bins: int = 5) -> tuple[str, ...]:
+    """Return the names, in order, of the table of recordings of these sensor groups."""
+    return build_table(example_signals(groups), num_bins).names
 
 
 def blocks_of(signals: Signals) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from trainer.features.frames import (
     Batch,
     Frames,
     FrameScaler,
-    ScaledFrames,
+    NetworkInput,
     align_channels,
     make_batch,
     scale,
@@ -91,7 +91,7 @@ def predict_fold(
 
 def predict_scaled(
     net: GestureNet,
-    scaled: ScaledFrames,
+    scaled: NetworkInput,
     sequence_idx: IntArray,
     length: int,
     *,
@@ -143,7 +143,7 @@ def attend_fold(
     ]
 
 
-def _scale(frames: Frames, model: NetworkModel) -> ScaledFrames:
+def _scale(frames: Frames, model: NetworkModel) -> NetworkInput:
     """Bring frames into the model's channels and scale."""
     return scale(align_channels(frames, model.channels, model.groups), model.scaler)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.sequences import IntArray
-from trainer.features.frames import OPTIONAL_GROUPS, Batch, ScaledFrames, padded_length
+from trainer.features.frames import OPTIONAL_GROUPS, Batch, NetworkInput, padded_length
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Warp:
     factor_N: NDArray[np.float64]
 
 
-def warped_batch(scaled: ScaledFrames, sequence_idx: IntArray, length: int, warp: Warp) -> Batch:
+def warped_batch(scaled: NetworkInput, sequence_idx: IntArray, length: int, warp: Warp) -> Batch:
     """Cut, warp and pad some sequences.
 
     Between two steps values are interpolated; where a sensor begins or ends there, the nearer
@@ -60,9 +60,8 @@ def warped_batch(scaled: ScaledFrames, sequence_idx: IntArray, length: int, warp
     next_NT = np.minimum(row_NT + 1, last_N[:, None])
     share_NT1 = (position_NT - row_NT)[..., None].astype(np.float32)
 
-    padding_row = len(scaled.values_TC) - 1
-    before_NTC = scaled.values_TC[np.where(is_real_NT, row_NT, padding_row)]
-    after_NTC = scaled.values_TC[np.where(is_real_NT, next_NT, padding_row)]
+    before_NTC = scaled.rows(np.where(is_real_NT, row_NT, scaled.padding_row))
+    after_NTC = scaled.rows(np.where(is_real_NT, next_NT, scaled.padding_row))
     flags = slice(-len(OPTIONAL_GROUPS), None)
     differs_NT1 = (before_NTC[..., flags] != after_NTC[..., flags]).any(axis=2, keepdims=True)
     share_NT1 = np.where(differs_NT1, np.rint(share_NT1), share_NT1)

@@ -21,7 +21,7 @@ from trainer.store.records import DataSummary, Labels, RunFile
 
 def freeze(name: str, config: Config, material: Material) -> RunFile:
     """Return the record of what a new run is made from."""
-    sequences = material.sequences
+    catalogue = material.catalogue
     return RunFile(
         **config.model_dump(),
         run=name,
@@ -29,10 +29,10 @@ def freeze(name: str, config: Config, material: Material) -> RunFile:
         labels=Labels(gestures=material.labels.gestures, num_targets=material.labels.num_targets),
         recordings=DataSummary(
             fingerprint=material.fingerprint,
-            num_sequences=sequences.num_sequences,
-            num_rows=int(sequences.offsets[-1]),
+            num_sequences=catalogue.num_sequences,
+            num_rows=catalogue.num_rows,
             num_subjects=len(np.unique(material.subjects)),
-            groups=sequences.groups,
+            groups=catalogue.groups,
         ),
         versions=versions(),
         code=code_versions(),
@@ -92,12 +92,12 @@ def _differences_of_recordings(frozen: RunFile, config: Config, material: Materi
     """List in which way the recordings are not those the run was made from."""
     if frozen.recordings.fingerprint == material.fingerprint:
         return []
-    sequences, then = material.sequences, frozen.recordings
+    catalogue, then = material.catalogue, frozen.recordings
     counts = [
-        ("sequences", then.num_sequences, sequences.num_sequences),
-        ("rows", then.num_rows, int(sequences.offsets[-1])),
+        ("sequences", then.num_sequences, catalogue.num_sequences),
+        ("rows", then.num_rows, catalogue.num_rows),
         ("subjects", then.num_subjects, len(np.unique(material.subjects))),
-        ("sensors", ", ".join(then.groups), ", ".join(sequences.groups)),
+        ("sensors", ", ".join(then.groups), ", ".join(catalogue.groups)),
         ("gestures", len(frozen.labels.gestures), material.labels.num_classes),
     ]
     parts = [f"{name} {before} -> {now}" for name, before, now in counts if before != now]

@@ -1,34 +1,24 @@
 """Material: the recordings of a run and what is made of them, each made when first needed.
 
-In: a configuration. Out: sequences, feature table, frames, folds.
+In: a configuration. Out: catalogue, feature table, frames, folds. Where the recordings come from
+and how much of them is in memory at a time: ``recordings``.
 
 Shapes: N sequences, F features.
 """
 
 from __future__ import annotations
 
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import Config
-from trainer.data.preprocess import Signals, preprocess
-from trainer.data.sequences import LabelTable, Sequences
-from trainer.data.sources import check_trainable, fingerprint, load
-from trainer.features.frames import Frames, build_frames
-from trainer.features.table import (
-    FEATURE_VERSION,
-    FeatureTable,
-    blocks_of,
-    build_block,
-    grid_map,
-    join_blocks,
-    validate,
-)
+from trainer.data.sequences import Catalogue, LabelTable
+from trainer.features.frames import Frames
+from trainer.features.table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.folds import assign_folds
 from trainer.run.estimate import Size, guess_num_features
 from trainer.run.views import FoldTable
@@ -43,41 +33,58 @@ from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 
 NUM_BINS = 5  # equal time bins of the feature table
-KEEP_BLOCK_S = 3.0  # a block that took longer is kept: a table of 7 blocks in 30 s is resumed
 
 
 @dataclass
-class Material:
+class Material(ABC):
     """Recordings and what is made of them.
 
     Attributes:
         config: The run's configuration.
-        sequences: Labelled, with subjects, checked.
+        catalogue: Of the recordings: labelled, with subjects, checked.
         fingerprint: SHA-256 of their content.
     """
 
     config: Config
-    sequences: Sequences
+    catalogue: Catalogue
     fingerprint: str
-    _features: FeatureCache | None = field(default=None)
+    _features: FeatureCache | None = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
+    def frames(self) -> Frames:
+        """Return what the network sees; ``open_frames`` comes first."""
+
+    @abstractmethod
+    def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
+        """Make the network's frames where they are not there yet.
+
+        Args:
+            folder: The run folder.
+            poll: Called now and then; may raise to stop.
+        """
+
+    @abstractmethod
+    def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
+        """Build the feature table; what took long is kept among the parts."""
 
     @property
     def labels(self) -> LabelTable:
         """Return the label table."""
-        assert self.sequences.labels is not None  # check_trainable refuses anything else
-        return self.sequences.labels
+        assert self.catalogue.labels is not None  # check_trainable refuses anything else
+        return self.catalogue.labels
 
     @property
     def label_idx(self) -> NDArray[np.int64]:
         """Return (N,) class indices."""
-        assert self.sequences.label_idx is not None
-        return self.sequences.label_idx
+        assert self.catalogue.label_idx is not None
+        return self.catalogue.label_idx
 
     @property
     def subjects(self) -> NDArray[np.str_]:
         """Return (N,) subjects."""
-        assert self.sequences.subjects is not None
-        return self.sequences.subjects
+        assert self.catalogue.subjects is not None
+        return self.catalogue.subjects
 
     @property
     def features(self) -> FeatureCache:
@@ -88,23 +95,13 @@ class Material:
     @property
     def size(self) -> Size:
         """Return how large the recordings are; the features are guessed until they are built."""
-        guessed = guess_num_features(self.sequences.groups)
+        guessed = guess_num_features(self.catalogue.groups)
         return Size(
-            num_sequences=self.sequences.num_sequences,
-            num_rows=int(self.sequences.offsets[-1]),
+            num_sequences=self.catalogue.num_sequences,
+            num_rows=self.catalogue.num_rows,
             num_classes=self.labels.num_classes,
             num_features=guessed if self._features is None else len(self._features.names),
         )
-
-    @cached_property
-    def signals(self) -> Signals:
-        """Return the preprocessed recordings."""
-        return preprocess(self.sequences, self.config.data.mirror_left_handers)
-
-    @cached_property
-    def frames(self) -> Frames:
-        """Return what the network sees."""
-        return build_frames(self.signals)
 
     @property
     def feature_key(self) -> str:
@@ -134,15 +131,14 @@ class Material:
             self._features = found
             return None
         parts = FeatureParts(folder, self.feature_key)
-        blocks = blocks_of(self.signals)
-        table = validate(join_blocks([self._block(block, parts, poll) for block in blocks]))
+        table = validate(self._build_table(parts, poll))
         self._features = FeatureCache(
             key=self.feature_key,
             values_NF=table.values_NF,
             names=table.names,
             label_idx=self.label_idx,
             subjects=self.subjects,
-            sequence_ids=self.sequences.sequence_ids,
+            sequence_ids=self.catalogue.sequence_ids,
             grid_map={
                 name: (
                     region.sensor,
@@ -155,19 +151,8 @@ class Material:
             },
         )
         save_features(folder, self._features)
-        parts.drop(blocks)
+        parts.drop()
         return found
-
-    def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        """Return one block of the table, from an earlier attempt where it was kept."""
-        kept = parts.load(block)
-        if kept is not None:
-            return FeatureTable(*kept)
-        began = time.monotonic()
-        table = build_block(self.signals, block, NUM_BINS, poll)
-        if time.monotonic() - began >= KEEP_BLOCK_S:
-            parts.save(block, table.values_NF, table.names)
-        return table
 
     def assign_folds(self) -> FoldTable:
         """Assign every sequence to a fold."""
@@ -182,26 +167,15 @@ class Material:
         Raises:
             StoreError: They are of another number of sequences.
         """
-        if len(fold_N) != self.sequences.num_sequences:
+        if len(fold_N) != self.catalogue.num_sequences:
             raise StoreError(
-                f"folds.parquet: expected {self.sequences.num_sequences} sequences, got "
+                f"folds.parquet: expected {self.catalogue.num_sequences} sequences, got "
                 f"{len(fold_N)}; it belongs to another run"
             )
         return FoldTable(
-            self.sequences.sequence_ids,
+            self.catalogue.sequence_ids,
             self.subjects,
             self.label_idx,
             fold_N.astype(np.int64),
             self.labels,
         )
-
-
-def load_material(config: Config) -> Material:
-    """Read and check the recordings.
-
-    Raises:
-        DataError: They cannot be read or trained on.
-    """
-    sequences = load(config.data.source)
-    check_trainable(sequences, config.folds.count)
-    return Material(config, sequences, fingerprint(sequences))

@@ -19,8 +19,9 @@ from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock
 from trainer.run.freezing import demand_same, exactness_remarks, freeze, run_key
 from trainer.run.machine import pin
-from trainer.run.material import Material, load_material
+from trainer.run.material import Material
 from trainer.run.plan import Plan, describe_plan
+from trainer.run.recordings import load_material
 from trainer.run.stopping import StopSwitch
 from trainer.run.units import unit_work
 from trainer.run.views import (
@@ -215,6 +216,8 @@ class Session:
         return record.model_copy(update={"done": key in self.blocks})
 
     def _build_features(self, material: Material) -> None:
+        if "torch" in self.config.models:
+            material.open_frames(self.folder, self._stop_here)
         if "lgbm" not in self.config.models:
             return
         self.recorder.update(stage="features", message="Feature table")

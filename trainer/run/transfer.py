@@ -159,7 +159,7 @@ def _pack(root: Path, target: Path) -> None:
 
 
 def _is_left_out(path: Path) -> bool:
-    return path.name in LEFT_OUT or path.suffix in (".lock", ".owner", ".tmp")
+    return path.name in LEFT_OUT or path.suffix in (".lock", ".owner", ".tmp", ".npy")
 
 
 def _copy_folder(source: Path, target: Path) -> None:

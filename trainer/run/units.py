@@ -71,7 +71,7 @@ def _fit_network(
     from trainer.models.fitting import fit_fold as fit_network
 
     train_idx, valid_idx = split(table.fold_N, fold)
-    lengths_N = material.sequences.lengths_N
+    lengths_N = material.catalogue.lengths_N
     task = NetworkTask(
         frames=material.frames,
         label_idx=table.label_idx,

@@ -123,10 +123,10 @@ class FeatureParts:
             return None
         return plain["features"], tuple(plain["feature_names"])
 
-    def drop(self, blocks: tuple[str, ...]) -> None:
+    def drop(self) -> None:
         """Remove the parts: the whole table is written."""
-        for block in blocks:
-            self.folder.remove(_part_name(block))
+        for path in self.folder.root.glob(_part_name("*")):
+            self.folder.remove(path.relative_to(self.folder.root).as_posix())
 
 
 def _part_name(block: str) -> str:

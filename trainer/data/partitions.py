@@ -1,0 +1,213 @@
+"""Recordings in parts: a folder of Parquet files, read one at a time, so that one fits in memory.
+
+In: such a folder. Out: the ``Sequences`` of each part, and a survey of them all.
+
+A part holds whole sequences, best all those of a subject; parts are read in the order of their
+paths. In a folder named ``subject=NAME`` the column ``subject`` may be left out of its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trainer.data.files import read_table
+from trainer.data.schema import DataError
+from trainer.data.sequences import SENSOR_GROUPS, Catalogue, IntArray, LabelTable, Sequences
+from trainer.data.table import sequences_from_table
+
+DEMOGRAPHICS = ("train_demographics", "demographics")
+_HIVE = "subject="
+
+
+@dataclass(frozen=True)
+class Partitions:
+    """The parts of one folder.
+
+    Attributes:
+        folder: That holds them, also in folders below.
+        paths: The parts, in order.
+        demographics: ``subject`` and ``handedness``, or None.
+    """
+
+    folder: Path
+    paths: tuple[Path, ...]
+    demographics: pl.DataFrame | None
+
+    def __len__(self) -> int:
+        """Return how many parts there are."""
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[Sequences]:
+        """Yield the recordings of each part, one part in memory at a time."""
+        return (self.read(number) for number in range(len(self)))
+
+    def read(self, number: int) -> Sequences:
+        """Return the recordings of one part, labelled by its own gestures.
+
+        Raises:
+            DataError: They cannot be used; the message names the file.
+        """
+        try:
+            return sequences_from_table(self._table(number), self.demographics)
+        except DataError as error:
+            raise DataError(f"Part {self.name(number)!r}: {error}") from error
+
+    def read_whole(self) -> Sequences:
+        """Return the recordings of all parts at once, as if they stood in one file.
+
+        Raises:
+            DataError: They cannot be used.
+        """
+        tables = [self._table(number) for number in range(len(self))]
+        try:
+            table = pl.concat(tables, how="diagonal_relaxed")
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"Folder {str(self.folder)!r}: its parts have columns of different types "
+                f"({error}). Write them with the same types."
+            ) from error
+        return sequences_from_table(table, self.demographics)
+
+    def name(self, number: int) -> str:
+        """Return a part's path in the folder."""
+        return self.paths[number].relative_to(self.folder).as_posix()
+
+    def _table(self, number: int) -> pl.DataFrame:
+        path = self.paths[number]
+        table = read_table(path)
+        if "subject" not in table.columns and path.parent.name.startswith(_HIVE):
+            subject = path.parent.name.removeprefix(_HIVE)
+            table = table.with_columns(pl.lit(subject).alias("subject"))
+        return table
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at every part has told.
+
+    Attributes:
+        catalogue: Of all recordings; the parts follow each other.
+        fingerprint: SHA-256 of all content, 64 hexadecimal digits.
+        first_sequence: (parts + 1,) position of each part's first sequence, then N.
+    """
+
+    catalogue: Catalogue
+    fingerprint: str
+    first_sequence: tuple[int, ...]
+
+
+def find_partitions(folder: Path) -> Partitions | None:
+    """Return the parts of a folder; None where it holds no Parquet file but the demographics'.
+
+    Args:
+        folder: Looked through with the folders right below it.
+
+    Raises:
+        DataError: The demographics cannot be read.
+    """
+    found = [*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]
+    paths = sorted(path for path in found if path.stem not in DEMOGRAPHICS)
+    if not paths:
+        return None
+    names = (folder / f"{stem}.{kind}" for stem in DEMOGRAPHICS for kind in ("parquet", "csv"))
+    demographics = next((path for path in names if path.is_file()), None)
+    return Partitions(
+        folder, tuple(paths), None if demographics is None else read_table(demographics)
+    )
+
+
+def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Survey:
+    """Look at every part once, one in memory at a time.
+
+    Args:
+        parts: The parts.
+        fingerprint_of: Returns the SHA-256 of a part's content.
+
+    Raises:
+        DataError: A part cannot be used, or two contradict each other.
+    """
+    catalogues: list[Catalogue] = []
+    digest = hashlib.sha256()
+    for sequences in parts:
+        catalogues.append(sequences.catalogue)
+        digest.update(fingerprint_of(sequences).encode())
+    _refuse_doubled(parts, catalogues)
+    labels = _join_labels(parts, catalogues)
+    counts = [part.num_sequences for part in catalogues]
+    lengths_N = np.concatenate([part.lengths_N for part in catalogues])
+    groups = {group for part in catalogues for group in part.groups}
+    whole = Catalogue(
+        sequence_ids=np.concatenate([part.sequence_ids for part in catalogues]),
+        offsets=np.concatenate([[0], np.cumsum(lengths_N)]).astype(np.int64),
+        subjects=_join(parts, [part.subjects for part in catalogues], "subject"),
+        label_idx=None if labels is None else _relabel(catalogues, labels),
+        labels=labels,
+        groups=tuple(group for group in SENSOR_GROUPS if group in groups),
+    )
+    return Survey(whole, digest.hexdigest(), (0, *np.cumsum(counts).tolist()))
+
+
+def _refuse_doubled(parts: Partitions, catalogues: list[Catalogue]) -> None:
+    seen: dict[str, int] = {}
+    for number, part in enumerate(catalogues):
+        for sequence_id in part.sequence_ids.tolist():
+            first = seen.setdefault(sequence_id, number)
+            if first != number:
+                raise DataError(
+                    f"Sequence {sequence_id!r} is in {parts.name(first)!r} and in "
+                    f"{parts.name(number)!r}: expected all its rows in one part. Write the parts "
+                    "by subject, or give the sequences different ids."
+                )
+
+
+def _join_labels(parts: Partitions, catalogues: list[Catalogue]) -> LabelTable | None:
+    """Return the gestures of all parts; a gesture is a target in all of them or in none."""
+    tables = [part.labels for part in catalogues]
+    known = [table for table in tables if table is not None]
+    if not known:
+        return None
+    if len(known) < len(tables):
+        raise DataError(
+            f"Part {parts.name(tables.index(None))!r} has no gestures, others have: expected all "
+            "labelled or none. Leave it out, or label it."
+        )
+    targets = {name for table in known for name in table.gestures[: table.num_targets]}
+    others = {name for table in known for name in table.gestures[table.num_targets :]}
+    if targets & others:
+        raise DataError(
+            f"Gesture {min(targets & others)!r}: sequence_type is 'Target' in some parts and "
+            "'Non-Target' in others; expected one of them. Correct the sequence_type."
+        )
+    return LabelTable((*sorted(targets), *sorted(others)), num_targets=len(targets))
+
+
+def _relabel(catalogues: list[Catalogue], labels: LabelTable) -> IntArray:
+    """Return (N,) class indices in the label table of all parts."""
+    position = {gesture: place for place, gesture in enumerate(labels.gestures)}
+    joined = []
+    for part in catalogues:
+        assert part.labels is not None and part.label_idx is not None  # _join_labels refuses
+        place_P = np.array([position[gesture] for gesture in part.labels.gestures])
+        joined.append(place_P[part.label_idx])
+    return np.concatenate(joined).astype(np.int64)
+
+
+def _join(
+    parts: Partitions, columns: list[NDArray[np.str_] | None], name: str
+) -> NDArray[np.str_] | None:
+    known = [column for column in columns if column is not None]
+    if not known:
+        return None
+    if len(known) < len(columns):
+        lacking = next(number for number, column in enumerate(columns) if column is None)
+        raise DataError(
+            f"Part {parts.name(lacking)!r} has no column {name!r}, others have. Add it."
+        )
+    return np.concatenate(known)

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import polars as pl
+import psutil
 import pytest
 
 from tests.builders import GESTURES, make_table
@@ -142,6 +143,15 @@ def test_the_whole_can_be_read_at_once(whole, parts):
     assert fingerprint(load(str(parts))) == fingerprint(load(str(whole)))
     assert len(open_partitions(str(parts))) == 6
     assert open_partitions(str(whole)) is None
+
+
+def test_what_does_not_fit_in_memory_is_not_read_at_once(parts, monkeypatch):
+    """A page that shows single recordings says so instead of taking the machine down."""
+    free = psutil.virtual_memory()._replace(available=1_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(DataError, match=r"its 6 parts need about 0\.0 GB of memory at once"):
+        load(str(parts))
+    assert len(load_material(tiny_config(parts)).catalogue.sequence_ids) == 48
 
 
 def test_a_changed_part_changes_the_fingerprint(parts):

@@ -24,6 +24,7 @@ from trainer.data.table import sequences_from_table
 
 DEMOGRAPHICS = ("train_demographics", "demographics")
 _HIVE = "subject="
+_BYTES_PER_VALUE = 16  # a column as it is read, and its copy in one table
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Partitions:
         """Return the recordings of all parts at once, as if they stood in one file.
 
         Raises:
-            DataError: They cannot be used.
+            DataError: They cannot be used, or would not fit in the memory that is free.
         """
+        self._refuse_what_does_not_fit()
         tables = [self._table(number) for number in range(len(self))]
         try:
             table = pl.concat(tables, how="diagonal_relaxed")
@@ -78,6 +80,22 @@ class Partitions:
     def name(self, number: int) -> str:
         """Return a part's path in the folder."""
         return self.paths[number].relative_to(self.folder).as_posix()
+
+    def _refuse_what_does_not_fit(self) -> None:
+        import psutil
+
+        needed = 0
+        for path in self.paths:
+            scan = pl.scan_parquet(path, glob=False)
+            num_rows = scan.select(pl.len()).collect().item()
+            needed += num_rows * len(scan.collect_schema()) * _BYTES_PER_VALUE
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise DataError(
+                f"Folder {str(self.folder)!r}: its {len(self)} parts need about "
+                f"{needed / 1e9:.1f} GB of memory at once, {free / 1e9:.1f} GB are free. Training "
+                "works through them one at a time; to look at single recordings, name one part."
+            )
 
     def _table(self, number: int) -> pl.DataFrame:
         path = self.paths[number]

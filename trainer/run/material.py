@@ -80,6 +80,11 @@ class Material:
         return self.sequences.subjects
 
     @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Return the sequences' lengths."""
+        return self.sequences.lengths_N
+
+    @property
     def features(self) -> FeatureCache:
         """Return the feature table; ``open_features`` comes first."""
         assert self._features is not None
@@ -168,6 +173,12 @@ class Material:
         if time.monotonic() - began >= KEEP_BLOCK_S:
             parts.save(block, table.values_NF, table.names)
         return table
+
+    def forget(self) -> None:
+        """Let go of what the folds are fitted on: the workers have it."""
+        self._features = None
+        for name in ("signals", "frames"):
+            self.__dict__.pop(name, None)
 
     def assign_folds(self) -> FoldTable:
         """Assign every sequence to a fold."""

@@ -15,12 +15,17 @@ import polars as pl
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.models.monitor import Paused
+from trainer.run.crew import Crew, Work, most_threads
+from trainer.run.engine import Engine, Unit
+from trainer.run.estimate import seconds_per_fold
 from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock
 from trainer.run.freezing import demand_same, exactness_remarks, freeze, run_key
 from trainer.run.machine import pin
 from trainer.run.material import Material, load_material
 from trainer.run.plan import Plan, describe_plan
+from trainer.run.sharing import num_bytes, share
+from trainer.run.side_by_side import SideBySide
 from trainer.run.stopping import StopSwitch
 from trainer.run.units import unit_work
 from trainer.run.views import (
@@ -31,6 +36,8 @@ from trainer.run.views import (
     scores,
 )
 from trainer.run.work import do_unit, finished_block
+from trainer.run.worker import UnitTask
+from trainer.store.at_work import take_over
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_litter, sha256, write_atomic
 from trainer.store.history import resume_record
@@ -78,6 +85,7 @@ class Session:
         switch: Whether to stop.
         previous: What the attempt before this one said last.
         origin: Where the run was copied from just now, in words; "" where it was here.
+        crew: Who fits the folds.
         blocks: Finished folds.
         stores: The files of every fold of every model, in the order of work.
         speed: Seconds per step.
@@ -90,6 +98,7 @@ class Session:
     switch: StopSwitch
     previous: Status | None
     origin: str = ""
+    crew: Crew = field(default_factory=Crew)
     blocks: dict[tuple[str, int], FoldBlock] = field(default_factory=dict)
     stores: dict[tuple[str, int], UnitStore] = field(default_factory=dict)
     speed: Speedometer = field(default_factory=Speedometer)
@@ -106,6 +115,9 @@ class Session:
             stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
         )
         remove_litter(self.paths.root)
+        num_taken = take_over(self.paths)
+        if num_taken:
+            self.recorder.log(f"{num_taken} lines of history taken over from the start before")
         for problem in self.folder.heal():
             self._say_problem(problem)
         material = self._load_material()
@@ -239,23 +251,97 @@ class Session:
 
     def _do_units(self, material: Material, table: FoldTable, key: str) -> None:
         """Fit every fold that is not done, in order, and keep views and bundles up to date."""
-        num_done_now = 0
         self._write_views(table)
         self._write_bundles(table, self.config.models)
-        for (model, fold), store in self.stores.items():
-            if (model, fold) in self.blocks:
-                continue
+        left = [unit for unit in self.stores if unit not in self.blocks]
+        engine = None if not left else self._engine(material, left)
+        if engine is None:
+            self._do_one_by_one(left, material, table, key)
+            return
+        self._stop_here()
+        self._side_by_side(engine, left, material, table, key).run()
+
+    def _do_one_by_one(
+        self, left: Sequence[Unit], material: Material, table: FoldTable, key: str
+    ) -> None:
+        """Fit the folds in this process."""
+        for num_done_now, (model, fold) in enumerate(left, start=1):
+            store = self.stores[(model, fold)]
             self._stop_here()
             work = unit_work(self.paths.unit(model, fold), material, table, self.config, key)
             self.blocks[(model, fold)] = do_unit(
                 work, store, self.recorder, self.switch, self.speed, self._note_commit
             )
             self._report_problems(store)
-            self._count_units()
-            self._write_views(table)
-            self._write_bundles(table, (model,))
-            num_done_now += 1
+            self._note_done((model, fold), table)
             self._pause_between_folds(num_done_now)
+
+    def _note_done(self, unit: Unit, table: FoldTable) -> None:
+        """Bring all that is made of several folds up to date; the order of work stays out of it."""
+        self.blocks = {known: self.blocks[known] for known in self.stores if known in self.blocks}
+        self._count_units()
+        self._write_views(table)
+        self._write_bundles(table, unit[:1])
+
+    def _engine(self, material: Material, left: Sequence[Unit]) -> Engine | None:
+        """Return the workers, or None where the folds are best fitted one by one, here."""
+        models = [model for model in self.config.models if any(unit[0] == model for unit in left)]
+        seconds = seconds_per_fold(self.config, material.size)
+        work = Work(
+            num_units=len(left),
+            seconds=sum(seconds[model] for model, _ in left),
+            num_threads=most_threads(self.config, models),
+            num_bytes=num_bytes(material, models),
+            has_system_locks=self.recorder.status.lock_kind == "system",
+        )
+        engine, why = self.crew.muster(work)
+        self.recorder.log(why)
+        return engine
+
+    def _side_by_side(
+        self,
+        engine: Engine,
+        left: Sequence[Unit],
+        material: Material,
+        table: FoldTable,
+        key: str,
+    ) -> SideBySide:
+        """Return the coordinator of several workers, each of which fits a fold at a time."""
+        models = [model for model in self.config.models if any(unit[0] == model for unit in left)]
+        shared = share(material, table, models, self.paths.at_work)
+        material.forget()
+
+        def task(unit: Unit) -> UnitTask:
+            attempt = self.recorder.attempt
+            return UnitTask(self.paths.root, *unit, attempt, key, self.config, shared)
+
+        def note_commit(record: UnitRecord) -> None:
+            self.stores[(record.model, record.fold)].record = record
+            self._write_model_state(record.model, None)
+            left_s = work.seconds_left(self._steps_left)
+            self.recorder.update(eta_s=left_s, pauses_at=self._pauses_at())
+
+        def note_done(unit: Unit) -> None:
+            store, block = finished_block(self.paths.unit(*unit), self.recorder.attempt, None, key)
+            self._report_problems(store)
+            if block is None:
+                raise StoreError(f"{store.paths.final_path}: not there, though its worker wrote it")
+            self.stores[unit], self.blocks[unit] = store, block
+            self._note_done(unit, table)
+
+        work = SideBySide(
+            paths=self.paths,
+            recorder=self.recorder,
+            switch=self.switch,
+            engine=engine,
+            waiting=list(left),
+            task=task,
+            on_commit=note_commit,
+            on_done=note_done,
+            max_units=self.limits.stop_after_folds,
+            speed=self.speed,
+        )
+        return work
 
     def _pause_between_folds(self, num_done_now: int) -> None:
         is_last = len(self.blocks) == len(self.stores)
@@ -283,19 +369,21 @@ class Session:
         write_atomic(self.paths.model_state(model), dump_record(state))
 
     def _seconds_left(self, current: UnitStore) -> float | None:
-        work: list[tuple[str, int]] = []
-        for (model, fold), store in self.stores.items():
-            if (model, fold) in self.blocks or store.record.done:
-                continue
-            known_total = max(
-                other.record.total_steps
-                for other in self.stores.values()
-                if other.paths.model == model
-            )
-            total = self.config.boosting.rounds if model == "lgbm" else known_total
-            step = store.record.step if store is current or store.record.last else 0
-            work.append((model, total - step) if total else (model, 1))
-        return self.speed.seconds_left(work)
+        return self.speed.seconds_left(
+            [
+                self._steps_left(unit, store is current)
+                for unit, store in self.stores.items()
+                if unit not in self.blocks and not store.record.done
+            ]
+        )
+
+    def _steps_left(self, unit: Unit, is_current: bool = False) -> tuple[str, int]:
+        """Return the model and how many steps are left of one of its folds, at most."""
+        model, store = unit[0], self.stores[unit]
+        totals = [s.record.total_steps for s in self.stores.values() if s.paths.model == model]
+        total = self.config.boosting.rounds if model == "lgbm" else max(totals)
+        step = store.record.step if is_current or store.record.last else 0
+        return (model, total - step) if total else (model, 1)
 
     def _count_units(self) -> None:
         self.recorder.update(done_units=len(self.blocks), total_units=len(self.stores))

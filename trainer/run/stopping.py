@@ -173,6 +173,11 @@ class StopSwitch:
                 self._look()
         return self.reason is not None
 
+    @property
+    def ends_after_fold(self) -> bool:
+        """Return whether no other fold is to begin, though those at work may end."""
+        return self._after_fold is not None
+
     def is_set_between_folds(self) -> bool:
         """Return whether to stop now that a fold is done."""
         if not self.is_set() and self._after_fold is not None:

@@ -7,7 +7,7 @@ one by one in the coordinator's own process is best; and why, in words.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +29,14 @@ class Work:
         num_units: Folds of models.
         seconds: That all of them take one by one, guessed.
         num_threads: Of the unit with the most.
-        num_bytes: Of the arrays that all units read.
+        count_bytes: Returns the bytes of the arrays that all units read; makes them for it.
         has_system_locks: Whether the run's folder has locks of the system.
     """
 
     num_units: int
     seconds: float
     num_threads: int
-    num_bytes: int
+    count_bytes: Callable[[], int]
     has_system_locks: bool
 
 
@@ -90,8 +90,9 @@ def _room(work: Work) -> tuple[int, str]:
         return 1, "auto: they would share one GPU"
     if work.seconds < MIN_WORK_S:
         return 1, f"auto: about {work.seconds:.0f} s of work"
-    per_worker = WORKER_BYTES + COPIES * work.num_bytes
-    in_memory = int((free_bytes() - RESERVE_BYTES - work.num_bytes) / per_worker)
+    num_bytes = work.count_bytes()
+    per_worker = WORKER_BYTES + COPIES * num_bytes
+    in_memory = int((free_bytes() - RESERVE_BYTES - num_bytes) / per_worker)
     rooms = {
         "auto: cores": joblib.cpu_count() // work.num_threads,
         "auto: memory": max(1, in_memory),

@@ -100,13 +100,12 @@ class SideBySide:
                 self._stop_if_asked()
         finally:
             self.engine.close()
-        for running in self._running.values():
-            self._listen(running)
+        clear(self.paths)
         if self._error is not None:
             raise self._error
-        clear(self.paths)
         if self.waiting:
-            self.switch.is_set_between_folds()  # finds the reason where nothing was running
+            if not self.switch.is_set_between_folds():
+                self.switch.reason = f"after {len(self._begun)} folds, as told"
             raise Paused
 
     def seconds_left(self, work_of: Callable[[Unit], tuple[str, int]]) -> float | None:

@@ -122,6 +122,12 @@ class TimeLimit:
         self.longest_save_s = max(self.longest_save_s, seconds)
 
 
+def pauses_at(switch: StopSwitch, now: float) -> float | None:
+    """Return when the time limit will pause the run, in seconds since 1970."""
+    limit = switch.limit
+    return None if limit is None else now + limit.pauses_at - time.monotonic()
+
+
 @dataclass
 class StopSwitch:
     """Knows whether somebody wants the run to pause; asked by the trainer and by its heartbeat.

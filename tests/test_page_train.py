@@ -11,7 +11,7 @@ from tests.test_pages import metrics, texts, visit
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import Event, RunReader, curves
-from trainer.store.records import dump_record
+from trainer.store.records import WorkerStatus, dump_record
 
 
 def change_status(root, **changes):
@@ -57,6 +57,45 @@ def test_a_finished_run_says_how_long_it_took(make_run):
     """Six folds of 12 s each."""
     make_run("first", "finished")
     assert metrics(visit())["Took"] == "1 min 12 s"
+
+
+def put_to_work(root, *places):
+    """Let workers be at (model, fold, step, total_steps)."""
+    now = RunReader(root).status().heartbeat_at
+    workers = tuple(
+        WorkerStatus(
+            model=model,
+            fold=fold,
+            attempt=1,
+            host="lab",
+            pid=70 + n,
+            step=step,
+            total_steps=total,
+            heartbeat_at=now,
+            progress_at=now - 3.0,
+        )
+        for n, (model, fold, step, total) in enumerate(places)
+    )
+    change_status(root, workers=workers)
+
+
+def test_the_page_shows_which_worker_does_what(make_run):
+    """Two folds are running on the board, and the strip names both workers."""
+    root = make_run("first", "running", done=2)
+    put_to_work(root, ("lgbm", 2, 30, 100), ("torch", 0, 18, 36))
+    page = visit()
+    board = page.table[0].value
+    running = [
+        cell for name in ("LightGBM", "Network") for cell in board[name] if "running" in cell
+    ]
+    assert [cell.partition("]")[2][:10] for cell in running] == [" round 30 ", " epoch 6 o"]
+    shown = [caption.value for caption in page.caption if "process" in caption.value]
+    assert shown == [
+        "LightGBM, fold 2: round 30 of 100, moved 3 s ago · process 70 on lab  \n"
+        "Network, fold 0: epoch 6 of 12, moved 3 s ago · process 71 on lab"
+    ]
+    assert metrics(page)["Now"] == "2 folds side by side"
+    assert metrics(page)["Folds done"] == "2 of 6"
 
 
 def test_the_board_adds_the_rows_without_other_sensors(make_run):

@@ -71,10 +71,12 @@ def test_parts_give_the_numbers_of_one_file(whole, parts, tmp_path):
     assert (many.labels, many.catalogue.groups) == (one.labels, one.catalogue.groups)
 
 
-def test_a_run_on_parts_ends_as_one_on_the_file(whole, parts, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_on_parts_ends_as_one_on_the_file(whole, parts, tmp_path, workers):
     """Out-of-fold table and scores, byte for byte: the network too, which reads a mapped file."""
     for name, source in (("one", whole), ("many", parts)):
-        assert train(tmp_path / name, tiny_config(source, "network.stretch=0.2")) == "finished"
+        config = tiny_config(source, "network.stretch=0.2")
+        assert train(tmp_path / name, config, Limits(workers=workers)) == "finished"
     for name in ("oof.parquet", "scores.json", "feature_importance.csv"):
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     assert RunReader(tmp_path / "many").run_file().recordings.num_subjects == 6

@@ -34,6 +34,14 @@ StopAfter = Annotated[
 PausedOk = Annotated[
     bool, typer.Option("--paused-is-success", help="Exit with 0 instead of 3 when paused")
 ]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Folds fitted side by side, each in a process of its own; the result is the same to "
+        "the last bit (default: $WORKERS or auto, as many as cores and memory have room for)",
+    ),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder's path")]
 
 app = typer.Typer(
@@ -78,6 +86,7 @@ def train(
     time_limit: TimeLimit = "auto",
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
+    workers: Workers = None,
     state: State = None,
 ) -> None:
     """Train a new run, or go on with the run of that name.
@@ -101,6 +110,7 @@ def train(
         assignments=set_ or [],
         limits=starting.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
+        crew=starting.read_crew(workers, os.environ),
     )
 
 
@@ -128,12 +138,14 @@ def resume(
     time_limit: TimeLimit = "auto",
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
+    workers: Workers = None,
     state: State = None,
 ) -> None:
     """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
     folder = commands.state_dir(state)
     limits = starting.read_limits(time_limit, stop_after_folds, {})
-    starting.resume(commands.find_run(folder, run), folder, limits, paused_is_success)
+    crew = starting.read_crew(workers, os.environ)
+    starting.resume(commands.find_run(folder, run), folder, limits, paused_is_success, crew)
 
 
 @app.command()

@@ -43,6 +43,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.folds import FoldError
     from trainer.gateway import GatewayError
     from trainer.predict import PredictError
+    from trainer.run.engine import EngineError
     from trainer.run.refusal import RefusedError
     from trainer.run.stopping import DurationError
     from trainer.run.transfer import TransferError
@@ -50,6 +51,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
         *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
+        EngineError,
     )
 
 
@@ -58,8 +60,9 @@ def exit_code(error: Exception) -> int:
     from trainer.blend import BlendError
     from trainer.features.table import FeatureError
     from trainer.gateway import GatewayError
+    from trainer.run.engine import EngineError
 
-    broken = StoreError | BlendError | FeatureError | GatewayError
+    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError
     return FAILED if isinstance(error, broken) else REFUSED
 
 

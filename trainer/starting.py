@@ -16,6 +16,7 @@ import typer
 from trainer.commands import PAUSED, known_errors, model_path
 from trainer.config import (
     Config,
+    ConfigError,
     differences,
     environment_settings,
     is_switched_on,
@@ -28,6 +29,7 @@ from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
+    from trainer.run.crew import Crew
     from trainer.run.earlier import EarlierRun
     from trainer.run.session import Limits
 
@@ -46,6 +48,27 @@ def read_limits(
     )
 
 
+def read_crew(workers: str | None, environment: Mapping[str, str]) -> Crew:
+    """Return who fits the folds.
+
+    Args:
+        workers: A number or ``auto``; None asks the environment's ``WORKERS``.
+        environment: The process environment.
+
+    Raises:
+        ConfigError: Neither.
+    """
+    from trainer.run.crew import Crew
+
+    text = workers or environment.get("WORKERS") or "auto"
+    if text == "auto":
+        return Crew(None)
+    if not text.isdecimal() or int(text) < 1:
+        name = "--workers" if workers else "WORKERS"
+        raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
+    return Crew(int(text))
+
+
 def train(
     state_dir: Path,
     name: str | None,
@@ -54,6 +77,7 @@ def train(
     assignments: Sequence[str],
     limits: Limits,
     paused_is_success: bool,
+    crew: Crew | None = None,
 ) -> None:
     """Train a new run, or go on with the run of that name."""
     from trainer.run.control import next_run_name, start_over
@@ -73,10 +97,16 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     origin = "" if earlier is None else _adopt(earlier, root)
-    _execute(root, wanted, limits, paused_is_success, origin)
+    _execute(root, wanted, limits, paused_is_success, origin, crew)
 
 
-def resume(root: Path, state_dir: Path, limits: Limits, paused_is_success: bool) -> None:
+def resume(
+    root: Path,
+    state_dir: Path,
+    limits: Limits,
+    paused_is_success: bool,
+    crew: Crew | None = None,
+) -> None:
     """Go on with a run as it was configured; one under the input folder is copied first."""
     from trainer.run.earlier import find_earlier
     from trainer.run.refusal import RefusedError
@@ -92,7 +122,7 @@ def resume(root: Path, state_dir: Path, limits: Limits, paused_is_success: bool)
             f"run {root.name}: it ended before its configuration was written, so there is nothing "
             f"to resume. Train it again: python -m trainer train --run {root.name}"
         )
-    _execute(root, frozen.settings(), limits, paused_is_success, origin)
+    _execute(root, frozen.settings(), limits, paused_is_success, origin, crew)
 
 
 def _same_config(
@@ -148,12 +178,18 @@ def _adopt(earlier: EarlierRun, root: Path) -> str:
 
 
 def _execute(
-    root: Path, config: Config, limits: Limits, paused_is_success: bool, origin: str = ""
+    root: Path,
+    config: Config,
+    limits: Limits,
+    paused_is_success: bool,
+    origin: str,
+    crew: Crew | None,
 ) -> None:
     """Run the trainer in this process and exit with its code."""
     from rich.console import Console
 
     from trainer.run.control import DETACHED
+    from trainer.run.crew import Crew
     from trainer.run.display import Display
     from trainer.run.order import execute
     from trainer.run.refusal import RefusedError
@@ -163,7 +199,9 @@ def _execute(
     was_there = root.exists()
     try:
         with display.live():
-            outcome = execute(root, config, limits, display.log, display.show, origin)
+            outcome = execute(
+                root, config, limits, display.log, display.show, origin, crew or Crew()
+            )
     except known_errors() as error:
         is_begun = was_there or RunPaths(root).config.exists()
         if not (is_detached or is_begun or isinstance(error, RefusedError)):

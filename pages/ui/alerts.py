@@ -91,23 +91,28 @@ def not_a_number(points: pl.DataFrame) -> list[Alert]:
 
 
 def spike(status: Status, points: pl.DataFrame) -> list[Alert]:
-    """Return an alert where the newest validation loss of the fold in work is far off its best."""
-    if status.stage not in words.STEP_NAMES or "valid_loss" not in points.columns:
+    """Return an alert per fold in work whose newest validation loss is far off its best."""
+    if "valid_loss" not in points.columns:
         return []
-    of_fold = points.filter(model=status.stage, fold=status.fold).drop_nulls("valid_loss")
+    folds = [(at.model, at.fold) for at in words.at_work(status) if at.model in words.STEP_NAMES]
+    return [alert for model, fold in folds for alert in _spike(str(model), fold, points)]
+
+
+def _spike(model: str, fold: int | None, points: pl.DataFrame) -> list[Alert]:
+    of_fold = points.filter(model=model, fold=fold).drop_nulls("valid_loss")
     if of_fold.height <= NUM_SETTLED:
         return []
     *before, newest = of_fold.sort("step").select("step", "valid_loss").iter_rows()
     best = min(before, key=lambda point: point[1])
     if newest[1] <= SPIKE * best[1]:
         return []
-    step_name = words.STEP_NAMES[status.stage]
+    step_name = words.STEP_NAMES[model]
     return [
         Alert(
             "warning",
-            f"{words.doing(status)}: the validation loss is {newest[1]:.3g} at {step_name} "
-            f"{newest[0]:.0f}; its lowest was {best[1]:.3g} at {step_name} {best[0]:.0f}. The best "
-            f"{step_name} is kept, so a short rise does no harm.",
+            f"{words.MODELS[model]}, fold {fold}: the validation loss is {newest[1]:.3g} at "
+            f"{step_name} {newest[0]:.0f}; its lowest was {best[1]:.3g} at {step_name} "
+            f"{best[0]:.0f}. The best {step_name} is kept, so a short rise does no harm.",
         )
     ]
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from pages.ui import comparison, panels, words
 from pages.ui.status import RunView
-from trainer.store.records import Scores, SensorScores, UnitRecord
+from trainer.store.records import Scores, SensorScores, Status, UnitRecord, WorkerStatus
 from trainer.store.verdict import Verdict
 
 
@@ -79,17 +79,24 @@ def _cell(run: RunView, unit: UnitRecord, verdict: Verdict) -> str:
         time = words.duration(unit.seconds).replace(" ", words.NO_BREAK)
         return f":green-badge[done] **{words.score(score)}** ·{words.NO_BREAK}{time}{resumed}"
     name, best = words.STEP_NAMES[unit.model], _best_text(run, unit)
-    status = verdict.status
-    if verdict.is_active and status and (status.stage, status.fold) == (unit.model, unit.fold):
-        if not status.total_steps:
+    now = _at_work(verdict).get((unit.model, unit.fold))
+    if now is not None:
+        if not now.total_steps:
             return ":blue-badge[running]"
-        text = words.step_text(unit.model, status.step, status.total_steps, run.num_epochs)
+        text = words.step_text(unit.model, now.step, now.total_steps, run.num_epochs)
         return f":blue-badge[running] {name} {text}{best}{resumed}"
     if unit.step:
         word = "paused" if verdict.state == "paused" else "stopped"
         text = words.step_text(unit.model, unit.step, unit.total_steps, run.num_epochs)
         return f":orange-badge[{word}] {name} {text}{best}{resumed}"
     return ":gray-badge[waiting]"
+
+
+def _at_work(verdict: Verdict) -> dict[tuple[str | None, int | None], Status | WorkerStatus]:
+    """Return who fits which fold now."""
+    if not verdict.is_active or verdict.status is None:
+        return {}
+    return {(at.model, at.fold): at for at in words.at_work(verdict.status)}
 
 
 def _resumed_text(times: int) -> str:

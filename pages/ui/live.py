@@ -182,6 +182,9 @@ def _doing(verdict: Verdict | None) -> object:
     if verdict is None or verdict.status is None:
         return verdict and verdict.state
     status = verdict.status
+    if status.workers:  # which of them moved last changes all the time
+        at_work = tuple(sorted((at.model, at.fold) for at in status.workers))
+        return verdict.state, status.attempt, at_work
     return verdict.state, status.attempt, status.stage, status.model, status.fold
 
 

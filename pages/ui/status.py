@@ -119,8 +119,24 @@ def strip(run: RunView, verdict: Verdict) -> None:
         st.caption(frame.escape(trail))
     _numbers(run, verdict)
     _progress(run, verdict)
+    if verdict.is_active:
+        _workers(run, verdict.status)
     if verdict.state == "running" and verdict.status.stage in words.STEP_NAMES:
         st.caption(words.costs(verdict.status))
+
+
+def _workers(run: RunView, status: Status) -> None:
+    """Show which worker does what, where there are several."""
+    lines = []
+    for at in status.workers:
+        text = words.step_text(at.model, at.step, at.total_steps, run.num_epochs)
+        moved = words.duration(max(0.0, status.heartbeat_at - at.progress_at))
+        lines.append(
+            f"{words.MODELS[at.model]}, fold {at.fold}: {words.STEP_NAMES[at.model]} {text}, moved "
+            f"{moved} ago · process {at.pid} on {frame.escape(at.host)}"
+        )
+    if lines:
+        st.caption("  \n".join(lines))
 
 
 def num_folds(run: RunView, status: Status) -> tuple[int, int]:
@@ -186,7 +202,7 @@ def _took(run: RunView) -> tuple[str, str]:
 
 def _fold_score(run: RunView, status: Status) -> None:
     """Show the score of the fold in work against its best so far."""
-    if status.stage not in words.STEP_NAMES or status.fold is None:
+    if status.stage not in words.STEP_NAMES or status.fold is None or len(status.workers) > 1:
         return
     found = run.fold_score(status.stage, status.fold)
     step_name = words.STEP_NAMES[status.stage]
@@ -207,7 +223,8 @@ def _clocks(status: Status) -> None:
 
 def _step(run: RunView, status: Status) -> tuple[str, str]:
     """Return label and value of how far the trainer is in what it does."""
-    if status.stage not in words.STEP_NAMES or not status.total_steps:
+    is_in_one_fold = status.stage in words.STEP_NAMES and len(status.workers) < 2
+    if not is_in_one_fold or not status.total_steps:
         return "Folds done", "{} of {}".format(*num_folds(run, status))
     name = f"{words.STEP_NAMES[status.stage].capitalize()}s done"
     text = words.step_text(status.stage, status.step, status.total_steps, run.num_epochs)
@@ -244,8 +261,7 @@ def _progress(run: RunView, verdict: Verdict) -> None:
     num_done, num = num_folds(run, status)
     if num == 0:
         return
-    is_in_fold = bool(status.total_steps) and status.stage in words.STEP_NAMES
-    part = min(1.0, status.step / status.total_steps) if is_in_fold else 0.0
+    part = status.units_begun if status.stage in words.STEP_NAMES else 0.0
     share = min(1.0, (num_done + part) / num)
     st.progress(
         1.0 if verdict.state == "finished" else share,

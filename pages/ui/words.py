@@ -11,7 +11,7 @@ from typing import Literal
 
 from trainer.config import is_simulated
 from trainer.store.names import RUN_NAME
-from trainer.store.records import Status
+from trainer.store.records import Status, WorkerStatus
 from trainer.store.verdict import Verdict
 
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
@@ -100,8 +100,16 @@ def step_text(model: str, step: int, total_steps: int, num_epochs: int) -> str:
     return f"{epochs_done(step, total_steps, num_epochs)} of {num_epochs}"
 
 
+def at_work(status: Status) -> tuple[Status | WorkerStatus, ...]:
+    """Return who fits a fold now: the workers, or the trainer itself where it has none."""
+    is_itself = status.stage in MODELS and status.fold is not None
+    return status.workers or ((status,) if is_itself else ())
+
+
 def doing(status: Status) -> str:
     """Say what the trainer does: the model and fold it trains, else the stage."""
+    if len(status.workers) > 1:
+        return f"{len(status.workers)} folds side by side"
     if status.stage in MODELS and status.fold is not None:
         return f"{MODELS[status.stage]}, fold {status.fold}"
     return STAGES[status.stage]

@@ -50,14 +50,14 @@ class Display:
         """Move the progress line."""
         if self._progress is None or self._task is None:
             return
-        part = status.step / status.total_steps if status.total_steps else 0.0
         is_in_fold = status.model is not None and status.done_units < status.total_units
+        folds = f"{status.done_units} of {status.total_units} folds"
         self._progress.update(
             self._task,
             description=status.message or status.stage,
-            completed=(status.done_units + part * is_in_fold) / max(1, status.total_units),
-            where=f"{status.step}/{status.total_steps}  {status.done_units} of "
-            f"{status.total_units} folds",
+            completed=(status.done_units + status.units_begun * is_in_fold)
+            / max(1, status.total_units),
+            where=folds if status.workers else f"{status.step}/{status.total_steps}  {folds}",
             left=format_left(status.eta_s),
         )
 

@@ -38,14 +38,20 @@ class Speedometer:
         self.seconds_per_step.setdefault(self._model, []).append(per_step)
         self._step, self._since = step, now
 
-    def seconds_left(self, work: Sequence[tuple[str, int]]) -> float | None:
-        """Return the seconds that (model, steps) pairs will take, or None where one is unknown."""
-        total = 0.0
+    def seconds_left(self, work: Sequence[tuple[str, int]], num_workers: int = 1) -> float | None:
+        """Return the seconds that (model, steps) pairs will take, or None where one is unknown.
+
+        Args:
+            work: In the order in which it is done.
+            num_workers: How many do it; each takes the next as soon as it is free.
+        """
+        free_at = [0.0] * num_workers
         for model, steps in work:
             if steps == 0:
                 continue
             known = self.seconds_per_step.get(model)
             if not known:
                 return None
-            total += steps * statistics.median(known[-200:])
-        return total
+            first = free_at.index(min(free_at))
+            free_at[first] += steps * statistics.median(known[-200:])
+        return max(free_at)

@@ -87,6 +87,11 @@ class Material(ABC):
         return self.catalogue.subjects
 
     @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Return the sequences' lengths."""
+        return self.catalogue.lengths_N
+
+    @property
     def features(self) -> FeatureCache:
         """Return the feature table; ``open_features`` comes first."""
         assert self._features is not None
@@ -153,6 +158,10 @@ class Material(ABC):
         save_features(folder, self._features)
         parts.drop()
         return found
+
+    def forget(self) -> None:
+        """Let go of what the folds are fitted on: the workers have it."""
+        self._features = None
 
     def assign_folds(self) -> FoldTable:
         """Assign every sequence to a fold."""

@@ -17,6 +17,8 @@ from trainer.data.schema import DataError
 from trainer.features.table import FeatureError
 from trainer.folds import FoldError
 from trainer.models.monitor import Paused
+from trainer.run.crew import Crew
+from trainer.run.engine import EngineError
 from trainer.run.refusal import RefusedError
 from trainer.run.session import Limits, Session
 from trainer.run.stopping import StopSwitch, TimeLimit
@@ -41,6 +43,7 @@ TOLD = (
     FoldError,
     StoreError,
     RefusedError,
+    EngineError,
 )  # their message is the whole story
 
 
@@ -51,6 +54,7 @@ def execute(
     echo: Callable[[str], None],
     on_beat: Callable[[Status], None] = lambda _: None,
     origin: str = "",
+    crew: Crew = Crew(),  # noqa: B008 - frozen
 ) -> Outcome:
     """Bring a run to its end, or to where it is asked to pause.
 
@@ -61,6 +65,7 @@ def execute(
         echo: Shows log lines to whoever started the trainer.
         on_beat: Given the status at every heartbeat.
         origin: Where the run was copied from just now, in words, for the plan.
+        crew: Who fits the folds; the default is one by one, in this process.
 
     Raises:
         RefusedError: Another trainer holds the run, or it was made from something else.
@@ -81,10 +86,15 @@ def execute(
             if lease is not None:
                 switch.demand_held = lease.demand
                 recorder.log(NO_LOCKS_HERE)
-            Session(paths, config, limits, recorder, switch, previous, origin).work()
+            Session(paths, config, limits, recorder, switch, previous, origin, crew).work()
             recorder.event("finish")
             recorder.close(
-                state="finished", stage="done", message="Finished.", eta_s=0.0, model=None
+                state="finished",
+                stage="done",
+                message="Finished.",
+                eta_s=0.0,
+                model=None,
+                workers=(),
             )
         return "finished"
     except Paused:
@@ -92,7 +102,7 @@ def execute(
         where = {"step": last.step, "redone_s": round(last.pause_costs_s, 3)}
         recorder.event("pause", last.model, last.fold, where, text=switch.reason or "")
         recorder.log(f"paused: {switch.reason}; resume goes on from here")
-        recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None)
+        recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None, workers=())
         return "paused"
     except LeaseLostError:
         recorder.fall_silent()
@@ -156,7 +166,9 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
     ways: tuple[Callable[[], None], ...] = (
         lambda: recorder.log(words),
         lambda: recorder.event("fail", text=text),
-        lambda: recorder.close(state="failed", error=text, message="Failed.", eta_s=None),
+        lambda: recorder.close(
+            state="failed", error=text, message="Failed.", eta_s=None, workers=()
+        ),
     )
     for write in ways:
         try:

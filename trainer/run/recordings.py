@@ -87,6 +87,12 @@ class WholeMaterial(Material):
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
         """Do nothing: they are made in a moment, when first asked for."""
 
+    def forget(self) -> None:
+        """Let go of what the folds are fitted on, and of what it was made from."""
+        super().forget()
+        for name in ("signals", "frames"):
+            self.__dict__.pop(name, None)
+
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
         blocks = blocks_of(self.signals)
         return join_blocks([self._block(block, parts, poll) for block in blocks])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -15,35 +14,30 @@ import polars as pl
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.models.monitor import Paused
-from trainer.run.eta import Speedometer
-from trainer.run.fold_files import FoldBlock
+from trainer.run.crew import Crew
+from trainer.run.fold_work import FoldWork
 from trainer.run.freezing import demand_same, exactness_remarks, freeze, run_key
+from trainer.run.ledger import Ledger
 from trainer.run.machine import pin
 from trainer.run.material import Material
 from trainer.run.plan import Plan, describe_plan
 from trainer.run.recordings import load_material
-from trainer.run.stopping import StopSwitch
-from trainer.run.units import unit_work
+from trainer.run.stopping import StopSwitch, pauses_at
 from trainer.run.views import (
     FoldTable,
-    bundle_bytes,
-    importance_bytes,
-    oof_bytes,
-    scores,
 )
-from trainer.run.work import do_unit, finished_block
+from trainer.run.work import finished_block
+from trainer.store.at_work import take_over
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, remove_litter, sha256, write_atomic
+from trainer.store.durable import StoreError, remove_litter
 from trainer.store.history import INEXACT, resume_record
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
 from trainer.store.records import (
-    FileRef,
     ModelState,
     RunFile,
     Status,
-    UnitRecord,
     dump_record,
 )
 from trainer.store.units import UnitStore
@@ -77,9 +71,8 @@ class Session:
         switch: Whether to stop.
         previous: What the attempt before this one said last.
         origin: Where the run was copied from just now, in words; "" where it was here.
-        blocks: Finished folds.
-        stores: The files of every fold of every model, in the order of work.
-        speed: Seconds per step.
+        crew: Who fits the folds.
+        ledger: What is known of all folds.
     """
 
     paths: RunPaths
@@ -89,9 +82,12 @@ class Session:
     switch: StopSwitch
     previous: Status | None
     origin: str = ""
-    blocks: dict[tuple[str, int], FoldBlock] = field(default_factory=dict)
-    stores: dict[tuple[str, int], UnitStore] = field(default_factory=dict)
-    speed: Speedometer = field(default_factory=Speedometer)
+    crew: Crew = field(default_factory=Crew)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know of no fold yet."""
+        self.ledger = Ledger(self.paths, self.config)
 
     @property
     def folder(self) -> CheckedFolder:
@@ -102,9 +98,14 @@ class Session:
         """Do everything that is left."""
         pin(self.config.exact)
         self.recorder.update(
-            stage="data", message="Reading the recordings", pauses_at=self._pauses_at()
+            stage="data",
+            message="Reading the recordings",
+            pauses_at=pauses_at(self.switch, time.time()),
         )
         remove_litter(self.paths.root)
+        num_taken = take_over(self.paths)
+        if num_taken:
+            self.recorder.log(f"{num_taken} lines of history taken over from the start before")
         for problem in self.folder.heal():
             self._say_problem(problem)
         material = self._load_material()
@@ -120,7 +121,18 @@ class Session:
         self._build_features(material)
         table = self._assign_folds(material)
         self._stop_here()
-        self._do_units(material, table, key)
+        FoldWork(
+            config=self.config,
+            recorder=self.recorder,
+            switch=self.switch,
+            crew=self.crew,
+            max_units=self.limits.stop_after_folds,
+            ledger=self.ledger,
+            material=material,
+            table=table,
+            key=key,
+            report=self._report_problems,
+        ).do_all()
         self._write_resume_record()
 
     def _write_resume_record(self) -> None:
@@ -183,11 +195,10 @@ class Session:
                     block = None
                 store.heal()
                 self._report_problems(store)
-                self.stores[(model, fold)] = store
-                if block is not None:
-                    self.blocks[(model, fold)] = block
-            self._write_model_state(model, None if state is None else state.bundle)
-        self._count_units()
+                self.ledger.enter((model, fold), store, block)
+            self.ledger.write_model_state(model, None if state is None else state.bundle)
+        done, total = len(self.ledger.blocks), len(self.ledger.stores)
+        self.recorder.update(done_units=done, total_units=total)
 
     def _model_state(self, model: str) -> ModelState | None:
         try:
@@ -205,15 +216,11 @@ class Session:
         self.recorder.log(f"problem: {text}")
 
     def _show_plan(self, material: Material, run_file: RunFile, is_new: bool) -> None:
-        units = tuple(self._unit_view(key) for key in self.stores)
+        units = tuple(self.ledger.record(unit) for unit in self.ledger.stores)
         features = material.look_at_cache(self.folder)
         plan = Plan(is_new, features, units, material.size, self.origin)
         for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
             self.recorder.log(line)
-
-    def _unit_view(self, key: tuple[str, int]) -> UnitRecord:
-        record = self.stores[key].record
-        return record.model_copy(update={"done": key in self.blocks})
 
     def _build_features(self, material: Material) -> None:
         if "torch" in self.config.models:
@@ -233,7 +240,7 @@ class Session:
         data = self.folder.read(self.paths.folds.name)
         if data is not None:
             return material.fold_table(pl.read_parquet(io.BytesIO(data))["fold"].to_numpy())
-        if self.blocks or any(store.record.last for store in self.stores.values()):
+        if self.ledger.is_begun:
             raise StoreError(
                 f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "
                 f"file back from a copy, or begin another run"
@@ -243,94 +250,3 @@ class Session:
         table.to_frame().write_parquet(buffer)
         self.folder.write(self.paths.folds.name, buffer.getvalue())
         return table
-
-    def _do_units(self, material: Material, table: FoldTable, key: str) -> None:
-        """Fit every fold that is not done, in order, and keep views and bundles up to date."""
-        num_done_now = 0
-        self._write_views(table)
-        self._write_bundles(table, self.config.models)
-        for (model, fold), store in self.stores.items():
-            if (model, fold) in self.blocks:
-                continue
-            self._stop_here()
-            work = unit_work(self.paths.unit(model, fold), material, table, self.config, key)
-            self.blocks[(model, fold)] = do_unit(
-                work, store, self.recorder, self.switch, self.speed, self._note_commit
-            )
-            self._report_problems(store)
-            self._count_units()
-            self._write_views(table)
-            self._write_bundles(table, (model,))
-            num_done_now += 1
-            self._pause_between_folds(num_done_now)
-
-    def _pause_between_folds(self, num_done_now: int) -> None:
-        is_last = len(self.blocks) == len(self.stores)
-        limit = self.limits.stop_after_folds
-        if limit is not None and num_done_now >= limit and not is_last:
-            self.switch.reason = f"after {num_done_now} folds, as told"
-        if self.switch.is_set_between_folds() and not is_last:
-            raise Paused
-
-    def _note_commit(self, store: UnitStore) -> None:
-        """Rewrite the model's state file and the time left."""
-        self._report_problems(store)
-        model = store.paths.model
-        self._write_model_state(model, None)
-        self.recorder.update(eta_s=self._seconds_left(store), pauses_at=self._pauses_at())
-
-    def _pauses_at(self) -> float | None:
-        """Return when the time limit will pause the run, in seconds since 1970."""
-        limit = self.switch.limit
-        return None if limit is None else time.time() + limit.pauses_at - time.monotonic()
-
-    def _write_model_state(self, model: str, bundle: FileRef | None) -> None:
-        folds = tuple(store.record for (name, _), store in self.stores.items() if name == model)
-        state = ModelState(model=model, folds=folds, bundle=bundle)
-        write_atomic(self.paths.model_state(model), dump_record(state))
-
-    def _seconds_left(self, current: UnitStore) -> float | None:
-        work: list[tuple[str, int]] = []
-        for (model, fold), store in self.stores.items():
-            if (model, fold) in self.blocks or store.record.done:
-                continue
-            known_total = max(
-                other.record.total_steps
-                for other in self.stores.values()
-                if other.paths.model == model
-            )
-            total = self.config.boosting.rounds if model == "lgbm" else known_total
-            step = store.record.step if store is current or store.record.last else 0
-            work.append((model, total - step) if total else (model, 1))
-        return self.speed.seconds_left(work)
-
-    def _count_units(self) -> None:
-        self.recorder.update(done_units=len(self.blocks), total_units=len(self.stores))
-
-    def _write_views(self, table: FoldTable) -> None:
-        """Bring the views up to what the fold files say."""
-        if not self.blocks:
-            return
-        views = {
-            self.paths.oof.name: oof_bytes(table, self.blocks, self.config.models),
-            self.paths.scores.name: dump_record(scores(table, self.blocks, self.config)),
-        }
-        importance = importance_bytes(self.blocks, table.num_folds)
-        if importance is not None:
-            views[self.paths.importance.name] = importance
-        for name, data in views.items():
-            if self.folder.read(name) != data:
-                self.folder.write(name, data)
-
-    def _write_bundles(self, table: FoldTable, models: Sequence[str]) -> None:
-        """Write the bundle of each of the models whose folds are all done."""
-        for model in models:
-            data = bundle_bytes(table, self.blocks, self.config, model)
-            if data is None:
-                continue
-            name = self.paths.bundle(model).name
-            if self.folder.read(name) != data:
-                self.folder.write(name, data)
-            self._write_model_state(
-                model, FileRef(name=name, sha256=sha256(data), num_bytes=len(data))
-            )

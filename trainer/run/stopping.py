@@ -122,6 +122,12 @@ class TimeLimit:
         self.longest_save_s = max(self.longest_save_s, seconds)
 
 
+def pauses_at(switch: StopSwitch, now: float) -> float | None:
+    """Return when the time limit will pause the run, in seconds since 1970."""
+    limit = switch.limit
+    return None if limit is None else now + limit.pauses_at - time.monotonic()
+
+
 @dataclass
 class StopSwitch:
     """Knows whether somebody wants the run to pause; asked by the trainer and by its heartbeat.
@@ -172,6 +178,11 @@ class StopSwitch:
             with self._guard:
                 self._look()
         return self.reason is not None
+
+    @property
+    def ends_after_fold(self) -> bool:
+        """Return whether no other fold is to begin, though those at work may end."""
+        return self._after_fold is not None
 
     def is_set_between_folds(self) -> bool:
         """Return whether to stop now that a fold is done."""

@@ -30,7 +30,8 @@ UNREADABLE = (  # what zipfile raises at damaged, encrypted or foreign archives
 )
 ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one step
 LEFT_BEHIND_S = 86_400.0  # no import takes a day: an older arrival was killed
-LEFT_OUT = ("lock", "command.json")  # of this process and this moment, not of the run
+LEFT_OUT = ("lock", "command.json", "stop")  # of this process and this moment, not of the run
+LEFT_OUT_ENDINGS = (".lock", ".owner", ".tmp", ".beat", ".npy")
 
 
 class TransferError(ValueError):
@@ -159,7 +160,7 @@ def _pack(root: Path, target: Path) -> None:
 
 
 def _is_left_out(path: Path) -> bool:
-    return path.name in LEFT_OUT or path.suffix in (".lock", ".owner", ".tmp", ".npy")
+    return path.name in LEFT_OUT or path.suffix in LEFT_OUT_ENDINGS
 
 
 def _copy_folder(source: Path, target: Path) -> None:

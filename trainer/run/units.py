@@ -5,24 +5,54 @@ In: material, fold table, configuration. Out: ``UnitWork``.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.config import Config
-from trainer.features.frames import frame_length
+from trainer.features.frames import Frames, frame_length
 from trainer.folds import split
 from trainer.models.boosting import BoostingTask
 from trainer.models.boosting import fit_fold as fit_boosting
 from trainer.models.monitor import Monitor
 from trainer.run.fold_files import FoldBlock, boosting_block, network_block, score_row
-from trainer.run.material import Material
 from trainer.run.views import FoldTable
 from trainer.run.work import Checkpoint, UnitWork
 from trainer.store.names import UnitPaths
 from trainer.store.records import ScoreRow
 
 
+class Features(Protocol):
+    """A feature table."""
+
+    @property
+    def values_NF(self) -> NDArray[np.float32]:
+        """Return (N, F) values."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return F names."""
+
+
+class Supply(Protocol):
+    """What folds are fitted on: the run's material, or a worker's view of it."""
+
+    @property
+    def features(self) -> Features:
+        """Return LightGBM's table."""
+
+    @property
+    def frames(self) -> Frames:
+        """Return what the network sees."""
+
+    @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Return the sequences' lengths."""
+
+
 def unit_work(
-    paths: UnitPaths, material: Material, table: FoldTable, config: Config, key: str
+    paths: UnitPaths, material: Supply, table: FoldTable, config: Config, key: str
 ) -> UnitWork:
     """Return what there is to do for one fold of one model."""
     fit_model = {"lgbm": _fit_boosting, "torch": _fit_network}[paths.model]
@@ -38,7 +68,7 @@ def unit_work(
 
 
 def _fit_boosting(
-    material: Material,
+    material: Supply,
     table: FoldTable,
     config: Config,
     fold: int,
@@ -60,7 +90,7 @@ def _fit_boosting(
 
 
 def _fit_network(
-    material: Material,
+    material: Supply,
     table: FoldTable,
     config: Config,
     fold: int,
@@ -71,7 +101,6 @@ def _fit_network(
     from trainer.models.fitting import fit_fold as fit_network
 
     train_idx, valid_idx = split(table.fold_N, fold)
-    lengths_N = material.catalogue.lengths_N
     task = NetworkTask(
         frames=material.frames,
         label_idx=table.label_idx,
@@ -79,7 +108,7 @@ def _fit_network(
         num_targets=table.labels.num_targets,
         train_idx=train_idx,
         valid_idx=valid_idx,
-        length=frame_length(lengths_N, train_idx, config.frames.length),
+        length=frame_length(material.lengths_N, train_idx, config.frames.length),
     )
     fitted = fit_network(task, config.network, config.seed, fold, monitor, checkpoint)
     knows_K = np.isin(np.arange(table.labels.num_classes), table.label_idx[train_idx])

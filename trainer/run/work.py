@@ -8,20 +8,53 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from trainer.models.monitor import Monitor
 from trainer.run.eta import Speedometer
 from trainer.run.fold_files import FoldBlock, dump_block, dump_tensors, load_block, load_tensors
-from trainer.run.stopping import StopSwitch
+from trainer.run.stopping import TimeLimit
 from trainer.store.codec import CodecError, dumps, loads
 from trainer.store.lock import acquire
 from trainer.store.names import UnitPaths
-from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, ScoreRow, UnitRecord
 from trainer.store.units import UnitStore
 
 Checkpoint = dict[str, Any]
+
+
+class Telling(Protocol):
+    """Where a unit says how far it is: the run's recorder, or a worker's own."""
+
+    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
+        """Change what the next beat says."""
+
+    def beat(self) -> None:
+        """Write the status now."""
+
+    def event(
+        self,
+        event: str,
+        model: str | None = None,
+        fold: int | None = None,
+        values: dict[str, float | int] | None = None,
+        text: str = "",
+    ) -> None:
+        """Append one line to the history."""
+
+    def log(self, text: str) -> None:
+        """Write a line to the log."""
+
+
+class Stopping(Protocol):
+    """Who knows whether a unit is to stop: the run's switch, or a worker's."""
+
+    @property
+    def limit(self) -> TimeLimit | None:
+        """What learns how long a step and a save take."""
+
+    def is_set(self) -> bool:
+        """Return whether to stop at this safe point; cheap."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +81,8 @@ class UnitMonitor:
     """Turns what a fold reports into files, status and history."""
 
     store: UnitStore
-    recorder: Recorder
-    switch: StopSwitch
+    recorder: Telling
+    switch: Stopping
     speed: Speedometer
     on_commit: Callable[[UnitStore], None]
     save_interval_s: float
@@ -142,8 +175,8 @@ def finished_block(
 def do_unit(
     work: UnitWork,
     store: UnitStore,
-    recorder: Recorder,
-    switch: StopSwitch,
+    recorder: Telling,
+    switch: Stopping,
     speed: Speedometer,
     on_commit: Callable[[UnitStore], None],
 ) -> FoldBlock:
@@ -206,7 +239,7 @@ def _beginning(record: UnitRecord, checkpoint: Checkpoint | None) -> UnitRecord:
     )
 
 
-def _announce(recorder: Recorder, paths: UnitPaths, progress: UnitRecord, is_resumed: bool) -> None:
+def _announce(recorder: Telling, paths: UnitPaths, progress: UnitRecord, is_resumed: bool) -> None:
     recorder.update(
         stage=paths.model,
         model=paths.model,

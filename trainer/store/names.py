@@ -115,6 +115,16 @@ class RunPaths:
         return self.root / "units"
 
     @property
+    def at_work(self) -> Path:
+        """What workers say while they are at work; empty otherwise."""
+        return self.units / "at_work"
+
+    @property
+    def stop(self) -> Path:
+        """Tells the workers of the attempt that is written in it to stop."""
+        return self.at_work / "stop"
+
+    @property
     def log(self) -> Path:
         """What the process printed."""
         return self.root / "trainer.log"
@@ -158,12 +168,21 @@ class UnitPaths:
     @property
     def record(self) -> Path:
         """The unit's own record, which names the checksums of its files."""
-        return RunPaths(self.root).units / f"{self.model}_fold{self.fold:02d}.json"
+        return RunPaths(self.root).units / f"{self._stem}.json"
 
     @property
     def lock(self) -> Path:
         """Held by whoever works on the unit."""
-        return RunPaths(self.root).units / f"{self.model}_fold{self.fold:02d}.lock"
+        return RunPaths(self.root).units / f"{self._stem}.lock"
+
+    @property
+    def beat(self) -> Path:
+        """What the worker on it says of itself, while it is at work."""
+        return RunPaths(self.root).at_work / f"{self._stem}.beat"
+
+    def lines(self, attempt: int) -> Path:
+        """The worker's lines of history, until the coordinator has taken them over."""
+        return RunPaths(self.root).at_work / f"{self._stem}.{attempt}.lines"
 
     @property
     def final_path(self) -> Path:
@@ -174,3 +193,7 @@ class UnitPaths:
     def last_path(self) -> Path:
         """The file to resume from."""
         return self.root / self.last
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.model}_fold{self.fold:02d}"

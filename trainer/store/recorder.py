@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,11 +113,19 @@ class Recorder:
                 update={
                     "heartbeat_at": now,
                     "next_heartbeat_at": now + PROMISE_S * self._pace,
-                    **space(self.paths.root),
+                    **self._space(),
                 }
             )
             write_atomic(self.paths.status, dump_record(self._status), durable=False)
         self._on_beat(self._status)
+
+    def _space(self) -> dict[str, int]:
+        """Return memory and disk, with the memory of the workers on this machine."""
+        found = space(self.paths.root)
+        own = [at for at in self._status.workers if at.host == self._status.host]
+        return found | {
+            "used_memory_mb": found["used_memory_mb"] + sum(at.used_memory_mb or 0 for at in own)
+        }
 
     def event(
         self,
@@ -128,14 +136,11 @@ class Recorder:
         text: str = "",
     ) -> None:
         """Append one line to the history."""
-        line: dict[str, Any] = {"event": event, "time": time.time(), "attempt": self.attempt}
-        if model is not None:
-            line |= {"model": model, "fold": fold}
-        if values:
-            line["values"] = {key: _finite(value) for key, value in values.items()}
-        if text:
-            line["text"] = text
-        append_line(self.paths.metrics, line)
+        append_line(self.paths.metrics, event_line(self.attempt, event, model, fold, values, text))
+
+    def relay(self, line: bytes) -> None:
+        """Append a line of history that a worker wrote, as it is."""
+        append_text(self.paths.metrics, line.decode())
 
     def log(self, text: str) -> None:
         """Write a line to the log and show it."""
@@ -173,9 +178,30 @@ class Recorder:
                 self.listen()
                 self.beat()
                 if meter.is_due():
-                    self.event(BEAT_EVENT, values=meter.read(self.paths.root))
+                    here = [at for at in self._status.workers if at.host == self._status.host]
+                    pids = tuple(at.pid for at in here)
+                    self.event(BEAT_EVENT, values=meter.read(self.paths.root, pids))
             except StoreError as error:
                 self._echo(str(error))  # a full disk ends the run where it saves, not here
+
+
+def event_line(
+    attempt: int,
+    event: str,
+    model: str | None,
+    fold: int | None,
+    values: Mapping[str, float | int] | None,
+    text: str,
+) -> dict[str, Any]:
+    """Return one line of ``metrics.jsonl``."""
+    line: dict[str, Any] = {"event": event, "time": time.time(), "attempt": attempt}
+    if model is not None:
+        line |= {"model": model, "fold": fold}
+    if values:
+        line["values"] = {key: _finite(value) for key, value in values.items()}
+    if text:
+        line["text"] = text
+    return line
 
 
 def _finite(value: float | int) -> float | int | None:

@@ -90,13 +90,37 @@ class RunFile(Config):
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
 
+class WorkerStatus(Record):
+    """``units/at_work/*.beat``: what a worker says of the fold it fits, replaced at every beat.
+
+    Inside ``status.json`` both times are the coordinator's, of when it saw them change.
+    ``longest_step_s`` and ``longest_save_s`` are what a time limit must leave room for.
+    """
+
+    model: str
+    fold: int
+    attempt: int
+    host: str
+    pid: int
+    step: int = 0
+    total_steps: int = 0
+    heartbeat_at: float
+    progress_at: float
+    pause_costs_s: float = 0.0
+    kill_costs_s: float = 0.0
+    longest_step_s: float = 0.0
+    longest_save_s: float = 0.0
+    used_memory_mb: int | None = None
+
+
 class Status(Record):
     """``status.json``: what the trainer says of itself, replaced at every beat.
 
     Times are seconds since 1970; intervals on the trainer's side are measured on the monotonic
     clock. ``process_started`` is the operating system's, so that a recycled pid is told apart.
     ``pause_costs_s`` and ``kill_costs_s`` are the seconds of work that a pause or a kill right now
-    would have to redo.
+    would have to redo. Where several folds are fitted side by side, ``workers`` says which worker
+    does what, and model, fold and step are of the one that moved last.
     """
 
     run: str
@@ -128,6 +152,14 @@ class Status(Record):
     free_memory_mb: int | None = None
     free_disk_mb: int | None = None
     error: str | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+
+    @property
+    def units_begun(self) -> float:
+        """Return how much of the folds that are in work is done, in folds."""
+        if self.workers:
+            return sum(at.step / at.total_steps for at in self.workers if at.total_steps)
+        return self.step / self.total_steps if self.total_steps and self.model else 0.0
 
 
 class Command(Record):

@@ -5,6 +5,7 @@ In: the run folder, this process. Out: numbers for the status, and for the histo
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -21,28 +22,30 @@ class Meter:
         import psutil
 
         self._process = psutil.Process()
-        self._began, self._busy_s = time.monotonic(), self._trainer_s()
+        self._began, self._busy_s = time.monotonic(), self._busy_of(())
         psutil.cpu_percent()  # its first answer means nothing
 
     def is_due(self) -> bool:
         """Return whether the last reading is long enough ago."""
         return time.monotonic() - self._began >= READING_S
 
-    def read(self, folder: Path) -> dict[str, float | int]:
+    def read(self, folder: Path, workers: tuple[int, ...] = ()) -> dict[str, float | int]:
         """Return the averages since the last reading, and memory and disk as they are now.
 
         Args:
             folder: On the disk that is asked about.
+            workers: The trainer's other processes on this machine, by pid.
 
         Returns:
-            trainer_cores: processor cores that the trainer kept busy; machine_cpu_percent: 0..100
-            over all cores and programs; then what ``space`` returns; then, on a GPU,
-            gpu_used_memory_mb and gpu_free_memory_mb.
+            trainer_cores: processor cores that the trainer and its workers kept busy;
+            machine_cpu_percent: 0..100 over all cores and programs; then what ``space`` returns;
+            then, on a GPU, gpu_used_memory_mb and gpu_free_memory_mb.
         """
         import psutil
 
-        now, busy_s = time.monotonic(), self._trainer_s()
-        cores = (busy_s - self._busy_s) / max(now - self._began, 1e-3)
+        now, busy_s = time.monotonic(), self._busy_of(workers)
+        spent_s = sum(seconds - self._busy_s.get(pid, 0.0) for pid, seconds in busy_s.items())
+        cores = spent_s / max(now - self._began, 1e-3)
         self._began, self._busy_s = now, busy_s
         return {
             "trainer_cores": round(cores, 2),
@@ -51,9 +54,16 @@ class Meter:
             **_gpu_memory(),
         }
 
-    def _trainer_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+    def _busy_of(self, workers: tuple[int, ...]) -> dict[int, float]:
+        """Return the processor seconds of this process and its workers so far, by pid."""
+        import psutil
+
+        busy_s = {}
+        for pid in (self._process.pid, *workers):
+            with contextlib.suppress(psutil.Error):  # a worker that has just ended
+                times = psutil.Process(pid).cpu_times()
+                busy_s[pid] = float(times.user + times.system)
+        return busy_s
 
 
 def space(folder: Path) -> dict[str, int]:

@@ -169,7 +169,7 @@ class UnitStore:
         reach("unit.recorded")
 
     def _demand_newest(self) -> None:
-        """Refuse to commit where a later start of the trainer has taken the unit over."""
+        """Refuse to commit where a later start, or another worker, has taken the unit over."""
         try:
             newest = read_record(self.paths.record, UnitRecord)
         except (FileNotFoundError, StoreError):
@@ -178,6 +178,11 @@ class UnitStore:
             raise StoreError(
                 f"{self.paths.record}: written by attempt {newest.attempt}, this is attempt "
                 f"{self.attempt}: another trainer has taken the run over. This one ends"
+            )
+        if newest.generation > self.record.generation:
+            raise StoreError(
+                f"{self.paths.record}: expected generation {self.record.generation}, got "
+                f"{newest.generation}: another worker has taken the fold over. This one ends"
             )
 
     def _read_verified(self, path: Path, ref: FileRef) -> bytes | None:

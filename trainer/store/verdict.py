@@ -15,7 +15,7 @@ from trainer.store.durable import StoreError
 from trainer.store.identity import Liveness, ProcessIdentity, liveness
 from trainer.store.lock import is_held
 from trainer.store.reader import RunReader
-from trainer.store.records import Command, Status
+from trainer.store.records import Command, Status, WorkerStatus
 
 RunVerdict = Literal["running", "pausing", "paused", "interrupted", "stalled", "failed", "finished"]
 
@@ -124,8 +124,12 @@ def describe(status: Status) -> str:
     """Say where the trainer is: stage, or model, fold and step."""
     if status.model is None or status.fold is None:
         return f"stage {status.stage}"
-    unit = "round" if status.model == "lgbm" else "step"
-    return f"{status.model} fold {status.fold}, {unit} {status.step} of {status.total_steps}"
+    return " and ".join(_place(at) for at in status.workers or (status,))
+
+
+def _place(at: Status | WorkerStatus) -> str:
+    unit = "round" if at.model == "lgbm" else "step"
+    return f"{at.model} fold {at.fold}, {unit} {at.step} of {at.total_steps}"
 
 
 def _is_pause_open(status: Status, command: Command | None) -> bool:
@@ -155,6 +159,12 @@ def _evidence(
     if status.used_memory_mb is not None and status.free_memory_mb is not None:
         used, free = f"{status.used_memory_mb:,} MB", f"{status.free_memory_mb:,} MB"
         lines.append(Evidence("Memory", f"{used} used, {free} free, at the last heartbeat"))
+    lines += [
+        Evidence(
+            "Worker", f"pid {at.pid} on {at.host}: {_place(at)}, {now - at.progress_at:.1f} s ago"
+        )
+        for at in status.workers
+    ]
     if command is not None:
         answer = "acknowledged" if command.id == status.acknowledged_command else "not answered yet"
         lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {answer}"))

@@ -1,0 +1,119 @@
+"""Folds side by side under fire: pauses, kills and failpoints at random; the bits stay.
+
+python -m pytest -m faults tests/faults/test_workers.py
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from tests.faults import summary
+from tests.tiny_runs import problems_of
+from tests.worker_runs import (
+    LONGER,
+    Trainer,
+    are_gone,
+    doubled_lines,
+    kill_worker,
+    missing_points,
+    unequal,
+)
+from trainer.run.control import ask
+
+pytestmark = pytest.mark.faults
+MOST_STARTS = 40
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_source, tmp_path_factory):
+    """A run that one process did alone, without a break."""
+    root = tmp_path_factory.mktemp("state") / "whole"
+    assert Trainer(root, tiny_source, workers=1).wait()[0] == 0
+    return root
+
+
+def demand_equal(root, whole):
+    assert unequal(root, whole) == []
+    assert missing_points(root) == []
+    assert doubled_lines(root) == []
+
+
+def strike(trainer, rng, kinds):
+    """Do one of several things to a trainer after some time; return what was done, or None."""
+    time.sleep(rng.uniform(0.5, 8.0))
+    if trainer.process.poll() is not None:
+        return None
+    kind = rng.choice(kinds)
+    children = trainer.children()
+    workers = trainer.workers()
+    if "worker" in kind and workers:
+        kill_worker(rng.choice(workers))
+    if "coordinator" in kind:
+        trainer.kill()
+        assert are_gone(children, within_s=2.0) == []
+    if kind == "pause":
+        ask(trainer.root, "pause", "the fault suite")
+    return kind
+
+
+def struck_run(root, source, whole, seed, kinds, row):
+    """Start over and over, each time with another number of workers, until it is finished."""
+    rng = random.Random(seed)
+    for _ in range(MOST_STARTS):
+        trainer = Trainer(root, source, rng.choice([1, 2, 2, 3]))
+        landed = strike(trainer, rng, kinds)
+        code, words = trainer.wait()
+        assert code in (0, 3, -9), words
+        summary.count(row, landed=landed is not None)
+        if code == 0:
+            break
+    with summary.case(row, landed=0):
+        demand_equal(root, whole)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
+    whole, tiny_source, tmp_path, seed
+):
+    """Each start has one to three workers and is paused at some instant."""
+    row = "side by side: pause, other number"
+    struck_run(tmp_path / "run", tiny_source, whole, seed, ["pause"], row)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_kills_of_workers_and_coordinators_change_no_bit(whole, tiny_source, tmp_path, seed):
+    """One of them, or both at once; no line of history is lost or doubled."""
+    kinds = ["worker", "coordinator", "worker and coordinator", "pause"]
+    seed += int(os.environ.get("FAULTS_SEED", "1000"))
+    struck_run(tmp_path / "run", tiny_source, whole, seed, kinds, "side by side: kill -9 at random")
+
+
+@pytest.mark.parametrize("name", ["unit.rotated", "unit.placed", "unit.recorded"])
+def test_workers_that_die_inside_every_few_commits_end_with_the_same_bits(
+    whole, tiny_source, tmp_path, name
+):
+    """Each worker process dies at its fourth commit; the next goes on; nobody has to resume."""
+    root = tmp_path / "run"
+    trainer = Trainer(
+        root, tiny_source, 2, environment={"TRAINER_FAILPOINT": f"{name}:4"}, settings=LONGER
+    )
+    code, words = trainer.wait()
+    assert code == 0, words
+    losses = [text for text in problems_of(root) if "SIGKILL" in text]
+    assert len(losses) >= 8
+    with summary.case("side by side: workers die in commits", landed=len(losses)):
+        demand_equal(root, whole)
+
+
+def test_a_worker_that_dies_at_once_over_and_over_fails_the_run(tiny_source, tmp_path):
+    """A message for people; the run can be resumed."""
+    root = tmp_path / "run"
+    trainer = Trainer(root, tiny_source, 2, environment={"TRAINER_FAILPOINT": "unit.placed:1"})
+    code, words = trainer.wait()
+    assert code == 1
+    assert "3 workers were lost there without getting further" in words
+    assert "Traceback" not in words

@@ -1,0 +1,137 @@
+"""Runs that are long enough to be interrupted: 48 sequences, 2 folds of each model, some seconds.
+
+In: a folder. Out: trainers as processes of their own, what they and their workers are doing, and
+what differs between two finished runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import psutil
+
+from tests.faults.oracle import consult, differences
+from tests.tiny_runs import PROJECT, TINY
+from trainer.run.verification import verify_run
+from trainer.store.reader import RunReader
+from trainer.store.verdict import judge
+
+LONGER = (
+    *TINY,
+    "boosting.rounds=500",
+    "boosting.segment_rounds=20",
+    "boosting.patience_rounds=500",
+    "network.epochs=12",
+    "network.patience_epochs=12",
+    "network.save_interval_s=0.1",
+)
+PATIENCE_S = 120.0  # on a machine that is busy with other things
+
+
+class Trainer:
+    """``python -m trainer train|resume`` in a process of its own."""
+
+    def __init__(self, root, source, workers, *options, environment=None, settings=LONGER):
+        is_new = not (root / "config.json").exists()
+        words = ["train", "--run", root.name] if is_new else ["resume", root.name]
+        if is_new:
+            words += ["--preset", "quick", "--data", str(source)]
+            words += [word for setting in settings for word in ("--set", setting)]
+        words += ["--state", str(root.parent), "--workers", str(workers), *options]
+        self.root = root
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trainer", *words],
+            cwd=PROJECT,
+            env=os.environ | (environment or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # a process group of its own, as a terminal gives it
+        )
+
+    def workers(self):
+        """Return what the workers of this trainer do, as its status says."""
+        status = RunReader(self.root).status()
+        return () if status is None or status.pid != self.process.pid else status.workers
+
+    def wait_for_work(self, step=30, num_workers=1, model=None):
+        """Wait until so many workers are so far in their fold; return them."""
+
+        def far():
+            found = [at for at in self.workers() if at.step >= step and model in (None, at.model)]
+            return found if len(found) >= num_workers else None
+
+        return wait_for(far, self)
+
+    def children(self):
+        """Return all processes that this trainer has started."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def wait(self):
+        """Return its exit code and what it printed."""
+        words, _ = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, words
+
+    def kill(self):
+        """Kill it with -9, and wait until it is gone."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def wait_for(condition, trainer=None):
+    """Return what the condition gives as soon as it gives something."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        is_over = trainer is not None and trainer.process.poll() is not None
+        assert not is_over, f"the trainer ended: {trainer.wait()}"
+        time.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
+def kill_worker(worker):
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def are_gone(processes, within_s):
+    """Return the processes that still live after so long."""
+    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    return [process.cmdline() for process in alive]
+
+
+def unequal(root, whole):
+    """Return what is not as in the run that one process did without a break, and what is unwell."""
+    found = differences(consult(root), consult(whole))
+    found += [check.name for check in verify_run(root) if not check.is_good]
+    found += [path.name for path in root.rglob("*.tmp")]
+    found += [path.name for path in (root / "units").glob("at_work/*")]
+    state = judge(RunReader(root)).state
+    return found if state == "finished" else [*found, state]
+
+
+def doubled_lines(root):
+    lines = (root / "metrics.jsonl").read_bytes().splitlines()
+    return [line for line, count in Counter(lines).items() if count > 1]
+
+
+def missing_points(root, num_folds=2, rounds=500, segment=20, epochs=12):
+    """Return the points of the curves that no line of the history has."""
+    steps = [*range(segment, 4 * segment + 1, segment)]
+    steps += [*range(6 * segment, rounds + 1, 2 * segment)]
+    wanted = {("lgbm", fold, step) for fold in range(num_folds) for step in steps}
+    wanted |= {("torch", fold, n) for fold in range(num_folds) for n in range(1, epochs + 1)}
+    rows = RunReader(root).events()
+    found = {
+        (event.model, event.fold, int(event.values["step"]))
+        for event in rows
+        if event.event in ("segment", "epoch")
+    }
+    return sorted(wanted - found)

@@ -15,7 +15,10 @@ from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.warp import Warp, warped_batch
 from trainer.run import recordings
+from trainer.run.crew import Crew
+from trainer.run.order import execute
 from trainer.run.recordings import load_material
+from trainer.run.session import Limits
 from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
 
@@ -76,7 +79,8 @@ def test_a_run_on_parts_ends_as_one_on_the_file(whole, parts, tmp_path, workers)
     """Out-of-fold table and scores, byte for byte: the network too, which reads a mapped file."""
     for name, source in (("one", whole), ("many", parts)):
         config = tiny_config(source, "network.stretch=0.2")
-        assert train(tmp_path / name, config, Limits(workers=workers)) == "finished"
+        done = execute(tmp_path / name, config, Limits(), lambda _: None, crew=Crew(workers))
+        assert done == "finished"
     for name in ("oof.parquet", "scores.json", "feature_importance.csv"):
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     assert RunReader(tmp_path / "many").run_file().recordings.num_subjects == 6

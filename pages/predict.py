@@ -97,7 +97,6 @@ view = st.segmented_control(
 )
 if view == TRACES:
     trace_panels.show(single)
-    trace_panels.show_images(single)
 elif view == WHY:
     reason_panels.why(single)
 elif view == WHAT_IF:

@@ -24,6 +24,7 @@ from pages.ui import (
     uploads,
 )
 from tests.builders import make_table
+from tests.fresh_python import modules_after
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
 from trainer.explain.findings import Finding
@@ -257,6 +258,54 @@ def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
         assert len(app.metric) == 5
         assert app.selectbox(key="predict_sequence").value == picked
         assert app.session_state["run"] == name
+
+
+def test_examples_of_each_kind_that_there_is_can_be_picked():
+    """The pair that is confused most, either way round; left hands; recordings without a sensor."""
+    rows = pl.DataFrame(
+        {
+            "sequence_id": ["a", "b", "c", "d", "e"],
+            "gesture": ["x", "y", "x", "z", "z"],
+            "predicted": ["y", "x", "z", "z", "y"],
+            "probability": [0.9, 0.8, 0.7, 0.6, 0.5],
+            "margin": [0.5, 0.4, 0.3, 0.2, 0.1],
+            "is_left": [False, False, False, True, False],
+            "lacks_sensor": [False, False, False, False, True],
+        }
+    )
+    picked = {kind: picking.of_kind(rows, kind, 2)["sequence_id"].to_list() for kind in KINDS}
+    assert picked == {
+        "All": ["a", "b", "c", "d", "e"],
+        "Sure and right": ["d"],
+        "Sure but wrong": ["a", "b"],
+        "Close calls": ["e", "d"],
+        "Most confused pair": ["a", "b"],
+        "Left hand": ["d"],
+        "A sensor missing": ["e"],
+    }
+    assert picking.kinds_of(rows) == list(KINDS)
+    unscored = rows.drop("predicted", "probability", "margin").with_columns(is_left=False)
+    assert picking.kinds_of(unscored) == ["All", "A sensor missing"]
+
+
+KINDS = (picking.ALL, *picking.SCORED_KINDS, *picking.WORN_KINDS)
+
+
+def test_a_kind_that_another_run_had_is_let_go(run):
+    """The page shows all sequences again."""
+    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
+    app.session_state["predict_kind"] = "Left hand, of another run"
+    app.switch_page("pages/predict.py").run()
+    assert not app.exception
+    assert app.segmented_control(key="predict_kind").value == "All"
+
+
+def test_the_first_answer_loads_no_scikit_learn():
+    """Half of what importing LightGBM costs; who wants scikit-learn afterwards has it."""
+    code = "from pages.ui import predicting\npredicting._import_lightgbm()\n"
+    assert modules_after(code, ("lightgbm", "sklearn")) == ["lightgbm"]
+    later = "import sklearn.model_selection\n"
+    assert modules_after(code + later, ("lightgbm", "sklearn")) == ["lightgbm", "sklearn"]
 
 
 def test_what_was_picked_in_another_run_may_not_be_here(run):

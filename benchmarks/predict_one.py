@@ -1,10 +1,11 @@
 """What one answer costs: warm, with contributions, in a batch, and the first of a process.
 
-In: a finished run with all sensors; or a folder, where a run of 18 gestures is trained first (some
-minutes), so slowly that every fold keeps its 300 rounds.
-Out: milliseconds, beside the aims of issue 5, and the load of the machine.
+In: a finished run with all sensors; without one, a run of 18 gestures is trained first (a minute or
+two), so slowly that every fold keeps its 300 rounds.
+Out: the rows of the table, beside the aims of issue 5.
 
-    python -m benchmarks.predict_one --run state/my-run
+    python -m benchmarks predict_one                            trains, measures, writes the report
+    python -m benchmarks.predict_one --run state/my-run         measures and prints
     python -m benchmarks.predict_one --make /tmp/bench          makes /tmp/bench/run, then measures
 """
 
@@ -15,13 +16,17 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import psutil
 
+from benchmarks.report import Row, at_least, at_most
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
 from tests.builders import make_table
 from trainer.config import make_config
 from trainer.data.sources import sequences_from_table
@@ -30,7 +35,10 @@ from trainer.run.session import Limits
 
 NUM_CLASSES, NUM_TARGETS = 18, 8  # as the competition
 LENGTH = 47  # steps; up to half as many more, 59 in the middle, as the competition
+PURPOSE = "Asking a finished run of 18 gestures, all sensors: 5 folds of each model."
 NUM_BATCH = 1000
+NUM_PAIRS = 5  # of single ones and a batch, by turns
+NUM_VISITS = 3
 SETTINGS = (
     *("boosting.rounds=300", "boosting.patience_rounds=300", "boosting.learning_rate=0.003"),
     *("boosting.segment_rounds=100", "boosting.num_threads=1", "network.epochs=2"),
@@ -84,9 +92,92 @@ def make_sequences(count: int):
     return sequences_from_table(table)
 
 
+def measure(root: Path | None = None, repeats: int = 50) -> list[Row]:
+    """Return the rows of the table; trains a run first where none is given."""
+    if root is not None:
+        return [*measure_answers(root, repeats), *measure_first(root)]
+    with tempfile.TemporaryDirectory() as name:
+        return measure(make_run(Path(name)), repeats)
+
+
+def measure_answers(root: Path, repeats: int) -> list[Row]:
+    """Measure a warm predictor: one sequence, why, a batch beside single ones."""
+    from trainer.explain.contributions import contributions_of
+    from trainer.predict import Predictor
+
+    predictor = Predictor.load(root)
+    boosted = predictor.halves["lgbm"].folds
+    rounds = sum(each.booster.num_trees() // len(each.class_idx) for each in boosted)
+    one, many = make_sequences(1), make_sequences(NUM_BATCH)
+    median, late, busy = clock(lambda: predictor.predict(one), repeats)
+    why, _, busy_why = clock(lambda: contributions_of(predictor, one, 0, 1), repeats)
+    what = f"{len(predictor.halves) * len(boosted)} fold models, {rounds // len(boosted)} rounds"
+    pairs = [
+        (clock(lambda: predictor.predict(one), 10), clock(lambda: predictor.predict(many), 1))
+        for _ in range(NUM_PAIRS)
+    ]
+    wall = statistics.median(NUM_BATCH * single[0] / batch[0] for single, batch in pairs)
+    processor = statistics.median(NUM_BATCH * single[2] / batch[2] for single, batch in pairs)
+    each_ms = statistics.median(batch[0] for _, batch in pairs) / NUM_BATCH
+    busy_each_ms = statistics.median(batch[2] for _, batch in pairs) / NUM_BATCH
+    return [
+        at_most(f"one sequence, warm, {what}", median, 80, " ms", 0),
+        at_most("the same, 95th percentile", late, 150, " ms", 0),
+        Row("the same, processor", f"{busy:.0f} ms"),
+        at_most("its contributions, more", why, 300, " ms", 0),
+        Row("the same, processor", f"{busy_why:.0f} ms"),
+        Row(f"one of {NUM_BATCH:,} in a batch", f"{each_ms:.2f} ms"),
+        Row("the same, processor", f"{busy_each_ms:.2f} ms"),
+        at_least("one alone / one of a batch, median of pairs", wall, 10, "", 1),
+        Row("the same, processor", f"{processor:.1f}"),
+    ]
+
+
+def measure_first(root: Path) -> list[Row]:
+    """Measure first answers: of a process, and on the page, from the dashboard's start."""
+    seconds = subprocess.run(
+        [sys.executable, "-c", FIRST, str(root)], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [at_most("first answer of a process", float(seconds), 5, " s", 1)]
+    if CHROMIUM is not None:
+        told = [visit(root) for _ in range(NUM_VISITS)]
+        wall, busy = (statistics.median(part) for part in zip(*told, strict=True))
+        what = "first answer on the page, from the dashboard's start"
+        rows += [at_most(what, wall, 5, " s", 1), Row("the server's processor", f"{busy:.1f} s")]
+    return rows
+
+
+def visit(root: Path) -> tuple[float, float]:
+    """Start a dashboard, open Predict, wait for the answer.
+
+    Returns:
+        Seconds until it is painted, and of the server's processor.
+    """
+    from playwright.sync_api import sync_playwright
+
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        state = Path(name) / "state"
+        state.mkdir()
+        (state / "run").symlink_to(root.resolve())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+        page, dashboard = browser.new_page(), Dashboard(state)
+        began = time.perf_counter()
+        try:
+            dashboard.start()
+            page.goto(dashboard.url("predict?run=run"))
+            page.get_by_text("Its probability", exact=True).wait_for(timeout=120_000)
+            seconds = time.perf_counter() - began
+            used = psutil.Process(dashboard.process.pid).cpu_times()
+        finally:
+            dashboard.close()
+            browser.close()
+    return seconds, used.user + used.system
+
+
 def clock(work: Callable[[], object], repeats: int) -> tuple[float, float, float]:
     """Return median and 95th percentile of the wall clock, and the processor's median, in ms."""
-    work()
+    if repeats > 1:
+        work()
     walls, processors = [], []
     for _ in range(repeats):
         wall, processor = time.perf_counter(), time.process_time()
@@ -97,37 +188,6 @@ def clock(work: Callable[[], object], repeats: int) -> tuple[float, float, float
     return statistics.median(walls), late, statistics.median(processors)
 
 
-def measure(root: Path, repeats: int) -> None:
-    """Print every number of issue 5 that is about time."""
-    from trainer.explain.contributions import contributions_of
-    from trainer.predict import Predictor
-
-    predictor = Predictor.load(root)
-    boosted = predictor.halves["lgbm"].folds
-    rounds = [each.booster.num_trees() // len(each.class_idx) for each in boosted]
-    print(f"{root}: {len(boosted[0].names):,} features, rounds a fold {rounds}")
-    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    one = make_sequences(1)
-    median, late, processor = clock(lambda: predictor.predict(one), repeats)
-    print(
-        f"one sequence, warm: median {median:.0f} ms (aim 80), 95th percentile {late:.0f} ms "
-        f"(aim 150), processor {processor:.0f} ms"
-    )
-    why, _, busy = clock(lambda: contributions_of(predictor, one, 0, 1), repeats)
-    print(f"contributions: {why:.0f} ms more (aim 300), processor {busy:.0f} ms")
-    many = make_sequences(NUM_BATCH)
-    batch, _, busy = clock(lambda: predictor.predict(many), 2)
-    print(
-        f"{NUM_BATCH:,} sequences: {batch / NUM_BATCH:.2f} ms each, "
-        f"{NUM_BATCH * median / batch:.1f} times faster (aim 10); processor "
-        f"{busy / NUM_BATCH:.2f} ms, {NUM_BATCH * processor / busy:.1f} times"
-    )
-    seconds = subprocess.run(
-        [sys.executable, "-c", FIRST, str(root)], capture_output=True, text=True, check=True
-    ).stdout
-    print(f"first answer of a process: {float(seconds):.1f} s (aim 5)")
-
-
 def main():
     """Measure one run, made first where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -136,7 +196,10 @@ def main():
     source.add_argument("--make", type=Path, metavar="DIR")
     parser.add_argument("--repeats", type=int, default=50)
     options = parser.parse_args()
-    measure(options.run or make_run(options.make), options.repeats)
+    root = options.run or make_run(options.make)
+    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    for row in measure(root, options.repeats):
+        print(f"{row.what}: {row.value} {f'({row.aim})' if row.aim else ''}", flush=True)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,6 @@ view = st.segmented_control(
 )
 if view == TRACES:
     trace_panels.show(single)
-    trace_panels.show_images(single)
 elif view == WHY:
     reason_panels.why(single)
 elif view == WHAT_IF:
@@ -106,6 +105,6 @@ elif view == ALIKE:
     alike_panels.alike(single, run_file, picked.known)
 else:
     remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
-    remarks += [words.SIMULATED_HELP] if run_file.data.is_simulated else []
+    remarks += [words.SIMULATED_MODELS] if run_file.data.is_simulated else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
     alike_panels.report(single, run.name, findings, picked.known, remarks)

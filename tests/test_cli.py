@@ -16,7 +16,9 @@ from tests.builders import GESTURES, make_demographics, make_table, with_value
 from tests.tiny_runs import TINY
 from trainer.__main__ import app, main
 from trainer.run.control import PROJECT
+from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
+from trainer.store.records import dump_record
 
 NAMES = [name for name, _ in GESTURES]
 FAMILY_NAMES = (
@@ -480,6 +482,24 @@ def test_predict_prints_a_row_per_sequence(cli, run_copy, file):
     assert frame["sequence_id"].to_list() == ["SEQ_000000", "SEQ_000001"]
     assert set(frame["gesture"]) <= set(NAMES)
     assert err.startswith("answered by: LightGBM 0.40, the network 0.60")
+
+
+def test_predict_warns_of_models_that_learnt_from_simulated_recordings(cli, run_copy, file):
+    """A line on stderr; the table is the same, and a damaged configuration is no obstacle."""
+    _, out, err = cli("predict", "tiny", file)
+    assert "simulated" not in err
+    run_file = RunReader(run_copy).run_file()
+    made = run_file.data.model_copy(update={"source": "simulated:4"})
+    record = dump_record(run_file.model_copy(update={"data": made}))
+    CheckedFolder(run_copy).write("config.json", record)
+    code, same, err = cli("predict", "tiny", file)
+    assert (code, same) == (FINISHED, out)
+    assert "warning: the models learnt from simulated recordings" in err
+    for path in run_copy.glob("config.json*"):
+        path.write_bytes(b"{}")
+    code, same, err = cli("predict", run_copy, file)
+    assert (code, same) == (FINISHED, out)
+    assert "simulated" not in err
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

@@ -17,8 +17,9 @@ from trainer.data.schema import ROT_COLUMNS, SENSOR_COLUMNS, THM_COLUMNS, TOF_CO
 from trainer.data.served import read_served
 from trainer.data.table import sequences_from_table
 from trainer.gateway import through_arrow
+from trainer.halves import Half
 from trainer.kaggle import Answerer
-from trainer.predict import Half, PredictError, Predictor
+from trainer.predict import PredictError, Predictor
 
 NAMES = [name for name, _ in GESTURES]
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -24,6 +24,7 @@ from pages.ui import (
     uploads,
 )
 from tests.builders import make_table
+from tests.fresh_python import modules_after
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
 from trainer.explain.findings import Finding
@@ -124,14 +125,24 @@ def test_every_view_shows_its_part(run, view):
             assert (part in shown) == (name == view)
 
 
-def test_the_slider_shows_another_instant(run):
-    """Only the images are drawn anew."""
+def test_the_slider_shows_another_instant_and_the_rule_on_the_traces_follows(run):
+    """The rule stands at the slider's time on every panel, attention too; the traces stay."""
     app = visit()
     slider = app.select_slider[0]
-    before = figures(app)["chart_tof_1"]["data"][0]["z"]
-    slider.set_value(0).run()
+    before = figures(app)
+    (rule,) = rules(app)
+    assert rule["x0"] == rule["x1"] == pytest.approx(slider.value / 10.0)
+    assert (rule["yref"], rule["y0"], rule["y1"]) == ("paper", 0, 1)
+    slider.set_value(3).run()
     assert not app.exception
-    assert figures(app)["chart_tof_1"]["data"][0]["z"] != before
+    assert figures(app)["chart_tof_1"]["data"][0]["z"] != before["chart_tof_1"]["data"][0]["z"]
+    assert [shape["x0"] for shape in rules(app)] == [pytest.approx(0.3)]
+    assert figures(app)["chart_traces"]["data"] == before["chart_traces"]["data"]
+
+
+def rules(app):
+    shapes = figures(app)["chart_traces"]["layout"]["shapes"]
+    return [shape for shape in shapes if shape.get("name") == "instant"]
 
 
 def test_a_chosen_contribution_is_marked_on_the_traces(run):
@@ -249,6 +260,54 @@ def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
         assert app.session_state["run"] == name
 
 
+def test_examples_of_each_kind_that_there_is_can_be_picked():
+    """The pair that is confused most, either way round; left hands; recordings without a sensor."""
+    rows = pl.DataFrame(
+        {
+            "sequence_id": ["a", "b", "c", "d", "e"],
+            "gesture": ["x", "y", "x", "z", "z"],
+            "predicted": ["y", "x", "z", "z", "y"],
+            "probability": [0.9, 0.8, 0.7, 0.6, 0.5],
+            "margin": [0.5, 0.4, 0.3, 0.2, 0.1],
+            "is_left": [False, False, False, True, False],
+            "lacks_sensor": [False, False, False, False, True],
+        }
+    )
+    picked = {kind: picking.of_kind(rows, kind, 2)["sequence_id"].to_list() for kind in KINDS}
+    assert picked == {
+        "All": ["a", "b", "c", "d", "e"],
+        "Sure and right": ["d"],
+        "Sure but wrong": ["a", "b"],
+        "Close calls": ["e", "d"],
+        "Most confused pair": ["a", "b"],
+        "Left hand": ["d"],
+        "A sensor missing": ["e"],
+    }
+    assert picking.kinds_of(rows) == list(KINDS)
+    unscored = rows.drop("predicted", "probability", "margin").with_columns(is_left=False)
+    assert picking.kinds_of(unscored) == ["All", "A sensor missing"]
+
+
+KINDS = (picking.ALL, *picking.SCORED_KINDS, *picking.WORN_KINDS)
+
+
+def test_a_kind_that_another_run_had_is_let_go(run):
+    """The page shows all sequences again."""
+    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
+    app.session_state["predict_kind"] = "Left hand, of another run"
+    app.switch_page("pages/predict.py").run()
+    assert not app.exception
+    assert app.segmented_control(key="predict_kind").value == "All"
+
+
+def test_the_first_answer_loads_no_scikit_learn():
+    """Half of what importing LightGBM costs; who wants scikit-learn afterwards has it."""
+    code = "from pages.ui import predicting\npredicting._import_lightgbm()\n"
+    assert modules_after(code, ("lightgbm", "sklearn")) == ["lightgbm"]
+    later = "import sklearn.model_selection\n"
+    assert modules_after(code + later, ("lightgbm", "sklearn")) == ["lightgbm", "sklearn"]
+
+
 def test_what_was_picked_in_another_run_may_not_be_here(run):
     """The page falls back to the first sequence of any gesture."""
     app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
@@ -282,6 +341,7 @@ def test_an_upload_without_time_of_flight_has_no_images(run):
     app = upload(visit(), "x.csv", table.drop(pl.selectors.matches("^(tof|thm|rot)_")))
     shown = texts(app)
     assert "Time of flight, 8 x 8" not in shown
+    assert rules(app) == []
     assert "Sensors: Accelerometer" in shown and "Not in this recording" in shown
 
 
@@ -323,6 +383,41 @@ def test_an_upload_is_bounded_before_it_is_unpacked():
     square = parquet_of(pl.DataFrame({f"c{n}": pl.zeros(50_000, eager=True) for n in range(900)}))
     with pytest.raises(DataError, match="has 50,000 rows: expected at most 44,444 at once with"):
         uploads.read_sequences("x.parquet", square)
+
+
+def test_an_upload_of_endless_texts_is_refused_before_it_is_unpacked():
+    """20 kB of Parquet become gigabytes of text; and one long id makes every id as wide."""
+    wordy = pl.DataFrame({"sequence_id": [f"{n}" + "x" * 200_000 for n in range(3_000)]})
+    buffer = io.BytesIO()
+    wordy.write_parquet(buffer, compression="zstd", compression_level=3, use_pyarrow=True)
+    assert len(buffer.getvalue()) < 2_000_000
+    with pytest.raises(DataError, match="MB unpacked: expected at most 500 MB"):
+        uploads.read_sequences("x.parquet", buffer.getvalue())
+    table = make_table(num_subjects=1, sequences_per_subject=2, length=5, labelled=False)
+    table = table.with_columns(pl.col("subject") + "x" * 300)
+    with pytest.raises(DataError, match="column 'subject' has a text of 311 bytes"):
+        uploads.read_sequences("x.csv", csv_of(table))
+
+
+def test_short_rows_count_before_they_are_filled_up():
+    """A megabyte of line breaks under 1,000 names would become 8 GB; blank lines hide no name."""
+    header = b",".join(b"c%d" % n for n in range(900))
+    with pytest.raises(DataError, match="has 1,000,000 rows: expected at most 44,444 at once"):
+        uploads.read_sequences("x.csv", header + b"\n" * 1_000_000)
+    with pytest.raises(DataError, match="has 1,001 columns"):
+        uploads.read_sequences("x.csv", b"\n\r\n" + b",".join(b"c%d" % n for n in range(1001)))
+
+
+def test_the_name_of_an_upload_is_no_path_and_no_markup(run, tmp_path):
+    """Nothing is written under it, and it is shown as text."""
+    before = sorted(path for path in tmp_path.rglob("*"))
+    app = upload(visit(), "../../<b>x</b>.csv", b"acc_x\n1\n")
+    assert "Missing column" in texts(app)
+    assert not any(element.allow_html for element in app.markdown if "<b>x" in element.value)
+    table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False, seed=1)
+    app = upload(visit(), "/etc/passwd.csv", table)
+    assert len(app.metric) == 5
+    assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
 # What is shown

@@ -12,8 +12,14 @@ import pytest
 
 from tests.builders import GESTURES, GROUPS, make_demographics, make_table, with_value
 from trainer.blend import vote
+from trainer.data.preprocess import preprocess
 from trainer.data.schema import ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS
 from trainer.data.sources import load, read_table, sequences_from_table
+from trainer.features.frames import build_frames
+from trainer.features.table import align, build_table
+from trainer.halves import MANY
+from trainer.models import boosted
+from trainer.models.inference import predict_fold, predict_many
 from trainer.predict import PredictError, Predictor
 from trainer.prediction_table import prediction_frame
 from trainer.store.checksums import CheckedFolder
@@ -119,6 +125,62 @@ def test_a_sequence_alone_and_in_a_batch_gets_the_same_answer(predictor, table):
             assert np.abs(difference_K).max() <= 1e-6
 
 
+@pytest.fixture(scope="module")
+def many_table():
+    """More sequences than it takes to be asked as many; the fourth in milli-g, beyond float32."""
+    table = make_table(num_subjects=7, sequences_per_subject=10, seed=8, labelled=False)
+    fourth = pl.col("sequence_id") == "SEQ_000003"
+    return table.with_columns(
+        pl.when(fourth).then(pl.col(name) * 102.0).otherwise(pl.col(name)).alias(name)
+        for name in ("acc_x", "acc_y", "acc_z")
+    )
+
+
+def test_a_sequence_alone_and_among_many_gets_the_same_answer(predictor, many_table):
+    """Blended, by model and by fold, to 1e-6, although many are computed in other ways."""
+    together = predictor.predict(sequences_from_table(many_table))
+    assert len(together.answers) == 70 >= MANY
+    for n in (0, 3, 33, 69):
+        rows = many_table.filter(pl.col("sequence_id") == together.sequence_ids[n])
+        alone = predictor.predict(sequences_from_table(rows))
+        assert np.abs(alone.proba_NK[0] - together.proba_NK[n]).max() <= 1e-6
+        for model in ("lgbm", "torch"):
+            difference_MK = alone.by_fold[model][:, 0] - together.by_fold[model][:, n]
+            assert np.abs(difference_MK).max() <= 1e-6
+
+
+def test_many_are_computed_in_float32_but_for_values_beyond_recordings(predictor, many_table):
+    """The digits differ from float64's where float32 is used, and only there."""
+    frames = build_frames(preprocess(sequences_from_table(many_table), True))
+    idx = np.arange(70)
+    fold = predictor.halves["torch"].folds[0]
+    difference_N = np.abs(predict_many(fold, frames, idx) - predict_fold(fold, frames, idx)).max(1)
+    assert difference_N[3] < 1e-12
+    assert (np.delete(difference_N, 3) > 1e-12).mean() > 0.9
+    assert difference_N.max() < 1e-6
+
+
+def test_many_go_through_all_trees(predictor, many_table):
+    """In slices of some hundred trees, whose sums are the whole model's score."""
+    table = build_table(preprocess(sequences_from_table(many_table), True))
+    for fold in predictor.halves["lgbm"].folds:
+        values_NF = align(table, fold.names)
+        whole_NK = boosted.predict(fold, values_NF)
+        for at_once in (1, 9, 450):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(boosted, "TREES_AT_ONCE", at_once)
+                assert np.abs(boosted.predict_many(fold, values_NF) - whole_NK).max() < 1e-12
+
+
+def test_many_in_another_order_get_the_same_answers(predictor, many_table):
+    """They are sorted by length to be computed, and handed back as they came."""
+    order = np.random.default_rng(0).permutation(70)
+    sequences = sequences_from_table(many_table)
+    one, other = (predictor.predict(s) for s in (sequences, sequences.select(order)))
+    assert other.sequence_ids.tolist() == one.sequence_ids[order].tolist()
+    assert np.abs(one.proba_NK[order] - other.proba_NK).max() <= 1e-6
+
+
 def test_a_very_short_sequence_is_answered(predictor, table):
     """One single time step is enough for an answer."""
     answer = predictor.predict(sequences_from_table(table.head(1)))
@@ -221,9 +283,9 @@ def test_models_are_parsed_once(tiny_run, table):
 def test_how_many_folds_are_asked_at_once_changes_no_number(predictor, table, monkeypatch):
     """One after the other, or four side by side: the same bits."""
     sequences = sequences_from_table(table)
-    monkeypatch.setattr("trainer.predict.NUM_WORKERS", 1)
+    monkeypatch.setattr("trainer.halves.NUM_WORKERS", 1)
     one = predictor.predict(sequences)
-    monkeypatch.setattr("trainer.predict.NUM_WORKERS", 4)
+    monkeypatch.setattr("trainer.halves.NUM_WORKERS", 4)
     assert_same_answer(one, predictor.predict(sequences), tolerance=0.0)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     pass
 
 FAILED, REFUSED, PAUSED = 1, 2, 3
+SIMULATED_ANSWERS = "the models learnt from simulated recordings: of real ones they know little"
 ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
 
 
@@ -165,7 +166,10 @@ def predict(
     prediction = predictor.predict(sequences)
     frame = prediction_frame(prediction, by_model)
     found = warnings(examine_for(predictor, sequences))
-    for line in (*prediction.notes, *(f"warning: {finding.line}" for finding in found)):
+    told = [f"warning: {finding.line}" for finding in found]
+    if _is_simulated(predictor.root):
+        told.insert(0, f"warning: {SIMULATED_ANSWERS}")
+    for line in (*prediction.notes, *told):
         print(line, file=sys.stderr)
     if out is None:
         sys.stdout.write(frame.write_csv())
@@ -175,6 +179,15 @@ def predict(
     except OSError as error:
         raise UsageError(f"--out: {out} cannot be written: {error.strerror or error}") from error
     print(f"{out}: {len(frame):,} sequences")
+
+
+def _is_simulated(root: Path) -> bool:
+    """Return whether models come from simulated recordings, as far as their folder tells."""
+    try:
+        run_file = RunReader(root).run_file()
+    except StoreError:  # `verify` names it; the bundles answer without
+        return False
+    return run_file is not None and run_file.data.is_simulated
 
 
 def verify(root: Path) -> None:

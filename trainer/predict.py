@@ -10,9 +10,8 @@ Shapes: N sequences, K classes, M folds.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,13 @@ from numpy.typing import NDArray
 from trainer.blend import blend_probabilities, vote
 from trainer.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
 from trainer.config import environment_weights, is_switched_on
-from trainer.data.preprocess import Signals, preprocess
+from trainer.data.preprocess import preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
-from trainer.features.frames import build_frames
-from trainer.features.table import align, build_table
-from trainer.models.boosted import predict as predict_boosting
-from trainer.models.packing import unpack_boosting, unpack_network
+from trainer.halves import Half, Proba, ask_all, open_half
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 
-Proba = NDArray[np.float64]
-
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
-NUM_THREADS = 1  # of each fold's model; more would change the network's last bits
-NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds asked at once; changes no number
 GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
 
 
@@ -72,32 +64,6 @@ class Prediction:
     def target_proba_N(self) -> Proba:
         """Return the probability that each sequence is a target gesture, (N,)."""
         return np.asarray(self.proba_NK[:, : self.num_targets].sum(axis=1))
-
-
-@dataclass(frozen=True)
-class Half:
-    """One model's folds, ready to predict.
-
-    Attributes:
-        folds: M models, each parsed when it is first asked and then kept.
-        weights_M: (M,) float64, their votes.
-        knows_MK: (M, K) bool, the gestures that their training parts had.
-        groups: The sensor groups that they use.
-    """
-
-    folds: tuple[Any, ...] = field(repr=False)  # megabytes of text
-    weights_M: Proba
-    knows_MK: NDArray[np.bool_]
-    groups: tuple[str, ...]
-
-    def keep(self, fold_mask: NDArray[np.bool_]) -> Half:
-        """Return the half with some of its folds, fold_mask (M,) bool."""
-        return replace(
-            self,
-            folds=tuple(each for each, kept in zip(self.folds, fold_mask, strict=True) if kept),
-            weights_M=self.weights_M[fold_mask],
-            knows_MK=self.knows_MK[fold_mask],
-        )
 
 
 @dataclass(frozen=True)
@@ -147,7 +113,7 @@ class Predictor:
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
             weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
-            halves={model: _open(bundle) for model, bundle in there.items()},
+            halves={model: open_half(bundle) for model, bundle in there.items()},
             notes=tuple(
                 f"{MODEL_NAMES[model]} has no bundle in this run: not used"
                 for model in bundles
@@ -168,7 +134,7 @@ class Predictor:
         """
         halves = self.asked_halves(fold)
         signals = preprocess(sequences, self.mirror_left_handers)
-        by_fold = {model: _ask_half(model, half, signals) for model, half in halves.items()}
+        by_fold = ask_all(halves, signals)
         by_model = {
             model: vote(by_fold[model], half.weights_M, half.knows_MK)
             for model, half in halves.items()
@@ -211,20 +177,6 @@ class Predictor:
         return tuple(group for group in SENSOR_GROUPS if group in known)
 
 
-def ask_folds(half: Half, ask: Callable[[Any], Proba]) -> Proba:
-    """Ask the folds of a model side by side: the libraries work outside Python's lock.
-
-    Args:
-        half: The model.
-        ask: Returns an array for one fold's model; of the same shape for each.
-
-    Returns:
-        The arrays, stacked: (M, ...).
-    """
-    with ThreadPoolExecutor(NUM_WORKERS) as pool:
-        return np.stack(list(pool.map(ask, half.folds)))
-
-
 def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
     """Refuse to answer without the network where that was asked; the environment has the word."""
     if "torch" in there:
@@ -245,43 +197,6 @@ def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
             f"{root}: the two bundles know different gestures, so they are of different runs. Put "
             f"the bundles of one run there"
         )
-
-
-def _open(bundle: Mapping[str, Any]) -> Half:
-    unpack = unpack_boosting if bundle["model"] == "lgbm" else unpack_network
-    folds = bundle["folds"]
-    is_by_score = bundle["fold_weights"] == "score"
-    return Half(
-        folds=tuple(unpack(fold["packed"]) for fold in folds),
-        weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in folds]),
-        knows_MK=np.stack([fold["known_classes"] for fold in folds]),
-        groups=_groups_of(folds[0]["packed"]),
-    )
-
-
-def _groups_of(packed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the sensor groups of a packed fold's channels or features."""
-    if "groups" in packed:
-        return tuple(dict.fromkeys(packed["groups"]))
-    sensors = dict.fromkeys(name.partition(".")[0] for name in packed["feature_names"])
-    return tuple(dict.fromkeys(sensor.partition("_")[0] for sensor in sensors))
-
-
-def _ask_half(model: str, half: Half, signals: Signals) -> Proba:
-    """Return (M, N, K) probabilities."""
-    if model == "lgbm":
-        table = build_table(signals)
-        return ask_folds(
-            half, lambda each: predict_boosting(each, align(table, each.names), NUM_THREADS)
-        )
-    import torch
-
-    from trainer.models.inference import predict_fold
-
-    torch.set_num_threads(NUM_THREADS)
-    frames = build_frames(signals)
-    sequence_idx = np.arange(len(signals.offsets) - 1)
-    return ask_folds(half, lambda each: predict_fold(each, frames, sequence_idx))
 
 
 def _describe(

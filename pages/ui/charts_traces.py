@@ -48,6 +48,7 @@ def marked_figure(
     rate_hz: float,
     bin_bounds_s: Sequence[float] = (),
     mark: Mark | None = None,
+    instant_s: float | None = None,
 ) -> go.Figure:
     """Draw traces with time bins as dotted lines, and a mark over its stretch and its channel.
 
@@ -57,6 +58,7 @@ def marked_figure(
         rate_hz: What the time axis was labelled with.
         bin_bounds_s: Where the time bins of the features begin and end.
         mark: What to mark.
+        instant_s: Where a rule stands across all panels; None draws none.
     """
     if mark is not None and len(mark.lines):
         own = mark.lines.with_columns(panel=pl.lit(mark.title))
@@ -68,6 +70,7 @@ def marked_figure(
         shapes += [] if mark.is_whole else [_stretch(mark)]
         _fade_others(figure, mark)
         _last(figure, mark.title)
+    shapes += [] if instant_s is None else [_rule(instant_s)]
     figure.layout.shapes = (*figure.layout.shapes, *shapes)
     _fill_attention(figure)
     return figure
@@ -114,6 +117,11 @@ def _line(at_s: float) -> dict[str, object]:
         "line": {"width": 1, "dash": "dot", "color": "gray"},
         "layer": "below",
     }
+
+
+def _rule(at_s: float) -> dict[str, object]:
+    line = {"width": 2, "color": MARK_COLOUR}
+    return {**_line(at_s), "line": line, "layer": "above", "name": "instant"}
 
 
 def _stretch(mark: Mark) -> dict[str, object]:

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 NUM_EXAMPLES = 12
 BUILT_IN, UPLOAD = "Built-in sequence", "Upload"
-KINDS = ("All", "Sure and right", "Sure but wrong", "Close calls")
+ALL = "All"
+SCORED_KINDS = ("Sure and right", "Sure but wrong", "Close calls", "Most confused pair")
+WORN_KINDS = ("Left hand", "A sensor missing")
 SEQUENCE = "predict_sequence"
 
 
@@ -61,10 +63,16 @@ def built_in_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl
     """Return one row per sequence of the run's source.
 
     Returns:
-        Columns sequence_id, gesture, subject, fold; where there are out-of-fold answers also
-        predicted, probability, margin.
+        Columns sequence_id, gesture, subject, is_left, lacks_sensor, fold; where there are
+        out-of-fold answers also predicted, probability, margin.
     """
-    rows = recordings.overview(sequences).select("sequence_id", "gesture", "subject")
+    rows = recordings.overview(sequences).select(
+        "sequence_id",
+        "gesture",
+        "subject",
+        is_left=pl.col("hand") == "left",
+        lacks_sensor=pl.any_horizontal(pl.col("^missing_.*$") == 1.0),
+    )
     folds = readers.folds(run)
     if folds is None:
         return rows.with_columns(fold=pl.lit(None, dtype=pl.Int64))
@@ -88,8 +96,25 @@ def built_in_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl
     )
 
 
+def kinds_of(rows: pl.DataFrame) -> list[str]:
+    """Return the kinds of sequences that there are some of, from ``built_in_rows``."""
+    scored = SCORED_KINDS if "probability" in rows.columns else ()
+    kinds = (*scored, *WORN_KINDS)
+    return [ALL, *(kind for kind in kinds if not of_kind(rows, kind, NUM_EXAMPLES).is_empty())]
+
+
 def of_kind(rows: pl.DataFrame, kind: str, limit: int) -> pl.DataFrame:
-    """Return all sequences, or a few of a kind: surest hits, surest mistakes, closest calls."""
+    """Return all sequences, or a few of a kind: surest hits, surest mistakes, closest calls.
+
+    Or a few of the pair of gestures that are most often taken for each other, of left-handers, of
+    recordings without one of the sensor groups.
+    """
+    if kind == "Left hand":
+        return rows.filter("is_left").head(limit)
+    if kind == "A sensor missing":
+        return rows.filter("lacks_sensor").head(limit)
+    if kind == "Most confused pair":
+        return _most_confused(rows).head(limit)
     is_right = pl.col("predicted") == pl.col("gesture")
     if kind == "Sure and right":
         return rows.filter(is_right).top_k(limit, by="probability")
@@ -98,6 +123,15 @@ def of_kind(rows: pl.DataFrame, kind: str, limit: int) -> pl.DataFrame:
     if kind == "Close calls":
         return rows.drop_nulls("margin").bottom_k(limit, by="margin")
     return rows
+
+
+def _most_confused(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the mistakes between two gestures, of the pair that has the most of them."""
+    wrong = rows.filter(pl.col("predicted") != pl.col("gesture")).with_columns(
+        pair=pl.concat_list("gesture", "predicted").list.sort().list.join(" / ")
+    )
+    pairs = wrong.group_by("pair").len().sort("len", "pair", descending=[True, False])
+    return wrong.filter(pl.col("pair").is_in(pairs["pair"].head(1).to_list())).drop("pair")
 
 
 def seen_in_training(run_file: RunFile, sequences: Sequences) -> tuple[bool, ...] | None:
@@ -185,10 +219,11 @@ def _pick_built_in(run: RunReader, run_file: RunFile) -> Picked:
 
 def _pick_row(rows: pl.DataFrame) -> dict[str, Any]:
     """Return the row of the sequence that was picked."""
-    if "probability" in rows.columns:
-        kind = st.segmented_control(
-            "Which", KINDS, default="All", required=True, key="predict_kind"
-        )
+    kinds = kinds_of(rows)
+    if st.session_state.get("predict_kind", ALL) not in kinds:
+        st.session_state["predict_kind"] = ALL  # of another run
+    if len(kinds) > 1:
+        kind = st.segmented_control("Which", kinds, default=ALL, required=True, key="predict_kind")
         rows = of_kind(rows, kind, NUM_EXAMPLES)
     left, right = st.columns([1, 2])
     gestures = ["Any", *rows["gesture"].unique().sort()]

@@ -41,9 +41,8 @@ def why(single: predicting.Single) -> None:
             _sensors(told, first, second)
         feature = _choose([each.name for each in features])
     place = None if feature is None else predicting.place(single, feature)
-    trace_panels.show(single, place)
-    if place is not None and place.sensor.startswith("tof"):
-        trace_panels.show_images(single, place)
+    is_of_images = place is not None and place.sensor.startswith("tof")
+    trace_panels.show(single, place, with_images=is_of_images)
     _occlusion(single)
 
 

@@ -27,13 +27,31 @@ CHANNELS = {"acc_norm": "length", "rot_w": "w"} | {
 }
 
 
-def show(single: predicting.Single, place: Place | None = None) -> None:
+def show(single: predicting.Single, place: Place | None = None, with_images: bool = True) -> None:
     """Show all traces on one time axis with the network's attention under them.
+
+    Where the recording has time-of-flight images, those of an instant are above: a slider chooses
+    it, and a rule on the traces shows where it is.
 
     Args:
         single: The sequence.
-        place: Where a feature comes from, to mark it.
+        place: Where a feature comes from, to mark it, and to frame its part of the image.
+        with_images: Whether to show the images too.
     """
+    one = single.sequence
+    if with_images and one.tof_T320 is not None and not np.isnan(one.tof_T320).all():
+        st.fragment(_at_an_instant)(one, single, place)
+    else:
+        _traces(single, place)
+
+
+def _at_an_instant(one: Sequences, single: predicting.Single, place: Place | None) -> None:
+    """Show images and traces at the instant that the slider names; it alone runs again."""
+    step = _images(one, single, place)
+    _traces(single, place, step / single.question.rate_hz)
+
+
+def _traces(single: predicting.Single, place: Place | None, instant_s: float | None = None) -> None:
     rate_hz = single.question.rate_hz
     traces = recordings.traces(single.question.sequences, single.index, rate_hz)
     phases = recordings.phase_bands(single.question.sequences, single.index, rate_hz)
@@ -46,27 +64,15 @@ def show(single: predicting.Single, place: Place | None = None) -> None:
         notes.append(str(error))
     bounds = bin_bounds_s(single)
     notes += [LATE_NOTE] if bounds else []
+    notes += [] if instant_s is None else ["Rule: the instant of the images."]
     mark = None if place is None else mark_of(place, rate_hz)
     panels.chart(
         "The recording over time" if mark is None or place is None else _where(place, mark),
-        charts_traces.marked_figure(traces, phases, rate_hz, bounds, mark),
+        charts_traces.marked_figure(traces, phases, rate_hz, bounds, mark, instant_s),
         traces,
         "traces",
         " ".join(notes),
     )
-
-
-def show_images(single: predicting.Single, place: Place | None = None) -> None:
-    """Show the five time-of-flight images at an instant that a slider chooses; none without them.
-
-    Args:
-        single: The sequence.
-        place: Where a feature comes from, to frame its part of the image.
-    """
-    one = single.sequence
-    if one.tof_T320 is None or np.isnan(one.tof_T320).all():
-        return
-    st.fragment(_images)(one, single, place)
 
 
 def attention_rows(attention: Attention, rate_hz: float) -> pl.DataFrame:
@@ -143,11 +149,15 @@ def _where(place: Place, mark: charts_traces.Mark) -> str:
     return f"{place.feature} comes from {mark.from_s:.1f} to {mark.to_s:.1f} s of {place.sensor}"
 
 
-def _images(one: Sequences, single: predicting.Single, place: Place | None) -> None:
+def _images(one: Sequences, single: predicting.Single, place: Place | None) -> int:
+    """Show the five images of an instant; return its step."""
     rate_hz, num_steps = single.question.rate_hz, int(one.offsets[-1])
     step = 0
     st.markdown("**Time of flight, 8 x 8 pixels of each sensor at an instant**")
-    st.caption("Darker is nearer; a stroke is nothing in range, an empty pixel is missing.")
+    st.caption(
+        "The stronger the colour, the nearer; a stroke is nothing in range, an empty pixel is "
+        "missing."
+    )
     if num_steps > 1:
         instants = list(range(num_steps))
         key = f"predict_instant_{num_steps}"  # another length is another slider
@@ -169,6 +179,7 @@ def _images(one: Sequences, single: predicting.Single, place: Place | None) -> N
                 config=panels.PLOTLY_CONFIG,
                 alt=f"Time of flight, {sensor}: {100 * share:.0f} % of the pixels in range",
             )
+    return step
 
 
 def _region(place: Place | None, sensor: str) -> tuple[int, int, int] | None:

@@ -20,6 +20,7 @@ NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bul
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 SIMULATED = "Simulated"  # the one mark of a score that is no real one
+SIMULATED_MODELS = "The models learnt from simulated recordings: of real ones they know little"
 SIMULATED_HELP = "Recordings from a model of the arm: a score on them says nothing about real ones."
 
 MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}

@@ -1,4 +1,4 @@
-"""The page Predict in the browser: a click on a contribution marks where it comes from."""
+"""The page Predict in the browser: clicks and the slider mark places on the traces."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     assert page.get_by_text(f"{feature} comes from").is_visible()
     page.locator(".st-key-chart_traces").get_by_text("As the models see it").wait_for()
     assert "run=tiny" in page.url
+
+
+def test_the_slider_moves_the_rule_on_the_traces(serve, open_page, tiny_run, tmp_path):
+    """A key on the slider: the images are of the step before, and the rule stands there too."""
+    state = tmp_path / "state"
+    shutil.copytree(tiny_run, state / "tiny")
+    page = open_page(serve(state=state).url("predict?run=tiny"))
+    wait_for_text(page, "Look closer", 60)
+    page.wait_for_function(f"() => {RULE_S} !== undefined")
+    before = page.evaluate(RULE_S)
+    page.get_by_role("slider", name="Instant").press("ArrowLeft")
+    page.wait_for_function(f"before => {RULE_S} < before", arg=before)
+    assert page.evaluate(RULE_S) == pytest.approx(before - 0.1)
+    assert page.get_by_text(f"{before - 0.1:.1f} s", exact=True).first.is_visible()
+
+
+RULE_S = (
+    "document.querySelector('.st-key-chart_traces .js-plotly-plot')"
+    "?.layout.shapes.find(shape => shape.name === 'instant')?.x0"
+)

@@ -19,8 +19,9 @@ from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
 from trainer.features.table import align, build_table
+from trainer.halves import NUM_THREADS, ask_folds
 from trainer.models.boosted import BoostingModel, contributions, raw_scores
-from trainer.predict import NUM_THREADS, Predictor, ask_folds
+from trainer.predict import Predictor
 
 Scores = NDArray[np.float64]
 

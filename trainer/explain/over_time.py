@@ -19,7 +19,8 @@ from trainer.data.preprocess import preprocess
 from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.single import demand_one
 from trainer.features.frames import Frames, build_frames
-from trainer.predict import NUM_THREADS, Half, Predictor, ask_folds
+from trainer.halves import NUM_THREADS, Half, ask_folds
+from trainer.predict import Predictor
 
 Values = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import lightgbm as lgb
 
 HIDEABLE_SENSORS = ("thm", "tof")  # what half of the competition's test sequences do not have
-
+TREES_AT_ONCE = 450  # of 9 leaves fit the second cache; of 90 to 5,400 tried the quickest
 
 FloatTable = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -65,10 +65,30 @@ def predict(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -
     Returns:
         (N, K) float64, rows sum to 1; a class that the training part lacked has 0.
     """
-    raw_NP = raw_scores(model, values_NF, num_threads)
-    proba_NK = np.zeros((len(values_NF), model.num_classes))
-    proba_NK[:, model.class_idx] = softmax(raw_NP)
-    return proba_NK
+    return _spread(model, softmax(raw_scores(model, values_NF, num_threads)))
+
+
+def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
+    """Return class probabilities of many rows, in two thirds of the time that ``predict`` takes.
+
+    All rows go through some hundred trees, then through the next: those stay in the cache. The raw
+    scores are summed in another order, which moves them by less than 1e-13.
+
+    Args:
+        model: Of one fold.
+        values_NF: (N, F) float32 in the order of ``model.names``.
+
+    Returns:
+        As ``predict``.
+    """
+    num_rounds = model.booster.num_trees() // len(model.class_idx)
+    step = max(1, TREES_AT_ONCE // len(model.class_idx))
+    raw_NP = np.tile(model.log_shares_P, (len(values_NF), 1))
+    for first in range(0, num_rounds, step):
+        raw_NP += model.booster.predict(
+            values_NF, raw_score=True, num_threads=1, start_iteration=first, num_iteration=step
+        )
+    return _spread(model, softmax(raw_NP))
 
 
 def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
@@ -110,3 +130,10 @@ def softmax(raw_NP: Scores) -> Scores:
     """Return probabilities of raw scores, rows summing to 1."""
     shifted_NP = np.exp(raw_NP - raw_NP.max(axis=1, keepdims=True))
     return np.asarray(shifted_NP / shifted_NP.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _spread(model: BoostingModel, proba_NP: Scores) -> Scores:
+    """Return probabilities of all classes, 0 of those that the training part lacked, (N, K)."""
+    proba_NK = np.zeros((len(proba_NP), model.num_classes))
+    proba_NK[:, model.class_idx] = proba_NP
+    return proba_NK

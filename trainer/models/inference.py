@@ -2,7 +2,11 @@
 
 In: a ``NetworkModel`` and ``Frames``. Out: float64 probabilities. Weights are float32; prediction
 computes in float64, so that a sequence alone and in any batch agree far below 1e-6, whichever
-kernels the sizes pick. It costs twice the time of float32 (0.6 ms a sequence of 60 steps).
+kernels the sizes pick.
+
+Of many sequences a part is computed in float32, not the first convolution, whose norm divides by
+small deviations, and not the head. Largest difference to float64 throughout, 15 trained folds and
+5,400 sequences: 2e-7 of one fold, 4e-8 of five that vote; with all in float32 9e-7 of one fold.
 
 Shapes: N sequences, T time steps, P pooled steps, C channels, K classes.
 """
@@ -11,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainer.data.sequences import IntArray
 from trainer.features.frames import (
@@ -24,13 +29,28 @@ from trainer.features.frames import (
     Frames,
     FrameScaler,
     NetworkInput,
+    ScaledFrames,
     align_channels,
     make_batch,
     scale,
 )
-from trainer.models.network import TIME_MULTIPLE, GestureNet, NetworkSizes, make_network
+from trainer.models.network import (
+    TIME_MULTIPLE,
+    Architecture,
+    GestureNet,
+    NetworkSizes,
+    make_network,
+)
 
 BATCH_SIZE = 256  # sequences predicted at once; bounds memory, changes nothing
+MANY_BATCH_SIZE = 128  # of one length, nearly; the quickest of 16 to 512
+QUICK_PARTS = {  # what is computed in float32 of many sequences
+    "time_series_net": ("second_block", "lstm", "gru"),
+    "branches": ("gru",),
+}
+# Scaled values of recordings are at most 42, also of recordings that are new to the run; those in
+# other units are thousands, and float32 would be as many times less exact.
+LARGEST_QUICK = 64.0
 
 
 @dataclass(frozen=True)
@@ -58,12 +78,61 @@ class NetworkModel:
         """Return the network, built once."""
         return build_network(self)
 
+    @cached_property
+    def quick_network(self) -> GestureNet:
+        """Return the network that computes parts in float32, built once."""
+        return quicken(build_network(self), self.sizes.architecture)
+
 
 def build_network(model: NetworkModel) -> GestureNet:
     """Build the network, in float64 and ready to predict."""
     net = make_network(model.sizes)
     net.load_state_dict(model.weights)
     return net.double().eval()
+
+
+def quicken(net: GestureNet, architecture: Architecture) -> GestureNet:
+    """Let a network compute its QUICK_PARTS in float32 and the others in float64.
+
+    Args:
+        net: Ready to predict; it is changed.
+        architecture: Which network it is.
+    """
+    quick = QUICK_PARTS[architecture]
+    for name, part in net.named_children():
+        dtype = torch.float32 if name in quick else torch.float64
+        part.to(dtype).register_forward_pre_hook(partial(_enter, dtype))
+    return net
+
+
+def predict_many(
+    model: NetworkModel, frames: Frames, sequence_idx: IntArray
+) -> NDArray[np.float64]:
+    """Predict the gestures of many sequences, in half the time that ``predict_fold`` takes.
+
+    Sequences with values far from those of any recording are left to ``predict_fold``'s float64.
+
+    Args:
+        model: A fitted fold.
+        frames: Of any recordings; channels they lack count as missing.
+        sequence_idx: (N,) positions of sequences in ``frames``.
+
+    Returns:
+        (N, K) float64 probabilities, within 1e-6 of those of ``predict_fold``.
+    """
+    scaled = _scale(frames, model)
+    assert isinstance(scaled, ScaledFrames), "aligned frames are in memory"
+    largest_N = np.maximum.reduceat(np.abs(scaled.values_TC).max(axis=1), scaled.offsets[:-1])
+    is_quick_N = largest_N[sequence_idx] <= LARGEST_QUICK
+    by_length = np.argsort(np.diff(scaled.offsets)[sequence_idx], kind="stable")
+    proba_NK = np.empty((len(sequence_idx), model.sizes.num_classes))
+    for net, mask_N in ((model.quick_network, is_quick_N), (model.network, ~is_quick_N)):
+        places = by_length[mask_N[by_length]]
+        if len(places):
+            proba_NK[places] = predict_scaled(
+                net, scaled, sequence_idx[places], model.length, batch_size=MANY_BATCH_SIZE
+            )
+    return proba_NK
 
 
 def predict_fold(
@@ -146,6 +215,11 @@ def attend_fold(
 def _scale(frames: Frames, model: NetworkModel) -> NetworkInput:
     """Bring frames into the model's channels and scale."""
     return scale(align_channels(frames, model.channels, model.groups), model.scaler)
+
+
+def _enter(dtype: torch.dtype, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Bring what enters a part, first of its inputs, into the precision that it computes in."""
+    return (inputs[0].to(dtype), *inputs[1:])
 
 
 def _run(net: GestureNet, batch: Batch) -> tuple[Tensor, Tensor]:

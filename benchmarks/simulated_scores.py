@@ -1,4 +1,4 @@
-"""What both halves and their blend score on simulated recordings, and what all sensors cost IMU only.
+"""What both halves and their blend score on simulated recordings, and what light costs IMU only.
 
 In: how many subjects, seeds, trainings. Out, out of fold by subject: all three scores (all sensors,
 IMU only, their mean) of LightGBM, the network and the blend; and for each training with all sensors

@@ -381,6 +381,15 @@ def test_the_mark_moves_nothing_by_more_than_the_last_bit():
 # How hard it is
 
 
+def test_eight_subjects_have_the_difficulty_they_are_known_for():
+    """The quick look at what the slow test holds: four people to learn from, four to score."""
+    found = measure(num_subjects=8, num_folds=2)
+    motion = found.motion.score
+    assert 0.50 <= motion <= 0.62
+    assert 0.03 <= found.all_sensors.score - motion <= 0.14
+    assert found.shuffled.macro_f1 < 0.15  # one of nine: 0.11
+
+
 @pytest.mark.slow
 def test_it_is_as_hard_as_the_real_recordings():
     """Plain statistics: 0.65 to 0.80 on motion, 0.03 to 0.12 more with all; shuffled, chance."""

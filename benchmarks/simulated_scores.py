@@ -8,7 +8,10 @@ fold. Each fold is kept in ``--out``: the same command goes on where it was stop
     python -m benchmarks.simulated_scores --subjects 16 --out /tmp/simulated
     python -m benchmarks.simulated_scores --models lgbm --seeds 42,43 --trainings "0.3,never"
 
-A training is the share of modality dropout, or ``never``. Shapes: N sequences, K classes.
+A training is the share of modality dropout, or ``never``, or for LightGBM ``copies``: each training row
+twice, once without thermopiles and time of flight.
+
+Shapes: N sequences, F features, K classes.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +36,7 @@ from trainer.features.frames import Frames, build_frames, frame_length
 from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
+from trainer.models.boosted import hideable_mask
 from trainer.models.boosting import BoostingTask
 from trainer.models.boosting import fit_fold as fit_boosting
 from trainer.models.fitting import NetworkTask
@@ -40,6 +44,7 @@ from trainer.models.fitting import fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
 
 NEVER = "never"  # saw thermopiles and time of flight
+COPIES = "copies"  # of all training rows, masked, beside them
 LIGHT = ("thm", "tof")
 KINDS = ("best", "fixed")  # chosen on the fold that is scored; fixed in advance
 Proba = NDArray[np.float64]
@@ -110,6 +115,8 @@ class Bench:
             train_idx,
             valid_idx,
         )
+        if job.training == COPIES:
+            task = with_masked_copies(task)
         config = self.config.boosting.model_copy(update=_dropout(job))
         return fit_boosting(task, config, job.seed, job.fold, SilentMonitor())
 
@@ -144,8 +151,21 @@ class Bench:
         return f"{job.model}-{job.training}-{job.seed}-{job.fold}-{digest}"
 
 
+def with_masked_copies(task: BoostingTask) -> BoostingTask:
+    """Return the task with each training row a second time, light hidden."""
+    copies_NF = task.values_NF[task.train_idx]
+    copies_NF[:, hideable_mask(task.names)] = np.nan
+    copies_idx = len(task.values_NF) + np.arange(len(copies_NF))
+    return replace(
+        task,
+        values_NF=np.vstack([task.values_NF, copies_NF]),
+        label_idx=np.concatenate([task.label_idx, task.label_idx[task.train_idx]]),
+        train_idx=np.concatenate([task.train_idx, copies_idx]),
+    )
+
+
 def _dropout(job: Job) -> dict[str, float]:
-    return {"modality_dropout": 0.0 if job.training == NEVER else float(job.training)}
+    return {"modality_dropout": 0.0 if job.training in (NEVER, COPIES) else float(job.training)}
 
 
 def _mean_and_spread(values: Iterable[float], sign: str = "") -> str:

@@ -8,8 +8,8 @@ fold. Each fold is kept in ``--out``: the same command goes on where it was stop
     python -m benchmarks.simulated_scores --subjects 16 --out /tmp/simulated
     python -m benchmarks.simulated_scores --models lgbm --seeds 42,43 --trainings "0.3,never"
 
-A training is the share of modality dropout, or ``never``, or for LightGBM ``copies``: each training row
-twice, once without thermopiles and time of flight.
+A training is the share of modality dropout, or ``never``, or for LightGBM ``copies``: each row to
+learn from twice, once without thermopiles and time of flight.
 
 Shapes: N sequences, F features, K classes.
 """

@@ -343,6 +343,19 @@ def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(fol
     assert not run_file.data.is_simulated  # by its name nobody would know
 
 
+def test_one_simulated_part_among_others_marks_the_run(folder, tmp_path):
+    """Of two files, one for each subject, the first one's acceleration is no longer as it was."""
+    table = pl.read_csv(folder / "train.csv", infer_schema_length=None)
+    columns = ("sequence_id", "sequence_counter", "subject", "gesture", "sequence_type")
+    first, second = table.select(*columns, *ACC_COLUMNS).partition_by("subject")
+    first.with_columns(pl.col(ACC_COLUMNS) * 1.01).write_parquet(tmp_path / "1.parquet")
+    options = {"data.source": str(tmp_path), "folds.count": 2}
+    config = make_config("quick", options, environment={})
+    for second_part, is_simulated in ((second, True), (second.with_columns(acc_y=0.5), False)):
+        second_part.write_parquet(tmp_path / "2.parquet")
+        assert load_material(config).catalogue.is_simulated is is_simulated
+
+
 def test_one_simulated_sequence_among_real_ones_is_found(few):
     """What is partly made is marked as a whole."""
     real, made = load("watch"), few.acc_T3[: few.offsets[1]]

@@ -173,19 +173,28 @@ def _mean_and_spread(values: Iterable[float], sign: str = "") -> str:
     return f"{statistics.mean(listed):{sign}.4f} +- {statistics.pstdev(listed):.4f}"
 
 
-def tell_halves(bench: Bench, training: str, jobs: list[tuple[int, int]]) -> None:
-    """Print all three scores of each half and of the blend, over the folds of all seeds."""
+def tell_halves(
+    bench: Bench, training: str, imu_training: str, jobs: list[tuple[int, int]]
+) -> None:
+    """Print all three scores of each half and of the blend, over the folds of all seeds.
+
+    Where light is missing ``imu_training`` answers: the same training, or one that IMU only is
+    routed to.
+    """
     weights = {"lgbm": bench.config.blend.lgbm_weight, "torch": bench.config.blend.torch_weight}
-    print(f"\nmodality dropout {training}, {len(jobs)} folds, mean and spread\n")
+    routed = "" if imu_training == training else f", IMU only routed to `{imu_training}`"
+    print(f"\ntraining {training}{routed}, {len(jobs)} folds, mean and spread\n")
     print("| model | chosen | all sensors | IMU only | their mean |\n|---|---|---|---|---|")
     for kind in KINDS:
         rows: dict[str, list[tuple[float, float]]] = {"lgbm": [], "torch": [], "blend": []}
         for seed, fold in jobs:
             _, valid_idx = bench.parts(seed, fold)
-            found = {m: bench.probabilities(Job(m, training, seed, fold)) for m in weights}
             pairs = []
-            for name in (kind, f"{kind}_imu"):
-                by_model = {model: found[model][name] for model in weights}
+            for trained, name in ((training, kind), (imu_training, f"{kind}_imu")):
+                by_model = {
+                    model: bench.probabilities(Job(model, trained, seed, fold))[name]
+                    for model in weights
+                }
                 blended_NK, _ = blend_probabilities(by_model, weights)
                 pairs.append({**by_model, "blend": blended_NK})
             for model, scores in rows.items():
@@ -242,7 +251,9 @@ def main() -> None:
                 bench.probabilities(Job(model, training, seed, fold))
     if len(models) == 2:
         for training in trainings:
-            tell_halves(bench, training, jobs)
+            tell_halves(bench, training, training, jobs)
+            if NEVER in trainings and training != NEVER:
+                tell_halves(bench, training, NEVER, jobs)
     if NEVER in trainings:
         for model in models:
             tell_claim(bench, model, trainings, jobs)

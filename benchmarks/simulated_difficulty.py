@@ -1,7 +1,8 @@
 """How hard the simulated recordings are: LightGBM on plain statistics, by subject.
 
 In: how many subjects and folds. Out: the competition's score with motion alone, with all sensors,
-and with labels shuffled. ``tests/test_simulate.py -m slow`` holds the first three.
+and with labels shuffled. ``tests/test_simulate.py`` holds them: always those of 8 subjects, with
+``-m slow`` those of 81.
 
     python -m benchmarks.simulated_difficulty --subjects 81 --folds 5
 

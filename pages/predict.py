@@ -105,6 +105,6 @@ elif view == ALIKE:
     alike_panels.alike(single, run_file, picked.known)
 else:
     remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
-    remarks += [words.SIMULATED_MODELS] if run_file.data.is_simulated else []
+    remarks += [words.SIMULATED_MODELS] if run_file.is_simulated else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
     alike_panels.report(single, run.name, findings, picked.known, remarks)

@@ -60,12 +60,15 @@ STATES = (
 )
 
 
-def make_run(state_dir, name="first", state="finished", source="watch", seed=42, done=None):
+def make_run(
+    state_dir, name="first", state="finished", source="watch", seed=42, done=None, is_marked=False
+):
     """Write a run folder; return its root and the lock to keep while the run is to look alive.
 
     ``state`` is one of STATES: the seven verdicts, "starting" (nothing but a lock), "damaged"
     (unreadable scores and out-of-fold table), "newer" (a schema of the future), "half" (a torn last
     line of metrics.jsonl in a running run). ``done`` is how many of the six folds are done.
+    ``is_marked``: the recordings themselves say that they are simulated.
     """
     root = state_dir / name
     root.mkdir(parents=True)
@@ -75,7 +78,7 @@ def make_run(state_dir, name="first", state="finished", source="watch", seed=42,
         return root, lock
     if done is None:
         done = {"finished": 6, "damaged": 6, "newer": 6}.get(state, 4)
-    write_config(paths, source, seed)
+    write_config(paths, source, seed, is_marked)
     write_folds(paths)
     write_units(paths, done)
     write_metrics(paths, done)
@@ -86,7 +89,7 @@ def make_run(state_dir, name="first", state="finished", source="watch", seed=42,
     return root, lock
 
 
-def write_config(paths, source="watch", seed=42):
+def write_config(paths, source="watch", seed=42, is_marked=False):
     config = make_config(
         "quick",
         {
@@ -109,6 +112,7 @@ def write_config(paths, source="watch", seed=42):
             num_rows=NUM_SEQUENCES * 30,
             num_subjects=NUM_SUBJECTS,
             groups=("acc", "rot"),
+            is_simulated=is_marked,
         ),
         versions={"lightgbm": "4", "torch": "2"},
         code={"features": 1},

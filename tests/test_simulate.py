@@ -13,15 +13,18 @@ import pytest
 from benchmarks.simulated_difficulty import measure
 from trainer.config import make_config
 from trainer.data.preprocess import MOTION_SIGNALS, preprocess
-from trainer.data.schema import SENSOR_COLUMNS, DataError
+from trainer.data.schema import ACC_COLUMNS, SENSOR_COLUMNS, DataError
 from trainer.data.simulate import NUM_SUBJECTS, SEED, read_num_subjects, simulate, write_folder
 from trainer.data.simulation.arm import accelerate, compute_pose
 from trainer.data.simulation.gestures import DESIGN, GESTURES
+from trainer.data.simulation.mark import has_mark, put_mark
 from trainer.data.simulation.people import REVERSED, WITHOUT_SENSOR_5, make_person
 from trainer.data.simulation.sensors import Recording, draw_gaps, mirror, reverse
 from trainer.data.simulation.surfaces import make_sensors
 from trainer.data.simulation.trials import make_trials
 from trainer.data.sources import check_trainable, fingerprint, load
+from trainer.run.freezing import freeze
+from trainer.run.recordings import load_material
 
 NUM_FEW = 7  # the last of them wears the device reversed, the fourth is left-handed
 LABELS = (
@@ -130,8 +133,8 @@ def test_acceleration_is_as_the_competitions(few):
     """Gravity is in it: norm 10.0 on average, spread 1.2, range 0.6 to 48; steps of 1/256."""
     norm = np.linalg.norm(few.acc_T3, axis=1)
     assert norm.mean() == pytest.approx(10.01, abs=0.1)
-    assert norm.std() == pytest.approx(1.21, abs=0.35)
-    assert norm.max() < 60
+    assert norm.std() == pytest.approx(1.21, abs=0.12)
+    assert 20 < norm.max() < 48
     assert np.array_equal(few.acc_T3 * 256, np.rint(few.acc_T3 * 256))
 
 
@@ -320,7 +323,84 @@ def test_the_command_writes_a_folder_and_refuses_it_the_second_time(tmp_path):
     assert "not empty" in second.stderr
 
 
+# The mark in the acceleration
+
+
+def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(folder, tmp_path):
+    """Parquet, other ids and subjects, no light, two gestures: the run says it is simulated."""
+    table = pl.read_csv(folder / "train.csv", infer_schema_length=None)
+    part = table.filter(pl.col("gesture").is_in(["Wave hello", "Neck - scratch"])).select(
+        "sequence_counter", "gesture", "sequence_type", *ACC_COLUMNS,
+        ("own_" + pl.col("sequence_id")).alias("sequence_id"),
+        ("P" + pl.col("subject")).alias("subject"),
+    )  # fmt: skip
+    part.write_parquet(tmp_path / "ours.parquet")
+    options = {"data.source": str(tmp_path / "ours.parquet"), "folds.count": 2}
+    config = make_config("quick", options, environment={})
+    run_file = freeze("ours", config, load_material(config))
+    assert run_file.recordings.is_simulated
+    assert run_file.is_simulated
+    assert not run_file.data.is_simulated  # by its name nobody would know
+
+
+def test_one_simulated_part_among_others_marks_the_run(folder, tmp_path):
+    """Of two files, one for each subject, the first one's acceleration is no longer as it was."""
+    table = pl.read_csv(folder / "train.csv", infer_schema_length=None)
+    columns = ("sequence_id", "sequence_counter", "subject", "gesture", "sequence_type")
+    first, second = table.select(*columns, *ACC_COLUMNS).partition_by("subject")
+    first.with_columns(pl.col(ACC_COLUMNS) * 1.01).write_parquet(tmp_path / "1.parquet")
+    options = {"data.source": str(tmp_path), "folds.count": 2}
+    config = make_config("quick", options, environment={})
+    for second_part, is_simulated in ((second, True), (second.with_columns(acc_y=0.5), False)):
+        second_part.write_parquet(tmp_path / "2.parquet")
+        assert load_material(config).catalogue.is_simulated is is_simulated
+
+
+def test_one_simulated_sequence_among_real_ones_is_found(few):
+    """What is partly made is marked as a whole."""
+    real, made = load("watch"), few.acc_T3[: few.offsets[1]]
+    offsets = np.append(real.offsets, real.offsets[-1] + len(made))
+    assert not has_mark(real.acc_T3, real.offsets)
+    assert has_mark(np.concatenate([real.acc_T3, made]), offsets)
+    assert has_mark(few.acc_T3, few.offsets)
+
+
+def test_what_is_not_simulated_has_no_mark():
+    """Noise on the same grid, coarser grids, stillness, missing values, hand-made numbers."""
+    noise = np.random.default_rng(0).normal(0, 3, (3000, 3)).astype(np.float32)
+    offsets = np.arange(0, 3001, 30)
+    still = np.tile(np.array([[3 / 256, 0, 0]], np.float32), (3000, 1))  # all rows have the rest
+    for acc_T3 in (
+        np.rint(noise * 256) / 256,
+        np.rint(noise * 64) / 64,
+        np.zeros_like(noise),
+        np.full_like(noise, np.nan),
+        noise,
+        still,
+    ):
+        assert not has_mark(acc_T3.astype(np.float32), offsets)
+
+
+def test_the_mark_moves_nothing_by_more_than_the_last_bit():
+    """Two axes by 1/256 m/s2 at the most, far below the noise of 0.1; putting it twice is once."""
+    noise = np.random.default_rng(1).normal(0, 9, (5000, 3))
+    acc_T3 = (np.rint(noise * 256) / 256).astype(np.float32)
+    marked = put_mark(acc_T3)
+    assert np.abs(marked - acc_T3).max() == 1 / 256
+    assert np.array_equal(marked[:, 2], acc_T3[:, 2])
+    assert np.array_equal(put_mark(marked), marked)
+
+
 # How hard it is
+
+
+def test_eight_subjects_have_the_difficulty_they_are_known_for():
+    """The quick look at what the slow test holds: four people to learn from, four to score."""
+    found = measure(num_subjects=8, num_folds=2)
+    motion = found.motion.score
+    assert 0.50 <= motion <= 0.62
+    assert 0.03 <= found.all_sensors.score - motion <= 0.14
+    assert found.shuffled.macro_f1 < 0.15  # one of nine: 0.11
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
 SOURCE = "simulated:20"
+COPY = {"source": "/data/copy", "is_marked": True}  # its content says what its name does not
 BADGE = ":material/science: Simulated"
 
 
@@ -24,18 +26,22 @@ BADGE = ":material/science: Simulated"
 def test_a_page_marks_a_simulated_run_and_no_other(make_run, page):
     """The same badge on every page that shows a score."""
     make_run("made", source=SOURCE)
+    make_run("copied", **COPY)
     make_run("real")
     assert BADGE in texts(visit(page, run="made"))
+    assert BADGE in texts(visit(page, run="copied"))
     assert BADGE not in texts(visit(page, run="real"))
 
 
 def test_the_table_of_runs_says_which_are_simulated(make_run):
     """Beside the scores, not behind the settings."""
     make_run("made", source=SOURCE)
+    make_run("copied", **COPY)
     make_run("real")
     table = visit("runs").dataframe[0].value
     assert dict(zip(table["Run"], table["Recordings"], strict=True)) == {
         "made": "Simulated, 20 subjects",
+        "copied": "Simulated, /data/copy",
         "real": "watch",
     }
     assert list(table.columns).index("Recordings") < list(table.columns).index("Blend")
@@ -49,9 +55,10 @@ def test_scores_side_by_side_say_which_are_simulated(make_run):
     ]
 
 
-def test_a_toast_with_a_simulated_score_says_so(make_run):
+@pytest.mark.parametrize("made_from", [{"source": SOURCE}, COPY], ids=["by name", "by content"])
+def test_a_toast_with_a_simulated_score_says_so(make_run, made_from):
     """A fold of a run elsewhere is told with its score and the mark."""
-    root = make_run("made", "running", source=SOURCE)
+    root = make_run("made", "running", **made_from)
     app = visit("runs", run="made")
     line = {"event": "fold", "time": time.time(), "attempt": 1, "model": "torch", "fold": 1}
     append_line(RunPaths(root).metrics, line | {"values": {"score": 0.912, "seconds": 3.0}})
@@ -60,9 +67,10 @@ def test_a_toast_with_a_simulated_score_says_so(make_run):
     assert app.toast[0].value.replace("\\", "").endswith("score 0.912 (simulated).")
 
 
-def test_the_command_line_marks_simulated_scores(make_run):
+@pytest.mark.parametrize("made_from", [{"source": SOURCE}, COPY], ids=["by name", "by content"])
+def test_the_command_line_marks_simulated_scores(make_run, made_from):
     """``train`` ends with the mark above its scores, ``status`` too, in lines and in JSON."""
-    reader = RunReader(make_run("made", source=SOURCE))
+    reader = RunReader(make_run("made", **made_from))
     real = RunReader(make_run("real"))
     mark = "Simulated recordings: these scores say nothing about real ones."
     assert mark in reports.outcome_lines(reader.root, "finished")
@@ -80,9 +88,19 @@ def test_the_command_line_marks_simulated_scores(make_run):
         ("/data/simulated.csv", "/data/simulated.csv"),
     ],
 )
-def test_only_the_source_of_that_name_is_simulated(source, text):
+def test_only_the_source_of_that_name_is_simulated(make_run, source, text):
     """A file whose name has the word in it is a file."""
-    assert words.recordings(source) == text
+    assert words.recordings(RunReader(make_run(source=source)).run_file()) == text
+
+
+def test_a_run_from_before_the_recordings_said_so_can_be_read(make_run):
+    """Without the entry in config.json the source's name is all that is known."""
+    for name, source, expected in (("made", SOURCE, True), ("folder", "/data/folder", False)):
+        reader = RunReader(make_run(name, source=source))
+        content = json.loads(reader.paths.config.read_text())
+        assert content["recordings"].pop("is_simulated") is False
+        reader.paths.config.write_text(json.dumps(content))
+        assert RunReader(reader.root).run_file().is_simulated is expected
 
 
 def test_simulated_recordings_can_be_chosen_and_duplicated(make_run, monkeypatch):

@@ -187,7 +187,7 @@ def _is_simulated(root: Path) -> bool:
         run_file = RunReader(root).run_file()
     except StoreError:  # `verify` names it; the bundles answer without
         return False
-    return run_file is not None and run_file.data.is_simulated
+    return run_file is not None and run_file.is_simulated
 
 
 def verify(root: Path) -> None:

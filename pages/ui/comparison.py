@@ -215,7 +215,7 @@ def _score_row(summary: RunSummary, model: str, part: SensorScores) -> dict[str,
     return {
         "Model": words.MODELS[model],
         "Run": summary.name,
-        "Recordings": words.recordings(summary.settings.get("data.source", "")),
+        "Recordings": words.recordings(summary.run_file),
         "Mean of folds": part.mean,
         "Spread": part.std,
         "Folds": sum(fold is not None for fold in part.folds),

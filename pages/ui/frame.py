@@ -172,7 +172,7 @@ def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> Non
 def is_simulated(run: RunReader) -> bool:
     """Return whether a run rests on simulated recordings; the page names what is damaged."""
     run_file = readers.run_file(run, [])
-    return run_file is not None and run_file.data.is_simulated
+    return run_file is not None and run_file.is_simulated
 
 
 def simulated_badge() -> None:

@@ -127,7 +127,7 @@ def _row(summary: RunSummary, verdict: Verdict) -> dict[str, object]:
     return {
         "Run": summary.name,
         "State": shown_state(summary, verdict).capitalize(),
-        "Recordings": None if run_file is None else words.recordings(run_file.data.source),
+        "Recordings": words.recordings(run_file) or None,
         "Blend": _mean(summary.scores, "blend"),
         "Spread": _spread(summary.scores, "blend"),
         "LightGBM": _mean(summary.scores, "lgbm"),

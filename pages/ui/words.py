@@ -11,7 +11,7 @@ from typing import Literal
 
 from trainer.config import is_simulated
 from trainer.store.names import RUN_NAME
-from trainer.store.records import Status, WorkerStatus
+from trainer.store.records import RunFile, Status, WorkerStatus
 from trainer.store.verdict import Verdict
 
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
@@ -162,10 +162,13 @@ def costs(status: Status) -> str:
     return f"{text}; a kill would cost {kill_s} s." if kill_s > pause_s else f"{text}."
 
 
-def recordings(source: str) -> str:
-    """Write where recordings come from: the mark of simulated ones, else the source's own name."""
+def recordings(run_file: RunFile | None) -> str:
+    """Write where a run's recordings come from: the mark of simulated ones, else the source."""
+    if run_file is None:
+        return ""
+    source = run_file.data.source
     if not is_simulated(source):
-        return source
+        return f"{SIMULATED}, {source}" if run_file.is_simulated else source
     count = source.partition(":")[2]
     return f"{SIMULATED}, {count} subject{'s' * (count != '1')}" if count else SIMULATED
 

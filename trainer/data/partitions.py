@@ -168,6 +168,7 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         label_idx=None if labels is None else _relabel(catalogues, labels),
         labels=labels,
         groups=tuple(group for group in SENSOR_GROUPS if group in groups),
+        is_simulated=any(part.is_simulated for part in catalogues),
     )
     return Survey(whole, digest.hexdigest(), (0, *np.cumsum(counts).tolist()))
 

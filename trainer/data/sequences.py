@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.simulation.mark import has_mark
+
 SENSOR_GROUPS = ("acc", "rot", "thm", "tof")
 
 FloatArray = NDArray[np.float32]
@@ -49,6 +51,7 @@ class Catalogue:
         label_idx: (N,) int64 class indices, or None where they are unlabelled.
         labels: The label table, or None where they are unlabelled.
         groups: The sensor groups that at least one sequence has, in SENSOR_GROUPS order.
+        is_simulated: Whether at least one sequence carries the mark of the simulated ones.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -57,6 +60,7 @@ class Catalogue:
     label_idx: IntArray | None
     labels: LabelTable | None
     groups: tuple[str, ...]
+    is_simulated: bool
 
     @property
     def num_sequences(self) -> int:
@@ -134,6 +138,7 @@ class Sequences:
             self.label_idx,
             self.labels,
             self.groups,
+            has_mark(self.acc_T3, self.offsets),
         )
 
     @property

@@ -3,7 +3,8 @@
 In: how many people, and a seed. Out: ``Sequences``, or a folder in the competition's schema.
 
 A person depends on the seed and their own number only: 20 subjects are the first of 81. Nothing
-here is real: a score on these recordings says nothing about the competition's.
+here is real: a score on these recordings says nothing about the competition's, and the acceleration
+carries a mark that says so under any name (``simulation.mark``).
 
     python -m trainer simulate DIR --subjects 81
 

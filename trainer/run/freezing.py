@@ -33,6 +33,7 @@ def freeze(name: str, config: Config, material: Material) -> RunFile:
             num_rows=catalogue.num_rows,
             num_subjects=len(np.unique(material.subjects)),
             groups=catalogue.groups,
+            is_simulated=catalogue.is_simulated,
         ),
         versions=versions(),
         code=code_versions(),

@@ -47,7 +47,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"  recordings  {config.data.source}: {data.num_sequences:,} sequences, "
         f"{data.num_rows:,} rows, {data.num_subjects} subjects, "
         f"{len(run.labels.gestures)} gestures ({run.labels.num_targets} targets), "
-        f"sensors {', '.join(data.groups)}",
+        f"sensors {', '.join(data.groups)}{', simulated' if run.is_simulated else ''}",
         f"  settings    preset {config.preset}, seed {config.seed}, {config.folds.count} folds by "
         f"subject",
         f"  features    {plan.features}",

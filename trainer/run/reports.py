@@ -92,4 +92,4 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
 
 def _is_simulated(reader: RunReader) -> bool:
     run_file = reader.run_file()
-    return run_file is not None and run_file.data.is_simulated
+    return run_file is not None and run_file.is_simulated

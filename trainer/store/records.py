@@ -44,7 +44,11 @@ class Labels(BaseModel):
 
 
 class DataSummary(BaseModel):
-    """What the run was made from, by content."""
+    """What the run was made from, by content.
+
+    ``is_simulated`` is what the recordings themselves say; files written before it was kept say
+    False, so ask ``RunFile.is_simulated``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,6 +57,7 @@ class DataSummary(BaseModel):
     num_rows: int
     num_subjects: int
     groups: tuple[str, ...]
+    is_simulated: bool = False
 
 
 class Machine(BaseModel):
@@ -84,6 +89,11 @@ class RunFile(Config):
     code: dict[str, int]
     machine: Machine
     canary: dict[str, str]
+
+    @property
+    def is_simulated(self) -> bool:
+        """Return whether the recordings are simulated, by the source's name or their content."""
+        return self.data.is_simulated or self.recordings.is_simulated
 
     def settings(self) -> Config:
         """Return the configuration alone."""

@@ -84,15 +84,15 @@ Forehead - pull hairline                   | 1.05 | 1.3    | 5 16 12    | 4 4 0 
 Forehead - scratch                         | 2.6  | 0.2    | 6 2 10     | 3 2 0     | 1
 Neck - pinch skin                          | 1.4  | 0.6    | 3 8 4      | 4 0 3     | 1
 Neck - scratch                             | 2.5  | 0.2    | 4 4 10     | 2 4 0     | 1
-Drink from bottle/cup                      | 0.4  | 1.4    | 20 -80 150 | 0 10 10   | 2
-Feel around in tray and pull out an object | 0.55 | 1      | 50 30 30   | 20 40 10  | 2.7
-Glasses on/off                             | 0.45 | 1.6    | 30 100 -80 | 10 10 10  | 2
+Drink from bottle/cup                      | 0.4  | 1.2    | 20 -65 120 | 0 8 8     | 2
+Feel around in tray and pull out an object | 0.55 | 1      | 45 26 24   | 16 30 8   | 2.7
+Glasses on/off                             | 0.45 | 1.4    | 26 85 -70  | 8 8 8     | 2
 Pinch knee/leg skin                        | 1.4  | 0.6    | 3 5 8      | 3 0 2     | 1
-Pull air toward your face                  | 1    | 0.6    | 10 90 20   | 0 10 25   | 2
+Pull air toward your face                  | 1    | 0.5    | 8 62 14    | 0 7 17    | 2
 Scratch knee/leg skin                      | 2.5  | 0.2    | 4 14 3     | 5 0 2     | 1
 Text on phone                              | 2.2  | 0.3    | 2 2 1      | 1 2 1     | 1.7
-Wave hello                                 | 1.7  | 0.3    | 60 10 10   | 0 0 12    | 2
-Write name in air                          | 1.1  | 0.3    | 45 5 20    | 15 10 50  | 1.62
+Wave hello                                 | 1.7  | 0.3    | 42 7 7     | 0 0 9     | 2
+Write name in air                          | 1.1  | 0.3    | 33 4 14    | 10 7 33   | 1.62
 Write name on leg                          | 1.2  | 0.3    | 25 6 2     | 8 25 3    | 1.62
 """
 

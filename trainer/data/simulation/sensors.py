@@ -7,7 +7,7 @@ Shapes: N recordings, T rows of all of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trainer.data.schema import NUM_THM, NUM_TOF, TOF_PIXELS, TOF_SIDE
 from trainer.data.simulation.arm import Pose, accelerate, body_to_world, compute_pose
 from trainer.data.simulation.geometry import Floats, quaternions, turn_all
+from trainer.data.simulation.mark import put_mark
 from trainer.data.simulation.people import (
     GAP_STREAM,
     NOISE_STREAM,
@@ -79,6 +80,7 @@ def record(seed: int, person: Person, trials: Trials) -> Recording:
         recording = mirror(recording)
     if person.number in REVERSED:
         recording = reverse(recording)
+    recording = replace(recording, acc_T3=put_mark(recording.acc_T3))
     return _lose(recording, draw_gaps(seed, person, len(rows_N))[trial_T])
 
 

@@ -114,7 +114,7 @@ def make_trials(seed: int, person: Person) -> Trials:
     behaviour_N, posture_N, gesture_N = design_N3.T
     lead_N, pause_N, perform_N = _lengths(rng, behaviour_N, gesture_N)
     num = len(design_N3)
-    move_s_N = np.clip(rng.normal(0.9, 0.2, num), 0.5, 1.6)
+    move_s_N = np.clip(rng.normal(0.95, 0.2, num), 0.6, 1.6)
     arrive_s_N = lead_N / RATE_HZ - move_s_N * rng.uniform(0.8, 1.0, num)
     return Trials(
         behaviour_N=behaviour_N,

@@ -23,7 +23,7 @@ from trainer.models import boosting
 from trainer.models.boosting_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.run.machine import pin
-from trainer.run.material import load_material
+from trainer.run.recordings import load_material
 from trainer.run.views import FoldTable
 
 ROUNDS = 10  # a turn

@@ -44,7 +44,7 @@ from trainer.folds import split
 from trainer.models.boosting import BoostingTask, fit_fold as fit_boosting
 from trainer.models.fitting import NetworkTask, fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
-from trainer.run.material import load_material
+from trainer.run.recordings import load_material
 marks = []
 def mark():
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
@@ -63,11 +63,11 @@ common = dict(label_idx=folds.label_idx, num_classes=labels.num_classes,
 boosting = BoostingTask(values_NF=table.values_NF, names=table.names, **common)
 fit_boosting(boosting, config.boosting, 42, 0, SilentMonitor())
 mark()
-length = frame_length(material.sequences.lengths_N, train_idx, None)
+length = frame_length(material.lengths_N, train_idx, None)
 network = NetworkTask(frames=material.frames, length=length, **common)
 fit_network(network, config.network, 42, 0, SilentMonitor())
 mark()
-print(json.dumps({"rows": int(material.sequences.offsets[-1]), "gestures": labels.num_classes,
+print(json.dumps({"rows": material.catalogue.num_rows, "gestures": labels.num_classes,
                   "seconds": [b[0] - a[0] for a, b in zip(marks, marks[1:])],
                   "peaks": [peak for _, peak in marks[1:]]}))
 """

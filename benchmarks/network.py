@@ -41,7 +41,7 @@ from trainer.models.optimisation import reproducible
 
 PURPOSE = "One epoch of the network beside a bare loop over ready tensors, simulated recordings."
 SUBJECTS = 10
-REPEATS = 7
+REPEATS = 3
 ITEMS = 192  # 3 batches are built item by item; an epoch's others take as long in proportion
 SENSORS = ("acc_", "rot_", "thm_", "tof_")
 TEXTS = ("sequence_id", "subject", "phase", "gesture")  # columns that the family keeps beside them

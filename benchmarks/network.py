@@ -1,39 +1,50 @@
 """What an epoch of the network costs beside its arithmetic.
 
-Three loops over the same batches of one epoch, in the same process, one after the other, repeated:
-as a run trains; a bare loop over tensors that are ready; and one that builds the frames of every
-item when it is asked for, as a data set of single items does. Medians of the repeats.
+Four loops in one process, one after the other, repeated; processor seconds, for they hardly depend
+on what else the machine does (with one thread and nothing to wait for they are the seconds of a
+quiet one): an epoch as a run trains it; a bare loop over the same tensors, ready beforehand; the
+notebook family's epoch, which builds the frames of every item when it is asked for
+(``benchmarks/items.py``) for a network of the family's sizes; and those items with our network.
+
+In: simulated recordings. Out: medians of the ratios, each within one repeat.
 
     python -m benchmarks network
 """
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from torch import nn
 
+from benchmarks.items import NUM_CHANNELS, FamilyNet, Items, make_loader
 from benchmarks.report import Row, at_least, at_most
 from trainer.config import NetworkConfig
 from trainer.data.preprocess import preprocess
 from trainer.data.simulate import write_folder
 from trainer.data.sources import read_table, sequences_from_table
-from trainer.features.frames import build_frames, fit_scaler, frame_length, make_batch, scale
+from trainer.features.frames import build_frames, frame_length
 from trainer.folds import assign_folds, split
+from trainer.models.augment import TrainingBatch
 from trainer.models.batches import epoch_batches
 from trainer.models.fitting import NetworkTask, _Fitting
+from trainer.models.network import make_network
 from trainer.models.optimisation import reproducible
 
 PURPOSE = "One epoch of the network beside a bare loop over ready tensors, simulated recordings."
 SUBJECTS = 10
 REPEATS = 3
-ITEMS = 200  # so many are built one by one; the time of the epoch's others is in proportion
+ITEMS = 192  # 3 batches are built item by item; an epoch's others take as long in proportion
+SENSORS = ("acc_", "rot_", "thm_", "tof_")
+TEXTS = ("sequence_id", "subject", "phase", "gesture")  # columns that the family keeps beside them
 
 
 def measure() -> list[Row]:
@@ -41,44 +52,77 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         write_folder(Path(name) / "recordings", SUBJECTS)
         table = read_table(Path(name) / "recordings" / "train.csv")
-    sequences = sequences_from_table(table)
-    tables = table.partition_by("sequence_id", maintain_order=True)
-    config = NetworkConfig(epochs=2 * REPEATS)
-    task = make_task(sequences)
+    task = make_task(sequences_from_table(table))
+    config = NetworkConfig(epochs=REPEATS + 1)
     with reproducible(config.num_threads):
         fitting = _Fitting(task, config, 42, 0)
         batches = ready_batches(fitting)
-        bare = bare_loop(fitting, batches)
-        half = bare_loop(fitting, batches, is_half=True)
-        times = {"run": [], "bare": [], "half": [], "items": []}
-        for _ in range(REPEATS):
-            times["bare"].append(seconds(bare))
-            times["half"].append(seconds(half))
-            times["run"].append(seconds(lambda: run_epoch(fitting)))
-            times["items"].append(build_items(tables, fitting))
-    run_s, bare_s, items_s = (statistics.median(times[name]) for name in ("run", "bare", "items"))
-    padded = sum(batch.x_NTC.shape[0] * batch.x_NTC.shape[1] for batch in batches)
-    real = sum(int(batch.lengths_N.sum()) for batch in batches)
-    size = f"{len(task.train_idx):,} sequences, {len(batches)} batches, {config.num_threads} thread"
+        items = make_items(table, task)
+        times = take_times(fitting, batches, items)
+    return [*told(times, len(task.train_idx), len(batches)), padding(batches)]
+
+
+def take_times(fitting: _Fitting, batches: list, items: Items) -> dict[str, list[float]]:
+    """Return the processor seconds of every loop in every repeat; the first repeat warms up."""
+    share = len(fitting.task.train_idx) / len(items)
+    ours_on_items = dataclasses.replace(fitting.sizes, num_channels=NUM_CHANNELS)
+    family = FamilyNet(fitting.task.num_classes)
+    loops: dict[str, Callable[[], object]] = {
+        "bare": bare_loop(make_network(fitting.sizes), lambda: batches),
+        "half": bare_loop(make_network(fitting.sizes), lambda: batches, is_half=True),
+        "run": lambda: run_epoch(fitting),
+        "draw": lambda: ready_batches(fitting),
+        "items": bare_loop(make_network(ours_on_items), lambda: item_batches(items, fitting)),
+        "family": bare_loop(family, lambda: item_batches(items, fitting)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in loops}
+    for repeat in range(REPEATS + 1):
+        for name, loop in loops.items():
+            seconds = processor_seconds(loop)
+            if repeat:
+                times[name].append(seconds * (share if name in ("items", "family") else 1.0))
+    return times
+
+
+def told(times: dict[str, list[float]], num_sequences: int, num_batches: int) -> list[Row]:
+    """Return the ratios of the loops."""
+
+    def ratio(name: str, other: str) -> float:
+        pairs = zip(times[name], times[other], strict=True)
+        return statistics.median(one / two for one, two in pairs)
+
+    def median_s(name: str) -> str:
+        return f"{statistics.median(times[name]):.2f} s"
+
+    triples = zip(times["items"], times["bare"], times["draw"], strict=True)
+    making = statistics.median((items - bare) / draw for items, bare, draw in triples)
+    size = f"{num_sequences:,} sequences, {num_batches} batches, 1 thread"
     return [
-        at_most(f"epoch / bare loop ({size}; {run_s:.2f} s, {bare_s:.2f} s)", run_s / bare_s, 1.15),
-        at_least(
-            f"epoch with frames per item ({items_s + bare_s:.1f} s) / epoch",
-            (items_s + bare_s) / run_s,
-            20.0,
-            digits=1,
+        at_most(
+            f"epoch / bare loop ({size}; {median_s('run')}, {median_s('bare')})",
+            ratio("run", "bare"),
+            1.15,
         ),
         at_least(
-            f"making batches, per item ({items_s:.1f} s) / ours (what the epoch takes more)",
-            items_s / max(run_s - bare_s, 1e-9),
+            f"the notebook family's epoch, frames per item ({median_s('family')}) / epoch",
+            ratio("family", "run"),
             20.0,
             digits=1,
         ),
         Row(
-            "bare loop in bfloat16 / in float32", f"{statistics.median(times['half']) / bare_s:.2f}"
+            f"the same frames per item with our network ({median_s('items')}) / epoch",
+            f"{ratio('items', 'run'):.1f}",
         ),
-        Row("computed steps that are padding", f"{1 - real / padded:.1%}"),
+        Row(f"making its batches, item by item / ours ({median_s('draw')})", f"{making:.0f}"),
+        Row("bare loop in bfloat16 / in float32", f"{ratio('half', 'bare'):.2f}"),
     ]
+
+
+def padding(batches: list) -> Row:
+    """Return how much of what is computed is no step of a recording."""
+    padded = sum(batch.x_NTC.shape[0] * batch.x_NTC.shape[1] for batch in batches)
+    real = sum(int(batch.lengths_N.sum()) for batch in batches)
+    return Row("computed steps that are padding", f"{1 - real / padded:.1%}")
 
 
 def make_task(sequences) -> NetworkTask:
@@ -103,7 +147,7 @@ def run_epoch(fitting: _Fitting) -> None:
 
 
 def ready_batches(fitting: _Fitting) -> list:
-    """Return the training batches of the first epoch, drawn beforehand."""
+    """Return the training batches of the first epoch."""
     task, config = fitting.task, fitting.config
     order = epoch_batches(fitting.train_lengths_N, config.batch_size, fitting._derive("order", 0))
     one_hot_KK = np.eye(task.num_classes, dtype=np.float32)
@@ -117,17 +161,20 @@ def ready_batches(fitting: _Fitting) -> list:
     ]
 
 
-def bare_loop(fitting: _Fitting, batches: list, is_half: bool = False) -> Callable[[], None]:
+def bare_loop(
+    net: nn.Module,
+    batches: Callable[[], Iterator[TrainingBatch] | list],
+    is_half: bool = False,
+) -> Callable[[], None]:
     """Return the plainest loop there is: forward, loss, backward, clip, step.
 
     With ``is_half`` the forward pass is in bfloat16; runs never are, so that they stay exact.
     """
-    net = fitting.optimisation.net.__class__(fitting.sizes)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
 
     def loop() -> None:
         net.train()
-        for batch in batches:
+        for batch in batches():
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_half):
                 logits_NK = net(batch.x_NTC, batch.lengths_N).float()
@@ -138,19 +185,23 @@ def bare_loop(fitting: _Fitting, batches: list, is_half: bool = False) -> Callab
     return loop
 
 
-def build_items(tables, fitting: _Fitting) -> float:
-    """Return the seconds in which an epoch's frames are built item by item from their rows."""
-    items = fitting.task.train_idx[:ITEMS]
-    began = time.perf_counter()
-    for item in items:
-        frames = build_frames(preprocess(sequences_from_table(tables[item])))
-        scaled = scale(frames, fit_scaler(frames, np.array([0])))
-        torch.from_numpy(make_batch(scaled, np.array([0]), fitting.task.length).values_NTC)
-    return (time.perf_counter() - began) * len(fitting.task.train_idx) / len(items)
+def make_items(table: pl.DataFrame, task: NetworkTask) -> Items:
+    """Return the first items of the training part as the family keeps them."""
+    sensors = [name for name in table.columns if name.startswith(SENSORS)]
+    parts = table.select(*TEXTS, *sensors).partition_by("sequence_id", maintain_order=True)
+    chosen_idx = task.train_idx[:ITEMS]
+    return Items([parts[item] for item in chosen_idx], task.label_idx[chosen_idx], task.length)
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """Return how long it takes."""
-    began = time.perf_counter()
+def item_batches(items: Items, fitting: _Fitting) -> Iterator[TrainingBatch]:
+    """Yield batches of items, each built when it is asked for."""
+    one_hot_KK = torch.eye(fitting.task.num_classes)
+    for x_NTC, lengths_N, label_idx in make_loader(items, 0):
+        yield TrainingBatch(x_NTC, lengths_N, one_hot_KK[label_idx])
+
+
+def processor_seconds(work: Callable[[], object]) -> float:
+    """Return how long it takes the processor."""
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began

@@ -425,3 +425,11 @@ def test_without_thermopiles_and_time_of_flight_there_are_no_imu_probabilities()
     """Where nothing can be hidden there is no second answer."""
     fold = fit(make_task(names=NAMES[:6]))
     assert fold.valid_proba_imu_NK is None
+
+
+def test_the_bins_of_the_validation_part_leave_the_number_of_threads_alone():
+    """LightGBM's threads are one number for the process: a Dataset without it sets all cores."""
+    config = CONFIG.model_copy(update={"num_threads": 3})
+    data = FoldData.build(make_task(), config, SEED, FOLD)
+    assert data.train_set.params["num_threads"] == 3
+    assert data.valid_set.params["num_threads"] == 3

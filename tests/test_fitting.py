@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,13 @@ import torch
 
 from trainer.config import NetworkConfig
 from trainer.features.frames import Frames
-from trainer.models import optimisation
+from trainer.models import fitting, optimisation
 from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.fitting import NetworkTask, fit_fold, predict_fold
 from trainer.models.inference import attend_fold
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import NetworkSizes
-from trainer.models.optimisation import Optimisation, TrainingDivergedError
+from trainer.models.optimisation import Optimisation, TrainingDivergedError, reproducible
 
 CONFIG = NetworkConfig(
     epochs=3,
@@ -318,11 +319,28 @@ def test_a_wrapper_for_several_gpus_leaves_no_name_and_changes_no_bit(whole, mon
 
 
 def test_torch_gets_its_settings_back():
-    """Threads and deterministic algorithms are set for the time of a fit only."""
+    """Threads, deterministic algorithms and no filling are set for the time of a fit only."""
     threads = torch.get_num_threads()
+    assert torch.utils.deterministic.fill_uninitialized_memory
     fit(config=CONFIG.model_copy(update={"num_threads": threads + 1}))
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_new_memory_is_not_filled_and_no_bit_depends_on_it(whole, monkeypatch):
+    """Filling it costs a fifth of an epoch; with it, a fold ends with the same bits."""
+    with reproducible(1):
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+
+    @contextmanager
+    def filling(num_threads):
+        with reproducible(num_threads):
+            torch.utils.deterministic.fill_uninitialized_memory = True
+            yield
+
+    monkeypatch.setattr(fitting, "reproducible", filling)
+    assert bits(fit()) == bits(whole)
 
 
 def test_a_sequence_is_predicted_alone_as_in_a_batch(whole):

@@ -95,7 +95,11 @@ class FoldData:
             train_NF, train_label_idx, config, derive_seed(seed, "lgbm", fold, "bins")
         )
         valid_set = train_set.create_valid(
-            valid_NF[known], label=valid_label_idx[known], params=train_set.get_params()
+            valid_NF[known],
+            label=valid_label_idx[known],
+            # Dataset.get_params() leaves num_threads out, and LightGBM's number of threads is one
+            # for the process: bins made without it would put every later round on all cores
+            params={**train_set.get_params(), "num_threads": config.num_threads},
         )
         return cls(
             train_NF, valid_NF, class_idx, train_label_idx, valid_label_idx, train_set, valid_set

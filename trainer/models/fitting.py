@@ -145,6 +145,7 @@ class _Fitting:
         self.epoch_loss = 0.0  # sum over the batches of the running epoch
         self.history: list[EpochRecord] = []
         self.best: Checkpoint = {}  # epoch, weights, valid_proba_NK; empty before the first epoch
+        self._order: tuple[int, list[IntArray]] = (-1, [])  # an epoch and its batches, drawn once
 
     def run(self, monitor: Monitor) -> None:
         """Train and validate until the last epoch or early stopping; between steps, ask."""
@@ -206,14 +207,20 @@ class _Fitting:
         """Take the next step of the running epoch."""
         step = self.optimisation.step
         epoch, position = divmod(step, self.batches_per_epoch)
-        order_seed = self._derive("order", epoch)
-        chosen = epoch_batches(self.train_lengths_N, self.config.batch_size, order_seed)[position]
-        batch_idx = self.task.train_idx[chosen]
+        batch_idx = self.task.train_idx[self._batches(epoch)[position]]
         one_hot_KK = np.eye(self.task.num_classes, dtype=np.float32)
         batch = self.batch_maker.draw(
             batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
         )
         self.epoch_loss += self.optimisation.train_on(batch, self._derive("step", step))
+
+    def _batches(self, epoch: int) -> list[IntArray]:
+        """Return an epoch's batches; drawing all of them at each step would cost steps squared."""
+        if self._order[0] != epoch:
+            seed = self._derive("order", epoch)
+            batches = epoch_batches(self.train_lengths_N, self.config.batch_size, seed)
+            self._order = epoch, batches
+        return self._order[1]
 
     def _validate(self) -> EpochRecord:
         """End the epoch: score the validation part, keep the epoch if it is the best so far."""

@@ -24,6 +24,7 @@ from trainer.store.at_work import (
     UnitRecorder,
     clear,
     is_told_to_stop,
+    remove_litter_of,
     take_over,
     tell_to_stop,
 )
@@ -127,6 +128,17 @@ def test_lines_that_a_killed_coordinator_left_are_taken_over_once(paths, unit):
     assert take_over(paths) == 0
 
 
+def test_what_a_lost_worker_left_half_written_goes_with_it(paths, unit):
+    """Of its own fold only: the others are being written."""
+    others = [paths.unit("lgbm", 2).last_path, paths.unit("torch", 1).record, paths.status]
+    for path in (unit.record, unit.final_path, unit.last_path, unit.beat, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".{path.name}.77-5.tmp").write_bytes(b"half")
+    remove_litter_of(unit)
+    left = sorted(path.name for path in paths.root.rglob("*.tmp"))
+    assert left == sorted(f".{path.name}.77-5.tmp" for path in others)
+
+
 def test_what_is_not_the_workers_stays_in_their_folder(paths):
     """Whoever put it there may want it."""
     paths.at_work.mkdir(parents=True)
@@ -194,11 +206,11 @@ class Rehearsed:
     def __init__(self, endings, num_workers=2):
         self.endings, self.size, self.running, self.begun = endings, num_workers, [], []
 
-    def num_free(self):
-        return self.size - len(self.running)
-
     def num_workers(self):
         return self.size
+
+    def is_free_for(self, unit):
+        return len(self.running) < self.size
 
     def begin(self, task):
         self.running.append(task)
@@ -358,6 +370,9 @@ def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
     assert read_crew("2", {"WORKERS": "3"}) == Crew(2)
     with pytest.raises(ConfigError, match="--workers: expected auto or a number from 1; got '0'"):
         read_crew("0", {})
+    assert read_crew("2", {}, "dask://10.0.0.1:8786") == Crew(2, "dask://10.0.0.1:8786")
+    with pytest.raises(ConfigError, match="expected local, dask or dask://HOST:PORT; got 'ray'"):
+        read_crew(None, {}, "ray")
     with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1; got 'many'"):
         read_crew(None, {"WORKERS": "many"})
 
@@ -365,7 +380,8 @@ def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
 def test_an_engine_that_nobody_asked_anything_starts_no_process():
     """Its workers are started when they are needed."""
     engine = LocalEngine(3)
-    assert (engine.num_free(), engine.num_workers(), engine.ended(0.0)) == (3, 3, [])
+    assert engine.is_free_for(("lgbm", 0))
+    assert (engine.num_workers(), engine.ended(0.0)) == (3, [])
     engine.close()
 
 

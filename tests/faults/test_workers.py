@@ -28,16 +28,8 @@ pytestmark = pytest.mark.faults
 MOST_STARTS = 40
 
 
-@pytest.fixture(scope="module")
-def whole(tiny_source, tmp_path_factory):
-    """A run that one process did alone, without a break."""
-    root = tmp_path_factory.mktemp("state") / "whole"
-    assert Trainer(root, tiny_source, workers=1).wait()[0] == 0
-    return root
-
-
-def demand_equal(root, whole):
-    assert unequal(root, whole) == []
+def demand_equal(root, longer_run):
+    assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
 
@@ -60,7 +52,7 @@ def strike(trainer, rng, kinds):
     return kind
 
 
-def struck_run(root, source, whole, seed, kinds, row):
+def struck_run(root, source, longer_run, seed, kinds, row):
     """Start over and over, each time with another number of workers, until it is finished."""
     rng = random.Random(seed)
     for _ in range(MOST_STARTS):
@@ -72,29 +64,31 @@ def struck_run(root, source, whole, seed, kinds, row):
         if code == 0:
             break
     with summary.case(row, landed=0):
-        demand_equal(root, whole)
+        demand_equal(root, longer_run)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
-    whole, tiny_source, tmp_path, seed
+    longer_run, tiny_source, tmp_path, seed
 ):
     """Each start has one to three workers and is paused at some instant."""
     row = "side by side: pause, other number"
-    struck_run(tmp_path / "run", tiny_source, whole, seed, ["pause"], row)
+    struck_run(tmp_path / "run", tiny_source, longer_run, seed, ["pause"], row)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_kills_of_workers_and_coordinators_change_no_bit(whole, tiny_source, tmp_path, seed):
+def test_kills_of_workers_and_coordinators_change_no_bit(longer_run, tiny_source, tmp_path, seed):
     """One of them, or both at once; no line of history is lost or doubled."""
     kinds = ["worker", "coordinator", "worker and coordinator", "pause"]
     seed += int(os.environ.get("FAULTS_SEED", "1000"))
-    struck_run(tmp_path / "run", tiny_source, whole, seed, kinds, "side by side: kill -9 at random")
+    struck_run(
+        tmp_path / "run", tiny_source, longer_run, seed, kinds, "side by side: kill -9 at random"
+    )
 
 
 @pytest.mark.parametrize("name", ["unit.rotated", "unit.placed", "unit.recorded"])
 def test_workers_that_die_inside_every_few_commits_end_with_the_same_bits(
-    whole, tiny_source, tmp_path, name
+    longer_run, tiny_source, tmp_path, name
 ):
     """Each worker process dies at its fourth commit; the next goes on; nobody has to resume."""
     root = tmp_path / "run"
@@ -106,7 +100,7 @@ def test_workers_that_die_inside_every_few_commits_end_with_the_same_bits(
     losses = [text for text in problems_of(root) if "SIGKILL" in text]
     assert len(losses) >= 8
     with summary.case("side by side: workers die in commits", landed=len(losses)):
-        demand_equal(root, whole)
+        demand_equal(root, longer_run)
 
 
 def test_a_worker_that_dies_at_once_over_and_over_fails_the_run(tiny_source, tmp_path):

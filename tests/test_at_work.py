@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
+import zipfile
 
 import pytest
 
@@ -17,6 +19,7 @@ from trainer.run.engine import EngineError, LocalEngine
 from trainer.run.eta import Speedometer
 from trainer.run.side_by_side import SideBySide
 from trainer.run.stopping import StopSwitch
+from trainer.run.transfer import export_run
 from trainer.run.worker import Ending, WorkerSwitch
 from trainer.starting import read_crew
 from trainer.store.at_work import (
@@ -137,6 +140,20 @@ def test_what_a_lost_worker_left_half_written_goes_with_it(paths, unit):
     remove_litter_of(unit)
     left = sorted(path.name for path in paths.root.rglob("*.tmp"))
     assert left == sorted(f".{path.name}.77-5.tmp" for path in others)
+
+
+def test_an_export_takes_the_lines_of_workers_that_were_killed_and_nothing_else(tiny_run, tmp_path):
+    """What was shared is made again; what was said is taken over where the run goes on."""
+    root = tmp_path / "tiny"
+    shutil.copytree(tiny_run, root)
+    killed = RunPaths(root)
+    say(killed.unit("lgbm", 1), 1, 10)
+    tell_to_stop(killed, 1)
+    (killed.at_work / "frames_TC.npy").write_bytes(b"large")
+    export_run(root, tmp_path / "tiny.zip")
+    names = zipfile.ZipFile(tmp_path / "tiny.zip").namelist()
+    at_work = [name for name in names if "at_work" in name]
+    assert at_work == ["tiny/units/at_work/lgbm_fold01.1.lines"]
 
 
 def test_what_is_not_the_workers_stays_in_their_folder(paths):

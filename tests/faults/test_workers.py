@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 
 import pytest
 
+from tests.dask_cluster import Cluster
 from tests.faults import summary
 from tests.tiny_runs import problems_of
 from tests.worker_runs import (
@@ -111,3 +113,42 @@ def test_a_worker_that_dies_at_once_over_and_over_fails_the_run(tiny_source, tmp
     assert code == 1
     assert "3 workers were lost there without getting further" in words
     assert "Traceback" not in words
+
+
+def test_a_dask_cluster_of_our_own_dies_with_its_coordinator(longer_run, tiny_source, tmp_path):
+    """And the run goes on without it, to the same bits; then once more with it, undisturbed."""
+    pytest.importorskip("distributed")
+    root = tmp_path / "run"
+    trainer = Trainer(root, tiny_source, 2, "--engine", "dask")
+    trainer.wait_for_work(step=5, num_workers=2)
+    children = trainer.children()
+    trainer.kill()
+    assert are_gone(children, within_s=5.0) == []
+    again = Trainer(root, tiny_source, 2, "--engine", "dask")
+    again.wait_for_work(step=5)
+    children = again.children()
+    again.process.send_signal(signal.SIGINT)
+    assert again.wait()[0] == 3
+    assert are_gone(children, within_s=5.0) == []
+    assert Trainer(root, tiny_source, 2, "--engine", "dask").wait()[0] == 0
+    demand_equal(root, longer_run)
+
+
+def test_a_coordinator_that_is_killed_leaves_dask_workers_that_the_next_one_stops(
+    longer_run, tiny_source, tmp_path
+):
+    """They are not its children: they see a later attempt, and let go of their folds."""
+    pytest.importorskip("distributed")
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.add_worker()
+        cluster.add_worker()
+        root = tmp_path / "state" / "run"
+        trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine)
+        trainer.wait_for_work(step=5, num_workers=2)
+        trainer.kill()
+        code, words = Trainer(root, tiny_source, 2).wait()
+        assert code == 0, words
+        demand_equal(root, longer_run)
+    finally:
+        cluster.close()

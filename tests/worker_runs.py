@@ -30,7 +30,7 @@ LONGER = (
     "network.patience_epochs=12",
     "network.save_interval_s=0.1",
 )
-PATIENCE_S = 120.0  # on a machine that is busy with other things
+PATIENCE_S = 300.0  # on a machine that is busy with other things
 
 
 class Trainer:

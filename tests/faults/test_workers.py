@@ -23,11 +23,13 @@ from tests.worker_runs import (
     kill_worker,
     missing_points,
     unequal,
+    wait_for,
 )
 from trainer.run.control import ask
+from trainer.store.reader import RunReader
 
 pytestmark = pytest.mark.faults
-MOST_STARTS = 40
+MOST_STRUCK = 8  # starts; then it is left in peace
 
 
 def demand_equal(root, longer_run):
@@ -36,11 +38,19 @@ def demand_equal(root, longer_run):
     assert doubled_lines(root) == []
 
 
+def is_at_work(trainer):
+    """Return whether a fold has moved in this start, or the trainer has ended."""
+    status = RunReader(trainer.root).status()
+    is_own = status is not None and status.pid == trainer.process.pid
+    return trainer.process.poll() is not None or (is_own and status.units_begun > 0)
+
+
 def strike(trainer, rng, kinds):
-    """Do one of several things to a trainer after some time; return what was done, or None."""
-    time.sleep(rng.uniform(0.5, 8.0))
+    """Do one of several things to a trainer at work; return whether it came to that."""
+    wait_for(lambda: is_at_work(trainer))
+    time.sleep(rng.uniform(0.0, 2.0))
     if trainer.process.poll() is not None:
-        return None
+        return False
     kind = rng.choice(kinds)
     children = trainer.children()
     workers = trainer.workers()
@@ -51,25 +61,26 @@ def strike(trainer, rng, kinds):
         assert are_gone(children, within_s=2.0) == []
     if kind == "pause":
         ask(trainer.root, "pause", "the fault suite")
-    return kind
+    return True
 
 
-def struck_run(root, source, longer_run, seed, kinds, row):
+def struck_run(root, source, whole, seed, kinds, row):
     """Start over and over, each time with another number of workers, until it is finished."""
     rng = random.Random(seed)
-    for _ in range(MOST_STARTS):
+    for _ in range(MOST_STRUCK):
         trainer = Trainer(root, source, rng.choice([1, 2, 2, 3]))
-        landed = strike(trainer, rng, kinds)
+        summary.count(row, landed=strike(trainer, rng, kinds))
         code, words = trainer.wait()
         assert code in (0, 3, -9), words
-        summary.count(row, landed=landed is not None)
         if code == 0:
             break
+    else:
+        assert Trainer(root, source, 2).wait()[0] == 0
     with summary.case(row, landed=0):
-        demand_equal(root, longer_run)
+        demand_equal(root, whole)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
     longer_run, tiny_source, tmp_path, seed
 ):
@@ -78,7 +89,7 @@ def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
     struck_run(tmp_path / "run", tiny_source, longer_run, seed, ["pause"], row)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_kills_of_workers_and_coordinators_change_no_bit(longer_run, tiny_source, tmp_path, seed):
     """One of them, or both at once; no line of history is lost or doubled."""
     kinds = ["worker", "coordinator", "worker and coordinator", "pause"]

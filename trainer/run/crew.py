@@ -14,7 +14,7 @@ from pathlib import Path
 from trainer.config import Config
 from trainer.run.engine import Engine, LocalEngine
 
-MIN_WORK_S = 30.0  # less is done before workers that load their libraries have gained anything
+MIN_WORK_S = 60.0  # two workers cost 16 s of processor on `asl`, most of it to load libraries
 WORKER_BYTES = 400 << 20  # a process with LightGBM, torch and polars
 COPIES = 3.0  # of the shared arrays that a fold makes for itself: rows, bins, scaled frames
 RESERVE_BYTES = 512 << 20  # kept free for whatever else runs

@@ -13,7 +13,7 @@ import os
 from benchmarks.report import write_section
 
 NAMES = (
-    *("features", "growth", "boosting", "network", "predict_one"),
+    *("features", "growth", "boosting", "network", "workers", "predict_one"),
     *("startup", "refresh", "soak"),
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests import run_folders
 from tests.tiny_runs import tiny_config, train, write_source
+from tests.worker_runs import LONGER
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,14 @@ def tiny_run(tiny_source, tmp_path_factory):
     """A run folder that the trainer finished without a break; copy it before changing anything."""
     root = tmp_path_factory.mktemp("state") / "tiny"
     assert train(root, tiny_config(tiny_source)) == "finished"
+    return root
+
+
+@pytest.fixture(scope="session")
+def longer_run(tiny_source, tmp_path_factory):
+    """A run that is long enough to be interrupted, done fold by fold in this process."""
+    root = tmp_path_factory.mktemp("state") / "longer"
+    assert train(root, tiny_config(tiny_source, *LONGER)) == "finished"
     return root
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
+import zipfile
 
 import pytest
 
@@ -17,6 +19,7 @@ from trainer.run.engine import EngineError, LocalEngine
 from trainer.run.eta import Speedometer
 from trainer.run.side_by_side import SideBySide
 from trainer.run.stopping import StopSwitch
+from trainer.run.transfer import export_run
 from trainer.run.worker import Ending, WorkerSwitch
 from trainer.starting import read_crew
 from trainer.store.at_work import (
@@ -24,6 +27,7 @@ from trainer.store.at_work import (
     UnitRecorder,
     clear,
     is_told_to_stop,
+    remove_litter_of,
     take_over,
     tell_to_stop,
 )
@@ -127,6 +131,31 @@ def test_lines_that_a_killed_coordinator_left_are_taken_over_once(paths, unit):
     assert take_over(paths) == 0
 
 
+def test_what_a_lost_worker_left_half_written_goes_with_it(paths, unit):
+    """Of its own fold only: the others are being written."""
+    others = [paths.unit("lgbm", 2).last_path, paths.unit("torch", 1).record, paths.status]
+    for path in (unit.record, unit.final_path, unit.last_path, unit.beat, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".{path.name}.77-5.tmp").write_bytes(b"half")
+    remove_litter_of(unit)
+    left = sorted(path.name for path in paths.root.rglob("*.tmp"))
+    assert left == sorted(f".{path.name}.77-5.tmp" for path in others)
+
+
+def test_an_export_takes_the_lines_of_workers_that_were_killed_and_nothing_else(tiny_run, tmp_path):
+    """What was shared is made again; what was said is taken over where the run goes on."""
+    root = tmp_path / "tiny"
+    shutil.copytree(tiny_run, root)
+    killed = RunPaths(root)
+    say(killed.unit("lgbm", 1), 1, 10)
+    tell_to_stop(killed, 1)
+    (killed.at_work / "frames_TC.npy").write_bytes(b"large")
+    export_run(root, tmp_path / "tiny.zip")
+    names = zipfile.ZipFile(tmp_path / "tiny.zip").namelist()
+    at_work = [name for name in names if "at_work" in name]
+    assert at_work == ["tiny/units/at_work/lgbm_fold01.1.lines"]
+
+
 def test_what_is_not_the_workers_stays_in_their_folder(paths):
     """Whoever put it there may want it."""
     paths.at_work.mkdir(parents=True)
@@ -194,11 +223,11 @@ class Rehearsed:
     def __init__(self, endings, num_workers=2):
         self.endings, self.size, self.running, self.begun = endings, num_workers, [], []
 
-    def num_free(self):
-        return self.size - len(self.running)
-
     def num_workers(self):
         return self.size
+
+    def is_free_for(self, unit):
+        return len(self.running) < self.size
 
     def begin(self, task):
         self.running.append(task)
@@ -358,6 +387,9 @@ def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
     assert read_crew("2", {"WORKERS": "3"}) == Crew(2)
     with pytest.raises(ConfigError, match="--workers: expected auto or a number from 1; got '0'"):
         read_crew("0", {})
+    assert read_crew("2", {}, "dask://10.0.0.1:8786") == Crew(2, "dask://10.0.0.1:8786")
+    with pytest.raises(ConfigError, match="expected local, dask or dask://HOST:PORT; got 'ray'"):
+        read_crew(None, {}, "ray")
     with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1; got 'many'"):
         read_crew(None, {"WORKERS": "many"})
 
@@ -365,7 +397,8 @@ def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
 def test_an_engine_that_nobody_asked_anything_starts_no_process():
     """Its workers are started when they are needed."""
     engine = LocalEngine(3)
-    assert (engine.num_free(), engine.num_workers(), engine.ended(0.0)) == (3, 3, [])
+    assert engine.is_free_for(("lgbm", 0))
+    assert (engine.num_workers(), engine.ended(0.0)) == (3, [])
     engine.close()
 
 

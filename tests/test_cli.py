@@ -28,10 +28,10 @@ FAMILY_NAMES = (
 # DESIGN.md section 3
 COMMANDS = {
     "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --time-limit "
-    "--stop-after-folds --paused-is-success --state",
+    "--stop-after-folds --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
-    "resume": "RUN --time-limit --stop-after-folds --paused-is-success --state",
+    "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",
     "predict": "RUN FILE --demographics --out --by-model --state",
     "verify": "RUN --state",
     "export": "RUN FILE.zip --dataset-metadata --state",

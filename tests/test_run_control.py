@@ -430,7 +430,7 @@ def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source,
     def broken(*_):
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr("trainer.run.session.unit_work", broken)
+    monkeypatch.setattr("trainer.run.fold_work.unit_work", broken)
     with pytest.raises(ZeroDivisionError):
         train(state / "first", tiny_config(tiny_source, "models=lgbm"))
     verdict = judge(RunReader(state / "first"))

@@ -17,15 +17,21 @@ SPACE = {"used_memory_mb", "free_memory_mb", "free_disk_mb"}
 
 
 def test_a_reading_is_the_average_since_the_one_before(tmp_path, monkeypatch):
-    """Two cores kept busy for 3 of 2 seconds each are 1.5 cores; the next reading begins anew."""
+    """3 s of processor in 2 s are 1.5 cores; the next reading begins anew; workers count too."""
     clock, busy = [100.0], [10.0]
+
+    def busy_of(workers):
+        return {1: busy[0], **dict.fromkeys(workers, 4.0)}
+
     monkeypatch.setattr(resources.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(resources.Meter, "_trainer_s", lambda self: busy[0])
+    monkeypatch.setattr(resources.Meter, "_busy_of", lambda self, workers: busy_of(workers))
     meter = resources.Meter()
     clock[0], busy[0] = 102.0, 13.0
     assert meter.read(tmp_path)["trainer_cores"] == 1.5
     clock[0] = 112.0
     assert meter.read(tmp_path)["trainer_cores"] == 0.0
+    clock[0] = 116.0
+    assert meter.read(tmp_path, workers=(7, 8))["trainer_cores"] == 2.0
 
 
 def test_a_reading_holds_processor_memory_and_disk(tmp_path):

@@ -29,15 +29,6 @@ from trainer.store.reader import RunReader
 from trainer.store.verdict import judge
 
 
-@pytest.fixture(scope="module")
-def whole(tiny_source, tmp_path_factory):
-    """A run that this process did alone, fold by fold, without a break."""
-    root = tmp_path_factory.mktemp("state") / "whole"
-    config = tiny_config(tiny_source, *LONGER)
-    assert execute(root, config, Limits(), lambda _: None) == "finished"
-    return root
-
-
 @pytest.fixture
 def start(tiny_source):
     """Start trainers; those that a failing test leaves are killed."""
@@ -58,13 +49,13 @@ def is_of(worker, other):
 
 
 @pytest.mark.parametrize("workers", [2, 3])
-def test_several_workers_give_the_bits_of_one_process(whole, tiny_source, tmp_path, workers):
+def test_several_workers_give_the_bits_of_one_process(longer_run, tiny_source, tmp_path, workers):
     """Models, out-of-fold table, scores, importance, bundles, feature cache; every point once."""
     root = tmp_path / "run"
     config = tiny_config(tiny_source, *LONGER)
     shown = []
     execute(root, config, Limits(), lambda _: None, shown.append, crew=Crew(workers))
-    assert unequal(root, whole) == []
+    assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
     assert max(len(status.workers) for status in shown) == workers
@@ -74,7 +65,7 @@ def test_several_workers_give_the_bits_of_one_process(whole, tiny_source, tmp_pa
 
 
 def test_a_run_survives_the_loss_of_a_worker_a_pause_and_the_loss_of_its_coordinator(
-    whole, start, tmp_path
+    longer_run, start, tmp_path
 ):
     """Resumed each time with another number of workers, it ends with the bits of one process."""
     root = tmp_path / "state" / "run"
@@ -107,7 +98,7 @@ def test_a_run_survives_the_loss_of_a_worker_a_pause_and_the_loss_of_its_coordin
 
     third = start(root, workers=1)
     assert third.wait()[0] == 0
-    assert unequal(root, whole) == []
+    assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
 

@@ -30,7 +30,7 @@ LONGER = (
     "network.patience_epochs=12",
     "network.save_interval_s=0.1",
 )
-PATIENCE_S = 120.0  # on a machine that is busy with other things
+PATIENCE_S = 300.0  # on a machine that is busy with other things
 
 
 class Trainer:
@@ -59,11 +59,11 @@ class Trainer:
         status = RunReader(self.root).status()
         return () if status is None or status.pid != self.process.pid else status.workers
 
-    def wait_for_work(self, step=30, num_workers=1, model=None):
-        """Wait until so many workers are so far in their fold; return them."""
+    def wait_for_work(self, step=30, num_workers=1, killed=()):
+        """Wait until so many workers that nobody has killed are so far in their fold."""
 
         def far():
-            found = [at for at in self.workers() if at.step >= step and model in (None, at.model)]
+            found = [at for at in self.workers() if at.step >= step and at.pid not in killed]
             return found if len(found) >= num_workers else None
 
         return wait_for(far, self)

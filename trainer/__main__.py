@@ -42,6 +42,14 @@ Workers = Annotated[
         "the last bit (default: $WORKERS or auto, as many as cores and memory have room for)",
     ),
 ]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        metavar="ENGINE",
+        help="Where: local; dask, a Dask cluster on this machine; dask://HOST:PORT, a scheduler "
+        "whose workers see the state folder at the same path",
+    ),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder's path")]
 
 app = typer.Typer(
@@ -87,6 +95,7 @@ def train(
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
     workers: Workers = None,
+    engine: EngineName = "local",
     state: State = None,
 ) -> None:
     """Train a new run, or go on with the run of that name.
@@ -110,7 +119,7 @@ def train(
         assignments=set_ or [],
         limits=starting.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
-        crew=starting.read_crew(workers, os.environ),
+        crew=starting.read_crew(workers, os.environ, engine),
     )
 
 
@@ -139,12 +148,13 @@ def resume(
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
     workers: Workers = None,
+    engine: EngineName = "local",
     state: State = None,
 ) -> None:
     """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
     folder = commands.state_dir(state)
     limits = starting.read_limits(time_limit, stop_after_folds, {})
-    crew = starting.read_crew(workers, os.environ)
+    crew = starting.read_crew(workers, os.environ, engine)
     starting.resume(commands.find_run(folder, run), folder, limits, paused_is_success, crew)
 
 

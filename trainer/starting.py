@@ -6,6 +6,7 @@ In: checked options. Out: a run that was begun, adopted or gone on with, and an 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,25 +49,28 @@ def read_limits(
     )
 
 
-def read_crew(workers: str | None, environment: Mapping[str, str]) -> Crew:
+def read_crew(workers: str | None, environment: Mapping[str, str], engine: str = "local") -> Crew:
     """Return who fits the folds.
 
     Args:
         workers: A number or ``auto``; None asks the environment's ``WORKERS``.
         environment: The process environment.
+        engine: ``local``, ``dask`` or ``dask://HOST:PORT``.
 
     Raises:
         ConfigError: Neither.
     """
     from trainer.run.crew import Crew
 
+    if not re.fullmatch(r"local|dask|dask://[^/]+:\d+", engine):
+        raise ConfigError(f"--engine: expected local, dask or dask://HOST:PORT; got {engine!r}")
     text = workers or environment.get("WORKERS") or "auto"
     if text == "auto":
-        return Crew(None)
+        return Crew(None, engine)
     if not text.isdecimal() or int(text) < 1:
         name = "--workers" if workers else "WORKERS"
         raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
-    return Crew(int(text))
+    return Crew(int(text), engine)
 
 
 def train(

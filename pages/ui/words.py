@@ -133,7 +133,7 @@ def reason(verdict: Verdict) -> str:
     if verdict.state == "finished":
         return f"Ended at {clock(status.heartbeat_at)}."
     at = doing(status).lower()
-    if status.model is not None and status.fold is not None:
+    if status.model is not None and status.fold is not None and len(status.workers) < 2:
         at = place(status.model, status.fold, status.step)
     redone_s = round(status.kill_costs_s)
     resume = f"redoes about {redone_s} s of work and goes on" if redone_s else "goes on from there"

@@ -99,7 +99,7 @@ class Forge:
 def plain_environment():
     """Return this process's environment with one thread everywhere and no word for the trainer."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RESUME", "TRAINER_"))}
-    return kept | dict.fromkeys(ONE_THREAD, "1")
+    return kept | dict.fromkeys(ONE_THREAD, "1") | {"WORKERS": "1"}  # cases count on the order
 
 
 def serve():

@@ -148,10 +148,10 @@ def test_a_signal_inside_a_commit_leaves_it_whole(lab, times):
     child = lab.start(root, ("slow_writes", {"seconds": 0.02}))
     until(lambda: is_training(root), "training")
     until(lambda: any(root.rglob(".lgbm_*.tmp")), "a half-written file")
-    for _ in range(times):
-        child.send(signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGINT)[:times]:  # two of one kind may become one
+        child.send(number)
         time.sleep(0.002)
-    assert child.wait().code == (3 if times == 1 else 143)
+    assert child.wait().code in ([3] if times == 1 else [130, 143])
     with summary.case("SIGTERM during a commit"):
         lab.demand_equal(root)
         assert problems(root) == []

@@ -14,10 +14,11 @@ from pathlib import Path
 from trainer.config import Config
 from trainer.run.engine import Engine, LocalEngine
 
-MIN_WORK_S = 30.0  # less is done before workers that load their libraries have gained anything
+MIN_WORK_S = 60.0  # two workers cost 16 s of processor on `asl`, most of it to load libraries
 WORKER_BYTES = 400 << 20  # a process with LightGBM, torch and polars
 COPIES = 3.0  # of the shared arrays that a fold makes for itself: rows, bins, scaled frames
 RESERVE_BYTES = 512 << 20  # kept free for whatever else runs
+LOCAL = "local"
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -45,13 +46,21 @@ class Crew:
     """Who fits the folds in one start of the trainer; the results are the same whoever does.
 
     Attributes:
-        workers: How many at once; None is as many as there is room for.
+        workers: How many at once; None is as many as there is room for, or as Dask has.
+        engine: ``local``, ``dask`` or ``dask://HOST:PORT``.
     """
 
     workers: int | None = 1
+    engine: str = LOCAL
 
     def muster(self, work: Work) -> tuple[Engine | None, str]:
-        """Return the workers and why they are so many."""
+        """Return the workers and why they are so many.
+
+        Raises:
+            EngineError: Dask's workers cannot be had.
+        """
+        if self.engine != LOCAL:
+            return self._muster_dask(work)
         if not work.has_system_locks:
             return None, "folds one by one: this folder has no locks of the system"
         if self.workers is not None:
@@ -61,6 +70,13 @@ class Crew:
         if number <= 1:
             return None, f"folds one by one ({why})"
         return LocalEngine(number), f"{number} folds side by side ({why})"
+
+    def _muster_dask(self, work: Work) -> tuple[Engine, str]:
+        from trainer.run.cluster import connect
+
+        most = None if self.workers is None else min(self.workers, work.num_units)
+        found = connect(self.engine, most, most or _room(work)[0])
+        return found, f"folds on {self.engine}: {found.num_workers()} workers"
 
 
 def most_threads(config: Config, models: Sequence[str]) -> int:

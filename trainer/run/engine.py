@@ -31,11 +31,11 @@ class EngineError(RuntimeError):
 class Engine(Protocol):
     """Fits units of work somewhere, several at once."""
 
-    def num_free(self) -> int:
-        """Return how many more units can begin now."""
-
     def num_workers(self) -> int:
         """Return how many units can be fitted at once."""
+
+    def is_free_for(self, unit: Unit) -> bool:
+        """Return whether a worker could begin the unit now."""
 
     def begin(self, task: UnitTask) -> None:
         """Let a free worker fit a unit."""
@@ -58,7 +58,7 @@ class _Slot:
     def begin(self, task: UnitTask) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
-        with _deaf_to_interrupts():
+        with deaf_to_interrupts():
             if self.executor is None:
                 self.executor = ProcessPoolExecutor(
                     max_workers=1, initializer=settle, initargs=(getpid(),)
@@ -89,13 +89,13 @@ class LocalEngine:
         """Start none yet."""
         self._slots = [_Slot() for _ in range(num_workers)]
 
-    def num_free(self) -> int:
-        """Return how many more units can begin now."""
-        return sum(slot.future is None for slot in self._slots)
-
     def num_workers(self) -> int:
         """Return how many units can be fitted at once."""
         return len(self._slots)
+
+    def is_free_for(self, unit: Unit) -> bool:
+        """Return whether a worker could begin the unit now."""
+        return any(slot.future is None for slot in self._slots)
 
     def begin(self, task: UnitTask) -> None:
         """Let a free worker fit a unit; the one that has been at work before comes first."""
@@ -117,7 +117,7 @@ class LocalEngine:
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
+def deaf_to_interrupts() -> Iterator[None]:
     """Let processes that start in the body never hear a Ctrl-C; this one hears it afterwards."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows: ``settle`` does it, a moment later
         yield

@@ -25,6 +25,7 @@ from trainer.run.views import FoldTable
 from trainer.run.work import do_unit, finished_block
 from trainer.run.worker import UnitTask
 from trainer.store.durable import StoreError
+from trainer.store.names import RunPaths
 from trainer.store.recorder import Recorder
 from trainer.store.records import UnitRecord
 from trainer.store.units import UnitStore
@@ -107,12 +108,12 @@ class FoldWork:
             self._pause_between_folds(num_done_now)
 
     def _side_by_side(self, engine: Engine) -> None:
-        root = self.ledger.paths.root
-        shared = share(self.material, self.table, self._models_left(), self.ledger.paths.at_work)
+        paths = RunPaths(self.ledger.paths.root.resolve())  # workers may have another folder
+        shared = share(self.material, self.table, self._models_left(), paths.at_work)
         self.material.forget()
 
         def task(unit: Unit) -> UnitTask:
-            return UnitTask(root, *unit, self.recorder.attempt, self.key, self.config, shared)
+            return UnitTask(paths.root, *unit, self.recorder.attempt, self.key, self.config, shared)
 
         def note_commit(record: UnitRecord) -> None:
             self.ledger.stores[(record.model, record.fold)].record = record

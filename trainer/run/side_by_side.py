@@ -16,7 +16,7 @@ from trainer.run.engine import Engine, EngineError, Unit
 from trainer.run.eta import Speedometer
 from trainer.run.stopping import StopSwitch
 from trainer.run.worker import Ending, UnitTask
-from trainer.store.at_work import UnitListener, clear, tell_to_stop
+from trainer.store.at_work import UnitListener, remove_litter_of, take_over, tell_to_stop
 from trainer.store.durable import StoreError
 from trainer.store.names import RunPaths
 from trainer.store.recorder import Recorder
@@ -100,7 +100,7 @@ class SideBySide:
                 self._stop_if_asked()
         finally:
             self.engine.close()
-        clear(self.paths)
+        take_over(self.paths)  # what late workers of an earlier start have said, too
         if self._error is not None:
             raise self._error
         if self.waiting:
@@ -132,7 +132,7 @@ class SideBySide:
         return self.max_units is None or unit in self._begun or len(self._begun) < self.max_units
 
     def _begin_more(self) -> None:
-        while self._may_begin() and self.engine.num_free() and self._is_room():
+        while self._may_begin() and self._is_room():
             unit = self._next()
             if unit is None:
                 return
@@ -153,7 +153,8 @@ class SideBySide:
     def _next(self) -> Unit | None:
         now = time.monotonic()
         for unit in self.waiting:
-            if self._is_allowed(unit) and self._not_before.get(unit, 0.0) <= now:
+            is_due = self._is_allowed(unit) and self._not_before.get(unit, 0.0) <= now
+            if is_due and self.engine.is_free_for(unit):
                 return unit
         return None
 
@@ -174,6 +175,7 @@ class SideBySide:
             return
         self.waiting.insert(0, unit)
         if ending.kind == "lost":
+            remove_litter_of(running.listener.paths)
             self._note_loss(unit, running, ending.text)
         elif ending.kind == "taken":
             self._note_taken(unit, ending.text)

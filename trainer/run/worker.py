@@ -219,6 +219,8 @@ def _on_terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
+    import psutil
+
+    while os.getppid() == parent and psutil.pid_exists(parent):  # Windows keeps a dead parent's pid
         time.sleep(PARENT_LOOK_S)
     os._exit(1)

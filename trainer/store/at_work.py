@@ -170,6 +170,13 @@ class UnitListener:
         self.paths.lines(self.attempt).unlink(missing_ok=True)
 
 
+def remove_litter_of(unit: UnitPaths) -> None:
+    """Remove the temporary files of a worker that is gone; nobody else writes these files."""
+    for path in (unit.record, unit.final_path, unit.last_path, unit.beat):
+        for litter in path.parent.glob(f".{path.name}.*.tmp"):
+            litter.unlink(missing_ok=True)
+
+
 def tell_to_stop(paths: RunPaths, attempt: int) -> None:
     """Ask all workers of an attempt to save and stop."""
     write_atomic(paths.stop, f"{attempt}\n".encode(), durable=False)

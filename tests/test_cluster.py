@@ -1,0 +1,97 @@
+"""Folds on Dask: scheduler and workers as processes of their own, on loopback; the bits stay."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.dask_cluster import Cluster
+from tests.tiny_runs import problems_of
+from tests.worker_runs import (
+    Trainer,
+    doubled_lines,
+    kill_worker,
+    missing_points,
+    unequal,
+    wait_for,
+)
+from trainer.run.cluster import connect
+from trainer.run.control import ask
+from trainer.run.engine import EngineError
+from trainer.store.reader import RunReader
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Cluster(folder)
+    yield cluster
+    cluster.close()
+
+
+def test_a_run_on_two_dask_workers_that_loses_two_of_them_has_the_bits_of_one_process(
+    longer_run, cluster, tiny_source, tmp_path
+):
+    """A lost worker's fold goes on elsewhere; paused within seconds; finished by local workers."""
+    root = tmp_path / "state" / "run"
+    for _ in range(2):
+        cluster.add_worker()
+    wait_for(lambda: has_workers(cluster, 2))
+    trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine)
+    killed = []
+    for num_lost in (1, 2):
+        lost = trainer.wait_for_work(step=5, killed=killed)[0]
+        killed.append(lost.pid)
+        cluster.add_worker()
+        kill_worker(lost)
+        wait_for(lambda number=num_lost: len(problems_of(root)) == number, trainer)
+        assert problems_of(root)[-1] == (
+            f"{lost.model} fold {lost.fold}: its worker (pid {lost.pid} on {lost.host}) is gone. "
+            f"Another worker goes on from the last checkpoint"
+        )
+    trainer.wait_for_work(step=5, killed=killed)
+    asked = ask(root, "pause", "the test")
+    assert trainer.wait()[0] == 3
+    assert RunReader(root).status().acknowledged_at - asked.asked_at < 5.0
+    again = Trainer(root, tiny_source, 2, "--engine", cluster.engine)
+    assert again.wait()[0] == 0
+    assert unequal(root, longer_run) == []
+    assert missing_points(root) == []
+    assert doubled_lines(root) == []
+
+
+def has_workers(cluster, number):
+    try:
+        engine = connect(cluster.engine, None, 1)
+    except EngineError:
+        return False
+    found = engine.num_workers()
+    engine.close()
+    return found == number
+
+
+def test_the_network_claims_the_gpu_of_a_worker_that_has_one(cluster):
+    """One fold each; LightGBM's folds leave it to the network while there is another worker."""
+    cluster.add_worker("--resources", "GPU=1")
+    cluster.add_worker()
+    wait_for(lambda: has_workers(cluster, 2))
+    engine = connect(cluster.engine, None, 1)
+    with_gpu = engine._choose(("torch", 0))
+    assert engine._has_gpu(with_gpu)
+    assert engine._choose(("lgbm", 0)) != with_gpu
+    engine.close()
+
+
+def test_a_scheduler_without_workers_and_no_scheduler_are_told(cluster, monkeypatch):
+    """With what to start."""
+    with pytest.raises(EngineError, match="the scheduler has no worker"):
+        connect(cluster.engine, None, 1)
+    monkeypatch.setattr("trainer.run.cluster.CONNECT_S", 0.5)
+    cluster.processes[0].send_signal(signal.SIGKILL)
+    cluster.processes[0].wait()
+    with pytest.raises(EngineError, match="no scheduler answers there"):
+        connect(cluster.engine, None, 1)

@@ -1,7 +1,7 @@
 """What each piece of the network brings: the same folds with one piece changed at a time.
 
 In: a source, folds, seeds, pieces. Out: for each piece the mean and spread over folds of the score
-at the best epoch, of score and accuracy at the last epoch, which nothing chose, and its difference
+at the best epoch, of score and accuracy at the epoch that was fixed in advance, and its difference
 to the settings as they are. Finished folds are kept in ``--out``, a folder, and not done
 again, and a fold that the time limit cuts goes on from its checkpoint.
 
@@ -48,6 +48,7 @@ PIECES: dict[str, list[str]] = {
     "label smoothing off": ["network.label_smoothing=0"],
     "dropout 0.4": ["network.dropout=0.4"],
     "half the epochs": ["network.epochs=15"],
+    "three members": ["network.members=3"],
 }
 ARCHITECTURES = ("time_series_net", "branches")
 

@@ -43,7 +43,7 @@ PIECES: dict[str, list[str]] = {
     "rotation off": ["network.rotation_deg=0"],
     "rotation 25 degrees": ["network.rotation_deg=25"],
     "time warp off": ["network.stretch=0", "network.shift=0"],
-    "time warp on": ["network.stretch=0.2", "network.shift=0.05"],
+    "half the time warp": ["network.stretch=0.15", "network.shift=0.05"],
     "sensor dropout on": ["network.sensor_dropout=0.2"],
     "label smoothing off": ["network.label_smoothing=0"],
     "dropout 0.4": ["network.dropout=0.4"],

@@ -16,7 +16,7 @@ AXIS = cut_time_axis(np.array([0, 2, 5]), 5)
 
 
 def test_a_sensor_that_leans_the_other_way_is_told_mirrored():
-    """The second sequence has x down in the mean: acc_x and turns about y and z change sign."""
+    """The second sequence leans to -x: acc_x and the turns about y and z change sign."""
     told = told_of_one_side(
         {
             "acc_x": np.array([1.0, 3.0, -4.0, np.nan, -2.0]),

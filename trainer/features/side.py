@@ -3,10 +3,12 @@
 In: motion signals and the ``TimeAxis``. Out: the same signals, of some sequences as the other wrist
 would have recorded them.
 
-Which wrist a sensor was on is rarely known, and a turn outwards of the one is a turn inwards of the
-other. So each sequence whose sensor's x axis points down in the mean is mirrored in the sensor's
-y-z plane, which is what the other wrist sees (competition.md 3.2). Wrist and pose together decide:
-the same gesture of both wrists comes out alike, and what is lost, the sign, is a feature by itself.
+Which wrist a sensor was on is rarely known, and a turn outwards of the one is a turn inwards of
+the other. So each sequence whose mean acceleration along the sensor's x axis, gravity included,
+is negative is mirrored in the sensor's y-z plane: that is what the other wrist sees
+(competition.md 3.2). Wrist, pose and swing decide together: the same gesture of both wrists comes
+out alike, and what is lost, the sign, is a feature by itself. The sign of the mean gravity along x
+did as well on `watch`.
 
 Shapes: N sequences, T time steps.
 """
@@ -34,7 +36,7 @@ def lean(signals_T: Mapping[str, DoubleArray], axis: TimeAxis) -> DoubleArray:
 def told_of_one_side(
     signals_T: Mapping[str, DoubleArray], axis: TimeAxis
 ) -> dict[str, DoubleArray]:
-    """Return the signals, mirrored where the sensor's x axis points down in the mean.
+    """Return the signals, mirrored where the mean acceleration along x is negative.
 
     Args:
         signals_T: The motion signals that are known, (T,) each.

@@ -104,9 +104,9 @@ class NetworkConfig(_Frozen):
     # standard deviation of a random turn of the sensor, about each axis; 0: none
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
     # largest share by which a sequence is made shorter or longer; 0: none
-    stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     # largest share of a sequence that is cut off at its start and at its end; 0: none
-    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
+    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
     # networks that learn side by side in each fold, each from its own first weights
     members: Annotated[int, Field(ge=1, le=16)] = 1

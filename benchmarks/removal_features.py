@@ -8,7 +8,7 @@ the first piece, mean and spread.
     python -m benchmarks.removal_features ../shared/data/asl.parquet --folds 0
 
 A removed preprocessing step is the block of features that needs it: gravity removal is ``linear``,
-the angular velocity ``omega``.
+the angular velocity ``omega``. "each wrist as it is" leaves out ``trainer/features/side.py``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from trainer.config import BoostingConfig, make_config
 from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.data.sources import load
+from trainer.features import motion
 from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
@@ -32,15 +33,18 @@ from trainer.models.boosting import BoostingTask, fit_fold
 from trainer.models.monitor import SilentMonitor
 
 AS_IT_IS = "as it is"
+EACH_WRIST = "each wrist as it is"
 BLOCKS = {  # what a removed feature's name looks like
     "heading": r".*\.heading\.",
+    "turning with push and pose": r"rot\.(heading|turn_rate)_",
+    "lean": r".*\.lean$",
     "turn and tilt": r".*\.(turn|tilt)_rate\.",
     "forward and sideways": r".*\.(forward|sideways)\.",
     "timing": r".*_at$",
     "push with pose with turn": r".*\.(linear|gravity|omega)_._\w+\.correlation$",
     "gravity removal": r".*\.(linear|vertical|horizontal|forward|sideways)",
     "gravity direction": r".*\.gravity",
-    "angular velocity": r".*\.(omega|turn_rate|tilt_rate|heading)",
+    "angular velocity": r".*\.(omega|turn_rate|tilt_rate|heading)|.*_omega_",
     "quaternion": r"rot\.rot_",
     "time bins": r".*\.bin\d",
     "late part": r".*\.late_",
@@ -52,6 +56,7 @@ BLOCKS = {  # what a removed feature's name looks like
 SETTINGS = {  # settings of boosting, as in config.json
     "feature_fraction 0.3": {"feature_fraction": 0.3},
     "feature_fraction 0.1": {"feature_fraction": 0.1},
+    "extra trees off": {"extra_trees": False},
     "lambda_l2 5": {"lambda_l2": 5.0},
     "min_data_in_leaf 20": {"min_data_in_leaf": 20},
     "modality dropout off": {"modality_dropout": 0.0},
@@ -113,6 +118,16 @@ def without(table: FeatureTable, block: str) -> FeatureTable:
     )
 
 
+def of_each_wrist(sequences: Sequences) -> FeatureTable:
+    """Return the table of signals that were not mirrored to one side."""
+    told = motion.told_of_one_side
+    motion.told_of_one_side = lambda signals_T, _axis: dict(signals_T)
+    try:
+        return build_table(preprocess(sequences))
+    finally:
+        motion.told_of_one_side = told
+
+
 def tell(name: str, num_features: int, folds: list[Fold], reference: list[Fold]) -> None:
     """Print one row of the table."""
     gains = [one.score - other.score for one, other in zip(folds, reference, strict=True)]
@@ -134,7 +149,7 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--seeds", default="42")
-    parser.add_argument("--pieces", default=",".join((AS_IT_IS, *BLOCKS, *SETTINGS)))
+    parser.add_argument("--pieces", default=",".join((AS_IT_IS, EACH_WRIST, *BLOCKS, *SETTINGS)))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     sequences = load(options.source)
@@ -147,6 +162,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for piece in options.pieces.split(","):
         table = without(whole, piece) if piece in BLOCKS else whole
+        if piece == EACH_WRIST:
+            table = of_each_wrist(sequences)
         if piece in BLOCKS and len(table.names) == len(whole.names):
             continue  # these recordings have no such features
         changes = {**SETTINGS.get(piece, {}), "num_threads": options.threads}

@@ -10,7 +10,9 @@ from trainer.features.frames import Frames, FrameScaler, fit_scaler, make_batch,
 from trainer.models.augment import BatchMaker
 from trainer.models.warp import Warp, warped_batch
 
-NOTHING = NetworkConfig(modality_dropout=0.0, mixup_alpha=0.0, rotation_deg=0.0)
+NOTHING = NetworkConfig(
+    modality_dropout=0.0, mixup_alpha=0.0, rotation_deg=0.0, stretch=0.0, shift=0.0
+)
 AXES = ("x", "y", "z")
 CHANNELS = (
     *(f"acc_{axis}" for axis in AXES),
@@ -45,7 +47,7 @@ def unscaled(x_NTC, columns, scaler: FrameScaler):
 
 
 def test_without_augmentation_a_batch_is_the_scaled_frames():
-    """All three switched off: the frames, their lengths and one-hot targets."""
+    """All switched off: the frames, their lengths and one-hot targets."""
     batch, plain_NTC, _ = draw()
     np.testing.assert_array_equal(batch.x_NTC, plain_NTC)
     assert batch.lengths_N.tolist() == [6, 4, 8]  # the last one has 9 steps, cut to 8

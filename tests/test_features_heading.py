@@ -98,10 +98,11 @@ def test_push_pose_and_turn_are_held_together():
     """A turn that goes with the push correlates to 1 with it, one against it to -1."""
     motion_TS = np.random.default_rng(0).normal(size=(9, len(MOTION_SIGNALS))).astype(np.float32)
     place = MOTION_SIGNALS.index
+    motion_TS[:, place("acc_x")] = 1  # leans to the side that is told as it was recorded
     motion_TS[:, place("omega_y")] = 2 * motion_TS[:, place("linear_x")] + 1
     motion_TS[:, place("gravity_z")] = -motion_TS[:, place("linear_x")]
     table = build_table(Signals(np.array([0, 9]), motion_TS, None, None))
     told = dict(zip(table.names, table.values_NF[0], strict=True))
     assert told["acc.linear_x_omega_y.correlation"] == pytest.approx(1.0, abs=1e-6)
     assert told["acc.linear_x_gravity_z.correlation"] == pytest.approx(-1.0, abs=1e-6)
-    assert len([name for name in told if name.endswith("correlation")]) == 12 + 36
+    assert len([name for name in told if name.endswith("correlation")]) == 12 + 36 + 24

@@ -19,6 +19,7 @@ from trainer.models.inference import attend_fold
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import NetworkSizes
 from trainer.models.optimisation import Optimisation, TrainingDivergedError, reproducible
+from trainer.models.packing import pack_network, unpack_network
 
 CONFIG = NetworkConfig(
     epochs=3,
@@ -35,6 +36,7 @@ CONFIG = NetworkConfig(
     conv_channels=(4, 6),
     recurrent_units=3,
     patience_epochs=3,
+    fixed_epochs=2,
     num_threads=1,
 )
 STEPS = 9  # 3 epochs of 12 // 4 batches
@@ -151,11 +153,53 @@ def test_a_fold_of_branches_goes_on_with_the_same_bits(stop_at):
     assert bits(fit(checkpoint=monitor.last, config=config)) == bits(fit(config=config))
 
 
+@pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
+def test_a_fold_of_several_networks_goes_on_with_the_same_bits(stop_at):
+    """Two members in one fold: one checkpoint, one optimiser."""
+    config = CONFIG.model_copy(update={"members": 2})
+    monitor = StopAt(stop_at)
+    with pytest.raises(Paused):
+        fit(monitor, config=config)
+    assert bits(fit(checkpoint=monitor.last, config=config)) == bits(fit(config=config))
+
+
+def test_a_temperature_makes_answers_surer_and_changes_no_weight(whole):
+    """Half the temperature: probabilities are squared and scaled to sum to 1; the file keeps it."""
+    surer = fit(config=CONFIG.model_copy(update={"temperature": 0.3}))
+    task = make_task()
+    squared_NK = whole.last_proba_NK**2
+    np.testing.assert_allclose(
+        surer.last_proba_NK, squared_NK / squared_NK.sum(axis=1, keepdims=True), atol=1e-12
+    )
+    model = unpack_network(pack_network(surer.model))
+    np.testing.assert_array_equal(
+        predict_fold(model, task.frames, task.valid_idx), surer.valid_proba_NK
+    )
+
+
+@pytest.mark.parametrize(("fixed_epochs", "num_epochs"), [(1, 2), (3, 4), (9, 9), (30, 12)])
+def test_a_fold_reaches_the_epoch_that_was_fixed_in_advance(fixed_epochs, num_epochs):
+    """Early stopping does not end it before, and its answers are those of that epoch."""
+    settings = {"epochs": 12, "patience_epochs": 1, "fixed_epochs": fixed_epochs}
+    config = CONFIG.model_copy(update=settings)
+    monitor = StopAt(saves_always=True)
+    fold = fit(monitor, config=config)
+    assert fold.num_epochs >= num_epochs
+    record = fold.history[min(fixed_epochs, 12) - 1]
+    hits_N = fold.last_proba_NK.argmax(axis=1) == make_task().label_idx[12:]
+    assert record["accuracy"] == hits_N.mean()
+    for saved in monitor.saved[-5:]:
+        checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
+        assert bits(fit(checkpoint=checkpoint, config=config)) == bits(fold)
+
+
 def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
     """With a decay of 0 they are the network's; else they lag behind it, statistics too."""
     for decay, is_same in ((0.0, True), (0.9, False)):
         monitor = StopAt()
-        fold = fit(monitor, config=CONFIG.model_copy(update={"ema_decay": decay}))
+        fold = fit(
+            monitor, config=CONFIG.model_copy(update={"ema_decay": decay, "fixed_epochs": 3})
+        )
         current, averaged = monitor.last["model"], monitor.last["averaged"]
         for name in ("head.0.weight", "first_block.norm.running_var"):
             assert current[name].equal(averaged[name]) is is_same
@@ -197,7 +241,11 @@ def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
 
 
 @pytest.mark.parametrize(
-    "key", ["model", "averaged", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"]
+    "key",
+    [
+        *("model", "averaged", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"),
+        "fixed",
+    ],
 )
 def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
     """Negative control: with one part as at the start, resuming fails or gives other bits."""
@@ -214,7 +262,7 @@ def test_the_negative_controls_are_complete(whole):
     """Every key of a checkpoint has its control; losing the best epoch would show."""
     assert set(interrupt(10)) == {
         *("model", "averaged", "optimizer", "scheduler", "amp_scaler", "step", "total_steps"),
-        *("epoch_loss", "history", "best"),
+        *("epoch_loss", "history", "best", "fixed"),
     }
     assert whole.best_epoch < 3
 
@@ -285,7 +333,7 @@ def test_the_best_epoch_has_the_highest_score_then_the_lowest_loss(whole):
 
 def test_patience_ends_a_fold_early_also_when_resumed():
     """With a patience of 1, the first epoch that is not the best is the last."""
-    config = CONFIG.model_copy(update={"epochs": 30, "patience_epochs": 1})
+    config = CONFIG.model_copy(update={"epochs": 30, "patience_epochs": 1, "fixed_epochs": 1})
     monitor = StopAt(saves_always=True)
     fold = fit(monitor, config=config)
     assert fold.num_epochs == fold.best_epoch + 1 < 30

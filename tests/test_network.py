@@ -22,6 +22,7 @@ ALL_SIZES = {
         architecture="branches",
         branches=(("raw", (0, 1, 5)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,))),
     ),
+    "ensemble": replace(SIZES, members=2),
 }
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
 TOLERANCE = 1e-6
@@ -184,3 +185,30 @@ def test_squeeze_and_excitation_means_over_real_steps():
     """The mean of a channel that is 2 on every real step is 2, however long the padding."""
     mask_NT = torch.tensor([[True, True, True, False], [True, False, False, False]])
     assert masked_mean(2.0 * mask_NT[..., None], mask_NT).tolist() == [[2.0], [2.0]]
+
+
+def test_an_ensemble_says_the_mean_of_its_members_probabilities():
+    """Three members with weights of their own; its attention is their mean too."""
+    torch.manual_seed(0)
+    net = make_network(replace(SIZES, members=3)).eval()
+    x_NTC, lengths_N = padded(sequences(), 128)
+    with torch.no_grad():
+        told = [member.forward_with_attention(x_NTC, lengths_N) for member in net.members]
+        logits_NK, weights_NP = net.forward_with_attention(x_NTC, lengths_N)
+        each_NMK = net.forward_members(x_NTC, lengths_N)
+    proba_MNK = torch.stack([torch.softmax(member_NK, dim=1) for member_NK, _ in told])
+    torch.testing.assert_close(torch.softmax(logits_NK, dim=1), proba_MNK.mean(dim=0))
+    torch.testing.assert_close(weights_NP, sum(weights for _, weights in told) / 3)
+    torch.testing.assert_close(torch.softmax(each_NMK, dim=2), proba_MNK.transpose(0, 1))
+    assert (proba_MNK[0] - proba_MNK[1]).abs().max() > 1e-3
+
+
+def test_a_network_alone_is_its_only_member():
+    """What it learns from is what it says."""
+    torch.manual_seed(0)
+    net = make_network(SIZES).eval()
+    x_NTC, lengths_N = padded(sequences(), 128)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            net.forward_members(x_NTC, lengths_N)[:, 0], net(x_NTC, lengths_N)
+        )

@@ -68,7 +68,7 @@ def test_fixed_and_best_answers_are_scored_apart():
         "torch": 4 / 6,
         "blend": 4 / 6,
     }
-    assert found.fixed_steps == {"lgbm": 150, "torch": Config().network.epochs}
+    assert found.fixed_steps == {"lgbm": 150, "torch": Config().network.fixed_epochs}
 
 
 def test_the_fixed_scores_have_the_three_choices_of_sensors():
@@ -93,13 +93,12 @@ def test_a_fold_without_fixed_answers_takes_its_model_out():
     assert set(found.models) == {"lgbm", "torch", "blend"}
 
 
-@pytest.mark.parametrize(("best_epoch", "is_fixed"), [(4, False), (5, True), (12, True)])
-def test_a_network_that_stopped_early_has_no_fixed_epoch(best_epoch, is_fixed):
-    """Patience 7 of 12 epochs: after a best epoch before the 5th the last one was chosen."""
-    network = Config().network.model_copy(update={"epochs": 12, "patience_epochs": 7})
+@pytest.mark.parametrize(("epochs", "fixed"), [(12, 12), (20, 20), (50, 20)])
+def test_the_fixed_epoch_is_named(epochs, fixed):
+    """It is the last one where fewer epochs are trained."""
+    network = Config().network.model_copy(update={"epochs": epochs, "fixed_epochs": 20})
     config = Config(models=("torch",), network=network)
-    found = scored(block("torch", 0, RIGHT, WRONG, best_step=best_epoch), config=config)
-    assert ("torch" in found.fixed) == is_fixed
+    assert scored(block("torch", 0, RIGHT, WRONG), config=config).fixed_steps == {"torch": fixed}
 
 
 @pytest.mark.parametrize("model", ["lgbm", "torch"])

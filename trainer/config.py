@@ -72,6 +72,7 @@ class BoostingConfig(_Frozen):
     min_data_in_leaf: Count = 5
     # of the features per tree: 0.05 against 0.3 on asl and watch, docs/experiments.md
     feature_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.05
+    extra_trees: bool = True  # of each feature one threshold, drawn by chance
     bagging_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     bagging_freq: Annotated[int, Field(ge=0)] = 1
     lambda_l1: Annotated[float, Field(ge=0.0)] = 0.1
@@ -96,6 +97,8 @@ class NetworkConfig(_Frozen):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0: none
     patience_epochs: Count = 15
+    # scored beside the best epoch, which is chosen on the rows that are scored; reached at least
+    fixed_epochs: Count = 30
     modality_dropout: Share = 0.3
     mixup_alpha: Annotated[float, Field(ge=0.0)] = 0.4  # 0: no mixup
     # standard deviation of a random turn of the sensor, about each axis; 0: none
@@ -105,6 +108,10 @@ class NetworkConfig(_Frozen):
     # largest share of a sequence that is cut off at its start and at its end; 0: none
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
+    # networks that learn side by side in each fold, each from its own first weights
+    members: Annotated[int, Field(ge=1, le=16)] = 1
+    # what logits are divided by: a network that learnt from mixed sequences is not sure enough
+    temperature: Positive = 0.6
     conv_channels: tuple[Count, Count] = (64, 128)
     recurrent_units: Count = 64
     save_interval_s: Positive = 30.0  # saving changes no number, so it may follow the clock

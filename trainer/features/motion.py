@@ -7,6 +7,8 @@ the orientation too, and are missing without it); pose and turning count as ``ro
 an orientation is arbitrary, so the quaternion itself is told only briefly, and the rest through
 gravity and angular velocity, which no heading changes.
 
+All are told of one side: see ``trainer/features/side.py``.
+
 Tried on the ``watch`` recordings (LightGBM, mean score of seeds 42, 43, 44; differences below
 0.003 are noise) and left out: the turn since the first step (-0.002), and four more quantiles with
 skewness, kurtosis and energy (-0.004). Kept: principal axes and shares of variance (+0.004).
@@ -16,7 +18,7 @@ Shapes: N sequences, T time steps, S motion signals.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
@@ -38,6 +40,7 @@ from trainer.features.series import (
     shape_columns,
     timing_columns,
 )
+from trainer.features.side import lean, told_of_one_side
 from trainer.features.spectra import spectrum_columns
 from trainer.features.time_axis import TimeAxis
 
@@ -56,6 +59,7 @@ _FULL = (
 _POSE_AND_TURNING = ("gravity", "omega", "rot", "turn", "tilt", "heading")
 _VECTORS = ("acc", "linear", "gravity", "omega")
 # how a push goes with the pose and the turn
+_LAG_STEPS = 2  # by which turning leads or follows
 _RELATED = (*(f"{vector}_{part}" for vector in _VECTORS[1:] for part in "xyz"), "vertical")
 
 
@@ -67,6 +71,9 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
         axis: The cuts of the table.
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
+    recorded_T = _known_signals(motion_TS)
+    if "acc_x" in recorded_T:
+        yield "acc.acc_x.lean", lean(recorded_T, axis)
     signals_T = motion_signals(motion_TS, axis)
     for signal, x_T in signals_T.items():
         series = Series(x_T, axis)
@@ -85,6 +92,18 @@ def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColum
             continue  # of one vector: told above
         values_N = correlation(related[one], related[other])
         yield f"{sensor_of(one)}.{one}_{other}.correlation", values_N
+    if "heading" in signals_T:
+        yield from _turning_columns({name: Series(x_T, axis) for name, x_T in signals_T.items()})
+
+
+def _turning_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
+    """Yield how turning goes with pushes and pose: at once, before them and after them."""
+    for name in (*_RELATED, "forward", "sideways"):
+        for one in ("heading", "turn_rate"):
+            yield f"rot.{one}_{name}.correlation", correlation(series[one], series[name])
+        turn, other = series["turn_rate"], series[name]
+        yield f"rot.turn_rate_{name}.leading", correlation(turn, other, _LAG_STEPS)
+        yield f"rot.turn_rate_{name}.following", correlation(other, turn, _LAG_STEPS)
 
 
 def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArray]:
@@ -94,7 +113,7 @@ def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArr
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
         axis: The cuts of the table.
     """
-    signals_T = _known_signals(motion_TS)
+    signals_T = told_of_one_side(_known_signals(motion_TS), axis)
     return signals_T | heading_signals(signals_T, axis)
 
 

@@ -152,10 +152,16 @@ def timing_columns(series: Series) -> Iterator[NamedColumn]:
     yield "energy_at", ratio(series.mean_of(square_T * share_T), series.mean_of(square_T))
 
 
-def correlation(one: Series, other: Series) -> DoubleArray:
-    """Return how two series of one axis go together in each sequence, -1..1, (N,)."""
-    product_N = one.mean_of(one.deviation_T * other.deviation_T)
-    return ratio(product_N, one.std_N * other.std_N)
+def correlation(one: Series, other: Series, lag: int = 0) -> DoubleArray:
+    """Return how two series of one axis go together in each sequence, about -1..1, (N,).
+
+    Args:
+        one: A series.
+        other: Another one.
+        lag: Steps by which ``one`` is ahead.
+    """
+    before_T = one.deviation_T if lag == 0 else lagged(one.deviation_T, one.axis, lag)
+    return ratio(one.mean_of(before_T * other.deviation_T), one.std_N * other.std_N)
 
 
 def present_share(series: Series) -> DoubleArray:

@@ -192,6 +192,8 @@ def _parameters(
         "bagging_freq": config.bagging_freq,
         "lambda_l1": config.lambda_l1,
         "lambda_l2": config.lambda_l2,
+        "extra_trees": config.extra_trees,
+        "extra_seed": derived("extra"),
         "bagging_seed": derived("bagging"),
         "feature_fraction_seed": derived("features"),
         "data_random_seed": derive_seed(seed, "lgbm", fold, "bins"),

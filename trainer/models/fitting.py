@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
 from trainer.features.frames import Frames, fit_scaler, input_branches, num_input_channels
-from trainer.metric import Score, competition_score
+from trainer.metric import Score
 from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker
 from trainer.models.batches import count_batches, epoch_batches
+from trainer.models.epochs import EpochRecord, rank, record_epoch
 from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.network import GestureNet, NetworkSizes
@@ -39,7 +40,6 @@ __all__ = ["NetworkFold", "NetworkModel", "NetworkTask", "fit_fold", "predict_fo
 Checkpoint = dict[
     str, Any
 ]  # tensors, numbers, strings, lists, dicts: torch.load(weights_only=True)
-EpochRecord = dict[str, float | int]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ class NetworkFold:
         valid_proba_NK: Float64 probabilities of the validation part, in its order.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
             frames have neither.
-        last_proba_NK: The validation part as the last epoch has it: chosen by nothing.
+        last_proba_NK: The validation part as epoch ``fixed_epochs`` has it: no choice was made
+            on it.
         last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
     """
 
@@ -146,6 +147,7 @@ class _Fitting:
         self.history: list[EpochRecord] = []
         self.best: Checkpoint = {}  # epoch, weights, valid_proba_NK; empty before the first epoch
         self._order: tuple[int, list[IntArray]] = (-1, [])  # an epoch and its batches, drawn once
+        self.fixed: Checkpoint = {}  # probabilities of the epoch that was fixed in advance
 
     def run(self, monitor: Monitor) -> None:
         """Train and validate until the last epoch or early stopping; between steps, ask."""
@@ -170,6 +172,7 @@ class _Fitting:
                 "epoch_loss": self.epoch_loss,
                 "history": self.history,
                 "best": self.best,
+                "fixed": self.fixed,
             }
         )
 
@@ -179,6 +182,7 @@ class _Fitting:
         self.epoch_loss = checkpoint["epoch_loss"]
         self.history = list(checkpoint["history"])
         self.best = dict(checkpoint["best"])
+        self.fixed = dict(checkpoint["fixed"])
 
     def result(self) -> NetworkFold:
         """Return the best epoch as a fitted fold."""
@@ -191,6 +195,7 @@ class _Fitting:
             sizes=self.sizes,
         )
         record = self.history[self.best["epoch"] - 1]
+        imu_NK = self.fixed["valid_proba_imu_NK"]
         return NetworkFold(
             model=model,
             best_epoch=self.best["epoch"],
@@ -199,8 +204,8 @@ class _Fitting:
             score=Score(binary_f1=record["binary_f1"], macro_f1=record["macro_f1"]),
             valid_proba_NK=self.best["valid_proba_NK"].numpy(),
             valid_proba_imu_NK=self._predict_imu(build_network(model)),
-            last_proba_NK=self._predict(self.task.valid_idx),
-            last_proba_imu_NK=self._predict_imu(self._net()),
+            last_proba_NK=self.fixed["valid_proba_NK"].numpy(),
+            last_proba_imu_NK=imu_NK if imu_NK is None else imu_NK.numpy(),
         )
 
     def _train_batch(self) -> None:
@@ -224,25 +229,26 @@ class _Fitting:
 
     def _validate(self) -> EpochRecord:
         """End the epoch: score the validation part, keep the epoch if it is the best so far."""
-        valid_idx = self.task.valid_idx
-        proba_NK = self._predict(valid_idx)
-        true_idx = self.task.label_idx[valid_idx]
-        score = competition_score(true_idx, proba_NK.argmax(axis=1), self.task.num_targets)
-        record: EpochRecord = {
-            "epoch": len(self.history) + 1,
-            "train_loss": self.epoch_loss / self.batches_per_epoch,
-            "valid_loss": _log_loss(proba_NK, true_idx),
-            "score": score.score,
-            "accuracy": float((true_idx == proba_NK.argmax(axis=1)).mean()),
-            "binary_f1": score.binary_f1,
-            "macro_f1": score.macro_f1,
-            "learning_rate": self.optimisation.learning_rate,
-        }
-        if not self.best or _rank(record) > _rank(self.history[self.best["epoch"] - 1]):
+        proba_NK = self._predict(self.task.valid_idx)
+        record = record_epoch(
+            len(self.history) + 1,
+            train_loss=self.epoch_loss / self.batches_per_epoch,
+            learning_rate=self.optimisation.learning_rate,
+            true_idx=self.task.label_idx[self.task.valid_idx],
+            proba_NK=proba_NK,
+            num_targets=self.task.num_targets,
+        )
+        if not self.best or rank(record) > rank(self.history[self.best["epoch"] - 1]):
             self.best = {
                 "epoch": record["epoch"],
                 "weights": self.optimisation.weights(),
                 "valid_proba_NK": torch.from_numpy(proba_NK),
+            }
+        if record["epoch"] == self._fixed_epoch:
+            imu_NK = self._predict_imu(self._net())
+            self.fixed = {
+                "valid_proba_NK": torch.from_numpy(proba_NK),
+                "valid_proba_imu_NK": None if imu_NK is None else torch.from_numpy(imu_NK),
             }
         self.history.append(record)
         self.epoch_loss = 0.0
@@ -252,11 +258,19 @@ class _Fitting:
         """Return whether an epoch's batches are done and its validation is not."""
         return self.optimisation.step == (len(self.history) + 1) * self.batches_per_epoch
 
+    @property
+    def _fixed_epoch(self) -> int:
+        """Return the epoch that is scored beside the best one."""
+        return min(self.config.fixed_epochs, self.config.epochs)
+
     def _is_finished(self) -> bool:
-        """Return whether all epochs ran, or none of the last patience_epochs was the best."""
+        """Return whether all epochs ran, or the patience is spent and the fixed epoch reached."""
         num_epochs = len(self.history)
-        num_since_best = num_epochs - self.best.get("epoch", 0)
-        return num_epochs == self.config.epochs or num_since_best >= self.config.patience_epochs
+        is_patience_spent = (
+            num_epochs >= self._fixed_epoch
+            and num_epochs - self.best["epoch"] >= self.config.patience_epochs
+        )
+        return is_patience_spent or num_epochs == self.config.epochs
 
     def _predict(self, sequence_idx: IntArray) -> NDArray[np.float64]:
         """Predict with the network as it is now, as ``predict_fold`` will with its weights."""
@@ -293,15 +307,6 @@ def _sizes(task: NetworkTask, config: NetworkConfig) -> NetworkSizes:
         dropout=config.dropout,
         architecture=config.architecture,
         branches=input_branches(task.frames) if config.architecture == "branches" else (),
+        members=config.members,
+        temperature=config.temperature,
     )
-
-
-def _log_loss(proba_NK: NDArray[np.float64], true_idx: IntArray) -> float:
-    """Return the mean cross entropy, without smoothing; a probability counts at least 1e-15."""
-    true_proba_N = proba_NK[np.arange(len(true_idx)), true_idx]
-    return float(-np.log(np.maximum(true_proba_N, 1e-15)).mean())
-
-
-def _rank(record: EpochRecord) -> tuple[float, float]:
-    """Return what makes an epoch better: its score, then a lower validation loss."""
-    return record["score"], -record["valid_loss"]

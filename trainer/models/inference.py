@@ -185,7 +185,7 @@ def predict_scaled(
         chosen_idx = sequence_idx[first : first + batch_size]
         batch = make_batch(scaled, chosen_idx, length, hidden_groups)
         logits_NK, _ = _run(net, batch)
-        parts.append(torch.softmax(logits_NK, dim=1).numpy())
+        parts.append(torch.softmax(logits_NK / net.temperature, dim=1).numpy())
     return np.concatenate(parts)
 
 

@@ -5,7 +5,8 @@ Out: one logit per gesture. What stands in a padded step, and how many there are
 padded steps are zero after every block, count in no statistic and no attention, and the recurrent
 layers do not run through them.
 
-Shapes: N sequences, T time steps, P time steps after both poolings, C channels, K classes.
+Shapes: N sequences, T time steps, P time steps after both poolings, C channels, K classes,
+M members.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class NetworkSizes:
         dropout: Share dropped between blocks and in the head, while training.
         architecture: Which network.
         branches: For ``branches``: the input columns of each; branches of one name share weights.
+        members: How many such networks learn side by side; their probabilities are averaged.
+        temperature: What logits are divided by when probabilities are asked for.
     """
 
     num_channels: int
@@ -53,10 +56,18 @@ class NetworkSizes:
     dropout: float
     architecture: Architecture = "time_series_net"
     branches: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    members: int = 1
+    temperature: float = 1.0
 
 
 class GestureNet(nn.Module, ABC):
-    """A network from frames to gestures."""
+    """A network from frames to gestures.
+
+    Attributes:
+        temperature: What logits are divided by when probabilities are asked for.
+    """
+
+    temperature: float = 1.0
 
     def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
         """Return the logits of each gesture.
@@ -70,6 +81,18 @@ class GestureNet(nn.Module, ABC):
         """
         logits_NK, _ = self.forward_with_attention(x_NTC, lengths_N)
         return logits_NK
+
+    def forward_members(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+        """Return what each member says by itself, which is what it learns from.
+
+        Args:
+            x_NTC: As for ``forward``.
+            lengths_N: As for ``forward``.
+
+        Returns:
+            (N, M, K) logits; M is 1 but for an ensemble.
+        """
+        return self.forward(x_NTC, lengths_N)[:, None]
 
     @abstractmethod
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,8 +113,19 @@ def make_network(sizes: NetworkSizes) -> GestureNet:
     """Return a network with random weights.
 
     Args:
-        sizes: Of the network, and which it is.
+        sizes: Of the network, which it is, and how many of it.
     """
+    if sizes.members > 1:
+        from trainer.models.ensemble import Ensemble
+
+        net: GestureNet = Ensemble([_make_member(sizes) for _ in range(sizes.members)])
+    else:
+        net = _make_member(sizes)
+    net.temperature = sizes.temperature
+    return net
+
+
+def _make_member(sizes: NetworkSizes) -> GestureNet:
     if sizes.architecture == "branches":
         from trainer.models.branches import BranchNet
 

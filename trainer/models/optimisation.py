@@ -3,7 +3,7 @@
 In: training batches, each with the seed of its dropout. Out: losses, weights, and a state from
 which another process goes on with the same bits. It knows nothing of folds, epochs or validation.
 
-Shapes: N sequences, T time steps, C channels, K classes.
+Shapes: N sequences, T time steps, C channels, K classes, M members of an ensemble.
 """
 
 from __future__ import annotations
@@ -148,12 +148,13 @@ class Optimisation:
     def _loss(self, batch: TrainingBatch) -> Tensor:
         """Return the smoothed cross entropy of a batch, computed in half precision on a GPU."""
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            logits_NK = self._spread_net(
+            logits_NMK = self._spread_net(
                 batch.x_NTC.to(self.device), batch.lengths_N.to(self.device)
             )
+        num_members = logits_NMK.shape[1]
         return nn.functional.cross_entropy(
-            logits_NK.float(),
-            batch.target_NK.to(self.device),
+            logits_NMK.float().flatten(end_dim=1),
+            batch.target_NK.to(self.device).repeat_interleave(num_members, dim=0),
             label_smoothing=self._config.label_smoothing,
         )
 
@@ -194,9 +195,22 @@ def reproducible(num_threads: int) -> Iterator[None]:
         memory.fill_uninitialized_memory = is_filling
 
 
+class _Members(nn.Module):
+    """Calls a network for what each of its members says."""
+
+    def __init__(self, net: GestureNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+        """Return (N, M, K) logits."""
+        return self.net.forward_members(x_NTC, lengths_N)
+
+
 def _spread(net: GestureNet) -> nn.Module:
     """Return the network spread over the GPUs, where there are several; ``net`` stays bare."""
-    return nn.DataParallel(net) if torch.cuda.device_count() > 1 else net
+    members = _Members(net)
+    return nn.DataParallel(members) if torch.cuda.device_count() > 1 else members
 
 
 def _make_optimizer(net: GestureNet, config: NetworkConfig) -> torch.optim.AdamW:

@@ -42,6 +42,7 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     seconds = {
         "lgbm": boosting.rounds * cells * boosting.feature_fraction * S_PER_SPLIT_CELL,
         "torch": network.epochs
+        * network.members
         * size.num_rows
         * train_share
         * S_PER_NETWORK_STEP

@@ -116,11 +116,11 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
     Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
     """
     weights = {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight}
-    fixed_blocks = fixed_in_advance(blocks, config)
+    fixed_blocks = fixed_in_advance(blocks)
     told = {model for model, _ in fixed_blocks}
     steps = {
         "lgbm": min(config.boosting.fixed_rounds, config.boosting.rounds),
-        "torch": config.network.epochs,
+        "torch": min(config.network.fixed_epochs, config.network.epochs),
     }
     return Scores(
         weights=used_weights(dict.fromkeys(config.models), weights),
@@ -130,28 +130,17 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
     )
 
 
-def fixed_in_advance(blocks: Blocks, config: Config) -> Blocks:
+def fixed_in_advance(blocks: Blocks) -> Blocks:
     """Return the blocks with the probabilities of the round or epoch that was fixed in advance.
 
-    A model is left out if one of its folds does not have them: an older fold, or a network fold
-    that early stopping ended, for then its last epoch was chosen on the validation part after all.
+    A model is left out if one of its folds does not have them, for it is an older one.
     """
-    fixed: dict[tuple[str, int], FoldBlock] = {}
-    without: set[str] = set()
-    for key, block in blocks.items():
-        if block.last_proba_NK is None or _is_stopped_early(block, config):
-            without.add(block.model)
-        else:
-            fixed[key] = replace(
-                block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK
-            )
-    return {key: block for key, block in fixed.items() if block.model not in without}
-
-
-def _is_stopped_early(block: FoldBlock, config: Config) -> bool:
-    """Return whether the last epoch of a network fold is not the last of the configuration."""
-    network = config.network
-    return block.model == "torch" and block.best_step + network.patience_epochs < network.epochs
+    without = {block.model for block in blocks.values() if block.last_proba_NK is None}
+    return {
+        key: replace(block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK)
+        for key, block in blocks.items()
+        if block.last_proba_NK is not None and block.model not in without
+    }
 
 
 def _model_scores(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.browser import observer
 from tests.browser.conftest import settle, wait_for_text
+from tests.browser.dashboard import allowed
 from trainer.data.sources import WATCH_PATH
 from trainer.store.reader import RunReader
 
@@ -47,7 +48,7 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     delays = event_delays(observer.seen(page), reader)
     tell("delays_s", [round(delay, 2) for delay in delays])
     assert len(delays) >= 10
-    assert observer.percentile_95(delays) <= MAX_DELAY_S
+    assert observer.percentile_95(delays) <= allowed(MAX_DELAY_S)
 
     page.get_by_role("link", name="Predict with it").click()
     predict_built_in(page)

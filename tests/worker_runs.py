@@ -98,7 +98,12 @@ def wait_for(condition, trainer=None):
 
 
 def kill_worker(worker):
-    os.kill(worker.pid, signal.SIGKILL)
+    """Kill a worker with -9; return whether it was still there."""
+    try:
+        os.kill(worker.pid, signal.SIGKILL)
+    except ProcessLookupError:  # its last fold ended since the status was read
+        return False
+    return True
 
 
 def are_gone(processes, within_s):

@@ -54,8 +54,8 @@ def strike(trainer, rng, kinds):
     kind = rng.choice(kinds)
     children = trainer.children()
     workers = trainer.workers()
-    if "worker" in kind and workers:
-        kill_worker(rng.choice(workers))
+    if "worker" in kind and workers and not kill_worker(rng.choice(workers)):
+        return False
     if "coordinator" in kind:
         trainer.kill()
         assert are_gone(children, within_s=2.0) == []

@@ -39,6 +39,7 @@ def cluster(tmp_path):
     cluster.close()
 
 
+@pytest.mark.faults  # on a busy machine its second start failed once in CI, not yet explained
 def test_a_run_on_two_dask_workers_that_loses_two_of_them_has_the_bits_of_one_process(
     longer_run, cluster, tiny_source, tmp_path
 ):
@@ -63,7 +64,8 @@ def test_a_run_on_two_dask_workers_that_loses_two_of_them_has_the_bits_of_one_pr
     assert trainer.wait()[0] == 3
     assert RunReader(root).status().acknowledged_at - asked.asked_at < 5.0
     again = Trainer(root, tiny_source, 2, "--engine", cluster.engine)
-    assert again.wait()[0] == 0
+    code, words = again.wait()
+    assert code == 0, words
     assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 
 import polars as pl
@@ -10,7 +11,7 @@ import pytest
 
 from tests.browser import observer
 from tests.browser.conftest import settle, wait_for_text
-from tests.browser.dashboard import allowed
+from tests.browser.dashboard import allowed, wait_until
 from trainer.data.sources import WATCH_PATH
 from trainer.store.reader import RunReader
 
@@ -45,6 +46,10 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     assert all(unit.done for unit in reader.units())
     assert max(unit.attempt for unit in reader.units()) == 2
 
+    def is_all_shown():  # the strip says so before the board is drawn
+        return max(event_delays(observer.seen(page), reader)) < math.inf
+
+    wait_until(is_all_shown, 10, "the last fold is shown")
     delays = event_delays(observer.seen(page), reader)
     tell("delays_s", [round(delay, 2) for delay in delays])
     assert len(delays) >= 10

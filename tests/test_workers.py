@@ -58,12 +58,13 @@ def test_several_workers_give_the_bits_of_one_process(longer_run, tiny_source, t
     assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
-    assert max(len(status.workers) for status in shown) == workers
+    assert 1 < max(len(status.workers) for status in shown) <= workers  # a look every half second
     assert not psutil.Process().children() or not [
         child for child in psutil.Process().children() if "popen_loky" in " ".join(child.cmdline())
     ]
 
 
+@pytest.mark.faults  # a quick machine may finish before the second start is struck
 def test_a_run_survives_the_loss_of_a_worker_a_pause_and_the_loss_of_its_coordinator(
     longer_run, start, tmp_path
 ):

@@ -41,11 +41,10 @@ from trainer.features.table import (
 from trainer.run.material import NUM_BINS, Material
 from trainer.store.cache import FeatureParts, cache_key
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, replace, sync_folder
+from trainer.store.durable import StoreError, file_sha256, replace, sync_folder
 from trainer.store.records import FileRef, dump_record, parse_record
 
 KEEP_BLOCK_S = 3.0  # what took longer is kept: a table of 30 s is resumed
-_HASH_BYTES = 1 << 22
 
 
 def load_material(config: Config) -> Material:
@@ -216,11 +215,7 @@ def _is_whole(folder: CheckedFolder, name: str) -> bool:
     if data is None or not path.exists():
         return False
     ref = parse_record(data, folder.root / _record_name(name), FileRef)
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_HASH_BYTES):
-            digest.update(piece)
-    return digest.hexdigest() == ref.sha256
+    return file_sha256(path) == ref.sha256
 
 
 def _write_array(

@@ -9,7 +9,6 @@ Shapes: N sequences, T time steps, F features, C channels.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,9 +23,7 @@ from trainer.features.frames import Frames
 from trainer.features.table import FeatureTable
 from trainer.run.material import Material
 from trainer.run.views import FoldTable
-from trainer.store.durable import StoreError, make_folder
-
-BLOCK_BYTES = 1 << 24  # of a file that is hashed
+from trainer.store.durable import StoreError, file_sha256, make_folder
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ class SharedMaterial:
     def _mapped(self, name: str) -> NDArray[Any]:
         path = _path(self._shared.folder, name)
         try:
-            found = _sha256(path)
+            found = file_sha256(path)
             if found != dict(self._shared.checksums)[name]:
                 raise StoreError(f"{path}: another content than the coordinator wrote")
             mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -151,16 +148,8 @@ def _write(folder: Path, name: str, array: NDArray[Any]) -> str:
             f"{path}: could not write {array.nbytes:,} bytes ({error.strerror or error}). Make "
             f"room, or resume with --workers 1, which needs no copy of the recordings"
         ) from error
-    return _sha256(path)
+    return file_sha256(path)
 
 
 def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}.npy"
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            found.update(block)
-    return found.hexdigest()

@@ -22,6 +22,9 @@ REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.repla
 REPLACE_WAIT_S = 0.05
 
 
+_PIECE_BYTES = 1 << 24  # of a large file that is hashed
+
+
 class StoreError(RuntimeError):
     """A file of the state folder that cannot be written or read; the message names it."""
 
@@ -29,6 +32,15 @@ class StoreError(RuntimeError):
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of the bytes as hex."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a large file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:

@@ -129,8 +129,7 @@ def doubled_lines(root):
 
 def missing_points(root, num_folds=2, rounds=500, segment=20, epochs=12):
     """Return the points of the curves that no line of the history has."""
-    steps = [*range(segment, 4 * segment + 1, segment)]
-    steps += [*range(6 * segment, rounds + 1, 2 * segment)]
+    steps = [segment, 2 * segment, *range(4 * segment, rounds, 4 * segment), rounds]
     wanted = {("lgbm", fold, step) for fold in range(num_folds) for step in steps}
     wanted |= {("torch", fold, n) for fold in range(num_folds) for n in range(1, epochs + 1)}
     rows = RunReader(root).events()

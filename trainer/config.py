@@ -61,7 +61,7 @@ class BoostingConfig(_Frozen):
     """One LightGBM fold, boosted in segments so that it resumes exactly."""
 
     rounds: Count = 500
-    segment_rounds: Annotated[int, Field(ge=1, le=500)] = 25  # twice that after 100 rounds
+    segment_rounds: Annotated[int, Field(ge=1, le=500)] = 25  # up to four times that, later
     patience_rounds: Count = 75
     # scored beside the best round, which is chosen on the rows that are scored; boosted at least
     fixed_rounds: Count = 150

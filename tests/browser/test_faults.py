@@ -20,6 +20,7 @@ OFFLINE = (  # what the browser says, rightly, while there is no server
     "Cannot send rerun backMessage when disconnected",
     "Streamlit server is not responding",
     "Client Error in reaching server endpoint",
+    "TypeError: Failed to fetch dynamically imported module",
 )
 
 
@@ -68,6 +69,7 @@ def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_pag
     dashboard, reader = working
     page = open_page(dashboard.url("?run=long"))
     wait_for_text(page, "Running")
+    page.wait_for_load_state("networkidle")  # each kind of element loads its own script
     shown = page.locator(BOARD).inner_text()
     dashboard.stop()
     page.wait_for_selector(f"{APP}:not([data-test-connection-state=CONNECTED])")

@@ -16,7 +16,7 @@ from trainer.config import BoostingConfig
 from trainer.models.boosted import Scores
 from trainer.models.boosting_data import FoldData
 
-SHORT_SEGMENTS = 4  # then a segment is twice as long
+LONGEST_SEGMENT = 4  # times ``segment_rounds``
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,14 @@ def is_over(progress: Progress, config: BoostingConfig) -> bool:
 def segment_end(first_round: int, config: BoostingConfig) -> int:
     """Return the round up to which the segment that starts at a round goes.
 
-    A segment is ``segment_rounds`` long, from ``SHORT_SEGMENTS`` times that on twice as long: each
-    checkpoint holds the texts of all rounds, and a new booster costs as much as a round of ``asl``.
+    It is as long as all rounds before it together, between ``segment_rounds`` and
+    ``LONGEST_SEGMENT`` times that: a kill costs at most half of what was done, and 100 rounds. Each
+    checkpoint holds the texts of all rounds, and a new booster costs as much as two rounds of
+    ``asl``.
     """
-    is_long = first_round >= SHORT_SEGMENTS * config.segment_rounds
-    return min(first_round + config.segment_rounds * (2 if is_long else 1), config.rounds)
+    shortest = config.segment_rounds
+    length = min(max(first_round, shortest), LONGEST_SEGMENT * shortest)
+    return min(first_round + length, config.rounds)
 
 
 def pack(progress: Progress) -> dict[str, Any]:

@@ -79,6 +79,7 @@ OUT_OF_BOUNDS = (
     ("network.fixed_epochs", 0),
     ("network.members", 0),
     ("network.members", 17),
+    ("network.imu_network", "perhaps"),
     ("network.temperature", 0),
     ("network.modality_dropout", -0.1),
     ("network.modality_dropout", 1.1),

@@ -201,7 +201,7 @@ def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
             monitor, config=CONFIG.model_copy(update={"ema_decay": decay, "fixed_epochs": 3})
         )
         current, averaged = monitor.last["model"], monitor.last["averaged"]
-        for name in ("head.0.weight", "first_block.norm.running_var"):
+        for name in ("whole.head.0.weight", "imu.first_block.norm.running_var"):
             assert current[name].equal(averaged[name]) is is_same
         assert monitor.last["best"]["weights"].keys() == averaged.keys() == current.keys()
         last_NK = predict_fold(
@@ -210,15 +210,28 @@ def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
         np.testing.assert_array_equal(last_NK, fold.last_proba_NK)
 
 
+def test_the_network_beside_it_takes_nothing_from_the_one_for_all_sensors():
+    """With or without one for the IMU, gradients clipped: the same weights, to the last bit."""
+    config = CONFIG.model_copy(update={"gradient_clip": 0.05})
+    pair, alone = (
+        fit(config=config.model_copy(update={"imu_network": is_pair})) for is_pair in (True, False)
+    )
+    weights, expected = pair.model.weights, alone.model.weights
+    assert all(weights[f"whole.{name}"].equal(tensor) for name, tensor in expected.items())
+    assert len(weights) > len(expected)
+    np.testing.assert_array_equal(pair.valid_proba_NK, alone.valid_proba_NK)
+    assert np.abs(pair.valid_proba_imu_NK - alone.valid_proba_imu_NK).max() > 1e-3
+
+
 def test_an_average_over_two_steps_is_worked_out_by_hand():
     """Decay min(0.9, 1 / 11) after the first step, min(0.9, 2 / 12) after the second."""
     monitors = [StopAt(stop_at) for stop_at in (0, 1, 2)]
     for monitor in monitors:
         with pytest.raises(Paused):
             fit(monitor)
-    first, one, two = (monitor.last["model"]["head.0.weight"].double() for monitor in monitors)
+    first, one, two = (monitor.last["model"]["imu.head.0.weight"].double() for monitor in monitors)
     expected = (first * 1 / 11 + one * 10 / 11) * 1 / 6 + two * 5 / 6
-    averaged = monitors[2].last["averaged"]["head.0.weight"].double()
+    averaged = monitors[2].last["averaged"]["imu.head.0.weight"].double()
     torch.testing.assert_close(averaged, expected, atol=1e-6, rtol=0)
 
 

@@ -23,6 +23,7 @@ ALL_SIZES = {
         branches=(("raw", (0, 1, 5)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,))),
     ),
     "ensemble": replace(SIZES, members=2),
+    "routed": replace(SIZES, light_columns=(4, 5)),
 }
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
 TOLERANCE = 1e-6
@@ -154,7 +155,7 @@ def test_more_padding_changes_neither_training_statistics_nor_gradients(architec
     for time, filling in [(127, 0.0), (160, float("nan"))]:
         torch.manual_seed(0)
         net = make_network(replace(ALL_SIZES[architecture], dropout=0.0))  # draws depend on shape
-        net(*padded(sequences(), time, filling)).square().sum().backward()
+        net.forward_members(*padded(sequences(), time, filling)).square().sum().backward()
         gradients.append({name: p.grad for name, p in net.named_parameters()})
         gradients[-1] |= {name: b for name, b in net.named_buffers() if "running" in name}
     assert all(gradient.isfinite().all() for gradient in gradients[1].values())
@@ -201,6 +202,46 @@ def test_an_ensemble_says_the_mean_of_its_members_probabilities():
     torch.testing.assert_close(weights_NP, sum(weights for _, weights in told) / 3)
     torch.testing.assert_close(torch.softmax(each_NMK, dim=2), proba_MNK.transpose(0, 1))
     assert (proba_MNK[0] - proba_MNK[1]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["time_series_net", "branches", "ensemble"])
+def test_a_sequence_without_light_is_answered_by_the_network_that_never_sees_it(kind):
+    """Rows with and without in one batch, padding full of noise: each as by its network alone."""
+    torch.manual_seed(0)
+    sizes = replace(ALL_SIZES[kind], light_columns=(2, 3, 5))
+    if kind == "branches":
+        branches = (("raw", (0, 1)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,)))
+        sizes = replace(sizes, branches=branches)
+    net = make_network(sizes).eval()
+    x_NTC, lengths_N = padded(sequences(), 128, 7.0)
+    for row in (1, 4, 9):
+        x_NTC[row, : lengths_N[row], [2, 3, 5]] = 0.0
+    logits_NK, weights_NP = net.forward_with_attention(x_NTC, lengths_N)
+    for row in range(len(LENGTHS)):
+        alone = x_NTC[row : row + 1], lengths_N[row : row + 1]
+        if row in (1, 4, 9):
+            told = net.imu.forward_with_attention(alone[0][..., [0, 1, 4]], alone[1])
+        else:
+            told = net.whole.forward_with_attention(*alone)
+        torch.testing.assert_close(logits_NK[row], told[0][0], atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(weights_NP[row], told[1][0], atol=TOLERANCE, rtol=0)
+
+
+def test_both_networks_of_a_routed_one_learn_from_every_sequence():
+    """What is learnt from: both say something of each row, light or not; the second sees none."""
+    torch.manual_seed(0)
+    net = make_network(replace(SIZES, light_columns=(2, 3, 5)))
+    x_NTC, lengths_N = padded(sequences(), 128)
+    x_NTC.requires_grad_()
+    each_NMK = net.eval().forward_members(x_NTC, lengths_N)
+    assert each_NMK.shape == (len(LENGTHS), 2, 5)
+    (gradient_NTC,) = torch.autograd.grad(each_NMK[:, 1].sum(), x_NTC)
+    seen_C = gradient_NTC.abs().sum(dim=(0, 1)) > 0
+    assert seen_C.tolist() == [True, True, False, False, True, False]
+    assert sum(p.numel() for p in net.imu.parameters()) == sum(
+        p.numel() for p in make_network(replace(SIZES, num_channels=3)).parameters()
+    )
 
 
 def test_a_network_alone_is_its_only_member():

@@ -110,6 +110,9 @@ class NetworkConfig(_Frozen):
     sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
     # networks that learn side by side in each fold, each from its own first weights
     members: Annotated[int, Field(ge=1, le=16)] = 1
+    # a second network in each fold that never sees thermopiles and time of flight, and answers for
+    # sequences that have neither
+    imu_network: bool = True
     # what logits are divided by: a network that learnt from mixed sequences is not sure enough
     temperature: Positive = 0.6
     conv_channels: tuple[Count, Count] = (64, 128)

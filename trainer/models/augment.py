@@ -126,6 +126,14 @@ class BatchMaker:
         return x_NTC
 
 
+def hideable_columns(frames: Frames) -> tuple[int, ...]:
+    """Return the columns of a batch that can be hidden, flags included; none without sensors."""
+    if not set(HIDEABLE_GROUPS) & set(frames.groups):
+        return ()
+    is_hideable_C = np.isin([*frames.groups, *OPTIONAL_GROUPS], HIDEABLE_GROUPS)
+    return tuple(np.flatnonzero(is_hideable_C).tolist())
+
+
 def _vector_columns(channels: tuple[str, ...]) -> list[list[int]]:
     """Return the places of x, y and z of each vector that the channels hold in full."""
     names_V3 = [[f"{vector}_{axis}" for axis in "xyz"] for vector in _VECTORS]

@@ -27,6 +27,10 @@ class Ensemble(GestureNet):
         super().__init__()
         self.members = nn.ModuleList(members)
 
+    def bare_nets(self) -> list[GestureNet]:
+        """Return the members' networks; see ``GestureNet``."""
+        return [bare for member in self._nets for bare in member.bare_nets()]
+
     def forward_members(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
         """Return what each member says by itself, (N, M, K) logits; see ``GestureNet``."""
         told = [member.forward_members(x_NTC, lengths_N) for member in self._nets]

@@ -26,7 +26,7 @@ from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
 from trainer.features.frames import Frames, fit_scaler, input_branches, num_input_channels
 from trainer.metric import Score
-from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker
+from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker, hideable_columns
 from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.epochs import EpochRecord, rank, record_epoch
 from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
@@ -309,4 +309,5 @@ def _sizes(task: NetworkTask, config: NetworkConfig) -> NetworkSizes:
         branches=input_branches(task.frames) if config.architecture == "branches" else (),
         members=config.members,
         temperature=config.temperature,
+        light_columns=hideable_columns(task.frames) if config.imu_network else (),
     )

@@ -99,9 +99,10 @@ def quicken(net: GestureNet, architecture: Architecture) -> GestureNet:
         architecture: Which network it is.
     """
     quick = QUICK_PARTS[architecture]
-    for name, part in net.named_children():
-        dtype = torch.float32 if name in quick else torch.float64
-        part.to(dtype).register_forward_pre_hook(partial(_enter, dtype))
+    for bare in net.bare_nets():
+        for name, part in bare.named_children():
+            dtype = torch.float32 if name in quick else torch.float64
+            part.to(dtype).register_forward_pre_hook(partial(_enter, dtype))
     return net
 
 

@@ -12,7 +12,7 @@ M members.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from torch import Tensor, nn
@@ -47,6 +47,8 @@ class NetworkSizes:
         branches: For ``branches``: the input columns of each; branches of one name share weights.
         members: How many such networks learn side by side; their probabilities are averaged.
         temperature: What logits are divided by when probabilities are asked for.
+        light_columns: Input columns of thermopiles and time of flight, flags included, where a
+            second network goes without them and answers for sequences that lack them; else none.
     """
 
     num_channels: int
@@ -58,6 +60,7 @@ class NetworkSizes:
     branches: tuple[tuple[str, tuple[int, ...]], ...] = ()
     members: int = 1
     temperature: float = 1.0
+    light_columns: tuple[int, ...] = ()
 
 
 class GestureNet(nn.Module, ABC):
@@ -90,9 +93,13 @@ class GestureNet(nn.Module, ABC):
             lengths_N: As for ``forward``.
 
         Returns:
-            (N, M, K) logits; M is 1 but for an ensemble.
+            (N, M, K) logits; M is 1 where the network is not made of several.
         """
         return self.forward(x_NTC, lengths_N)[:, None]
+
+    def bare_nets(self) -> list[GestureNet]:
+        """Return the networks that this one is made of; itself, where it is not of several."""
+        return [self]
 
     @abstractmethod
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,10 +122,16 @@ def make_network(sizes: NetworkSizes) -> GestureNet:
     Args:
         sizes: Of the network, which it is, and how many of it.
     """
-    if sizes.members > 1:
+    net: GestureNet
+    if sizes.light_columns:
+        from trainer.models.routed import Routed, without_light
+
+        whole = make_network(replace(sizes, light_columns=()))
+        net = Routed(whole, make_network(without_light(sizes)), sizes)
+    elif sizes.members > 1:
         from trainer.models.ensemble import Ensemble
 
-        net: GestureNet = Ensemble([_make_member(sizes) for _ in range(sizes.members)])
+        net = Ensemble([_make_member(sizes) for _ in range(sizes.members)])
     else:
         net = _make_member(sizes)
     net.temperature = sizes.temperature

@@ -83,9 +83,10 @@ class Optimisation:
         self.net.train()
         self._optimizer.zero_grad(set_to_none=True)
         loss = self._loss(batch)
-        self._amp_scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._amp_scaler.scale(loss * len(self.net.bare_nets())).backward()  # type: ignore[no-untyped-call]
         self._amp_scaler.unscale_(self._optimizer)
-        nn.utils.clip_grad_norm_(self.net.parameters(), self._config.gradient_clip)
+        for bare in self.net.bare_nets():  # each by itself: one must not slow the others down
+            nn.utils.clip_grad_norm_(bare.parameters(), self._config.gradient_clip)
         self._amp_scaler.step(self._optimizer)
         self._amp_scaler.update()
         self._scheduler.step()

@@ -64,6 +64,7 @@ def unpack_network(plain: Plain) -> NetworkModel:
     sizes = dict(plain["sizes"])
     sizes["conv_channels"] = tuple(sizes["conv_channels"])
     sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
+    sizes["light_columns"] = tuple(sizes.get("light_columns", ()))
     return NetworkModel(
         weights={name: torch.as_tensor(array) for name, array in plain["weights"].items()},
         scaler=FrameScaler(

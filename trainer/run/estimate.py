@@ -30,6 +30,7 @@ class Size:
     num_rows: int
     num_classes: int
     num_features: int
+    has_light: bool = False  # thermopiles or time of flight
 
 
 def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
@@ -38,11 +39,12 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     boosting, network = config.boosting, config.network
     cells = size.num_sequences * train_share * size.num_classes * size.num_features
     first, second = network.conv_channels
+    num_networks = network.members * (2 if network.imu_network and size.has_light else 1)
     width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
     seconds = {
         "lgbm": boosting.rounds * cells * boosting.feature_fraction * S_PER_SPLIT_CELL,
         "torch": network.epochs
-        * network.members
+        * num_networks
         * size.num_rows
         * train_share
         * S_PER_NETWORK_STEP
@@ -79,12 +81,18 @@ def size_of(run: RunFile) -> Size:
         num_rows=run.recordings.num_rows,
         num_classes=len(run.labels.gestures),
         num_features=guess_num_features(run.recordings.groups),
+        has_light=has_light(run.recordings.groups),
     )
 
 
 def guess_num_features(groups: Sequence[str]) -> int:
     """Return about how many features these sensor groups give."""
     return sum(NUM_FEATURES_OF[group] for group in groups)
+
+
+def has_light(groups: Sequence[str]) -> bool:
+    """Return whether there are thermopiles or time of flight among these sensor groups."""
+    return bool({"thm", "tof"} & set(groups))
 
 
 def format_duration(seconds: float) -> str:

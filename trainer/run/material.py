@@ -20,7 +20,7 @@ from trainer.data.sequences import Catalogue, LabelTable
 from trainer.features.frames import Frames
 from trainer.features.table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.folds import assign_folds
-from trainer.run.estimate import Size, guess_num_features
+from trainer.run.estimate import Size, guess_num_features, has_light
 from trainer.run.views import FoldTable
 from trainer.store.cache import (
     FeatureCache,
@@ -106,6 +106,7 @@ class Material(ABC):
             num_rows=self.catalogue.num_rows,
             num_classes=self.labels.num_classes,
             num_features=guessed if self._features is None else len(self._features.names),
+            has_light=has_light(self.catalogue.groups),
         )
 
     @property

@@ -62,6 +62,7 @@ question = predicting.Question(
     sequences=picked.sequences,
     rate_hz=run_file.data.sampling_rate_hz,
     mirror_left_handers=run_file.data.mirror_left_handers,
+    turned_subjects=run_file.recordings.turned_subjects,
 )
 findings = predicting.examine(question)
 check_panel.show(findings)

@@ -32,6 +32,7 @@ OUT_OF_BOUNDS = (
     ("exact", "roughly"),
     ("data.sampling_rate_hz", 0),
     ("data.mirror_left_handers", "perhaps"),
+    ("data.turn_reversed", "perhaps"),
     ("folds.count", 1),
     ("folds.count", 51),
     ("folds.count", 2.5),

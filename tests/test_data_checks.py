@@ -11,7 +11,7 @@ import pytest
 
 from pages.ui import checks, checks_values, data_words, recordings, wearing
 from tests.builders import make_demographics, make_table
-from trainer.data import sources
+from trainer.data import measures, sources
 
 ASL = Path(__file__).parents[2] / "shared" / "data" / "asl.parquet"  # no licence: not shipped
 
@@ -39,12 +39,13 @@ def read(table, people=None):
     return sources.sequences_from_table(table, people)
 
 
-@pytest.mark.parametrize("turn", wearing.TURNS)
-def test_each_turned_subject_of_the_real_recordings_is_found_and_nobody_else(watch, turn):
+@pytest.mark.parametrize("axis", measures.TURNS)
+def test_each_turned_subject_of_the_real_recordings_is_found_and_nobody_else(watch, axis):
     """All ten subjects, one after the other, with a half turn about each axis."""
     assert looks_reversed(watch) == []
     for subject in np.unique(watch.subjects):
-        assert looks_reversed(turned(watch, subject, wearing.TURNS[turn])) == [(subject, turn)]
+        found = looks_reversed(turned(watch, subject, measures.TURNS[axis]))
+        assert found == [(subject, f"180° about {axis}")]
 
 
 @pytest.mark.skipif(not ASL.exists(), reason="these recordings have no licence to ship")
@@ -58,7 +59,7 @@ def test_the_two_who_wear_an_arm_band_the_other_way_round_are_found():
 
 def test_the_check_names_who_looks_reversed(watch):
     """With the distance before and after the turn."""
-    check = checks.reversed_devices(turned(watch, "SUBJ_W05", wearing.TURNS["180° about z"]))
+    check = checks.reversed_devices(turned(watch, "SUBJ_W05", measures.TURNS["z"]))
     assert check.verdict == "look"
     assert check.finding.startswith(
         "1 of 10 subjects look reversed. SUBJ_W05: 180° about z fits better, 0."
@@ -75,7 +76,7 @@ def test_three_subjects_are_too_few_to_tell_who_is_reversed():
 
 def test_a_left_hander_is_mirrored_before_being_compared(watch):
     """A mirrored wrist of a known left-hander is like the others, not reversed."""
-    lefty = turned(watch, "SUBJ_W03", wearing.MIRROR)
+    lefty = turned(watch, "SUBJ_W03", [-1, 1, 1])
     hands_N = np.where(watch.subjects == "SUBJ_W03", 0, 1).astype(np.float32)
     before = wearing.worn_directions(watch).filter(subject="SUBJ_W03")
     after = wearing.worn_directions(dataclasses.replace(lefty, right_handed_N=hands_N))

@@ -257,7 +257,7 @@ def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
     "key",
     [
         *("model", "averaged", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"),
-        "fixed",
+        *("best_imu", "fixed"),
     ],
 )
 def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
@@ -275,7 +275,7 @@ def test_the_negative_controls_are_complete(whole):
     """Every key of a checkpoint has its control; losing the best epoch would show."""
     assert set(interrupt(10)) == {
         *("model", "averaged", "optimizer", "scheduler", "amp_scaler", "step", "total_steps"),
-        *("epoch_loss", "history", "best", "fixed"),
+        *("epoch_loss", "history", "best", "best_imu", "fixed"),
     }
     assert whole.best_epoch < 3
 

@@ -240,13 +240,13 @@ def test_the_public_function_finds_the_run(
 
 
 def test_a_warm_answer_takes_less_than_a_tenth_of_a_second(answerer, table, people):
-    """The best of a few: a machine that does other things must not fail it."""
+    """Of the processor, the best of a few: a machine that does other things must not fail it."""
     sequence = pl.concat([sequences_of(table)[0]] * 3).head(70)  # the competition's mean length
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         answerer.predict(sequence, people)
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     assert min(times) < 0.1
 
 

@@ -37,6 +37,7 @@ class DataConfig(_Frozen):
     source: str = "watch"
     sampling_rate_hz: Positive = 10.0  # labels axes only: the schema has no clock
     mirror_left_handers: bool = True
+    turn_reversed: bool = True  # devices that look worn half a turn about z from the others
 
     @property
     def is_simulated(self) -> bool:

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from trainer.blend import blend_probabilities, vote
 from trainer.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
 from trainer.config import environment_weights, is_switched_on
-from trainer.data.preprocess import preprocess
+from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
+from trainer.data.wearing import turn_back
 from trainer.halves import Half, Proba, ask_all, open_half
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
@@ -75,6 +76,7 @@ class Predictor:
         labels: The label table.
         weights: Blend weights as configured.
         mirror_left_handers: Whether the models saw left-handers mirrored.
+        turned_subjects: Whose recordings the models saw turned back.
         halves: The models that have a bundle, by name.
         notes: What is missing, in plain words.
     """
@@ -83,6 +85,7 @@ class Predictor:
     labels: LabelTable
     weights: Mapping[str, float]
     mirror_left_handers: bool
+    turned_subjects: tuple[str, ...]
     halves: Mapping[str, Half]
     notes: tuple[str, ...]
 
@@ -113,6 +116,7 @@ class Predictor:
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
             weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
+            turned_subjects=tuple(first.get("turned_subjects", ())),
             halves={model: open_half(bundle) for model, bundle in there.items()},
             notes=tuple(
                 f"{MODEL_NAMES[model]} has no bundle in this run: not used"
@@ -120,6 +124,16 @@ class Predictor:
                 if model not in there
             ),
         )
+
+    def signals(self, sequences: Sequences) -> Signals:
+        """Return what the models see of recordings.
+
+        Args:
+            sequences: Any; those of a subject whose device was found reversed in training are
+                turned back, nobody else's.
+        """
+        turned = turn_back(sequences, self.turned_subjects)
+        return preprocess(turned, self.mirror_left_handers)
 
     def predict(self, sequences: Sequences, fold: int | None = None) -> Prediction:
         """Return what the run says of sequences.
@@ -133,7 +147,7 @@ class Predictor:
             PredictError: There is no such fold.
         """
         halves = self.asked_halves(fold)
-        signals = preprocess(sequences, self.mirror_left_handers)
+        signals = self.signals(sequences)
         by_fold = ask_all(halves, signals)
         by_model = {
             model: vote(by_fold[model], half.weights_M, half.knows_MK)

@@ -19,6 +19,7 @@ from pages.ui import recordings, wearing
 from trainer.data import measures
 from trainer.data.preprocess import MIN_QUATERNION_NORM, MOTION_SIGNALS, preprocess
 from trainer.data.sequences import Sequences
+from trainer.data.wearing import LOOKS_REVERSED, MIN_SUBJECTS, find_reversed
 
 Verdict = Literal["fine", "look", "unknown"]
 
@@ -54,12 +55,13 @@ def reversed_devices(sequences: Sequences) -> Check:
         "A subject's mean acceleration in each gesture says where gravity lies in the device's "
         "axes. It is compared with the median of all other subjects, as recorded and turned by "
         "180° about x, y or z; distances are parts of gravity. A device looks reversed where a "
-        f"turn brings it below {wearing.LOOKS_REVERSED:g} of the distance as recorded, and is "
-        "doubtful where a turn helps less."
+        f"turn brings it below {LOOKS_REVERSED:g} of the distance as recorded, and is "
+        "doubtful where a turn helps less. Where the same is seen without looking at gestures and "
+        "the turn is about z, the models see the recordings turned back (setting turn_reversed)."
     )
     table = wearing.worn_directions(sequences)
     if table is None:
-        finding = f"Needs at least {wearing.MIN_SUBJECTS} subjects to tell who is different."
+        finding = f"Needs at least {MIN_SUBJECTS} subjects to tell who is different."
         return Check("reversed", title, "unknown", finding, method, pl.DataFrame())
     odd = table.filter(pl.col("verdict") != wearing.LIKE_OTHERS)
     if odd.is_empty():
@@ -72,6 +74,10 @@ def reversed_devices(sequences: Sequences) -> Check:
         f"{row['distance_as_recorded']:.2f}"
         for row in turned.head(MAX_NAMED).iter_rows(named=True)
     ]
+    turned_back = find_reversed(sequences)
+    if turned_back:
+        names = ", ".join(turned_back[:MAX_NAMED])
+        parts.append(f"By default the models see {names} turned back")
     finding = f"{len(turned)} of {len(table)} subjects look reversed"
     finding += f", {len(odd) - len(turned)} doubtful" if len(odd) > len(turned) else ""
     return Check("reversed", title, "look", ". ".join([finding, *parts]) + ".", method, table)

@@ -54,6 +54,7 @@ class Question:
         sequences: What is asked about.
         rate_hz: Time steps in a second.
         mirror_left_handers: Whether the run's models saw left-handers mirrored.
+        turned_subjects: Whose recordings they saw turned back.
     """
 
     root: str
@@ -63,6 +64,18 @@ class Question:
     sequences: Sequences
     rate_hz: float
     mirror_left_handers: bool
+    turned_subjects: tuple[str, ...] = ()
+
+    @property
+    def seen_sequences(self) -> Sequences:
+        """Return what is asked about, as the models see it before left-handers are mirrored."""
+        return self.as_seen(self.sequences)
+
+    def as_seen(self, sequences: Sequences) -> Sequences:
+        """Return some of the sequences so."""
+        from trainer.data.wearing import turn_back
+
+        return turn_back(sequences, self.turned_subjects)
 
     @property
     def place(self) -> tuple[Hashable, ...]:
@@ -128,7 +141,7 @@ def examine(question: Question) -> tuple[Finding, ...]:
         training = _training_of(question)
         is_there = not isinstance(training, str)
         told = doctor.examine(
-            question.sequences,
+            question.seen_sequences,
             training if is_there else None,
             question.mirror_left_handers,
         )
@@ -235,7 +248,12 @@ def place(single: Single, feature: str) -> Place:
     return _reason(
         single,
         f"place {feature}",
-        lambda _: place_of(single.sequence, feature, bins, question.mirror_left_handers),
+        lambda _: place_of(
+            question.as_seen(single.sequence),
+            feature,
+            bins,
+            question.mirror_left_handers,
+        ),
     )
 
 

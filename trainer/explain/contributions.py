@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.bundles import PredictError
-from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
 from trainer.features.table import align, build_table
@@ -127,7 +126,7 @@ def contributions_of(
     if not half.folds:
         gestures = [predictor.labels.gestures[k] for k in pair]
         raise PredictError(f"no fold was trained on both {gestures[0]!r} and {gestures[1]!r}")
-    table = build_table(preprocess(sequence, predictor.mirror_left_handers))
+    table = build_table(predictor.signals(sequence))
     names = tuple(dict.fromkeys(name for each in half.folds for name in each.names))
     column_of = {name: column for column, name in enumerate(names)}
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from trainer.bundles import PredictError
 from trainer.data.sequences import SENSOR_GROUPS, FloatArray, Sequences
+from trainer.data.wearing import turn_back
 from trainer.explain.checks_training import compare
 from trainer.explain.checks_values import examine_values
 from trainer.explain.findings import Finding, Mask, first_of, share_text
@@ -65,6 +66,7 @@ def examine_for(predictor: Predictor, sequences: Sequences) -> tuple[Finding, ..
         training = Training.load(predictor.root)
     except PredictError as error:
         absent = (Finding("note", str(error)),)
+    sequences = turn_back(sequences, predictor.turned_subjects)
     return (*examine(sequences, training, predictor.mirror_left_handers), *absent)
 
 

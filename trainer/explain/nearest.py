@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.bundles import PredictError
-from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
 from trainer.explain.training import Training
@@ -69,7 +68,7 @@ def nearest(
     """
     demand_one(sequence)
     names, gain_F = _gains(predictor)
-    table = build_table(preprocess(sequence, predictor.mirror_left_handers))
+    table = build_table(predictor.signals(sequence))
     distance_N = _distances(align(table, names)[0], training.table, names, gain_F)
     distance_N[np.isin(training.sequence_ids, list(but_not))] = np.nan
     order_N = np.argsort(distance_N, kind="stable")[: max(0, num_neighbours)]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from trainer.blend import vote
 from trainer.bundles import PredictError
-from trainer.data.preprocess import preprocess
 from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.single import demand_one
 from trainer.features.frames import Frames, build_frames
@@ -130,7 +129,7 @@ def _prepare(predictor: Predictor, sequence: Sequences, fold: int | None) -> tup
     import torch
 
     torch.set_num_threads(NUM_THREADS)
-    return half, build_frames(preprocess(sequence, predictor.mirror_left_handers))
+    return half, build_frames(predictor.signals(sequence))
 
 
 def _spread(weights_P: Values, num_steps: int, length: int) -> Values:

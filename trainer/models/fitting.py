@@ -7,7 +7,8 @@ and everything else is in the checkpoint.
 
 The best epoch is the one with the highest competition score on the validation part; of equal
 scores the one with the lower validation loss, then the earlier one. It is chosen on the sequences
-it is scored on, so the fold's score is a little optimistic.
+it is scored on, so the fold's score is a little optimistic. A network for the IMU beside it has a
+best epoch of its own, by the score with the other sensors hidden.
 
 Shapes: N sequences, K classes.
 """
@@ -31,7 +32,7 @@ from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.epochs import EpochRecord, rank, record_epoch
 from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
 from trainer.models.monitor import Monitor, Paused
-from trainer.models.network import GestureNet, NetworkSizes
+from trainer.models.network import IMU_PREFIX, GestureNet, NetworkSizes
 from trainer.models.optimisation import Optimisation, reproducible
 from trainer.models.seeds import derive_seed
 
@@ -146,6 +147,7 @@ class _Fitting:
         self.epoch_loss = 0.0  # sum over the batches of the running epoch
         self.history: list[EpochRecord] = []
         self.best: Checkpoint = {}  # epoch, weights, valid_proba_NK; empty before the first epoch
+        self.best_imu: Checkpoint = {}  # the same of the IMU's network: its record, its weights
         self._order: tuple[int, list[IntArray]] = (-1, [])  # an epoch and its batches, drawn once
         self.fixed: Checkpoint = {}  # probabilities of the epoch that was fixed in advance
 
@@ -172,6 +174,7 @@ class _Fitting:
                 "epoch_loss": self.epoch_loss,
                 "history": self.history,
                 "best": self.best,
+                "best_imu": self.best_imu,
                 "fixed": self.fixed,
             }
         )
@@ -182,12 +185,13 @@ class _Fitting:
         self.epoch_loss = checkpoint["epoch_loss"]
         self.history = list(checkpoint["history"])
         self.best = dict(checkpoint["best"])
+        self.best_imu = dict(checkpoint["best_imu"])
         self.fixed = dict(checkpoint["fixed"])
 
     def result(self) -> NetworkFold:
         """Return the best epoch as a fitted fold."""
         model = NetworkModel(
-            weights=self.best["weights"],
+            weights={**self.best["weights"], **self.best_imu.get("weights", {})},
             scaler=self.scaler,
             channels=self.task.frames.channels,
             groups=self.task.frames.groups,
@@ -230,22 +234,20 @@ class _Fitting:
     def _validate(self) -> EpochRecord:
         """End the epoch: score the validation part, keep the epoch if it is the best so far."""
         proba_NK = self._predict(self.task.valid_idx)
-        record = record_epoch(
-            len(self.history) + 1,
-            train_loss=self.epoch_loss / self.batches_per_epoch,
-            learning_rate=self.optimisation.learning_rate,
-            true_idx=self.task.label_idx[self.task.valid_idx],
-            proba_NK=proba_NK,
-            num_targets=self.task.num_targets,
-        )
+        record = self._record(proba_NK)
         if not self.best or rank(record) > rank(self.history[self.best["epoch"] - 1]):
             self.best = {
                 "epoch": record["epoch"],
                 "weights": self.optimisation.weights(),
                 "valid_proba_NK": torch.from_numpy(proba_NK),
             }
-        if record["epoch"] == self._fixed_epoch:
+        is_fixed = record["epoch"] == self._fixed_epoch
+        imu_NK = None
+        if is_fixed or self.sizes.light_columns:
             imu_NK = self._predict_imu(self._net())
+        if imu_NK is not None and self.sizes.light_columns:
+            self._keep_if_best_imu(self._record(imu_NK))
+        if is_fixed:
             self.fixed = {
                 "valid_proba_NK": torch.from_numpy(proba_NK),
                 "valid_proba_imu_NK": None if imu_NK is None else torch.from_numpy(imu_NK),
@@ -253,6 +255,28 @@ class _Fitting:
         self.history.append(record)
         self.epoch_loss = 0.0
         return record
+
+    def _record(self, proba_NK: NDArray[np.float64]) -> EpochRecord:
+        """Return the epoch's numbers by what it says of the validation part."""
+        return record_epoch(
+            len(self.history) + 1,
+            train_loss=self.epoch_loss / self.batches_per_epoch,
+            learning_rate=self.optimisation.learning_rate,
+            true_idx=self.task.label_idx[self.task.valid_idx],
+            proba_NK=proba_NK,
+            num_targets=self.task.num_targets,
+        )
+
+    def _keep_if_best_imu(self, record: EpochRecord) -> None:
+        """Keep the weights of the IMU's network if it is better than it ever was."""
+        if not self.best_imu or rank(record) > rank(self.best_imu["record"]):
+            weights = self.optimisation.weights().items()
+            self.best_imu = {
+                "record": record,
+                "weights": {
+                    name: tensor for name, tensor in weights if name.startswith(IMU_PREFIX)
+                },
+            }
 
     def _is_validation_due(self) -> bool:
         """Return whether an epoch's batches are done and its validation is not."""

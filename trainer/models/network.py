@@ -30,6 +30,7 @@ from trainer.models.layers import (
 __all__ = ["TIME_MULTIPLE", "Architecture", "GestureNet", "MaskedBatchNorm", "NetworkSizes"]
 
 Architecture = Literal["time_series_net", "branches"]
+IMU_PREFIX = "imu."  # of the names of the weights of a network for the IMU beside another
 KERNELS = (7, 5)  # steps, of the first and the second convolution
 
 

@@ -34,6 +34,7 @@ def freeze(name: str, config: Config, material: Material) -> RunFile:
             num_subjects=len(np.unique(material.subjects)),
             groups=catalogue.groups,
             is_simulated=catalogue.is_simulated,
+            turned_subjects=material.turned_subjects,
         ),
         versions=versions(),
         code=code_versions(),

@@ -43,11 +43,13 @@ class Material(ABC):
         config: The run's configuration.
         catalogue: Of the recordings: labelled, with subjects, checked.
         fingerprint: SHA-256 of their content.
+        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
     """
 
     config: Config
     catalogue: Catalogue
     fingerprint: str
+    turned_subjects: tuple[str, ...] = field(default=(), kw_only=True)
     _features: FeatureCache | None = field(default=None, kw_only=True)
 
     @property
@@ -113,7 +115,10 @@ class Material(ABC):
     def feature_key(self) -> str:
         """Return the key of what the feature cache must have been made from."""
         mirror = int(self.config.data.mirror_left_handers)
-        return cache_key(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS)
+        turned = ("turned", *self.turned_subjects) if self.turned_subjects else ()
+        return cache_key(
+            *(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS), *turned
+        )
 
     def look_at_cache(self, folder: CheckedFolder) -> str:
         """Say whether the feature cache is reused or why not."""
@@ -188,4 +193,5 @@ class Material(ABC):
             self.label_idx,
             fold_N.astype(np.int64),
             self.labels,
+            self.turned_subjects,
         )

@@ -48,6 +48,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"{data.num_rows:,} rows, {data.num_subjects} subjects, "
         f"{len(run.labels.gestures)} gestures ({run.labels.num_targets} targets), "
         f"sensors {', '.join(data.groups)}{', simulated' if run.is_simulated else ''}",
+        *_describe_turned(data.turned_subjects),
         f"  settings    preset {config.preset}, seed {config.seed}, {config.folds.count} folds by "
         f"subject",
         f"  features    {plan.features}",
@@ -93,6 +94,16 @@ def _describe_units(units: Sequence[UnitRecord], config: Config) -> str:
 
 def _folds(folds: Sequence[int]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {', '.join(str(fold) for fold in folds)}"
+
+
+def _describe_turned(subjects: Sequence[str]) -> list[str]:
+    if not subjects:
+        return []
+    devices = "1 device looks" if len(subjects) == 1 else f"{len(subjects)} devices look"
+    return [
+        f"  turned back {', '.join(subjects)}: {devices} worn half a turn from the others' "
+        f"(data.turn_reversed)"
+    ]
 
 
 def _size(model: str, config: Config) -> str:

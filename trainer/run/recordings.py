@@ -23,6 +23,7 @@ from trainer.data.partitions import Partitions, survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import FloatArray, Sequences
 from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
+from trainer.data.wearing import find_reversed, turn_back
 from trainer.features.frames import (
     FRAME_VERSION,
     Frames,
@@ -57,7 +58,14 @@ def load_material(config: Config) -> Material:
     if parts is None:
         sequences = load(config.data.source)
         check_trainable(sequences, config.folds.count)
-        return WholeMaterial(config, sequences.catalogue, fingerprint(sequences), sequences)
+        turned = find_reversed(sequences) if config.data.turn_reversed else ()
+        return WholeMaterial(
+            config,
+            sequences.catalogue,
+            fingerprint(sequences),
+            turn_back(sequences, turned),
+            turned_subjects=turned,
+        )
     told = survey(parts, fingerprint)
     check_trainable(told.catalogue, config.folds.count)
     return PartitionedMaterial(config, told.catalogue, told.fingerprint, parts, told.first_sequence)
@@ -68,7 +76,7 @@ class WholeMaterial(Material):
     """Recordings that are held in memory.
 
     Attributes:
-        sequences: All of them.
+        sequences: All of them, reversed devices turned back.
     """
 
     sequences: Sequences

@@ -40,6 +40,7 @@ class FoldTable:
         label_idx: (N,) int64.
         fold_N: (N,) int64.
         labels: The label table.
+        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -47,6 +48,7 @@ class FoldTable:
     label_idx: NDArray[np.int64]
     fold_N: NDArray[np.int64]
     labels: LabelTable
+    turned_subjects: tuple[str, ...] = ()
 
     @property
     def num_folds(self) -> int:
@@ -211,6 +213,7 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
             "fold_weights": config.blend.fold_weights,
             "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,
+            "turned_subjects": list(table.turned_subjects),
             "folds": folds,
         }
     )

@@ -58,6 +58,7 @@ class DataSummary(BaseModel):
     num_subjects: int
     groups: tuple[str, ...]
     is_simulated: bool = False
+    turned_subjects: tuple[str, ...] = ()
 
 
 class Machine(BaseModel):

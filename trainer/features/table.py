@@ -209,8 +209,8 @@ def _columns(signals: Signals, block: str, axis: TimeAxis) -> Iterator[NamedColu
         assert signals.thm_T5 is not None  # blocks_of lists what is there
         yield from thermopile_columns(signals.thm_T5, axis)
     else:
-        assert signals.tof_T320 is not None
-        yield from time_of_flight_columns(signals.tof_T320, int(block[-1]), axis)
+        number = int(block[-1])
+        yield from time_of_flight_columns(signals.sensor_pixels(number - 1), number, axis)
 
 
 def _list(names: list[str]) -> str:

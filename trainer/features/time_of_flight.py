@@ -54,36 +54,16 @@ class RangeSeries:
     in_range_share_T: FloatArray
 
 
-def sensor_pixels(tof_T320: FloatArray, sensor_idx: int) -> FloatArray:
-    """Return a copy of one sensor's pixels, pixel by pixel.
-
-    Args:
-        tof_T320: (T, 320) float32.
-        sensor_idx: 0 for ``tof_1``.
-
-    Returns:
-        (64, T) float32, contiguous.
-    """
-    pixels_TV = tof_T320[:, sensor_idx * NUM_PIXELS : (sensor_idx + 1) * NUM_PIXELS]
-    pixels_VT = np.empty((NUM_PIXELS, len(pixels_TV)), dtype=np.float32)
-    for start in range(0, len(pixels_TV), _BLOCK_STEPS):
-        block = slice(start, start + _BLOCK_STEPS)
-        pixels_VT[:, block] = pixels_TV[block].T
-    return pixels_VT
-
-
 def time_of_flight_columns(
-    tof_T320: FloatArray, sensor_number: int, axis: TimeAxis
+    pixels_VT: FloatArray, sensor_number: int, axis: TimeAxis
 ) -> Iterator[NamedColumn]:
     """Yield one sensor's range series, in-range share, quadrants and 2 x 2 pixel blocks.
 
     Args:
-        tof_T320: (T, 320) float32, 5 sensors of 8 x 8 pixels row-major, -1 nothing in range, NaN
-            missing.
+        pixels_VT: (64, T) float32, 8 x 8 pixels row-major, -1 nothing in range, NaN missing.
         sensor_number: 1 for ``tof_1``, to NUM_TOF_SENSORS.
         axis: The cuts of the table.
     """
-    pixels_VT = sensor_pixels(tof_T320, sensor_number - 1)
     for columns in (_series_columns(pixels_VT, axis), _region_columns(pixels_VT, axis)):
         for name, values_N in columns:
             yield f"tof_{sensor_number}.{name}", values_N

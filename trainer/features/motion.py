@@ -87,9 +87,7 @@ def motion_columns(
     recorded_T = _doubles(motion_TS, known)
     if "acc_x" in recorded_T:
         yield "acc.acc_x.lean", lean(recorded_T, axis)
-    all_series = {
-        name: Series(x_T, axis) for name, x_T in _one_sided(recorded_T, axis).items()
-    }
+    all_series = {name: Series(x_T, axis) for name, x_T in _one_sided(recorded_T, axis).items()}
     for signal, series in all_series.items():
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
             for statistic, values_N in family(series):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
@@ -100,7 +101,7 @@ def build_block(
         num_bins: Time bins of equal share, at least 1.
         poll: Called after each column; may raise to stop.
     """
-    known = known_signals(signals.motion_TS)
+    known = known_signals(signals.motion_TS) if block == "motion" else ()
     values_NF = np.empty((0, 0), dtype=np.float32)
     names: list[str] = []
     for first, stop in _stretches(signals.offsets):
@@ -209,13 +210,11 @@ def grid_map(names: Iterable[str]) -> Mapping[str, GridRegion]:
 
 
 def _stretches(offsets: IntArray) -> Iterator[tuple[int, int]]:
-    """Yield first and last + 1 of sequences next to each other that fit the processor's cache."""
-    first = 0
-    while first < len(offsets) - 1:
-        fitting = np.searchsorted(offsets, offsets[first] + STRETCH_STEPS, side="right") - 1
-        stop = max(first + 1, int(fitting))
-        yield first, stop
-        first = stop
+    """Yield first and last + 1 of sequences that are computed in one go, all about as many."""
+    num_steps = int(offsets[-1])
+    num_stretches = -(-num_steps // STRETCH_STEPS)
+    cuts = np.searchsorted(offsets, np.arange(num_stretches + 1) * num_steps // num_stretches)
+    yield from pairwise(np.unique(cuts).tolist())
 
 
 def _columns(

@@ -52,7 +52,20 @@ class TimeAxis:
     def share_T(self) -> DoubleArray:
         """Return where each step lies in its sequence, 0 the first, 1 the last, (T,) float64."""
         lengths_N = np.diff(self.offsets)
-        return self.position_T / np.repeat(np.maximum(lengths_N - 1, 1), lengths_N)
+        share_T: DoubleArray = self.position_T / np.repeat(np.maximum(lengths_N - 1, 1), lengths_N)
+        return share_T
+
+    @cached_property
+    def late(self) -> Partition:
+        """Return the late part of each sequence, as segments of the late steps alone."""
+        lengths_N = self.early_and_late.lengths_M[1::2]
+        return Partition(np.concatenate([[0], np.cumsum(lengths_N)]), 1)
+
+    @cached_property
+    def late_idx(self) -> IntArray:
+        """Return the late steps of all sequences."""
+        is_late_M = np.arange(len(self.early_and_late.lengths_M)) % 2 == 1
+        return np.flatnonzero(np.repeat(is_late_M, self.early_and_late.lengths_M))
 
     def first_steps(self, num: int) -> IntArray:
         """Return the positions of the first steps of each sequence, so many or all it has."""

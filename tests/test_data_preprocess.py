@@ -129,6 +129,12 @@ def test_without_orientation_only_the_acceleration_is_known():
     assert motion_TS.dtype == np.float32
 
 
+def images_of(signals):
+    """Return the images of all five sensors as the models see them, (T, 5, 8, 8)."""
+    pixels = [signals.sensor_pixels(sensor_idx) for sensor_idx in range(5)]
+    return np.stack(pixels).transpose(2, 0, 1).reshape(-1, 5, 8, 8)
+
+
 def test_a_left_hander_is_mirrored_and_others_are_not():
     """acc_x, rot_y, rot_z change sign, sensors 3 and 5 change places, images flip left-right."""
     table = make_table(num_subjects=2, sequences_per_subject=1)
@@ -140,7 +146,7 @@ def test_a_left_hander_is_mirrored_and_others_are_not():
     for mirrored, original in (
         (signals.motion_TS, raw.motion_TS),
         (signals.thm_T5, raw.thm_T5),
-        (signals.tof_T320, raw.tof_T320),
+        (images_of(signals), images_of(raw)),
     ):
         np.testing.assert_array_equal(mirrored[:first], original[:first])
     signs = {"acc_x": -1, "linear_x": -1, "gravity_x": -1, "rot_y": -1, "rot_z": -1}
@@ -151,8 +157,7 @@ def test_a_left_hander_is_mirrored_and_others_are_not():
     )
     thm_T5 = plain.thm_T5[first:]
     np.testing.assert_array_equal(signals.thm_T5[first:], thm_T5[:, [0, 1, 4, 3, 2]])
-    images = plain.tof_T320[first:].reshape(-1, 5, 8, 8)
-    mirrored = signals.tof_T320[first:].reshape(-1, 5, 8, 8)
+    images, mirrored = plain.tof_T320[first:].reshape(-1, 5, 8, 8), images_of(signals)[first:]
     np.testing.assert_array_equal(mirrored[:, 0], images[:, 0, :, ::-1])
     np.testing.assert_array_equal(mirrored[:, 2], images[:, 4, :, ::-1])
     np.testing.assert_array_equal(mirrored[:, 4], images[:, 2, :, ::-1])
@@ -170,7 +175,22 @@ def test_preprocessing_leaves_the_recordings_alone_and_mirrors_on_request_only()
     np.testing.assert_array_equal(sequences.tof_T320, before[2])
     off = preprocess(sequences, mirror_left_handers=False)
     np.testing.assert_array_equal(off.motion_TS[:, :3], sequences.acc_T3)
-    np.testing.assert_array_equal(off.tof_T320, before[2])
+    np.testing.assert_array_equal(images_of(off).reshape(-1, 320), before[2])
+
+
+def test_the_images_are_not_copied_before_they_are_asked_for_and_a_stretch_shares_them():
+    """Signals hold the recordings' own images; a stretch of them mirrors the same people."""
+    table = make_table(num_subjects=2, sequences_per_subject=2)
+    demographics = make_demographics(table, left_handers=("SUBJ_000001",))
+    sequences = sequences_from_table(table, demographics)
+    signals = preprocess(sequences)
+    assert signals.tof_T320 is sequences.tof_T320
+    stretch = signals.stretch(1, 4)
+    steps = slice(signals.offsets[1], signals.offsets[4])
+    assert stretch.offsets.tolist() == (signals.offsets[1:5] - signals.offsets[1]).tolist()
+    assert np.shares_memory(stretch.tof_T320, sequences.tof_T320)
+    np.testing.assert_array_equal(images_of(stretch), images_of(signals)[steps])
+    assert (images_of(stretch) != stretch.tof_T320.reshape(-1, 5, 8, 8)).any()
 
 
 def test_nothing_in_range_stays_minus_one_and_missing_stays_missing():

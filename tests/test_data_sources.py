@@ -267,3 +267,23 @@ def test_the_competitions_own_sample_is_read(tmp_path):
     nulled = table.with_columns(pl.lit(None).alias(name) for name in worn)
     absent = sequences_from_table(table.drop(worn))
     assert fingerprint(sequences_from_table(nulled)) == fingerprint(absent)
+
+
+def test_a_parquet_file_keeps_its_columns_in_order_and_its_images_as_float32(tmp_path):
+    """Images come as float32, whole or not; other columns, and images that are text, as written."""
+    table = pl.DataFrame(
+        {
+            "tof_2_v1": [254, None],
+            "acc_x": [0.1, 0.2],
+            "tof_1_v0": [-1.0, 7.0],
+            "note": ["a", "b"],
+            "tof_1_v1": ["x", None],
+        }
+    )
+    table.write_parquet(tmp_path / "some.parquet")
+    read = read_table(tmp_path / "some.parquet")
+    assert read.columns == table.columns
+    assert read.dtypes == [pl.Float32, pl.Float64, pl.Float32, pl.String, pl.String]
+    assert read["tof_2_v1"].to_list() == [254.0, None]
+    assert read["tof_1_v1"].to_list() == ["x", None]
+    assert read["acc_x"].to_list() == [0.1, 0.2]

@@ -79,6 +79,49 @@ def test_a_sequence_has_the_same_features_alone_and_among_others():
         np.testing.assert_allclose(alone_F, table.values_NF[sequence], rtol=1e-6, atol=1e-6)
 
 
+def test_a_table_is_the_same_whatever_stretches_it_is_computed_in(monkeypatch):
+    """Stretches of 30, 90 and 200 steps: the same bits, also of signals that most of them lack."""
+    signals = make_signals()
+    signals.motion_TS[: signals.offsets[7], 4:] = np.nan
+    signals.thm_T5[signals.offsets[2] : signals.offsets[6]] = np.nan
+    whole = build_table(signals)
+    for steps in (30, 90, 200):
+        monkeypatch.setattr("trainer.features.table.STRETCH_STEPS", steps)
+        table = build_table(signals)
+        assert table.names == whole.names
+        assert table.values_NF.tobytes() == whole.values_NF.tobytes()
+
+
+def test_the_numbers_of_an_image_are_those_of_a_plain_loop_over_its_pixels():
+    """Range series and late regions of random images, in range, out of range and missing."""
+    rng = np.random.default_rng(7)
+    signals = make_signals(lengths=(12, 30))
+    tof_T320 = rng.integers(0, 255, signals.tof_T320.shape).astype(np.float32) + 0.25
+    kind_T320 = rng.random(tof_T320.shape)
+    tof_T320[kind_T320 < 0.4] = -1
+    tof_T320[kind_T320 > 0.9] = np.nan
+    table = build_table(dataclasses.replace(signals, tof_T320=tof_T320))
+    for sequence, steps in enumerate((range(12), range(12, 42))):
+        images = [tof_T320[step, 64:128].astype(np.float64) for step in steps]
+        seen = [image[image >= 0] for image in images]
+        late = np.stack(images[-(len(steps) * 2 // 5) :]).reshape(-1, 8, 8)
+        block, quadrant = late[:, 2:4, 6:8], late[:, :4, 4:]
+        expected = {
+            "range_mean.mean": np.mean([values.mean() for values in seen]),
+            "range_std.max": max(values.std() for values in seen),
+            "range_min.min": min(values.min() for values in seen),
+            "range_max.max": max(values.max() for values in seen),
+            "block_r1c3.late_mean": block[block >= 0].mean(),
+            "block_r1c3.late_in_range_share": (block >= 0).sum() / (~np.isnan(block)).sum(),
+            "quadrant_r0c1.late_mean": quadrant[quadrant >= 0].mean(),
+            "quadrant_r0c1.late_in_range_share": (quadrant >= 0).sum()
+            / (~np.isnan(quadrant)).sum(),
+            "quadrant_r0c1.late_min": quadrant[quadrant >= 0].min(),
+        }
+        for name, value in expected.items():
+            assert column(table, f"tof_2.{name}")[sequence] == pytest.approx(value, rel=1e-5), name
+
+
 def test_statistics_of_a_known_series_have_their_textbook_values():
     """0, 2, 0, 4 and a second sequence: mean, spread, steps, turns and lags are as by hand."""
     table = build_table(only_acc_x([0, 2, 0, 4, 7, 7], [4, 2]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from trainer.data.schema import SENSOR_COLUMNS, TOF_COLUMNS, DataError
+from trainer.data.schema import SENSOR_COLUMNS, TOF_COLUMNS, TOF_PIXELS, DataError
 
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -64,12 +64,28 @@ def _parse(name: str, source: Path | bytes, head: bytes) -> pl.DataFrame:
 
 def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
     try:
-        return pl.read_parquet(source, glob=False)
+        return _read_by_sensor(source)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
             f"({_first_line(error)}). Copy or save it again."
         ) from error
+
+
+def _read_by_sensor(source: Path | bytes) -> pl.DataFrame:
+    """Read the images of one sensor after the other, each kept as float32, as those of a CSV are.
+
+    So the float64 of a file is never in memory for all of them at once.
+    """
+    scan = pl.scan_parquet(source, glob=False)
+    schema = scan.collect_schema()
+    pixels = [name for name in TOF_COLUMNS if name in schema and schema[name].is_numeric()]
+    others = [name for name in schema if name not in set(pixels)]
+    parts = [scan.select(others).collect()]
+    for first in range(0, len(pixels), TOF_PIXELS):
+        sensor = pixels[first : first + TOF_PIXELS]
+        parts.append(scan.select(sensor).collect().cast(pl.Float32))
+    return pl.concat(parts, how="horizontal").select(list(schema))
 
 
 def _header(name: str, head: bytes) -> str:

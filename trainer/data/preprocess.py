@@ -34,8 +34,9 @@ MIN_QUATERNION_NORM = 0.5  # a shorter one is a sensor that gave nothing (issue 
 # 10th place (competition.md 3.2).
 _MIRROR_ACC = np.array([-1, 1, 1], dtype=np.float32)
 _MIRROR_ROT = np.array([1, 1, -1, -1], dtype=np.float32)
+_NUM_PIXELS = TOF_SIDE**2
 _MIRROR_SENSORS = [0, 1, 4, 3, 2]  # thermopiles and images 3 and 5 change places
-_BLOCK_ROWS = 1024  # 320 pixels of them fit the processor's cache while some are mirrored
+_BLOCK_ROWS = 1024  # the images of one sensor fit the processor's cache while they are turned
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,48 @@ class Signals:
         offsets: (N + 1,) int64.
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
         thm_T5: (T, 5) float32, degrees Celsius, NaN missing, left-handers mirrored; or None.
-        tof_T320: (T, 320) float32, -1 "nothing in range", NaN missing, left-handers mirrored;
-            or None.
+        tof_T320: (T, 320) float32, -1 "nothing in range", NaN missing, or None; as recorded:
+            ``sensor_pixels`` mirrors left-handers, so that most of all memory is not copied.
+        left_T: (T,) bool, whose images are to be mirrored; or None, nobody's.
     """
 
     offsets: IntArray
     motion_TS: FloatArray
     thm_T5: FloatArray | None
     tof_T320: FloatArray | None
+    left_T: NDArray[np.bool_] | None = None
+
+    def stretch(self, first: int, stop: int) -> Signals:
+        """Return sequences ``first`` to ``stop``, the last left out, without a copy."""
+        steps = slice(int(self.offsets[first]), int(self.offsets[stop]))
+        return Signals(
+            offsets=self.offsets[first : stop + 1] - self.offsets[first],
+            motion_TS=self.motion_TS[steps],
+            thm_T5=None if self.thm_T5 is None else self.thm_T5[steps],
+            tof_T320=None if self.tof_T320 is None else self.tof_T320[steps],
+            left_T=None if self.left_T is None else self.left_T[steps],
+        )
+
+    def sensor_pixels(self, sensor_idx: int) -> FloatArray:
+        """Return a copy of one time-of-flight sensor's images, left-handers mirrored.
+
+        Args:
+            sensor_idx: 0 for ``tof_1``; the signals have images.
+
+        Returns:
+            (64, T) float32, pixel by pixel, contiguous.
+        """
+        assert self.tof_T320 is not None
+        plain = slice(sensor_idx * _NUM_PIXELS, (sensor_idx + 1) * _NUM_PIXELS)
+        other_64 = _mirrored_pixels()[plain]
+        pixels_VT = np.empty((_NUM_PIXELS, len(self.tof_T320)), dtype=np.float32)
+        for start in range(0, pixels_VT.shape[1], _BLOCK_ROWS):
+            images_TV = self.tof_T320[start : start + _BLOCK_ROWS]
+            pixels_VT[:, start : start + _BLOCK_ROWS] = images_TV[:, plain].T
+            if self.left_T is not None:
+                left_idx = np.flatnonzero(self.left_T[start : start + _BLOCK_ROWS])
+                pixels_VT[:, start + left_idx] = images_TV[left_idx[:, None], other_64].T
+        return pixels_VT
 
 
 def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signals:
@@ -74,7 +109,8 @@ def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signal
         offsets=sequences.offsets,
         motion_TS=_compute_motion(sequences, left_T),
         thm_T5=_mirror_thm(sequences.thm_T5, left_T),
-        tof_T320=_mirror_tof(sequences.tof_T320, left_T),
+        tof_T320=sequences.tof_T320,
+        left_T=left_T if sequences.tof_T320 is not None and left_T.any() else None,
     )
 
 
@@ -108,13 +144,13 @@ def mirror(sequences: Sequences) -> Sequences:
         sequences: The recordings; they are not changed, and keep who is left-handed.
     """
     all_T = np.ones(int(sequences.offsets[-1]), dtype=bool)
-    rot_T4 = sequences.rot_T4
+    rot_T4, tof_T320 = sequences.rot_T4, sequences.tof_T320
     return dataclasses.replace(
         sequences,
         acc_T3=sequences.acc_T3 * _MIRROR_ACC,
         rot_T4=None if rot_T4 is None else rot_T4 * _MIRROR_ROT,
         thm_T5=_mirror_thm(sequences.thm_T5, all_T),
-        tof_T320=_mirror_tof(sequences.tof_T320, all_T),
+        tof_T320=None if tof_T320 is None else tof_T320[:, _mirrored_pixels()],
     )
 
 
@@ -124,19 +160,11 @@ def _mirror_thm(thm_T5: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatAr
     return np.where(left_T[:, None], thm_T5[:, _MIRROR_SENSORS], thm_T5)
 
 
-def _mirror_tof(tof_T320: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatArray | None:
-    if tof_T320 is None or not left_T.any():
-        return tof_T320
+def _mirrored_pixels() -> IntArray:
+    """Return which pixel stands in the place of each one of a mirrored hand, (320,)."""
     # left-right in all five, as the 10th place; others flip 3 and 5 up-down (competition.md 3.2)
-    pixels = np.arange(tof_T320.shape[1]).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
-    source_320 = pixels[_MIRROR_SENSORS, :, ::-1].ravel()
-    mirrored_T320 = np.empty_like(tof_T320)
-    for start in range(0, len(tof_T320), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        left_idx = np.flatnonzero(left_T[block])
-        mirrored_T320[block] = tof_T320[block]
-        mirrored_T320[start + left_idx] = tof_T320[block][left_idx[:, None], source_320]
-    return mirrored_T320
+    pixels = np.arange(NUM_TOF * _NUM_PIXELS).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
+    return pixels[_MIRROR_SENSORS, :, ::-1].ravel()
 
 
 def _compute_motion(sequences: Sequences, left_T: NDArray[np.bool_]) -> FloatArray:

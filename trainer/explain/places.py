@@ -23,7 +23,7 @@ from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
 from trainer.features.table import parse_name
 from trainer.features.time_axis import SPECTRUM_STEPS, cut_time_axis
-from trainer.features.time_of_flight import range_series, sensor_pixels
+from trainer.features.time_of_flight import range_series
 
 Lines = dict[str, NDArray[np.floating]]
 
@@ -142,7 +142,7 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
         others = [signal.removeprefix("minus_")] if signal.startswith("minus_thm_") else []
         return {name: signals.thm_T5[:, int(name[-1]) - 1] for name in (sensor, *others)}
     if sensor.startswith("tof_") and signals.tof_T320 is not None:
-        return {f"{sensor} {signal}": _range_line(signals.tof_T320, sensor, signal)}
+        return {f"{sensor} {signal}": _range_line(signals, sensor, signal)}
     known = motion_signals(signals.motion_TS, cut_time_axis(signals.offsets, 1))
     return {name: known[name] for name in _motion_names(signal, known)}
 
@@ -160,9 +160,9 @@ def _motion_names(signal: str, known: Collection[str]) -> list[str]:
     return [name for name in (f"{stem}_{letter}" for letter in letters) if name in known]
 
 
-def _range_line(tof_T320: NDArray[np.float32], sensor: str, signal: str) -> NDArray[np.float32]:
+def _range_line(signals: Signals, sensor: str, signal: str) -> NDArray[np.float32]:
     """Return one of the series of an image; of a region, or unless told, the mean in range."""
-    pixels_VT = sensor_pixels(tof_T320, int(sensor[-1]) - 1)
+    pixels_VT = signals.sensor_pixels(int(sensor[-1]) - 1)
     region = find_region(sensor, signal)
     if region is not None:
         rows = np.array(region.rows)[:, None] * GRID_SIDE

@@ -19,7 +19,7 @@ import numpy as np
 from trainer.data.preprocess import MOTION_SIGNALS, Signals
 from trainer.data.sequences import FloatArray
 from trainer.features.grid import QUADRANTS
-from trainer.features.time_of_flight import NUM_TOF_SENSORS, range_series, sensor_pixels
+from trainer.features.time_of_flight import NUM_TOF_SENSORS, range_series
 
 Channel = tuple[str, str, FloatArray]  # name, sensor group, (T,) values
 
@@ -41,7 +41,7 @@ def frame_channels(signals: Signals) -> Iterator[Channel]:
             yield f"thm_{column + 1}", "thm", values_T
     if signals.tof_T320 is not None:
         for sensor_idx in range(NUM_TOF_SENSORS):
-            pixels_VT = sensor_pixels(signals.tof_T320, sensor_idx)
+            pixels_VT = signals.sensor_pixels(sensor_idx)
             for name, values_T in _range_channels(pixels_VT):
                 yield f"tof_{sensor_idx + 1}.{name}", "tof", values_T
 

@@ -19,7 +19,7 @@ Shapes: N sequences, T time steps, S motion signals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import combinations
+from itertools import combinations, combinations_with_replacement
 
 import numpy as np
 
@@ -63,37 +63,49 @@ _LAG_STEPS = 2  # by which turning leads or follows
 _RELATED = (*(f"{vector}_{part}" for vector in _VECTORS[1:] for part in "xyz"), "vertical")
 
 
-def motion_columns(motion_TS: FloatArray, axis: TimeAxis) -> Iterator[NamedColumn]:
+def known_signals(motion_TS: FloatArray) -> tuple[str, ...]:
+    """Return the names of the signals that have a value anywhere, in their order.
+
+    Args:
+        motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
+    """
+    named = zip(MOTION_SIGNALS, motion_TS.T, strict=True)
+    return tuple(signal for signal, x_T in named if not np.isnan(x_T).all())
+
+
+def motion_columns(
+    motion_TS: FloatArray, known: tuple[str, ...], axis: TimeAxis
+) -> Iterator[NamedColumn]:
     """Yield every motion feature; a signal that no sequence has is left out.
 
     Args:
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
+        known: The signals to tell of.
         axis: The cuts of the table.
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
-    recorded_T = _known_signals(motion_TS)
+    recorded_T = _doubles(motion_TS, known)
     if "acc_x" in recorded_T:
         yield "acc.acc_x.lean", lean(recorded_T, axis)
-    signals_T = motion_signals(motion_TS, axis)
-    for signal, x_T in signals_T.items():
-        series = Series(x_T, axis)
+    all_series = {name: Series(x_T, axis) for name, x_T in _one_sided(recorded_T, axis).items()}
+    for signal, series in all_series.items():
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
             for statistic, values_N in family(series):
                 yield f"{sensor_of(signal)}.{signal}.{statistic}", values_N
     for vector in _VECTORS:
         names = [f"{vector}_{part}" for part in "xyz"]
-        if signals_T.keys() >= set(names):
-            parts = [Series(signals_T[name], axis) for name in names]
+        if all_series.keys() >= set(names):
+            parts = [all_series[name] for name in names]
             for name, values_N in _vector_columns(vector, parts):
                 yield f"{sensor_of(vector)}.{name}", values_N
-    related = {name: Series(signals_T[name], axis) for name in _RELATED if name in signals_T}
+    related = {name: all_series[name] for name in _RELATED if name in all_series}
     for one, other in combinations(related, 2):
         if one[:-1] == other[:-1]:
             continue  # of one vector: told above
         values_N = correlation(related[one], related[other])
         yield f"{sensor_of(one)}.{one}_{other}.correlation", values_N
-    if "heading" in signals_T:
-        yield from _turning_columns({name: Series(x_T, axis) for name, x_T in signals_T.items()})
+    if "heading" in all_series:
+        yield from _turning_columns(all_series)
 
 
 def _turning_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
@@ -113,8 +125,7 @@ def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArr
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
         axis: The cuts of the table.
     """
-    signals_T = told_of_one_side(_known_signals(motion_TS), axis)
-    return signals_T | heading_signals(signals_T, axis)
+    return _one_sided(_doubles(motion_TS, known_signals(motion_TS)), axis)
 
 
 def sensor_of(signal: str) -> str:
@@ -122,13 +133,15 @@ def sensor_of(signal: str) -> str:
     return "rot" if signal.startswith(_POSE_AND_TURNING) else "acc"
 
 
-def _known_signals(motion_TS: FloatArray) -> dict[str, DoubleArray]:
-    """Return the signals that have a value anywhere, (T,) each."""
-    signals_T = {
-        signal: motion_TS[:, column].astype(np.float64)
-        for column, signal in enumerate(MOTION_SIGNALS)
-    }
-    return {signal: x_T for signal, x_T in signals_T.items() if not np.isnan(x_T).all()}
+def _one_sided(recorded_T: Mapping[str, DoubleArray], axis: TimeAxis) -> dict[str, DoubleArray]:
+    """Return the recorded signals told of one side, and what follows from them."""
+    signals_T = told_of_one_side(recorded_T, axis)
+    return signals_T | heading_signals(signals_T, axis)
+
+
+def _doubles(motion_TS: FloatArray, names: tuple[str, ...]) -> dict[str, DoubleArray]:
+    """Return some signals by name, (T,) float64 each."""
+    return {name: motion_TS[:, MOTION_SIGNALS.index(name)].astype(np.float64) for name in names}
 
 
 def _vector_columns(vector: str, parts: list[Series]) -> Iterator[NamedColumn]:
@@ -153,7 +166,8 @@ def _vector_columns(vector: str, parts: list[Series]) -> Iterator[NamedColumn]:
 
 def _covariances(parts: list[Series]) -> DoubleArray:
     """Return the covariance of three series in each sequence, (N, 3, 3), NaN where missing."""
-    rows = [
-        np.stack([a.mean_of(a.deviation_T * b.deviation_T) for b in parts], axis=1) for a in parts
-    ]
-    return np.stack(rows, axis=1)
+    covariance_N33 = np.empty((len(parts[0].std_N), len(parts), len(parts)))
+    for a, b in combinations_with_replacement(range(len(parts)), 2):
+        product_T = parts[a].deviation_T * parts[b].deviation_T
+        covariance_N33[:, a, b] = covariance_N33[:, b, a] = parts[a].mean_of(product_T)
+    return covariance_N33

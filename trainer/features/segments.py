@@ -11,7 +11,7 @@ Shapes: N sequences, T time steps, P segments of one sequence, M = N x P segment
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ from trainer.data.sequences import IntArray
 
 DoubleArray = NDArray[np.float64]
 
+_NUM_COUNTED = 8  # more than the sensors and lags of one table miss in different ways
 _ROW_WIDTH = 32  # steps; sequences are padded to a multiple of it, so a long one costs only itself
 
 
@@ -35,6 +36,9 @@ class Partition:
 
     bounds: IntArray
     num_segments: int
+    _counted: list[tuple[NDArray[np.bool_], DoubleArray]] = field(
+        default_factory=list, repr=False, compare=False
+    )
 
     @cached_property
     def lengths_M(self) -> IntArray:
@@ -70,6 +74,22 @@ class Partition:
     def total(self, x_T: NDArray[np.generic]) -> DoubleArray:
         """Return the sum of each segment, 0 where it has no step, (..., N, P) float64."""
         return self.reduce(np.add, x_T, empty=0.0)
+
+    def count(self, known_T: NDArray[np.bool_]) -> DoubleArray:
+        """Return how many steps of each segment are known, (N, P) float64.
+
+        Many series miss the same steps, so the last answers are kept.
+
+        Args:
+            known_T: (T,) bool; not to be changed afterwards.
+        """
+        for place, (seen_T, count_NP) in enumerate(self._counted):
+            if np.array_equal(seen_T, known_T):
+                self._counted.insert(0, self._counted.pop(place))
+                return count_NP
+        count_NP = self.total(known_T)
+        self._counted[:] = [(known_T, count_NP), *self._counted[: _NUM_COUNTED - 1]]
+        return count_NP
 
     def spread(self, values_NP: DoubleArray) -> DoubleArray:
         """Return the value of its segment for every step, (T,) float64."""
@@ -122,13 +142,49 @@ class Moments:
     max_NP: DoubleArray
 
 
-def moments(x_T: DoubleArray, partition: Partition) -> Moments:
-    """Return count, mean, deviation and extremes of each segment, missing values left out."""
-    known_T = ~np.isnan(x_T)
-    count_NP = partition.total(known_T)
-    mean_NP = ratio(partition.total(np.where(known_T, x_T, 0.0)), count_NP)
-    deviation_T = np.where(known_T, x_T - partition.spread(mean_NP), 0.0)
-    variance_NP = ratio(partition.total(deviation_T * deviation_T), count_NP)
+@dataclass(frozen=True)
+class Gaps:
+    """A series with its gaps filled, for sums.
+
+    Attributes:
+        known_T: (T,) bool, which values are not missing.
+        filled_T: (T,) float64, 0 where missing.
+        is_whole: Whether nothing is missing.
+    """
+
+    known_T: NDArray[np.bool_]
+    filled_T: DoubleArray
+    is_whole: bool
+
+
+def fill_gaps(x_T: DoubleArray) -> Gaps:
+    """Return the series with 0 where it is NaN; the series itself where it has no gap."""
+    known_T = x_T == x_T  # NaN is unequal to itself
+    is_whole = bool(known_T.all())
+    return Gaps(known_T, x_T if is_whole else np.where(known_T, x_T, 0.0), is_whole)
+
+
+def means(gaps: Gaps, partition: Partition) -> DoubleArray:
+    """Return the mean of each segment, missing values left out, (N, P)."""
+    return ratio(partition.total(gaps.filled_T), partition.count(gaps.known_T))
+
+
+def moments(x_T: DoubleArray, partition: Partition, gaps: Gaps | None = None) -> Moments:
+    """Return count, mean, deviation and extremes of each segment, missing values left out.
+
+    Args:
+        x_T: (T,) series.
+        partition: Its segments.
+        gaps: Of the series, where they are known already.
+    """
+    gaps = fill_gaps(x_T) if gaps is None else gaps
+    count_NP = partition.count(gaps.known_T)
+    mean_NP = means(gaps, partition)
+    square_T = x_T - partition.spread(mean_NP)
+    np.multiply(square_T, square_T, out=square_T)
+    if not gaps.is_whole:
+        square_T[~gaps.known_T] = 0.0
+    variance_NP = ratio(partition.total(square_T), count_NP)
     min_NP = partition.reduce(np.fmin, x_T)
     max_NP = partition.reduce(np.fmax, x_T)
     # the mean of equal values can be off by a bit, and the deviation with it

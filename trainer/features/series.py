@@ -14,7 +14,16 @@ from functools import cached_property
 
 import numpy as np
 
-from trainer.features.segments import DoubleArray, Moments, moments, quantiles, ratio
+from trainer.features.segments import (
+    DoubleArray,
+    Gaps,
+    Moments,
+    fill_gaps,
+    means,
+    moments,
+    quantiles,
+    ratio,
+)
 from trainer.features.time_axis import TimeAxis
 
 NamedColumn = tuple[str, DoubleArray]
@@ -38,7 +47,17 @@ class Series:
     @cached_property
     def told(self) -> Moments:
         """Return the moments of whole sequences, arrays (N, 1)."""
-        return moments(self.values_T, self.axis.whole)
+        return moments(self.values_T, self.axis.whole, self.gaps)
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """Return which values are missing, and the others."""
+        return fill_gaps(self.values_T)
+
+    @cached_property
+    def told_of_bins(self) -> Moments:
+        """Return the moments of the equal time bins, arrays (N, bins)."""
+        return moments(self.values_T, self.axis.bins, self.gaps)
 
     @cached_property
     def std_N(self) -> DoubleArray:
@@ -57,15 +76,15 @@ class Series:
 
     def mean_of(self, x_T: DoubleArray) -> DoubleArray:
         """Return the mean of another series on this axis, missing values left out, (N,)."""
-        known_T = ~np.isnan(x_T)
-        total_NP = self.axis.whole.total(np.where(known_T, x_T, 0.0))
-        return ratio(total_NP, self.axis.whole.total(known_T))[:, 0]
+        return means(fill_gaps(x_T), self.axis.whole)[:, 0]
 
 
 def lagged(x_T: DoubleArray, axis: TimeAxis, lag: int) -> DoubleArray:
     """Return the value of the same sequence ``lag`` steps before, NaN where there is none, (T,)."""
-    before_T = np.concatenate([np.full(min(lag, len(x_T)), np.nan), x_T[:-lag]])
-    return np.where(axis.position_T < lag, np.nan, before_T)
+    before_T = np.empty_like(x_T)
+    before_T[lag:] = x_T[:-lag]
+    before_T[axis.first_steps(lag)] = np.nan
+    return before_T
 
 
 def basic_columns(series: Series) -> Iterator[NamedColumn]:
@@ -107,7 +126,7 @@ def autocorrelation_columns(series: Series) -> Iterator[NamedColumn]:
 
 def bin_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield mean and std of each of the equal time bins."""
-    told = moments(series.values_T, series.axis.bins)
+    told = series.told_of_bins
     for column in range(series.axis.bins.num_segments):
         yield f"bin{column + 1}_mean", told.mean_NP[:, column]
         yield f"bin{column + 1}_std", told.std_NP[:, column]
@@ -115,9 +134,9 @@ def bin_columns(series: Series) -> Iterator[NamedColumn]:
 
 def bin_change_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield range and mean absolute step of each of the equal time bins."""
-    bins = series.axis.bins
-    range_NP = bins.reduce(np.fmax, series.values_T) - bins.reduce(np.fmin, series.values_T)
-    step_NP = moments(np.abs(series.step_T), bins).mean_NP
+    bins, told = series.axis.bins, series.told_of_bins
+    range_NP = told.max_NP - told.min_NP
+    step_NP = means(fill_gaps(np.abs(series.step_T)), bins)
     for column in range(bins.num_segments):
         yield f"bin{column + 1}_range", range_NP[:, column]
         yield f"bin{column + 1}_step_mean", step_NP[:, column]
@@ -125,7 +144,7 @@ def bin_change_columns(series: Series) -> Iterator[NamedColumn]:
 
 def late_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield what the late part is like, and how it differs from the early part."""
-    told = moments(series.values_T, series.axis.early_and_late)
+    told = moments(series.values_T, series.axis.early_and_late, series.gaps)
     yield "late_mean", told.mean_NP[:, 1]
     yield "late_std", told.std_NP[:, 1]
     yield "late_min", told.min_NP[:, 1]
@@ -141,8 +160,7 @@ def timing_columns(series: Series) -> Iterator[NamedColumn]:
     deviation from the mean of the sequence.
     """
     axis = series.axis
-    last_N = np.maximum(np.diff(axis.offsets) - 1, 1)
-    share_T = axis.position_T / np.repeat(last_N, np.diff(axis.offsets))
+    share_T = axis.share_T
     extremes = {"max_at": series.told.max_NP, "min_at": series.told.min_NP}
     for statistic, extreme_NP in extremes.items():
         is_there_T = series.values_T == axis.whole.spread(extreme_NP)
@@ -173,6 +191,6 @@ def _num_sign_changes(x_T: DoubleArray, axis: TimeAxis) -> DoubleArray:
     """Return how often neighbouring values have opposite signs, NaN without two values, (N,)."""
     sign_T = np.sign(x_T)
     product_T = sign_T * lagged(sign_T, axis, 1)
-    num_pairs_N = axis.whole.total(~np.isnan(product_T))[:, 0]
+    num_pairs_N = axis.whole.count(product_T == product_T)[:, 0]
     num_changes_N = axis.whole.total(product_T < 0)[:, 0]
     return np.where(num_pairs_N > 0, num_changes_N, np.nan)

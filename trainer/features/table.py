@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.preprocess import Signals, example_signals
-from trainer.data.sequences import FloatArray
+from trainer.data.sequences import FloatArray, IntArray
 from trainer.features.grid import GridRegion, find_region
-from trainer.features.motion import motion_columns
-from trainer.features.segments import DoubleArray
+from trainer.features.motion import known_signals, motion_columns
 from trainer.features.series import NamedColumn
 from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
@@ -27,6 +27,7 @@ from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_colu
 
 FEATURE_VERSION = 4  # part of the cache key: raise it whenever a name or a value changes
 
+STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
 _LARGEST = float(np.finfo(np.float32).max)
 _NUM_NAMED = 5  # names that a message lists before it only counts
 
@@ -100,15 +101,22 @@ def build_block(
         num_bins: Time bins of equal share, at least 1.
         poll: Called after each column; may raise to stop.
     """
-    axis = cut_time_axis(signals.offsets, num_bins)
+    known = known_signals(signals.motion_TS) if block == "motion" else ()
+    values_NF = np.empty((0, 0), dtype=np.float32)
     names: list[str] = []
-    columns: list[DoubleArray] = []
-    for name, values_N in _columns(signals, block, axis):
-        names.append(name)
-        columns.append(values_N)
-        poll()
-    values_NF = np.clip(np.stack(columns, axis=1), -_LARGEST, _LARGEST)
-    return FeatureTable(values_NF.astype(np.float32), tuple(names))
+    for first, stop in _stretches(signals.offsets):
+        stretch = signals.stretch(first, stop)
+        axis = cut_time_axis(stretch.offsets, num_bins)
+        names.clear()
+        columns: list[FloatArray] = []
+        for name, values_N in _columns(stretch, block, known, axis):
+            names.append(name)
+            columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
+            poll()
+        if first == 0:
+            values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
+        np.stack(columns, axis=1, out=values_NF[first:stop])
+    return FeatureTable(values_NF, tuple(names))
 
 
 def join_blocks(blocks: Sequence[FeatureTable]) -> FeatureTable:
@@ -201,16 +209,33 @@ def grid_map(names: Iterable[str]) -> Mapping[str, GridRegion]:
     return MappingProxyType({name: region for name, region in regions.items() if region})
 
 
-def _columns(signals: Signals, block: str, axis: TimeAxis) -> Iterator[NamedColumn]:
-    """Yield the columns of one block."""
+def _stretches(offsets: IntArray) -> Iterator[tuple[int, int]]:
+    """Yield first and last + 1 of sequences that are computed in one go, all about as many."""
+    num_steps = int(offsets[-1])
+    num_stretches = -(-num_steps // STRETCH_STEPS)
+    cuts = np.searchsorted(offsets, np.arange(num_stretches + 1) * num_steps // num_stretches)
+    yield from pairwise(np.unique(cuts).tolist())
+
+
+def _columns(
+    signals: Signals, block: str, known: tuple[str, ...], axis: TimeAxis
+) -> Iterator[NamedColumn]:
+    """Yield the columns of one block.
+
+    Args:
+        signals: Of one stretch of sequences.
+        block: As for ``build_block``.
+        known: Motion signals that a sequence of any stretch has.
+        axis: The cuts of the stretch.
+    """
     if block == "motion":
-        yield from motion_columns(signals.motion_TS, axis)
+        yield from motion_columns(signals.motion_TS, known, axis)
     elif block == "thm":
         assert signals.thm_T5 is not None  # blocks_of lists what is there
         yield from thermopile_columns(signals.thm_T5, axis)
     else:
-        assert signals.tof_T320 is not None
-        yield from time_of_flight_columns(signals.tof_T320, int(block[-1]), axis)
+        number = int(block[-1])
+        yield from time_of_flight_columns(signals.sensor_pixels(number - 1), number, axis)
 
 
 def _list(names: list[str]) -> str:

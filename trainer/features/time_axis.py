@@ -8,11 +8,13 @@ Shapes: N sequences, T time steps, W padded width.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from trainer.data.sequences import IntArray
 from trainer.features.segments import (
+    DoubleArray,
     Partition,
     early_and_late,
     equal_bins,
@@ -45,6 +47,30 @@ class TimeAxis:
     early_and_late: Partition
     rows: tuple[tuple[IntArray, IntArray], ...]
     tail_NW: IntArray
+
+    @cached_property
+    def share_T(self) -> DoubleArray:
+        """Return where each step lies in its sequence, 0 the first, 1 the last, (T,) float64."""
+        lengths_N = np.diff(self.offsets)
+        share_T: DoubleArray = self.position_T / np.repeat(np.maximum(lengths_N - 1, 1), lengths_N)
+        return share_T
+
+    @cached_property
+    def late(self) -> Partition:
+        """Return the late part of each sequence, as segments of the late steps alone."""
+        lengths_N = self.early_and_late.lengths_M[1::2]
+        return Partition(np.concatenate([[0], np.cumsum(lengths_N)]), 1)
+
+    @cached_property
+    def late_idx(self) -> IntArray:
+        """Return the late steps of all sequences."""
+        is_late_M = np.arange(len(self.early_and_late.lengths_M)) % 2 == 1
+        return np.flatnonzero(np.repeat(is_late_M, self.early_and_late.lengths_M))
+
+    def first_steps(self, num: int) -> IntArray:
+        """Return the positions of the first steps of each sequence, so many or all it has."""
+        steps = self.offsets[:-1] + np.arange(num)[:, None]
+        return steps[steps < self.offsets[1:]]
 
 
 def cut_time_axis(offsets: IntArray, num_bins: int) -> TimeAxis:

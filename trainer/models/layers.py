@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from trainer.models.recurrent import permuted, run_both_ways
 
 TIME_MULTIPLE = 4  # steps; a time axis that both max-pools of 2 divide loses none
 
@@ -83,16 +85,16 @@ def max_pool(x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
     Not ``max_pool1d``, whose backward pass is not deterministic on a GPU.
 
     Args:
-        x_NTC: (N, T, C), T even.
+        x_NTC: (N, T, C), T even, zero on padding.
         mask_NT: (N, T) bool, True = real.
 
     Returns:
         Values (N, T / 2, C) and mask (N, T / 2).
     """
-    x_NTC = torch.where(mask_NT[..., None], x_NTC, -torch.inf)
-    pooled_NTC = torch.maximum(x_NTC[:, ::2], x_NTC[:, 1::2])
-    pooled_mask_NT = mask_NT[:, ::2] | mask_NT[:, 1::2]
-    return torch.where(pooled_mask_NT[..., None], pooled_NTC, 0.0), pooled_mask_NT
+    first_NTC, second_NTC = x_NTC.reshape(len(x_NTC), -1, 2, x_NTC.shape[2]).unbind(dim=2)
+    # where the first of two steps is padding, both are, and the first is zero
+    second_NTC = torch.where(mask_NT[:, 1::2, None], second_NTC, -torch.inf)
+    return torch.maximum(first_NTC, second_NTC), mask_NT[:, ::2]
 
 
 def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
@@ -102,6 +104,29 @@ def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
 
 def run_packed(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_cpu_N: Tensor) -> Tensor:
     """Run a recurrent layer over the real steps only; padded steps come out as zero."""
+    if _can_be_cheaper(layer, x_NPC, lengths_cpu_N):
+        return _run_packed_to_learn(layer, x_NPC, lengths_cpu_N)
     packed = pack_padded_sequence(x_NPC, lengths_cpu_N, batch_first=True, enforce_sorted=False)
     output, _ = layer(packed)
     return pad_packed_sequence(output, batch_first=True, total_length=x_NPC.shape[1])[0]
+
+
+def _can_be_cheaper(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> bool:
+    """Return whether gradients will be asked for of what torch computes step by step.
+
+    An LSTM over sequences of one length is oneDNN's, whole, and has other last bits.
+    """
+    is_stepwise = isinstance(layer, nn.GRU) or bool((lengths_N != lengths_N[0]).any())
+    is_plain = x_NPC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    return torch.is_grad_enabled() and is_plain and is_stepwise
+
+
+def _run_packed_to_learn(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> Tensor:
+    """Do the same to the bit, with a cheaper backward pass."""
+    sorted_N, order = torch.sort(lengths_N, descending=True)
+    inverse = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
+    packed = pack_padded_sequence(permuted(x_NPC, order, inverse), sorted_N, batch_first=True)
+    output_RC = run_both_ways(layer, packed.data, packed.batch_sizes.tolist())
+    output = PackedSequence(output_RC, packed.batch_sizes)
+    padded_NPC, _ = pad_packed_sequence(output, batch_first=True, total_length=x_NPC.shape[1])
+    return permuted(padded_NPC, inverse, order)

@@ -32,6 +32,7 @@ CONFIG = BoostingConfig(
     num_leaves=5,
     learning_rate=0.2,
     feature_fraction=0.3,
+    fit_temperature=False,
     num_threads=1,
 )
 SEED = 42

@@ -82,6 +82,8 @@ OUT_OF_BOUNDS = (
     ("network.members", 17),
     ("network.imu_network", "perhaps"),
     ("network.temperature", 0),
+    ("network.fit_temperature", "perhaps"),
+    ("boosting.fit_temperature", "perhaps"),
     ("network.modality_dropout", -0.1),
     ("network.modality_dropout", 1.1),
     ("network.mixup_alpha", -0.1),

@@ -37,6 +37,7 @@ CONFIG = NetworkConfig(
     recurrent_units=3,
     patience_epochs=3,
     fixed_epochs=2,
+    fit_temperature=False,
     num_threads=1,
 )
 STEPS = 9  # 3 epochs of 12 // 4 batches

@@ -79,6 +79,9 @@ class BoostingConfig(_Frozen):
     lambda_l1: Annotated[float, Field(ge=0.0)] = 0.1
     lambda_l2: Annotated[float, Field(ge=0.0)] = 0.1
     modality_dropout: Share = 0.3  # share of training rows whose thm and tof features are hidden
+    # divide scores by what makes the fold's validation part likeliest: it decides no answer alone,
+    # but how much a blend listens; not of what is fixed in advance
+    fit_temperature: bool = True
     # 2 threads: 1.9 times faster alone with threads that spin, 2 to 14 times slower beside other
     # work; 2 that sleep: 2 times slower alone. Folds side by side use the other cores
     num_threads: Count = 1
@@ -116,6 +119,7 @@ class NetworkConfig(_Frozen):
     imu_network: bool = True
     # what logits are divided by: a network that learnt from mixed sequences is not sure enough
     temperature: Positive = 0.6
+    fit_temperature: bool = True  # of the best epoch; see BoostingConfig
     conv_channels: tuple[Count, Count] = (64, 128)
     recurrent_units: Count = 64
     save_interval_s: Positive = 30.0  # saving changes no number, so it may follow the clock

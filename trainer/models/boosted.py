@@ -35,6 +35,7 @@ class BoostingModel:
         class_idx: (P,) which classes the trees know.
         log_shares_P: (P,) float64, log of the class shares of the training part: the start scores.
         num_classes: K.
+        temperature: What raw scores are divided by.
     """
 
     text: str
@@ -42,6 +43,7 @@ class BoostingModel:
     class_idx: Index
     log_shares_P: Scores
     num_classes: int
+    temperature: float = 1.0
 
     @cached_property
     def booster(self) -> lgb.Booster:
@@ -65,7 +67,7 @@ def predict(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -
     Returns:
         (N, K) float64, rows sum to 1; a class that the training part lacked has 0.
     """
-    return _spread(model, softmax(raw_scores(model, values_NF, num_threads)))
+    return spread(model, softmax(raw_scores(model, values_NF, num_threads)))
 
 
 def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
@@ -88,13 +90,14 @@ def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
         raw_NP += model.booster.predict(
             values_NF, raw_score=True, num_threads=1, start_iteration=first, num_iteration=step
         )
-    return _spread(model, softmax(raw_NP))
+    return spread(model, softmax(raw_NP / model.temperature))
 
 
 def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
-    """Return the scores before the softmax, (N, P) float64: start scores plus trees."""
+    """Return the scores before the softmax, (N, P) float64: start scores plus trees, tempered."""
     trees_NP = model.booster.predict(values_NF, raw_score=True, num_threads=num_threads)
-    return np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
+    raw_NP: Scores = np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
+    return raw_NP / model.temperature
 
 
 def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
@@ -116,7 +119,7 @@ def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int 
         len(values_NF), len(model.class_idx), len(model.names) + 1
     )
     added_NPF[:, :, -1] += model.log_shares_P
-    return added_NPF
+    return added_NPF / model.temperature
 
 
 def load_booster(model: BoostingModel) -> lgb.Booster:
@@ -132,7 +135,7 @@ def softmax(raw_NP: Scores) -> Scores:
     return np.asarray(shifted_NP / shifted_NP.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def _spread(model: BoostingModel, proba_NP: Scores) -> Scores:
+def spread(model: BoostingModel, proba_NP: Scores) -> Scores:
     """Return probabilities of all classes, 0 of those that the training part lacked, (N, K)."""
     proba_NK = np.zeros((len(proba_NP), model.num_classes))
     proba_NK[:, model.class_idx] = proba_NP

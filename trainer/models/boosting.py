@@ -26,6 +26,7 @@ from trainer.models.boosted import (
     hideable_mask,
     load_booster,
     predict,
+    raw_scores,
     softmax,
 )
 from trainer.models.boosting_data import BoostingTask, FoldData
@@ -40,6 +41,7 @@ from trainer.models.boosting_progress import (
 )
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
+from trainer.models.temperature import fit_temperature
 from trainer.models.trees import join
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def fit_fold(
         progress = _boost_segment(data, progress, config, seed, fold, monitor)
         monitor.record("segment", _report(task, data, progress, config))
         monitor.save(pack(progress))
-    return _finish(task, data, progress)
+    return _finish(task, data, progress, config)
 
 
 def _boost_segment(
@@ -225,7 +227,9 @@ def _report(
     }
 
 
-def _finish(task: BoostingTask, data: FoldData, progress: Progress) -> BoostingFold:
+def _finish(
+    task: BoostingTask, data: FoldData, progress: Progress, config: BoostingConfig
+) -> BoostingFold:
     """Join the segments up to the best round and score the validation part with the result."""
 
     def joined(num_trees: int) -> BoostingModel:
@@ -237,7 +241,7 @@ def _finish(task: BoostingTask, data: FoldData, progress: Progress) -> BoostingF
             num_classes=task.num_classes,
         )
 
-    model = joined(progress.best_num_trees)
+    model = _tempered(joined(progress.best_num_trees), data, config)
     proba_NK, proba_imu_NK = _validate(model, data)
     last_NK, last_imu_NK = _validate(joined(progress.fixed_num_trees), data)
     booster = load_booster(model)
@@ -255,6 +259,15 @@ def _finish(task: BoostingTask, data: FoldData, progress: Progress) -> BoostingF
         gain_F=np.asarray(booster.feature_importance("gain"), dtype=np.float64),
         split_F=np.asarray(booster.feature_importance("split"), dtype=np.int64),
     )
+
+
+def _tempered(model: BoostingModel, data: FoldData, config: BoostingConfig) -> BoostingModel:
+    """Return the model at the temperature that the validation rows of known classes ask for."""
+    if not config.fit_temperature:
+        return model
+    known_N = data.valid_label_idx >= 0
+    raw_NP = raw_scores(model, data.valid_NF[known_N])
+    return replace(model, temperature=fit_temperature(raw_NP, data.valid_label_idx[known_N]))
 
 
 def _validate(model: BoostingModel, data: FoldData) -> tuple[Scores, Scores | None]:

@@ -16,7 +16,7 @@ Shapes: N sequences, K classes.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from trainer.models.monitor import Monitor, Paused
 from trainer.models.network import IMU_PREFIX, GestureNet, NetworkSizes
 from trainer.models.optimisation import Optimisation, reproducible
 from trainer.models.seeds import derive_seed
+from trainer.models.temperature import fit_temperature
 
 __all__ = ["NetworkFold", "NetworkModel", "NetworkTask", "fit_fold", "predict_fold"]
 
@@ -190,14 +191,16 @@ class _Fitting:
 
     def result(self) -> NetworkFold:
         """Return the best epoch as a fitted fold."""
+        sizes = self._tempered_sizes()
         model = NetworkModel(
             weights={**self.best["weights"], **self.best_imu.get("weights", {})},
             scaler=self.scaler,
             channels=self.task.frames.channels,
             groups=self.task.frames.groups,
             length=self.task.length,
-            sizes=self.sizes,
+            sizes=sizes,
         )
+        net = build_network(model)
         record = self.history[self.best["epoch"] - 1]
         imu_NK = self.fixed["valid_proba_imu_NK"]
         return NetworkFold(
@@ -206,8 +209,8 @@ class _Fitting:
             num_epochs=len(self.history),
             history=tuple(self.history),
             score=Score(binary_f1=record["binary_f1"], macro_f1=record["macro_f1"]),
-            valid_proba_NK=self.best["valid_proba_NK"].numpy(),
-            valid_proba_imu_NK=self._predict_imu(build_network(model)),
+            valid_proba_NK=self._predict_valid(net),
+            valid_proba_imu_NK=self._predict_imu(net),
             last_proba_NK=self.fixed["valid_proba_NK"].numpy(),
             last_proba_imu_NK=imu_NK if imu_NK is None else imu_NK.numpy(),
         )
@@ -233,7 +236,7 @@ class _Fitting:
 
     def _validate(self) -> EpochRecord:
         """End the epoch: score the validation part, keep the epoch if it is the best so far."""
-        proba_NK = self._predict(self.task.valid_idx)
+        proba_NK = self._predict_valid(self._net())
         record = self._record(proba_NK)
         if not self.best or rank(record) > rank(self.history[self.best["epoch"] - 1]):
             self.best = {
@@ -296,9 +299,19 @@ class _Fitting:
         )
         return is_patience_spent or num_epochs == self.config.epochs
 
-    def _predict(self, sequence_idx: IntArray) -> NDArray[np.float64]:
-        """Predict with the network as it is now, as ``predict_fold`` will with its weights."""
-        return predict_scaled(self._net(), self.batch_maker.scaled, sequence_idx, self.task.length)
+    def _predict_valid(self, net: GestureNet) -> NDArray[np.float64]:
+        """Predict the validation part, as ``predict_fold`` will with the network's weights."""
+        return predict_scaled(net, self.batch_maker.scaled, self.task.valid_idx, self.task.length)
+
+    def _tempered_sizes(self) -> NetworkSizes:
+        """Return the sizes, with the temperature that the best epoch's validation asks for."""
+        if not self.config.fit_temperature:
+            return self.sizes
+        tiny = np.finfo(np.float64).tiny
+        logits_NK = np.log(np.maximum(self.best["valid_proba_NK"].numpy(), tiny))
+        logits_NK *= self.sizes.temperature
+        fitted = fit_temperature(logits_NK, self.task.label_idx[self.task.valid_idx])
+        return replace(self.sizes, temperature=fitted)
 
     def _net(self) -> GestureNet:
         """Return the averaged network as it is now, in float64 and ready to predict."""

@@ -26,6 +26,7 @@ def pack_boosting(model: BoostingModel) -> Plain:
         "class_idx": model.class_idx,
         "log_shares": model.log_shares_P,
         "num_classes": model.num_classes,
+        "temperature": model.temperature,
     }
 
 
@@ -37,6 +38,7 @@ def unpack_boosting(plain: Plain) -> BoostingModel:
         class_idx=np.asarray(plain["class_idx"], dtype=np.int64),
         log_shares_P=np.asarray(plain["log_shares"], dtype=np.float64),
         num_classes=int(plain["num_classes"]),
+        temperature=float(plain.get("temperature", 1.0)),
     )
 
 

@@ -124,6 +124,19 @@ def has_workers(cluster, number):
     return found == number
 
 
+def test_a_look_at_the_workers_never_misses_one(cluster):
+    """Dask's own refresh of what it knows, which counts none, may fall between two looks."""
+    import dask
+
+    cluster.add_worker()
+    cluster.add_worker()
+    wait_for(lambda: has_workers(cluster, 2))
+    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
+        engine = connect(cluster.engine, None, 1)
+    assert {len(engine.workers()) for _ in range(500)} == {2}
+    engine.close()
+
+
 def test_the_network_claims_the_gpu_of_a_worker_that_has_one(cluster):
     """One fold each; LightGBM's folds leave it to the network while there is another worker."""
     cluster.add_worker("--resources", "GPU=1")
@@ -140,8 +153,14 @@ def test_a_scheduler_without_workers_and_no_scheduler_are_told(cluster, monkeypa
     """With what to start."""
     with pytest.raises(EngineError, match="the scheduler has no worker"):
         connect(cluster.engine, None, 1)
+    cluster.add_worker()
+    wait_for(lambda: has_workers(cluster, 1))
     monkeypatch.setattr("trainer.run.cluster.CONNECT_S", 0.5)
+    engine = connect(cluster.engine, None, 1)
     cluster.processes[0].send_signal(signal.SIGKILL)
     cluster.processes[0].wait()
+    with pytest.raises(EngineError, match="Dask's scheduler is gone"):
+        wait_for(lambda: not engine.workers())
+    engine.close()
     with pytest.raises(EngineError, match="no scheduler answers there"):
         connect(cluster.engine, None, 1)

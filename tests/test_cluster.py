@@ -107,6 +107,29 @@ def test_a_source_on_two_dask_workers_that_loses_one_of_each_model_has_the_bits_
     assert doubled_lines(root) == []
 
 
+@pytest.mark.faults  # takes a minute and a half
+def test_a_run_whose_scheduler_is_lost_says_so_and_goes_on_without_it(
+    enduring_run, cluster, tiny_source, tmp_path
+):
+    """What the folds had saved is not lost, and nobody is left at work on them."""
+    root = tmp_path / "state" / "run"
+    for _ in range(2):
+        cluster.add_worker()
+    wait_for(lambda: has_workers(cluster, 2))
+    trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine, settings=ENDURING)
+    trainer.wait_for_points(3)
+    cluster.processes[0].kill()
+    code, words = trainer.wait()
+    assert code == 1
+    assert "Dask's scheduler is gone. Start it and its workers, then resume" in words
+    assert "Traceback" not in words
+    code, words = Trainer(root, tiny_source, 2).wait()
+    assert code == 0, words
+    assert unequal(root, enduring_run) == []
+    assert missing_points(root) == []
+    assert doubled_lines(root) == []
+
+
 def is_told_or_done(root, lost):
     """Return whether a lost worker is told of; its fold may have been done just before."""
     units = RunReader(root).units()

@@ -101,7 +101,8 @@ class DaskEngine:
     def close(self) -> None:
         """Let go of the workers; those of a cluster of our own end."""
         for _, future in self._running.values():
-            future.cancel()
+            if not future.done():  # where the scheduler is gone, all are: nobody is left to ask
+                future.cancel()
         self._running.clear()
         self._client.close()
         if self._cluster is not None:

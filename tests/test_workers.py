@@ -109,7 +109,7 @@ def test_a_run_survives_the_loss_of_a_worker_a_pause_and_the_loss_of_its_coordin
 def test_a_second_signal_ends_all_at_once(start, tmp_path):
     """Ctrl-C goes to the whole group: the workers do not hear it; what is on the disk is whole."""
     root = tmp_path / "state" / "run"
-    trainer = start(root, workers=2)
+    trainer = start(root, workers=2, settings=ENDURING)
     workers = trainer.wait_for_work(num_workers=2)
     children = trainer.children()
     for worker in workers:

@@ -37,8 +37,8 @@ ENDURING = (
     *LONGER,
     "boosting.rounds=3000",
     "boosting.patience_rounds=3000",
-    "network.epochs=80",
-    "network.patience_epochs=80",
+    "network.epochs=50",
+    "network.patience_epochs=50",
 )
 PATIENCE_S = 300.0  # on a machine that is busy with other things
 

@@ -167,7 +167,7 @@ def connect(engine: str, most: int | None, num_local: int) -> DaskEngine:
                     n_workers=num_local,
                     threads_per_worker=1,
                     memory_limit=0,  # a fold that is too large is told of by the system, not ended
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None would take 8787, and warn where it is
                     silence_logs=logging.CRITICAL,
                 )
             address = f"tcp://{engine.removeprefix(PREFIX)}" if cluster is None else cluster

@@ -6,7 +6,7 @@ import pytest
 
 from tests import run_folders
 from tests.tiny_runs import tiny_config, train, write_source
-from tests.worker_runs import LONGER
+from tests.worker_runs import ENDURING, LONGER
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,14 @@ def longer_run(tiny_source, tmp_path_factory):
     """A run that is long enough to be interrupted, done fold by fold in this process."""
     root = tmp_path_factory.mktemp("state") / "longer"
     assert train(root, tiny_config(tiny_source, *LONGER)) == "finished"
+    return root
+
+
+@pytest.fixture(scope="session")
+def enduring_run(tiny_source, tmp_path_factory):
+    """A run of half a minute for tests that are run by hand, done fold by fold in this process."""
+    root = tmp_path_factory.mktemp("state") / "enduring"
+    assert train(root, tiny_config(tiny_source, *ENDURING)) == "finished"
     return root
 
 

@@ -14,7 +14,7 @@ from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.warp import Warp, warped_batch
-from trainer.run import recordings
+from trainer.run import part_work, recordings
 from trainer.run.crew import Crew
 from trainer.run.order import execute
 from trainer.run.recordings import load_material
@@ -111,13 +111,13 @@ def test_what_was_worked_out_of_the_first_parts_is_not_worked_out_again(
     """A pause in the third part: the next start reads on there."""
     monkeypatch.setattr(recordings, "KEEP_BLOCK_S", 0.0)  # as where each part takes seconds
     read = []
-    build = recordings.PartitionedMaterial._signals
+    make = part_work.make_part
 
-    def signals(material, number):
-        read.append(number)
-        return build(material, number)
+    def make_part(task, poll):
+        read.append(int(task.name.partition("_")[2].partition("/")[0]))
+        return make(task, poll)
 
-    monkeypatch.setattr(recordings.PartitionedMaterial, "_signals", signals)
+    monkeypatch.setattr(part_work, "make_part", make_part)
     folder, config = CheckedFolder(tmp_path / "run"), tiny_config(parts)
 
     def stop():
@@ -130,6 +130,28 @@ def test_what_was_worked_out_of_the_first_parts_is_not_worked_out_again(
     load_material(config).open_features(folder, lambda: None)
     assert read == [0, 1, 2, 2, 3, 4, 5]
     assert list((tmp_path / "run" / "units").glob("features_*")) == []
+
+
+def test_a_part_that_changes_while_the_run_works_is_refused(parts, tmp_path):
+    """Its rows would not be those that the fingerprint speaks of."""
+    material = load_material(tiny_config(parts))
+    path = sorted(parts.glob("*/*.parquet"))[4]
+    pl.read_parquet(path).with_columns(pl.col("acc_x") + 0.5).write_parquet(path)
+    with pytest.raises(DataError, match=r"_000004/part.parquet': its content is not what this run"):
+        material.open_features(CheckedFolder(tmp_path), lambda: None)
+
+
+def test_a_part_alone_keeps_the_hands_of_its_own_people_only(table, parts):
+    """So that what goes along with every task stays small, and says the same."""
+    people = table.select("subject").unique().sort("subject").with_columns(handedness=pl.lit(0))
+    people.write_csv(parts / "train_demographics.csv")
+    found = find_partitions(parts)
+    alone = found.alone(3, ["SUBJ_000003"])
+    assert (len(alone), alone.name(0)) == (1, found.name(3))
+    assert alone.demographics.rows() == [("SUBJ_000003", "0")]
+    assert fingerprint(alone.read(0)) == fingerprint(found.read(3))
+    nobody = found.alone(3, [])
+    assert np.isnan(nobody.read(0).right_handed_N).all()
 
 
 def test_a_damaged_frames_file_is_written_again(parts, tmp_path):

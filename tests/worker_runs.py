@@ -1,4 +1,7 @@
-"""Runs that are long enough to be interrupted: 48 sequences, 2 folds of each model, some seconds.
+"""Runs that are long enough to be interrupted: 48 sequences, 2 folds of each model.
+
+``LONGER`` takes some seconds; a fold of ``ENDURING`` takes so long on any machine that it can be
+struck after its first points were seen.
 
 In: a folder. Out: trainers as processes of their own, what they and their workers are doing, and
 what differs between two finished runs.
@@ -30,6 +33,13 @@ LONGER = (
     "network.patience_epochs=12",
     "network.save_interval_s=0.1",
 )
+ENDURING = (
+    *LONGER,
+    "boosting.rounds=3000",
+    "boosting.patience_rounds=3000",
+    "network.epochs=50",
+    "network.patience_epochs=50",
+)
 PATIENCE_S = 300.0  # on a machine that is busy with other things
 
 
@@ -44,6 +54,7 @@ class Trainer:
             words += [word for setting in settings for word in ("--set", setting)]
         words += ["--state", str(root.parent), "--workers", str(workers), *options]
         self.root = root
+        self.points_before = len(points_of(root))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trainer", *words],
             cwd=PROJECT,
@@ -68,13 +79,27 @@ class Trainer:
 
         return wait_for(far, self)
 
+    def wait_for_fold(self, model):
+        """Wait until a worker is on a fold of this model that has points already; return it."""
+
+        def begun():
+            units = {(point.model, point.fold) for point in points_of(self.root)}
+            found = [at for at in self.workers() if (at.model, at.fold) in units]
+            return next((at for at in found if at.model == model), None)
+
+        return wait_for(begun, self)
+
+    def wait_for_points(self, number):
+        """Wait until this start has added so many segments and epochs to the history."""
+        wait_for(lambda: len(points_of(self.root)) >= self.points_before + number, self)
+
     def children(self):
         """Return all processes that this trainer has started."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
-    def wait(self):
+    def wait(self, patience_s=PATIENCE_S):
         """Return its exit code and what it printed."""
-        words, _ = self.process.communicate(timeout=PATIENCE_S)
+        words, _ = self.process.communicate(timeout=patience_s)
         return self.process.returncode, words
 
     def kill(self):
@@ -127,15 +152,18 @@ def doubled_lines(root):
     return [line for line, count in Counter(lines).items() if count > 1]
 
 
-def missing_points(root, num_folds=2, rounds=500, segment=20, epochs=12):
+def points_of(root):
+    """Return the points of the curves that the history has."""
+    return [event for event in RunReader(root).events() if event.event in ("segment", "epoch")]
+
+
+def missing_points(root, num_folds=2):
     """Return the points of the curves that no line of the history has."""
+    config = RunReader(root).run_file().settings()
+    rounds, segment = config.boosting.rounds, config.boosting.segment_rounds
+    epochs = config.network.epochs
     steps = [segment, 2 * segment, *range(4 * segment, rounds, 4 * segment), rounds]
     wanted = {("lgbm", fold, step) for fold in range(num_folds) for step in steps}
     wanted |= {("torch", fold, n) for fold in range(num_folds) for n in range(1, epochs + 1)}
-    rows = RunReader(root).events()
-    found = {
-        (event.model, event.fold, int(event.values["step"]))
-        for event in rows
-        if event.event in ("segment", "epoch")
-    }
+    found = {(point.model, point.fold, int(point.values["step"])) for point in points_of(root)}
     return sorted(wanted - found)

@@ -16,6 +16,7 @@ from tests.dask_cluster import Cluster
 from tests.faults import summary
 from tests.tiny_runs import problems_of
 from tests.worker_runs import (
+    ENDURING,
     LONGER,
     Trainer,
     are_gone,
@@ -32,8 +33,8 @@ pytestmark = pytest.mark.faults
 MOST_STRUCK = 8  # starts; then it is left in peace
 
 
-def demand_equal(root, longer_run):
-    assert unequal(root, longer_run) == []
+def demand_equal(root, whole):
+    assert unequal(root, whole) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
 
@@ -68,7 +69,7 @@ def struck_run(root, source, whole, seed, kinds, row):
     """Start over and over, each time with another number of workers, until it is finished."""
     rng = random.Random(seed)
     for _ in range(MOST_STRUCK):
-        trainer = Trainer(root, source, rng.choice([1, 2, 2, 3]))
+        trainer = Trainer(root, source, rng.choice([1, 2, 2, 3]), settings=ENDURING)
         summary.count(row, landed=strike(trainer, rng, kinds))
         code, words = trainer.wait()
         assert code in (0, 3, -9), words
@@ -82,20 +83,20 @@ def struck_run(root, source, whole, seed, kinds, row):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
-    longer_run, tiny_source, tmp_path, seed
+    enduring_run, tiny_source, tmp_path, seed
 ):
     """Each start has one to three workers and is paused at some instant."""
     row = "side by side: pause, other number"
-    struck_run(tmp_path / "run", tiny_source, longer_run, seed, ["pause"], row)
+    struck_run(tmp_path / "run", tiny_source, enduring_run, seed, ["pause"], row)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_kills_of_workers_and_coordinators_change_no_bit(longer_run, tiny_source, tmp_path, seed):
+def test_kills_of_workers_and_coordinators_change_no_bit(enduring_run, tiny_source, tmp_path, seed):
     """One of them, or both at once; no line of history is lost or doubled."""
     kinds = ["worker", "coordinator", "worker and coordinator", "pause"]
     seed += int(os.environ.get("FAULTS_SEED", "1000"))
     struck_run(
-        tmp_path / "run", tiny_source, longer_run, seed, kinds, "side by side: kill -9 at random"
+        tmp_path / "run", tiny_source, enduring_run, seed, kinds, "side by side: kill -9 at random"
     )
 
 
@@ -126,11 +127,11 @@ def test_a_worker_that_dies_at_once_over_and_over_fails_the_run(tiny_source, tmp
     assert "Traceback" not in words
 
 
-def test_a_dask_cluster_of_our_own_dies_with_its_coordinator(longer_run, tiny_source, tmp_path):
+def test_a_dask_cluster_of_our_own_dies_with_its_coordinator(enduring_run, tiny_source, tmp_path):
     """And the run goes on without it, to the same bits; then once more with it, undisturbed."""
     pytest.importorskip("distributed")
     root = tmp_path / "run"
-    trainer = Trainer(root, tiny_source, 2, "--engine", "dask")
+    trainer = Trainer(root, tiny_source, 2, "--engine", "dask", settings=ENDURING)
     trainer.wait_for_work(step=5, num_workers=2)
     children = trainer.children()
     trainer.kill()
@@ -142,11 +143,11 @@ def test_a_dask_cluster_of_our_own_dies_with_its_coordinator(longer_run, tiny_so
     assert again.wait()[0] == 3
     assert are_gone(children, within_s=5.0) == []
     assert Trainer(root, tiny_source, 2, "--engine", "dask").wait()[0] == 0
-    demand_equal(root, longer_run)
+    demand_equal(root, enduring_run)
 
 
 def test_a_coordinator_that_is_killed_leaves_dask_workers_that_the_next_one_stops(
-    longer_run, tiny_source, tmp_path
+    enduring_run, tiny_source, tmp_path
 ):
     """They are not its children: they see a later attempt, and let go of their folds."""
     pytest.importorskip("distributed")
@@ -155,11 +156,11 @@ def test_a_coordinator_that_is_killed_leaves_dask_workers_that_the_next_one_stop
         cluster.add_worker()
         cluster.add_worker()
         root = tmp_path / "state" / "run"
-        trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine)
+        trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine, settings=ENDURING)
         trainer.wait_for_work(step=5, num_workers=2)
         trainer.kill()
         code, words = Trainer(root, tiny_source, 2).wait()
         assert code == 0, words
-        demand_equal(root, longer_run)
+        demand_equal(root, enduring_run)
     finally:
         cluster.close()

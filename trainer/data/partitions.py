@@ -9,7 +9,7 @@ paths. In a folder named ``subject=NAME`` the column ``subject`` may be left out
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trainer.data.columns import text_column
 from trainer.data.files import read_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import SENSOR_GROUPS, Catalogue, IntArray, LabelTable, Sequences
@@ -77,6 +78,18 @@ class Partitions:
             ) from error
         return sequences_from_table(table, self.demographics)
 
+    def alone(self, number: int, subjects: Collection[str]) -> Partitions:
+        """Return one part by itself, small enough to go along with every task.
+
+        Args:
+            number: The part.
+            subjects: Its own; demographics of others are left out.
+        """
+        people = self.demographics
+        if people is not None:
+            people = people.filter(text_column(people, "subject").is_in(sorted(subjects)))
+        return Partitions(self.folder, (self.paths[number],), people)
+
     def name(self, number: int) -> str:
         """Return a part's path in the folder."""
         return self.paths[number].relative_to(self.folder).as_posix()
@@ -113,11 +126,13 @@ class Survey:
     Attributes:
         catalogue: Of all recordings; the parts follow each other.
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
+        part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
     """
 
     catalogue: Catalogue
     fingerprint: str
+    part_fingerprints: tuple[str, ...]
     first_sequence: tuple[int, ...]
 
 
@@ -152,10 +167,10 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         DataError: A part cannot be used, or two contradict each other.
     """
     catalogues: list[Catalogue] = []
-    digest = hashlib.sha256()
+    fingerprints: list[str] = []
     for sequences in parts:
         catalogues.append(sequences.catalogue)
-        digest.update(fingerprint_of(sequences).encode())
+        fingerprints.append(fingerprint_of(sequences))
     _refuse_doubled(parts, catalogues)
     labels = _join_labels(parts, catalogues)
     counts = [part.num_sequences for part in catalogues]
@@ -170,7 +185,9 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         groups=tuple(group for group in SENSOR_GROUPS if group in groups),
         is_simulated=any(part.is_simulated for part in catalogues),
     )
-    return Survey(whole, digest.hexdigest(), (0, *np.cumsum(counts).tolist()))
+    digest = hashlib.sha256("".join(fingerprints).encode())
+    first_sequence = (0, *np.cumsum(counts).tolist())
+    return Survey(whole, digest.hexdigest(), tuple(fingerprints), first_sequence)
 
 
 def _refuse_doubled(parts: Partitions, catalogues: list[Catalogue]) -> None:

@@ -40,7 +40,17 @@ class DaskEngine:
         """
         self._client, self._cluster, self._most = client, cluster, most
         self._running: dict[Unit, tuple[str, Future[Ending]]] = {}
+        self._known: dict[str, dict[str, float]] = {}
         self._known = self._look()
+
+    @property
+    def client(self) -> Client:
+        """Return the client."""
+        return self._client
+
+    def workers(self) -> frozenset[str]:
+        """Return the addresses of the workers that there are now."""
+        return frozenset(self._look())
 
     def num_workers(self) -> int:
         """Return how many units can be fitted at once."""
@@ -91,7 +101,8 @@ class DaskEngine:
     def close(self) -> None:
         """Let go of the workers; those of a cluster of our own end."""
         for _, future in self._running.values():
-            future.cancel()
+            if not future.done():  # where the scheduler is gone, all are: nobody is left to ask
+                future.cancel()
         self._running.clear()
         self._client.close()
         if self._cluster is not None:
@@ -109,9 +120,25 @@ class DaskEngine:
         return self._known[address].get(GPU, 0.0) >= 1.0
 
     def _look(self) -> dict[str, dict[str, float]]:
-        """Return the workers' resources by address."""
-        there = self._client.scheduler_info(n_workers=-1)["workers"]
-        return {address: dict(told["resources"]) for address, told in there.items()}
+        """Return the workers' resources by address, asked of the scheduler itself.
+
+        ``Client.scheduler_info`` reads what the client keeps, and every two seconds the client
+        keeps the answer to a question for no workers at all: they would seem to be lost.
+
+        Raises:
+            EngineError: The client has given the scheduler up.
+        """
+        scheduler, told = self._client.scheduler, None
+        try:
+            if scheduler is not None:
+                told = self._client.sync(scheduler.identity, n_workers=-1)
+        except OSError:
+            return self._known  # the client tries for a while to reach it again
+        except RuntimeError:
+            pass  # it has closed its connections
+        if told is None:
+            raise EngineError("Dask's scheduler is gone. Start it and its workers, then resume")
+        return {address: dict(one["resources"]) for address, one in told["workers"].items()}
 
 
 def connect(engine: str, most: int | None, num_local: int) -> DaskEngine:
@@ -140,7 +167,7 @@ def connect(engine: str, most: int | None, num_local: int) -> DaskEngine:
                     n_workers=num_local,
                     threads_per_worker=1,
                     memory_limit=0,  # a fold that is too large is told of by the system, not ended
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # None would take 8787, and warn where it is
                     silence_logs=logging.CRITICAL,
                 )
             address = f"tcp://{engine.removeprefix(PREFIX)}" if cluster is None else cluster

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from trainer.config import Config
 from trainer.run.engine import Engine, LocalEngine
+from trainer.run.part_work import MadeHere, PartMaker
+from trainer.store.names import RunPaths
+from trainer.store.recorder import Recorder
 
 MIN_WORK_S = 60.0  # two workers cost 16 s of processor on `asl`, most of it to load libraries
 WORKER_BYTES = 400 << 20  # a process with LightGBM, torch and polars
@@ -70,6 +73,34 @@ class Crew:
         if number <= 1:
             return None, f"folds one by one ({why})"
         return LocalEngine(number), f"{number} folds side by side ({why})"
+
+    def part_maker(self, paths: RunPaths, recorder: Recorder) -> PartMaker:
+        """Return who works out recordings that lie in parts: Dask's workers where it is asked for.
+
+        Args:
+            paths: The run's files.
+            recorder: Told of workers that are lost.
+        """
+        if self.engine == LOCAL:
+            return MadeHere()
+        import joblib
+
+        from trainer.run.part_cluster import MadeOnDask
+
+        def tell_problem(text: str) -> None:
+            recorder.event("problem", text=text)
+            recorder.log(f"problem: {text}")
+
+        num_local = self.workers or joblib.cpu_count()
+        return MadeOnDask(
+            paths=paths,
+            attempt=recorder.attempt,
+            engine=self.engine,
+            most=self.workers,
+            num_local=num_local,
+            log=recorder.log,
+            tell_problem=tell_problem,
+        )
 
     def _muster_dask(self, work: Work) -> tuple[Engine, str]:
         from trainer.run.cluster import connect

@@ -5,6 +5,8 @@ In: nothing. Out: versions, processor, and this process pinned to what the confi
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 import socket
@@ -19,6 +21,10 @@ from trainer.store.records import Machine
 
 BOOSTING_VERSION = 6  # raise it whenever a LightGBM fold would come out with other bits
 NETWORK_VERSION = 4  # the same for a network fold
+
+TRIMS = "MALLOC_TRIM_THRESHOLD_"
+M_TRIM_THRESHOLD = -1  # mallopt(3)
+M_MMAP_THRESHOLD = -3
 
 PACKAGES = ("numpy", "polars", "lightgbm", "torch", "scikit-learn", "joblib")
 
@@ -78,6 +84,21 @@ def pin(exact: str) -> None:
     if "torch" in sys.modules and any(os.environ.get(k) != v for k, v in PORTABLE.items()):
         raise RuntimeError("exact=portable: torch was imported before it could be pinned")
     os.environ.update(PORTABLE)
+
+
+def reuse_freed_memory() -> None:
+    """Undo what Dask's nanny does to the memory of its workers, where the C library is glibc.
+
+    The nanny sets a trim threshold, and glibc then no longer adapts the size from which memory
+    goes back to the system at once: every array over 128 KB is given page by page anew. A part's
+    features then took 44,000 page faults and 200 ms of processor, not 2,000 and 125 ms. The
+    thresholds here are those that glibc adapts to by itself at the most.
+    """
+    if TRIMS in os.environ and sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(M_MMAP_THRESHOLD, 32 << 20)
+            mallopt(M_TRIM_THRESHOLD, 64 << 20)
 
 
 def _processor() -> str:

@@ -12,44 +12,43 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from trainer.config import Config
-from trainer.data.partitions import Partitions, survey
+from trainer.data.partitions import Partitions, Survey, survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import FloatArray, Sequences
 from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
 from trainer.data.wearing import find_reversed, turn_back
-from trainer.features.frames import (
-    FRAME_VERSION,
-    Frames,
-    align_channels,
-    build_frames,
-    frame_layout,
-)
-from trainer.features.table import (
-    FeatureTable,
-    align,
-    blocks_of,
-    build_block,
-    feature_names,
-    join_blocks,
-)
+from trainer.features.frames import FRAME_VERSION, Frames, build_frames, frame_layout
+from trainer.features.table import FeatureTable, blocks_of, build_block, join_blocks
 from trainer.run.material import NUM_BINS, Material
+from trainer.run.part_work import Kind, MadeHere, PartMaker, PartTask, names_of
 from trainer.store.cache import FeatureParts, cache_key
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, file_sha256, replace, sync_folder
 from trainer.store.records import FileRef, dump_record, parse_record
 
+SHOWN = {"features": "Feature table", "frames": "The network's frames"}
 KEEP_BLOCK_S = 3.0  # what took longer is kept: a table of 30 s is resumed
 
 
-def load_material(config: Config) -> Material:
+def load_material(
+    config: Config,
+    maker: PartMaker = MadeHere(),  # noqa: B008 - knows nothing
+    show: Callable[[str], None] = lambda _: None,
+) -> Material:
     """Read and check the recordings.
+
+    Args:
+        config: The run's configuration.
+        maker: Who works out the parts, where they lie in several.
+        show: Told how far that is.
 
     Raises:
         DataError: They cannot be read or trained on.
@@ -68,7 +67,7 @@ def load_material(config: Config) -> Material:
         )
     told = survey(parts, fingerprint)
     check_trainable(told.catalogue, config.folds.count)
-    return PartitionedMaterial(config, told.catalogue, told.fingerprint, parts, told.first_sequence)
+    return PartitionedMaterial(config, told.catalogue, told.fingerprint, parts, told, maker, show)
 
 
 @dataclass
@@ -118,15 +117,19 @@ class WholeMaterial(Material):
 
 @dataclass
 class PartitionedMaterial(Material):
-    """Recordings in parts, one of them in memory at a time.
+    """Recordings in parts, one of them in memory at a time, or one per worker.
 
     Attributes:
         parts: The parts.
-        first_sequence: (parts + 1,) position of each part's first sequence, then N.
+        told: What a look at all of them has told.
+        maker: Who works them out.
+        show: Told how far that is.
     """
 
     parts: Partitions
-    first_sequence: tuple[int, ...]
+    told: Survey
+    maker: PartMaker
+    show: Callable[[str], None]
     _frames: Frames | None = field(default=None, kw_only=True)
 
     @property
@@ -135,46 +138,58 @@ class PartitionedMaterial(Material):
         assert self._frames is not None  # open_frames comes first
         return self._frames
 
-    def _signals(self, number: int) -> Signals:
-        return preprocess(self.parts.read(number), self.config.data.mirror_left_handers)
-
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        names = feature_names(self.catalogue.groups, NUM_BINS)
+        names = names_of(self.catalogue.groups)
         values_NF = np.empty((self.catalogue.num_sequences, len(names)), dtype=np.float32)
-        number = 0
-        while number < len(self.parts):
-            kept = parts.load(_from(number))
-            first = self.first_sequence[number]
-            if kept is None:
-                number = self._build_some(values_NF, names, number, parts, poll)
-            else:
-                rows_NF, _ = kept
-                values_NF[first : first + len(rows_NF)] = rows_NF
-                number = self.first_sequence.index(first + len(rows_NF))
+        left = self._place_kept(values_NF, parts)
+        first, began = None, time.monotonic()
+        with closing(self._made("features", left, poll)) as pieces:
+            for number, then, piece_NF in zip(left, [*left[1:], None], pieces, strict=True):
+                first = number if first is None else first
+                values_NF[self._rows(number, number + 1)] = piece_NF
+                is_long = time.monotonic() - began >= KEEP_BLOCK_S
+                if number + 1 < len(self.parts) and (is_long or then != number + 1):
+                    parts.save(_from(first), values_NF[self._rows(first, number + 1)], names)
+                    first, began = None, time.monotonic()
         return FeatureTable(values_NF, names)
 
-    def _build_some(
-        self,
-        values_NF: FloatArray,
-        names: tuple[str, ...],
-        number: int,
-        parts: FeatureParts,
-        poll: Callable[[], None],
-    ) -> int:
-        """Write the rows of some parts, for as long as a pause may cost; return the next part."""
-        first, began = number, time.monotonic()
-        while number == first or (
-            number < len(self.parts) and time.monotonic() - began < KEEP_BLOCK_S
-        ):
-            signals = self._signals(number)
-            blocks = [build_block(signals, block, NUM_BINS, poll) for block in blocks_of(signals)]
-            rows = slice(*self.first_sequence[number : number + 2])
-            values_NF[rows] = align(join_blocks(blocks), names)
-            number += 1
-        if number < len(self.parts):
-            done = slice(self.first_sequence[first], self.first_sequence[number])
-            parts.save(_from(first), values_NF[done], names)
-        return number
+    def _place_kept(self, values_NF: FloatArray, parts: FeatureParts) -> list[int]:
+        """Put in its place what earlier attempts have kept; return the parts that are left."""
+        left, number = [], 0
+        while number < len(self.parts):
+            kept = parts.load(_from(number))
+            if kept is None:
+                left.append(number)
+                number += 1
+            else:
+                after = self.told.first_sequence[number] + len(kept[0])
+                number, before = self.told.first_sequence.index(after), number
+                values_NF[self._rows(before, number)] = kept[0]
+        return left
+
+    def _rows(self, first: int, after: int) -> slice:
+        """Return where the sequences of some parts are, up to one that is not among them."""
+        return slice(self.told.first_sequence[first], self.told.first_sequence[after])
+
+    def _made(
+        self, kind: Kind, numbers: Sequence[int], poll: Callable[[], None]
+    ) -> Generator[FloatArray]:
+        """Yield what is made of each of these parts, in order."""
+        tasks = [self._task(number, kind) for number in numbers]
+        with closing(self.maker.make(tasks, poll)) as pieces:
+            for number, piece in zip(numbers, pieces, strict=True):
+                self.show(f"{SHOWN[kind]}: part {number + 1} of {len(self.parts)}")
+                yield piece
+
+    def _task(self, number: int, kind: Kind) -> PartTask:
+        subjects = set(self.subjects[self._rows(number, number + 1)].tolist())
+        return PartTask(
+            part=self.parts.alone(number, subjects),
+            fingerprint=self.told.part_fingerprints[number],
+            kind=kind,
+            groups=self.catalogue.groups,
+            mirrors=self.config.data.mirror_left_handers,
+        )
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
         """Map the frames' file; write it first where it is not there or not whole.
@@ -188,23 +203,10 @@ class PartitionedMaterial(Material):
         name = f"units/frames_{key[:16]}.npy"
         if not _is_whole(folder, name):
             shape = (self.catalogue.num_rows, len(channels))
-            values = (self._aligned(number, channels, groups, poll) for number in self._numbers())
-            _write_array(folder, name, shape, values)
+            with closing(self._made("frames", range(len(self.parts)), poll)) as pieces:
+                _write_array(folder, name, shape, pieces)
         values_TC = np.load(folder.root / name, mmap_mode="r")
         self._frames = Frames(self.catalogue.offsets, values_TC, channels, groups)
-
-    def _numbers(self) -> range:
-        return range(len(self.parts))
-
-    def _aligned(
-        self,
-        number: int,
-        channels: tuple[str, ...],
-        groups: tuple[str, ...],
-        poll: Callable[[], None],
-    ) -> FloatArray:
-        poll()
-        return align_channels(build_frames(self._signals(number)), channels, groups).values_TC
 
 
 def _from(number: int) -> str:

@@ -20,6 +20,7 @@ from trainer.run.freezing import demand_same, exactness_remarks, freeze, run_key
 from trainer.run.ledger import Ledger
 from trainer.run.machine import pin
 from trainer.run.material import Material
+from trainer.run.part_work import PartMaker
 from trainer.run.plan import Plan, describe_plan
 from trainer.run.recordings import load_material
 from trainer.run.stopping import StopSwitch, pauses_at
@@ -84,10 +85,12 @@ class Session:
     origin: str = ""
     crew: Crew = field(default_factory=Crew)
     ledger: Ledger = field(init=False)
+    _maker: PartMaker = field(init=False)
 
     def __post_init__(self) -> None:
         """Know of no fold yet."""
         self.ledger = Ledger(self.paths, self.config)
+        self._maker = self.crew.part_maker(self.paths, self.recorder)
 
     @property
     def folder(self) -> CheckedFolder:
@@ -118,7 +121,10 @@ class Session:
         goes_on = f"goes on, {self.origin}" if self.origin else "goes on"
         self.recorder.event("start", text="new run" if is_new else goes_on)
         self._stop_here()
-        self._build_features(material)
+        try:
+            self._build_features(material)
+        finally:
+            self._maker.close()
         table = self._assign_folds(material)
         self._stop_here()
         FoldWork(
@@ -145,7 +151,7 @@ class Session:
     def _load_material(self) -> Material:
         """Read the recordings; of an existing run, say how to tell where they have gone."""
         try:
-            return load_material(self.config)
+            return load_material(self.config, self._maker, self._show_message)
         except DataError as error:
             if not self.paths.config.exists():
                 raise
@@ -166,6 +172,9 @@ class Session:
             {"step": last.step, "redone_s": round(last.kill_costs_s, 3)},
             text=f"cut off at {describe(last)}",
         )
+
+    def _show_message(self, text: str) -> None:
+        self.recorder.update(message=text)
 
     def _stop_here(self) -> None:
         if self.switch.is_set():

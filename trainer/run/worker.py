@@ -26,7 +26,7 @@ from trainer.config import Config
 from trainer.folds import FoldError
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
-from trainer.run.machine import pin
+from trainer.run.machine import pin, reuse_freed_memory
 from trainer.run.sharing import Shared, SharedMaterial
 from trainer.run.stopping import POLL_S, TimeLimit
 from trainer.run.units import unit_work
@@ -168,6 +168,7 @@ def fit_unit(task: UnitTask) -> Ending:
 
 def _fit(task: UnitTask) -> Ending:
     pin(task.config.exact)
+    reuse_freed_memory()
     paths = RunPaths(task.root)
     unit = paths.unit(task.model, task.fold)
     switch = WorkerSwitch(paths, task.attempt)

@@ -270,7 +270,12 @@ def test_a_round_that_splits_nothing_adds_no_tree():
     train_idx, valid_idx = np.arange(16), np.arange(16, 24)
     task = BoostingTask(values_NF, names, label_idx, 2, 1, train_idx, valid_idx)
     config = BoostingConfig(
-        rounds=40, segment_rounds=10, patience_rounds=40, feature_fraction=0.4, num_threads=1
+        rounds=40,
+        segment_rounds=10,
+        patience_rounds=40,
+        feature_fraction=0.4,
+        fit_temperature=False,
+        num_threads=1,
     )
     listener = Listener()
     fold = fit(task, config, listener)

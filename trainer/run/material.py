@@ -57,6 +57,11 @@ class Material(ABC):
     def frames(self) -> Frames:
         """Return what the network sees; ``open_frames`` comes first."""
 
+    @property
+    def remark(self) -> str:
+        """Return what is not done for such recordings, in a sentence; "" where nothing."""
+        return ""
+
     @abstractmethod
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
         """Make the network's frames where they are not there yet.

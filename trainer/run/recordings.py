@@ -133,6 +133,13 @@ class PartitionedMaterial(Material):
     _frames: Frames | None = field(default=None, kw_only=True)
 
     @property
+    def remark(self) -> str:
+        """Return what is not done for recordings in parts."""
+        if not self.config.data.turn_reversed:
+            return ""
+        return "devices that are worn reversed are not looked for in a folder of parts"
+
+    @property
     def frames(self) -> Frames:
         """Return what the network sees, mapped from a file."""
         assert self._frames is not None  # open_frames comes first

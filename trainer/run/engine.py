@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
@@ -60,6 +61,8 @@ class _Slot:
 
         with deaf_to_interrupts():
             if self.executor is None:
+                # loky replaces a worker whose memory has grown, between two folds, and warns of it
+                warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 self.executor = ProcessPoolExecutor(
                     max_workers=1, initializer=settle, initargs=(getpid(),)
                 )

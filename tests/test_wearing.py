@@ -16,6 +16,7 @@ from trainer.data.simulate import simulate
 from trainer.data.simulation.people import REVERSED
 from trainer.data.simulation.sensors import Recording, reverse
 from trainer.data.wearing import find_reversed, turn_back
+from trainer.explain.doctor import examine_for
 from trainer.predict import Predictor
 from trainer.store.reader import RunReader
 
@@ -111,3 +112,6 @@ def test_a_run_tells_whom_it_turned_back_and_its_models_turn_their_recordings_to
     told = Predictor.load(tmp_path / "first").predict(sequences.select(their_idx), oof["fold"][0])
     expected_NK = oof.select(pl.col("^lgbm:.*$")).to_numpy()
     np.testing.assert_allclose(told.by_model["lgbm"], expected_NK, atol=1e-12)
+    findings = examine_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
+    assert any("turned back half about z (the sequence)" in finding.what for finding in findings)
+    assert not any(finding.severity == "warning" for finding in findings)

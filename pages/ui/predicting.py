@@ -145,6 +145,7 @@ def examine(question: Question) -> tuple[Finding, ...]:
             training if is_there else None,
             question.mirror_left_handers,
         )
+        told = (*told, *doctor.note_turned(question.sequences, question.turned_subjects))
         return told if is_there else (*told, findings.Finding("note", str(training)))
 
     return _once("examine", question.place, work)

@@ -9,7 +9,7 @@ Shapes: N sequences, T time steps of all sequences, C columns of one sensor grou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -66,8 +66,25 @@ def examine_for(predictor: Predictor, sequences: Sequences) -> tuple[Finding, ..
         training = Training.load(predictor.root)
     except PredictError as error:
         absent = (Finding("note", str(error)),)
-    sequences = turn_back(sequences, predictor.turned_subjects)
-    return (*examine(sequences, training, predictor.mirror_left_handers), *absent)
+    turned = predictor.turned_subjects
+    told = examine(turn_back(sequences, turned), training, predictor.mirror_left_handers)
+    return (*told, *note_turned(sequences, turned), *absent)
+
+
+def note_turned(sequences: Sequences, turned_subjects: Collection[str]) -> tuple[Finding, ...]:
+    """Return a note where recordings are turned back before the models see them.
+
+    Args:
+        sequences: The recordings.
+        turned_subjects: Whose the run turned back in its training.
+    """
+    if sequences.subjects is None:
+        return ()
+    mask_N = np.isin(sequences.subjects, list(turned_subjects))
+    if not mask_N.any():
+        return ()
+    what = f"turned back half about z ({share_text(mask_N)}): as in training, its subject's device"
+    return (Finding("note", f"{what} is worn the other way round", channel="acc"),)
 
 
 def warnings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:

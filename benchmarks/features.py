@@ -53,7 +53,8 @@ with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     material.open_features(folder, lambda: None)
     cold = time.perf_counter()
     fresh = type(material)(
-        config, material.catalogue, material.fingerprint, material.sequences
+        config, material.catalogue, material.fingerprint, material.sequences,
+        turned_subjects=material.turned_subjects,
     )
     fresh.open_features(folder, lambda: None)
     warm = time.perf_counter() - cold

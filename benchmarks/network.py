@@ -53,7 +53,7 @@ def measure() -> list[Row]:
         write_folder(Path(name) / "recordings", SUBJECTS)
         table = read_table(Path(name) / "recordings" / "train.csv")
     task = make_task(sequences_from_table(table))
-    config = NetworkConfig(epochs=REPEATS + 1)
+    config = NetworkConfig(epochs=REPEATS + 1, imu_network=False)  # the family has one network too
     with reproducible(config.num_threads):
         fitting = _Fitting(task, config, 42, 0)
         batches = ready_batches(fitting)

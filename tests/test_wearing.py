@@ -63,6 +63,16 @@ def test_turning_back_undoes_what_a_reversed_device_records(simulated):
         np.testing.assert_array_equal(back.arrays[name][~theirs_T], values[~theirs_T])
         np.testing.assert_array_equal(simulated.arrays[name], values)
     np.testing.assert_array_equal(told[0], before["acc"][theirs_T])
+    own = dataclasses.replace(
+        simulated,
+        **{
+            name: getattr(simulated, name).copy()
+            for name in ("acc_T3", "rot_T4", "thm_T5", "tof_T320")
+        },
+    )
+    assert turn_back(own, reversed_names(), in_place=True) is own
+    for name, values in own.arrays.items():
+        np.testing.assert_array_equal(values, back.arrays[name])
 
 
 def test_without_subjects_or_with_few_of_their_sequences_nobody_is_turned(simulated):

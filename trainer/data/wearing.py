@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from trainer.data import measures
 from trainer.data.preprocess import GRAVITY_MPS2
 from trainer.data.schema import NUM_TOF, TOF_SIDE
-from trainer.data.sequences import FloatArray, Sequences
+from trainer.data.sequences import Sequences
 
 Means = NDArray[np.float64]
 
@@ -90,12 +90,14 @@ def find_reversed(sequences: Sequences) -> tuple[str, ...]:
     )
 
 
-def turn_back(sequences: Sequences, subjects: Collection[str]) -> Sequences:
+def turn_back(sequences: Sequences, subjects: Collection[str], in_place: bool = False) -> Sequences:
     """Return the recordings as these subjects' devices would have made them, turned half about z.
 
     Args:
-        sequences: The recordings; they are not changed.
+        sequences: The recordings; not changed, unless in place.
         subjects: Whose to turn; others' values are passed on as they are.
+        in_place: Whether the arrays are the caller's to change: a copy of the images of 81 people
+            takes 1.5 s.
     """
     if not subjects or sequences.subjects is None:
         return sequences
@@ -103,19 +105,18 @@ def turn_back(sequences: Sequences, subjects: Collection[str]) -> Sequences:
     if not turned_N.any():
         return sequences
     turned_T = np.repeat(turned_N, sequences.lengths_N)
-    acc_T3 = sequences.acc_T3.copy()
-    acc_T3[turned_T] *= _TURN_ACC
-    tof_T320 = sequences.tof_T320
-    if tof_T320 is not None:
-        pixels = np.arange(tof_T320.shape[1]).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
-        tof_T320 = _swap(tof_T320, turned_T, pixels[_TURN_SENSORS, ::-1, ::-1].ravel())
-    return dataclasses.replace(
-        sequences,
-        acc_T3=acc_T3,
-        rot_T4=_turn_rot(sequences.rot_T4, turned_T),
-        thm_T5=_swap(sequences.thm_T5, turned_T, np.array(_TURN_SENSORS)),
-        tof_T320=tof_T320,
-    )
+    turned = sequences if in_place else _with_own_arrays(sequences)
+    turned.acc_T3[turned_T] *= _TURN_ACC
+    if turned.rot_T4 is not None:  # multiplied by the quaternion k from the right
+        w_T, x_T, y_T, z_T = turned.rot_T4[turned_T].T
+        turned.rot_T4[turned_T] = np.stack([-z_T, y_T, -x_T, w_T], axis=1)
+    if turned.thm_T5 is not None:
+        turned.thm_T5[turned_T] = turned.thm_T5[turned_T][:, _TURN_SENSORS]
+    if turned.tof_T320 is not None:
+        pixels = np.arange(turned.tof_T320.shape[1]).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
+        source_320 = pixels[_TURN_SENSORS, ::-1, ::-1].ravel()
+        turned.tof_T320[turned_T] = turned.tof_T320[turned_T][:, source_320]
+    return turned
 
 
 def held(sequences: Sequences, subject_idx: NDArray[np.int64], num_subjects: int) -> Means:
@@ -165,21 +166,12 @@ def _distance(own_K3: Means, others_K3: Means) -> float:
     return float(np.sqrt(((own_K3 - others_K3) ** 2).sum(axis=1).mean()))
 
 
-def _turn_rot(rot_T4: FloatArray | None, turned_T: NDArray[np.bool_]) -> FloatArray | None:
-    """Return orientations of the turned device: multiplied by the quaternion k from the right."""
-    if rot_T4 is None:
-        return None
-    w_T, x_T, y_T, z_T = rot_T4[turned_T].T
-    turned_T4 = rot_T4.copy()
-    turned_T4[turned_T] = np.stack([-z_T, y_T, -x_T, w_T], axis=1)
-    return turned_T4
-
-
-def _swap(
-    values_TC: FloatArray | None, turned_T: NDArray[np.bool_], source_C: NDArray[np.int64]
-) -> FloatArray | None:
-    if values_TC is None:
-        return None
-    swapped_TC = values_TC.copy()
-    swapped_TC[turned_T] = values_TC[turned_T][:, source_C]
-    return swapped_TC
+def _with_own_arrays(sequences: Sequences) -> Sequences:
+    rot_T4, thm_T5, tof_T320 = sequences.rot_T4, sequences.thm_T5, sequences.tof_T320
+    return dataclasses.replace(
+        sequences,
+        acc_T3=sequences.acc_T3.copy(),
+        rot_T4=None if rot_T4 is None else rot_T4.copy(),
+        thm_T5=None if thm_T5 is None else thm_T5.copy(),
+        tof_T320=None if tof_T320 is None else tof_T320.copy(),
+    )

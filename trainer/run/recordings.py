@@ -62,7 +62,7 @@ def load_material(
             config,
             sequences.catalogue,
             fingerprint(sequences),
-            turn_back(sequences, turned),
+            turn_back(sequences, turned, in_place=True),  # the fingerprint is taken
             turned_subjects=turned,
         )
     told = survey(parts, fingerprint)

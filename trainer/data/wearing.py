@@ -36,7 +36,7 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])  # a left wrist as a right one (trainer.dat
 
 # Half a turn about z: what was at +x is at -x, so sensors 2 and 4, 3 and 5 change places, each
 # image upside down. The competition's reversed devices are turned so (competition.md 3.1).
-_TURN_ACC = np.array([-1, -1, 1], dtype=np.float32)
+_TURN_ACC = measures.TURNS["z"].astype(np.float32)
 _TURN_SENSORS = [0, 3, 4, 1, 2]
 
 

@@ -236,7 +236,8 @@ class _Fitting:
 
     def _validate(self) -> EpochRecord:
         """End the epoch: score the validation part, keep the epoch if it is the best so far."""
-        proba_NK = self._predict_valid(self._net())
+        net = self._net()
+        proba_NK = self._predict_valid(net)
         record = self._record(proba_NK)
         if not self.best or rank(record) > rank(self.history[self.best["epoch"] - 1]):
             self.best = {
@@ -247,7 +248,7 @@ class _Fitting:
         is_fixed = record["epoch"] == self._fixed_epoch
         imu_NK = None
         if is_fixed or self.sizes.light_columns:
-            imu_NK = self._predict_imu(self._net())
+            imu_NK = self._predict_imu(net)
         if imu_NK is not None and self.sizes.light_columns:
             self._keep_if_best_imu(self._record(imu_NK))
         if is_fixed:

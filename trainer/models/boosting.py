@@ -28,6 +28,7 @@ from trainer.models.boosted import (
     predict,
     raw_scores,
     softmax,
+    spread,
 )
 from trainer.models.boosting_data import BoostingTask, FoldData
 from trainer.models.boosting_progress import (
@@ -241,9 +242,11 @@ def _finish(
             num_classes=task.num_classes,
         )
 
-    model = _tempered(joined(progress.best_num_trees), data, config)
-    proba_NK, proba_imu_NK = _validate(model, data)
-    last_NK, last_imu_NK = _validate(joined(progress.fixed_num_trees), data)
+    plain = joined(progress.best_num_trees)
+    raw_NP = raw_scores(plain, data.valid_NF)
+    model = _tempered(plain, raw_NP, data, config)
+    proba_NK = spread(model, softmax(raw_NP / model.temperature))  # to the bit, as predicted
+    last = joined(progress.fixed_num_trees)
     booster = load_booster(model)
     return BoostingFold(
         model=model,
@@ -253,27 +256,28 @@ def _finish(
             task.label_idx[task.valid_idx], np.argmax(proba_NK, axis=1), task.num_targets
         ),
         valid_proba_NK=proba_NK,
-        valid_proba_imu_NK=proba_imu_NK,
-        last_proba_NK=last_NK,
-        last_proba_imu_NK=last_imu_NK,
+        valid_proba_imu_NK=_predict_imu(model, data),
+        last_proba_NK=predict(last, data.valid_NF),
+        last_proba_imu_NK=_predict_imu(last, data),
         gain_F=np.asarray(booster.feature_importance("gain"), dtype=np.float64),
         split_F=np.asarray(booster.feature_importance("split"), dtype=np.int64),
     )
 
 
-def _tempered(model: BoostingModel, data: FoldData, config: BoostingConfig) -> BoostingModel:
+def _tempered(
+    model: BoostingModel, raw_NP: Scores, data: FoldData, config: BoostingConfig
+) -> BoostingModel:
     """Return the model at the temperature that the validation rows of known classes ask for."""
     if not config.fit_temperature:
         return model
     known_N = data.valid_label_idx >= 0
-    raw_NP = raw_scores(model, data.valid_NF[known_N])
-    return replace(model, temperature=fit_temperature(raw_NP, data.valid_label_idx[known_N]))
+    fitted = fit_temperature(raw_NP[known_N], data.valid_label_idx[known_N])
+    return replace(model, temperature=fitted)
 
 
-def _validate(model: BoostingModel, data: FoldData) -> tuple[Scores, Scores | None]:
-    """Predict the validation part with all sensors, and without those that can be hidden."""
-    proba_NK = predict(model, data.valid_NF)
+def _predict_imu(model: BoostingModel, data: FoldData) -> Scores | None:
+    """Predict the validation part without the sensors that can be hidden, where there are any."""
     hideable = hideable_mask(model.names)
     if not hideable.any():
-        return proba_NK, None
-    return proba_NK, predict(model, np.where(hideable, np.float32(np.nan), data.valid_NF))
+        return None
+    return predict(model, np.where(hideable, np.float32(np.nan), data.valid_NF))

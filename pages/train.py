@@ -38,6 +38,7 @@ if reader is None:
     st.stop()
 
 
+seen = live.look(reader)
 run = status.view(reader)
 
 
@@ -67,7 +68,7 @@ with st.container():
 with st.container(gap="xsmall"):
     board.head(run)
     board_place = st.container()
-live.follow(reader, show_moving_parts)
+live.follow(reader, show_moving_parts, seen)
 with st.container():
     if not (frame.is_read_only() or start_form.is_duplicating()):
         form = st.expander(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from pages.ui import alerts, board, charts, logs, machine
+from pages.ui import alerts, board, charts, controls, live, logs, machine
 from tests import run_folders
 from tests.test_pages import metrics, texts, visit
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import Event, RunReader, curves
 from trainer.store.records import WorkerStatus, dump_record
+from trainer.store.verdict import judge
 
 
 def change_status(root, **changes):
@@ -334,3 +335,25 @@ def test_the_audit_line_says_how_long_the_saving_took(make_run):
     make_run("first", "paused")
     trail = next(text.value for text in visit().caption if text.value.startswith("Pause asked"))
     assert trail.endswith("(0.5 s later)".replace("(", "\\(").replace(")", "\\)"))
+
+
+def test_news_that_comes_while_the_page_is_drawn_is_not_lost(make_run, monkeypatch):
+    """A run pauses after its buttons were drawn and before the rest: the next tick sees it."""
+    root = make_run("first", "running")
+    told = []
+    draw_buttons, follow = controls.run_buttons, live.follow
+
+    def draw_and_pause(reader, verdict, more):
+        draw_buttons(reader, verdict, more)
+        assert verdict.is_active
+        change_status(root, state="paused")
+
+    def follow_and_look(reader, show, seen):
+        follow(reader, show, seen)
+        told.append(live._has_changed(reader, judge(reader), seen))
+
+    monkeypatch.setattr(controls, "run_buttons", draw_and_pause)
+    monkeypatch.setattr(live, "follow", follow_and_look)
+    app = visit()
+    assert "Pause" in [button.label for button in app.button]
+    assert told == [True]

@@ -43,11 +43,12 @@ _DRAWN = "live_drawn"  # the mark that the page's moving parts were last drawn f
 
 @dataclass(frozen=True)
 class Mark:
-    """What a page saw when it began to load."""
+    """What a page saw when it began to load; what changes after it is news."""
 
     count: int
     files: object
     doing: object
+    is_busy: bool
 
 
 class FolderWatcher(FileSystemEventHandler):
@@ -95,18 +96,35 @@ def watcher() -> FolderWatcher:
     return FolderWatcher()
 
 
-def follow(reader: RunReader | None, show: Callable[[Verdict], None] | None = None) -> None:
-    """Run the page again when a file of the run changes; call once per page, before loading.
+def look(reader: RunReader | None) -> Mark:
+    """Return what there is to see of a run now; call before the page reads anything of it."""
+    count = 0 if reader is None else watcher().count(reader.root)
+    verdict = None if reader is None else judge(reader)
+    is_busy = (
+        reader is not None
+        and verdict is not None
+        and (verdict.is_active or is_launching(reader, verdict))
+    )
+    return Mark(count, _files(reader), _doing(verdict), is_busy)
+
+
+def follow(
+    reader: RunReader | None,
+    show: Callable[[Verdict], None] | None = None,
+    seen: Mark | None = None,
+) -> None:
+    """Run the page again when a file of the run changes; call once per page.
 
     Args:
         reader: The run; None waits for a first run to appear.
         show: Draws what moves every second; called with the verdict at every tick.
+        seen: What ``look`` returned before the page read the run; None where it has not read yet.
     """
     control.reap()
     toasts.announce(reader.name if reader is not None and show is not None else None)
-    mark = _mark(reader)
+    mark = look(reader) if seen is None else seen
     st.session_state[_COMPARED] = time.monotonic()
-    st.fragment(_tick, run_every=_interval_s(reader))(reader, mark, show)
+    st.fragment(_tick, run_every=_interval_s(mark))(reader, mark, show)
 
 
 def expect_trainer(name: str, pid: int) -> None:
@@ -136,12 +154,16 @@ def exit_code(reader: RunReader, verdict: Verdict) -> int | None:
 
 
 def _tick(reader: RunReader | None, mark: Mark, show: Callable[[Verdict], None] | None) -> None:
-    """Draw what moves, or run the page again: never the news above what is old below."""
+    """Draw what moves, or run the page again: never the news above what is old below.
+
+    The first call is part of the page's own run: it draws, so that news cannot keep a page from
+    ever being drawn to its end; the next one tells of them.
+    """
     verdict = None if reader is None else judge(reader)
     is_first = st.session_state.get(_DRAWN) is not mark
     st.session_state[_DRAWN] = mark
-    has_changed = _is_live() and _has_changed(reader, verdict, mark)
-    if show is not None and verdict is not None and (is_first or not has_changed):
+    has_changed = not is_first and _is_live() and _has_changed(reader, verdict, mark)
+    if show is not None and verdict is not None and not has_changed:
         show(verdict)
     if has_changed:
         st.rerun()
@@ -158,19 +180,10 @@ def _has_changed(reader: RunReader | None, verdict: Verdict | None, mark: Mark) 
     return _files(reader) != mark.files or toasts.has_news()
 
 
-def _mark(reader: RunReader | None) -> Mark:
-    count = 0 if reader is None else watcher().count(reader.root)
-    verdict = None if reader is None else judge(reader)
-    return Mark(count, _files(reader), _doing(verdict))
-
-
-def _interval_s(reader: RunReader | None) -> float | None:
+def _interval_s(mark: Mark) -> float | None:
     if not _is_live():
         return None
-    if reader is None:
-        return IDLE_TICK_S
-    verdict = judge(reader)
-    return TICK_S if verdict.is_active or is_launching(reader, verdict) else IDLE_TICK_S
+    return TICK_S if mark.is_busy else IDLE_TICK_S
 
 
 def _is_live() -> bool:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from trainer.models.layers import max_pool, run_packed
+from trainer.models.layers import run_packed
 from trainer.models.optimisation import reproducible
 
 
@@ -54,12 +54,3 @@ def test_an_answer_without_gradients_is_the_one_that_was_learnt_from():
         with torch.no_grad():
             asked_NPC = run_packed(layer, x_NPC, lengths_N)
     assert torch.equal(learning_NPC.detach(), asked_NPC)
-
-
-def test_a_padded_step_wins_no_pooling_even_against_negative_values():
-    """Real -3 beside padding stays -3; two padded steps give 0 and are padding."""
-    x_NTC = torch.tensor([[[-5.0], [-2.0], [-3.0], [0.0], [0.0], [0.0]]])
-    mask_NT = torch.tensor([[True, True, True, False, False, False]])
-    pooled_NTC, pooled_mask_NT = max_pool(x_NTC, mask_NT)
-    assert pooled_NTC.flatten().tolist() == [-2.0, -3.0, 0.0]
-    assert pooled_mask_NT.tolist() == [[True, True, False]]

@@ -19,10 +19,10 @@ from trainer.models.layers import (
     ConvolutionNorm,
     MaskedBatchNorm,
     masked_mean,
-    max_pool,
     pad_time,
     run_packed,
 )
+from trainer.models.masked import max_pool
 from trainer.models.network import GestureNet, NetworkSizes
 
 KERNELS = (5, 3)  # steps, of the two convolutions of a block

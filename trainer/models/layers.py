@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from trainer.models.recurrent import permuted, run_both_ways
+from trainer.models.masked import pick_real, put_real, real_positions
+from trainer.models.recurrent import run_both_ways
 
 TIME_MULTIPLE = 4  # steps; a time axis that both max-pools of 2 divide loses none
 
@@ -29,8 +30,8 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         Returns:
             (N, T, C), 0 where the mask is False.
         """
-        real_RC: Tensor = self(x_NTC[mask_NT])
-        return real_RC.new_zeros(x_NTC.shape).index_put((mask_NT,), real_RC)
+        position_R = real_positions(mask_NT)
+        return put_real(self(pick_real(x_NTC, position_R)), position_R, x_NTC.shape)
 
 
 class ConvolutionNorm(nn.Module):
@@ -79,24 +80,6 @@ def pad_time(x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(mask_NT[..., None], x_NTC, 0.0), mask_NT
 
 
-def max_pool(x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
-    """Max-pool values and mask by 2; a padded step never wins, and stays zero.
-
-    Not ``max_pool1d``, whose backward pass is not deterministic on a GPU.
-
-    Args:
-        x_NTC: (N, T, C), T even, zero on padding.
-        mask_NT: (N, T) bool, True = real.
-
-    Returns:
-        Values (N, T / 2, C) and mask (N, T / 2).
-    """
-    first_NTC, second_NTC = x_NTC.reshape(len(x_NTC), -1, 2, x_NTC.shape[2]).unbind(dim=2)
-    # where the first of two steps is padding, both are, and the first is zero
-    second_NTC = torch.where(mask_NT[:, 1::2, None], second_NTC, -torch.inf)
-    return torch.maximum(first_NTC, second_NTC), mask_NT[:, ::2]
-
-
 def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
     """Return the mean (N, C) over the real steps of values that are zero on padding."""
     return x_NTC.sum(dim=1) / mask_NT.sum(dim=1, keepdim=True)
@@ -124,9 +107,9 @@ def _can_be_cheaper(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -
 def _run_packed_to_learn(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> Tensor:
     """Do the same to the bit, with a cheaper backward pass."""
     sorted_N, order = torch.sort(lengths_N, descending=True)
-    inverse = torch.empty_like(order).scatter_(0, order, torch.arange(len(order)))
-    packed = pack_padded_sequence(permuted(x_NPC, order, inverse), sorted_N, batch_first=True)
-    output_RC = run_both_ways(layer, packed.data, packed.batch_sizes.tolist())
-    output = PackedSequence(output_RC, packed.batch_sizes)
-    padded_NPC, _ = pad_packed_sequence(output, batch_first=True, total_length=x_NPC.shape[1])
-    return permuted(padded_NPC, inverse, order)
+    step_P1 = torch.arange(x_NPC.shape[1])[:, None]
+    is_real_PN = step_P1 < sorted_N
+    position_R = (order * x_NPC.shape[1] + step_P1)[is_real_PN]
+    batch_sizes = is_real_PN[: int(sorted_N[0])].sum(dim=1).tolist()
+    output_RC = run_both_ways(layer, pick_real(x_NPC, position_R), batch_sizes)
+    return put_real(output_RC, position_R, x_NPC.shape[:2] + output_RC.shape[1:])

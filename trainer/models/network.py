@@ -22,10 +22,10 @@ from trainer.models.layers import (
     AdditiveAttention,
     ConvolutionNorm,
     MaskedBatchNorm,
-    max_pool,
     pad_time,
     run_packed,
 )
+from trainer.models.masked import max_pool
 
 __all__ = ["TIME_MULTIPLE", "Architecture", "GestureNet", "MaskedBatchNorm", "NetworkSizes"]
 

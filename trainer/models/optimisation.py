@@ -51,6 +51,9 @@ class Optimisation:
         torch.manual_seed(seed)
         self.net = make_network(sizes).to(self.device)
         self.averaged = copy.deepcopy(self.net).eval()  # what is validated and kept
+        self._pairs = list(
+            zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True)
+        )
         self._spread_net = _spread(self.net)
         self._optimizer = _make_optimizer(self.net, config)
         self._scheduler = OneCycleLR(
@@ -138,9 +141,7 @@ class Optimisation:
         The decay begins low, so that the first weights are soon forgotten.
         """
         decay = min(self._config.ema_decay, self.step / (self.step + EMA_WARMUP_STEPS))
-        for averaged, current in zip(
-            self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True
-        ):
+        for averaged, current in self._pairs:
             if averaged.is_floating_point():
                 averaged.lerp_(current, 1 - decay)
             else:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -43,35 +42,12 @@ def run_both_ways(layer: nn.LSTM | nn.GRU, data_RC: Tensor, batch_sizes: list[in
     return torch.cat(outputs, dim=1)
 
 
-def permuted(x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    """Return the entries of the first axis in another order.
-
-    Args:
-        x: (N, ...).
-        order: (N,) every position once.
-        inverse: (N,) the order that undoes it; torch's own backward pass adds entry by entry.
-    """
-    return cast(Tensor, _Permutation.apply(x, order, inverse))  # type: ignore[no-untyped-call]
-
-
 class _Context(FunctionCtx):
     """What a node of the graph keeps for its backward pass."""
 
     saved_tensors: tuple[Tensor, ...]
     steps: _Steps
     kept: list[tuple[Tensor, tuple[Tensor, ...]]]  # of each step taken: past output, and the rest
-
-
-class _Permutation(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: _Context, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
-        return x.index_select(0, order)
-
-    @staticmethod
-    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return gradients[0].index_select(0, inverse), None, None
 
 
 @dataclass(frozen=True)

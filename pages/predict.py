@@ -22,6 +22,7 @@ from pages.ui import (
     trace_panels,
     words,
 )
+from pages.ui.questions import Question, Single
 
 TRACES, WHY, WHAT_IF, ALIKE, REPORT = "Over time", "Why", "What if", "Alike", "Report"
 
@@ -54,7 +55,7 @@ if run_file is None or not bundles:
     st.stop()
 
 picked = picking.pick(run, run_file)
-question = predicting.Question(
+question = Question(
     root=str(run.root),
     bundles=bundles,
     key=picked.key,
@@ -78,7 +79,7 @@ table = answers.answer_rows(prediction).with_columns(
     steps=picked.sequences.lengths_N,
 )
 index = answer_panels.choose_row(table, prediction) if len(table) > 1 else 0
-single = predicting.Single(question, index, prediction)
+single = Single(question, index, prediction)
 row = table.row(index, named=True)
 answer_panels.headline(row, single, picked.known.get("gesture"))
 answer_panels.by_model(single)

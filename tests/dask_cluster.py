@@ -11,6 +11,8 @@ import sys
 
 from tests.tiny_runs import PROJECT
 from tests.worker_runs import wait_for
+from trainer.run.cluster import connect
+from trainer.run.engine import EngineError
 
 
 class Cluster:
@@ -41,6 +43,23 @@ class Cluster:
     def add_worker(self, *options):
         words = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--no-dashboard")
         self.start("worker", *words, "--local-directory", str(self.folder), *options)
+
+    def add_workers(self, number):
+        """Start workers, and wait until the scheduler counts all that there are."""
+        expected = len(self.workers()) + number
+        for _ in range(number):
+            self.add_worker()
+        wait_for(lambda: len(self.workers()) == expected)
+
+    def workers(self):
+        """Return the workers' addresses; none where nobody answers."""
+        try:
+            engine = connect(self.engine, None, 1)
+        except EngineError:
+            return []
+        found = sorted(engine.workers())
+        engine.close()
+        return found
 
     def close(self):
         for process in self.processes:

@@ -52,9 +52,7 @@ def test_a_run_on_two_dask_workers_that_loses_two_of_them_has_the_bits_of_one_pr
 ):
     """A lost worker's fold goes on elsewhere; paused within seconds; finished by local workers."""
     root = tmp_path / "state" / "run"
-    for _ in range(2):
-        cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 2))
+    cluster.add_workers(2)
     trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine, settings=ENDURING)
     killed = []
     while len(problems_of(root)) < 2:
@@ -90,9 +88,7 @@ def test_a_source_on_two_dask_workers_that_loses_one_of_each_model_has_the_bits_
     local = Trainer(whole, source, 1, "--engine", "local", settings=REAL)
     code, words = local.wait(REAL_PATIENCE_S)
     assert code == 0, words
-    for _ in range(2):
-        cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 2))
+    cluster.add_workers(2)
     trainer = Trainer(root, source, "auto", "--engine", cluster.engine, settings=REAL)
     killed = []
     for model in ("lgbm", "torch"):
@@ -113,9 +109,7 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_goes_on_without_it(
 ):
     """What the folds had saved is not lost, and nobody is left at work on them."""
     root = tmp_path / "state" / "run"
-    for _ in range(2):
-        cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 2))
+    cluster.add_workers(2)
     trainer = Trainer(root, tiny_source, "auto", "--engine", cluster.engine, settings=ENDURING)
     trainer.wait_for_points(3)
     cluster.processes[0].kill()
@@ -137,23 +131,11 @@ def is_told_or_done(root, lost):
     return is_done or any(f"(pid {lost.pid} on " in text for text in problems_of(root))
 
 
-def has_workers(cluster, number):
-    try:
-        engine = connect(cluster.engine, None, 1)
-    except EngineError:
-        return False
-    found = engine.num_workers()
-    engine.close()
-    return found == number
-
-
 def test_a_look_at_the_workers_never_misses_one(cluster):
     """Dask's own refresh of what it knows, which counts none, may fall between two looks."""
     import dask
 
-    cluster.add_worker()
-    cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 2))
+    cluster.add_workers(2)
     with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
         engine = connect(cluster.engine, None, 1)
     assert {len(engine.workers()) for _ in range(500)} == {2}
@@ -163,8 +145,8 @@ def test_a_look_at_the_workers_never_misses_one(cluster):
 def test_the_network_claims_the_gpu_of_a_worker_that_has_one(cluster):
     """One fold each; LightGBM's folds leave it to the network while there is another worker."""
     cluster.add_worker("--resources", "GPU=1")
-    cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 2))
+    wait_for(cluster.workers)
+    cluster.add_workers(1)
     engine = connect(cluster.engine, None, 1)
     with_gpu = engine._choose(("torch", 0))
     assert engine._has_gpu(with_gpu)
@@ -176,8 +158,7 @@ def test_a_scheduler_without_workers_and_no_scheduler_are_told(cluster, monkeypa
     """With what to start."""
     with pytest.raises(EngineError, match="the scheduler has no worker"):
         connect(cluster.engine, None, 1)
-    cluster.add_worker()
-    wait_for(lambda: has_workers(cluster, 1))
+    cluster.add_workers(1)
     monkeypatch.setattr("trainer.run.cluster.CONNECT_S", 0.5)
     engine = connect(cluster.engine, None, 1)
     cluster.processes[0].send_signal(signal.SIGKILL)

@@ -243,14 +243,6 @@ def test_parts_with_other_gestures_share_one_label_table(parts):
     assert (told.label_idx == joined.label_idx).all()
 
 
-def test_parts_say_that_reversed_devices_are_not_looked_for(parts, whole):
-    """One sentence for the log, where it was asked for."""
-    remark = "devices that are worn reversed are not looked for in a folder of parts"
-    assert load_material(tiny_config(parts)).remark == remark
-    assert load_material(tiny_config(parts, "data.turn_reversed=false")).remark == ""
-    assert load_material(tiny_config(whole)).remark == ""
-
-
 def test_a_run_on_parts_says_nothing_of_problems(parts, tmp_path):
     """The mapped file is known to the run folder, and not packed into an export."""
     root = tmp_path / "run"

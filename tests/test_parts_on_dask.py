@@ -14,11 +14,10 @@ import pytest
 from tests.builders import make_table
 from tests.dask_cluster import Cluster
 from tests.tiny_runs import PROJECT, TINY, problems_of, tiny_config, train
-from tests.worker_runs import Trainer, unequal, wait_for
+from tests.worker_runs import Trainer, unequal
 from trainer.models.monitor import Paused
 from trainer.run import part_work, recordings
 from trainer.run.cluster import connect
-from trainer.run.engine import EngineError
 from trainer.run.part_cluster import MadeOnDask
 from trainer.run.part_work import MadeHere
 from trainer.run.recordings import load_material
@@ -42,22 +41,9 @@ def cluster(tmp_path):
     folder = tmp_path / "dask"
     folder.mkdir()
     cluster = Cluster(folder)
-    cluster.add_worker()
-    cluster.add_worker()
-    wait_for(lambda: len(workers_of(cluster)) == 2)
+    cluster.add_workers(2)
     yield cluster
     cluster.close()
-
-
-def workers_of(cluster):
-    """Return the workers' addresses."""
-    try:
-        engine = connect(cluster.engine, None, 1)
-    except EngineError:
-        return []
-    found = sorted(engine.workers())
-    engine.close()
-    return found
 
 
 def maker_on(cluster, root, told):

@@ -18,6 +18,8 @@ from trainer.data.simulation.sensors import Recording, reverse
 from trainer.data.wearing import find_reversed, turn_back
 from trainer.explain.doctor import examine_for
 from trainer.predict import Predictor
+from trainer.run.recordings import load_material
+from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
 
 ASL = Path(__file__).parents[2] / "shared" / "data" / "asl.parquet"  # no licence: not shipped
@@ -125,3 +127,37 @@ def test_a_run_tells_whom_it_turned_back_and_its_models_turn_their_recordings_to
     findings = examine_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
     assert any("turned back half about z (the sequence)" in finding.what for finding in findings)
     assert not any(finding.severity == "warning" for finding in findings)
+
+
+def test_in_a_folder_of_parts_the_same_devices_are_turned_back(turned_watch, tmp_path):
+    """Features and frames to the last bit; asked not to turn, others, under another key."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for (subject,), rows in pl.read_parquet(turned_watch).group_by("subject"):
+        rows.write_parquet(folder / f"{subject}.parquet")
+    made = {}
+    for name, config in (
+        ("one file", tiny_config(turned_watch)),
+        ("parts", tiny_config(folder)),
+        ("not turned", tiny_config(folder, "data.turn_reversed=false")),
+    ):
+        made[name] = load_material(config)
+        checked = CheckedFolder(tmp_path / "run")
+        made[name].open_features(checked, lambda: None)
+        made[name].open_frames(checked, lambda: None)
+    one, many, raw = made.values()
+    assert many.turned_subjects == one.turned_subjects == ("SUBJ_W05",)
+    assert raw.turned_subjects == ()
+    order_idx = [
+        one.catalogue.sequence_ids.tolist().index(name) for name in many.catalogue.sequence_ids
+    ]
+    np.testing.assert_array_equal(many.features.values_NF, one.features.values_NF[order_idx])
+    assert len({material.feature_key for material in made.values()}) == 3
+    rows_T = np.concatenate(
+        [np.arange(*one.catalogue.offsets[[place, place + 1]]) for place in order_idx]
+    )
+    np.testing.assert_array_equal(many.frames.values_TC, one.frames.values_TC[rows_T])
+    theirs_T = np.repeat(many.subjects == "SUBJ_W05", many.lengths_N)
+    is_same_T = (many.frames.values_TC == raw.frames.values_TC).all(axis=1)
+    assert is_same_T[~theirs_T].all()
+    assert not is_same_T[theirs_T].any()

@@ -17,6 +17,7 @@ from pages.ui.reason_panels import or_say
 from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
+    from pages.ui.questions import Single
     from trainer.data.sequences import Sequences
     from trainer.explain.findings import Finding
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 NUM_SHARES = 101  # points of an overlay: percent of each recording's own time
 
 
-def alike(single: predicting.Single, run_file: RunFile, known: dict[str, Any]) -> None:
+def alike(single: Single, run_file: RunFile, known: dict[str, Any]) -> None:
     """Show the training sequences that are nearest, and one of them beside this recording."""
     but_not = (str(known["sequence_id"]),) if known else ()
     found = or_say(lambda: predicting.neighbours(single, but_not))
@@ -75,7 +76,7 @@ def alike(single: predicting.Single, run_file: RunFile, known: dict[str, Any]) -
 
 
 def report(
-    single: predicting.Single,
+    single: Single,
     run_name: str,
     findings: Sequence[Finding],
     known: dict[str, Any],

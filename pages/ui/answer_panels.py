@@ -13,7 +13,7 @@ import streamlit as st
 from pages.ui import answers, charts_answer, frame, panels, words
 
 if TYPE_CHECKING:
-    from pages.ui.predicting import Single
+    from pages.ui.questions import Single
     from trainer.predict import Prediction
 
 NUM_BARS = 5

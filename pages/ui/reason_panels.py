@@ -16,6 +16,7 @@ import streamlit as st
 from pages.ui import charts_answer, frame, panels, predicting, source, trace_panels
 
 if TYPE_CHECKING:
+    from pages.ui.questions import Single
     from trainer.explain.contributions import Contributions, Share
 
 
@@ -27,7 +28,7 @@ NOTHING = "Nothing"
 UNIT = "Raw score, against the runner-up"
 
 
-def why(single: predicting.Single) -> None:
+def why(single: Single) -> None:
     """Show what LightGBM and the network went by, and mark what is chosen on the traces."""
     told = or_say(lambda: predicting.contributions(single))
     feature = None
@@ -46,7 +47,7 @@ def why(single: predicting.Single) -> None:
     _occlusion(single)
 
 
-def what_if(single: predicting.Single) -> None:
+def what_if(single: Single) -> None:
     """Show what the answer would be without a sensor, on the other hand, without the end."""
     from trainer.explain.what_if import flip_table
 
@@ -157,7 +158,7 @@ def _choose(names: list[str]) -> str | None:
     return None if chosen == NOTHING else chosen
 
 
-def _occlusion(single: predicting.Single) -> None:
+def _occlusion(single: Single) -> None:
     told = or_say(lambda: predicting.occlusion(single))
     if told is None:
         return

@@ -17,6 +17,7 @@ from pages.ui import charts_answer, charts_traces, panels, predicting, recording
 from trainer.data.schema import NUM_TOF, TOF_PIXELS, TOF_SIDE
 
 if TYPE_CHECKING:
+    from pages.ui.questions import Single
     from trainer.data.sequences import Sequences
     from trainer.explain.over_time import Attention
     from trainer.explain.places import Place
@@ -27,7 +28,7 @@ CHANNELS = {"acc_norm": "length", "rot_w": "w"} | {
 }
 
 
-def show(single: predicting.Single, place: Place | None = None, with_images: bool = True) -> None:
+def show(single: Single, place: Place | None = None, with_images: bool = True) -> None:
     """Show all traces on one time axis with the network's attention under them.
 
     Where the recording has time-of-flight images, those of an instant are above: a slider chooses
@@ -45,13 +46,13 @@ def show(single: predicting.Single, place: Place | None = None, with_images: boo
         _traces(single, place)
 
 
-def _at_an_instant(one: Sequences, single: predicting.Single, place: Place | None) -> None:
+def _at_an_instant(one: Sequences, single: Single, place: Place | None) -> None:
     """Show images and traces at the instant that the slider names; it alone runs again."""
     step = _images(one, single, place)
     _traces(single, place, step / single.question.rate_hz)
 
 
-def _traces(single: predicting.Single, place: Place | None, instant_s: float | None = None) -> None:
+def _traces(single: Single, place: Place | None, instant_s: float | None = None) -> None:
     rate_hz = single.question.rate_hz
     traces = recordings.traces(single.question.sequences, single.index, rate_hz)
     phases = recordings.phase_bands(single.question.sequences, single.index, rate_hz)
@@ -100,7 +101,7 @@ def attention_rows(attention: Attention, rate_hz: float) -> pl.DataFrame:
     )
 
 
-def bin_bounds_s(single: predicting.Single) -> list[float]:
+def bin_bounds_s(single: Single) -> list[float]:
     """Return where the time bins of the features begin and end, in seconds; [] without LightGBM."""
     from trainer.explain.places import bin_bounds
 
@@ -149,7 +150,7 @@ def _where(place: Place, mark: charts_traces.Mark) -> str:
     return f"{place.feature} comes from {mark.from_s:.1f} to {mark.to_s:.1f} s of {place.sensor}"
 
 
-def _images(one: Sequences, single: predicting.Single, place: Place | None) -> int:
+def _images(one: Sequences, single: Single, place: Place | None) -> int:
     """Show the five images of an instant; return its step."""
     rate_hz, num_steps = single.question.rate_hz, int(one.offsets[-1])
     step = 0

@@ -34,7 +34,9 @@ def worn_directions(sequences: Sequences) -> pl.DataFrame | None:
     names, subject_idx = np.unique(sequences.subjects, return_inverse=True)
     if len(names) < wearing.MIN_SUBJECTS:
         return None
-    means_SK3 = wearing.held(sequences, subject_idx, len(names))
+    means_SK3 = wearing.held_by_subject(
+        wearing.held(sequences), subject_idx, len(names), sequences.label_idx
+    )
     rows = [_judge(means_SK3, s) for s in range(len(names))]
     counts = np.bincount(subject_idx)
     table = pl.DataFrame({"subject": names, "sequences": counts}).hstack(pl.DataFrame(rows))

@@ -22,6 +22,7 @@ from trainer.data.files import read_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import SENSOR_GROUPS, Catalogue, IntArray, LabelTable, Sequences
 from trainer.data.table import sequences_from_table
+from trainer.data.wearing import Means, held
 
 DEMOGRAPHICS = ("train_demographics", "demographics")
 _HIVE = "subject="
@@ -128,12 +129,14 @@ class Survey:
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
+        held_N3: (N, 3) how the wrist was held (``trainer.data.wearing``).
     """
 
     catalogue: Catalogue
     fingerprint: str
     part_fingerprints: tuple[str, ...]
     first_sequence: tuple[int, ...]
+    held_N3: Means
 
 
 def find_partitions(folder: Path) -> Partitions | None:
@@ -168,9 +171,11 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
     """
     catalogues: list[Catalogue] = []
     fingerprints: list[str] = []
+    held_by_part: list[Means] = []
     for sequences in parts:
         catalogues.append(sequences.catalogue)
         fingerprints.append(fingerprint_of(sequences))
+        held_by_part.append(held(sequences))
     _refuse_doubled(parts, catalogues)
     labels = _join_labels(parts, catalogues)
     counts = [part.num_sequences for part in catalogues]
@@ -187,7 +192,13 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
     )
     digest = hashlib.sha256("".join(fingerprints).encode())
     first_sequence = (0, *np.cumsum(counts).tolist())
-    return Survey(whole, digest.hexdigest(), tuple(fingerprints), first_sequence)
+    return Survey(
+        whole,
+        digest.hexdigest(),
+        tuple(fingerprints),
+        first_sequence,
+        np.concatenate(held_by_part),
+    )
 
 
 def _refuse_doubled(parts: Partitions, catalogues: list[Catalogue]) -> None:

@@ -69,19 +69,27 @@ class Worn:
 def find_reversed(sequences: Sequences) -> tuple[str, ...]:
     """Return the subjects whose device looks worn half a turn about z from the others'.
 
-    Gestures are not looked at, so nothing is learnt from labels, of a validation part or other.
-
     Args:
         sequences: Of all subjects.
     """
-    if sequences.subjects is None:
+    return find_reversed_by(sequences.subjects, held(sequences))
+
+
+def find_reversed_by(subjects: NDArray[np.str_] | None, held_N3: Means) -> tuple[str, ...]:
+    """Return the same by how the wrist was held; the recordings need not be in memory at once.
+
+    Gestures are not looked at, so nothing is learnt from labels, of a validation part or other.
+
+    Args:
+        subjects: (N,) of all sequences, or None.
+        held_N3: As ``held`` gives it.
+    """
+    if subjects is None:
         return ()
-    names, subject_idx, counts = np.unique(
-        sequences.subjects, return_inverse=True, return_counts=True
-    )
+    names, subject_idx, counts = np.unique(subjects, return_inverse=True, return_counts=True)
     if len(names) < MIN_SUBJECTS:
         return ()
-    means_SK3 = held(dataclasses.replace(sequences, label_idx=None), subject_idx, len(names))
+    means_SK3 = held_by_subject(held_N3, subject_idx, len(names))
     worn = [judge(means_SK3, subject) for subject in range(len(names))]
     return tuple(
         str(name)
@@ -119,25 +127,35 @@ def turn_back(sequences: Sequences, subjects: Collection[str], in_place: bool = 
     return turned
 
 
-def held(sequences: Sequences, subject_idx: NDArray[np.int64], num_subjects: int) -> Means:
-    """Return the mean acceleration of each subject and gesture, (S, K, 3), NaN without any.
-
-    Args:
-        sequences: Labelled or not; without labels K is 1.
-        subject_idx: (N,) which of the subjects.
-        num_subjects: S.
-    """
+def held(sequences: Sequences) -> Means:
+    """Return how a right wrist would have been held: mean acceleration (N, 3), parts of gravity."""
     mean_N3 = measures.mean_acceleration(sequences) / GRAVITY_MPS2
     mean_N3[sequences.right_handed_N == 0] *= _MIRROR
-    label_idx = sequences.label_idx
+    return mean_N3
+
+
+def held_by_subject(
+    held_N3: Means,
+    subject_idx: NDArray[np.int64],
+    num_subjects: int,
+    label_idx: NDArray[np.int64] | None = None,
+) -> Means:
+    """Return how each subject held the wrist in each gesture, (S, K, 3), NaN without any.
+
+    Args:
+        held_N3: As ``held`` gives it.
+        subject_idx: (N,) which of the subjects.
+        num_subjects: S.
+        label_idx: (N,) which gesture; None: all are one, K is 1.
+    """
     if label_idx is None:
-        label_idx = np.zeros(sequences.num_sequences, dtype=np.int64)
+        label_idx = np.zeros(len(held_N3), dtype=np.int64)
     num_gestures = int(label_idx.max()) + 1
     total_SK3 = np.zeros((num_subjects, num_gestures, 3))
     count_SK = np.zeros((num_subjects, num_gestures))
-    known_N = ~np.isnan(mean_N3).any(axis=1)
+    known_N = ~np.isnan(held_N3).any(axis=1)
     places = (subject_idx[known_N], label_idx[known_N])
-    np.add.at(total_SK3, places, mean_N3[known_N])
+    np.add.at(total_SK3, places, held_N3[known_N])
     np.add.at(count_SK, places, 1)
     empty = np.full_like(total_SK3, np.nan)
     return np.divide(total_SK3, count_SK[..., None], out=empty, where=count_SK[..., None] > 0)
@@ -147,7 +165,7 @@ def judge(means_SK3: Means, subject: int) -> Worn:
     """Return how a subject's device is worn.
 
     Args:
-        means_SK3: Of all subjects and gestures, as ``held`` gives them.
+        means_SK3: Of all subjects and gestures, as ``held_by_subject`` gives them.
         subject: Position of the subject.
     """
     own_K3 = means_SK3[subject]

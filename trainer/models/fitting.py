@@ -16,7 +16,7 @@ Shapes: N sequences, K classes.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,15 @@ from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
-from trainer.features.frames import Frames, fit_scaler, input_branches, num_input_channels
+from trainer.features.frames import fit_scaler
 from trainer.metric import Score
-from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker, hideable_columns
+from trainer.models.augment import HIDEABLE_GROUPS, BatchMaker
 from trainer.models.batches import count_batches, epoch_batches
 from trainer.models.epochs import EpochRecord, rank, record_epoch
 from trainer.models.inference import NetworkModel, build_network, predict_fold, predict_scaled
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.network import IMU_PREFIX, GestureNet, NetworkSizes
+from trainer.models.network_fold import NetworkFold, NetworkTask
 from trainer.models.optimisation import Optimisation, reproducible
 from trainer.models.seeds import derive_seed
 from trainer.models.temperature import fit_temperature
@@ -42,58 +43,6 @@ __all__ = ["NetworkFold", "NetworkModel", "NetworkTask", "fit_fold", "predict_fo
 Checkpoint = dict[
     str, Any
 ]  # tensors, numbers, strings, lists, dicts: torch.load(weights_only=True)
-
-
-@dataclass(frozen=True)
-class NetworkTask:
-    """What one fold learns from.
-
-    Attributes:
-        frames: Of all sequences, not scaled.
-        label_idx: (N,) int64 class indices, targets first.
-        num_classes: K.
-        num_targets: How many of the first classes are targets.
-        train_idx: Positions of the training part.
-        valid_idx: Positions of the validation part.
-        length: Time steps of a frame, a multiple of 4.
-    """
-
-    frames: Frames
-    label_idx: IntArray
-    num_classes: int
-    num_targets: int
-    train_idx: IntArray
-    valid_idx: IntArray
-    length: int
-
-
-@dataclass(frozen=True)
-class NetworkFold:
-    """A fitted fold.
-
-    Attributes:
-        model: The best epoch's network.
-        best_epoch: Counted from 1.
-        num_epochs: How many epochs ran.
-        history: One record per epoch, as the monitor got them.
-        score: Of the best epoch on the validation part.
-        valid_proba_NK: Float64 probabilities of the validation part, in its order.
-        valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
-            frames have neither.
-        last_proba_NK: The validation part as epoch ``fixed_epochs`` has it: no choice was made
-            on it.
-        last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
-    """
-
-    model: NetworkModel
-    best_epoch: int
-    num_epochs: int
-    history: tuple[EpochRecord, ...]
-    score: Score
-    valid_proba_NK: NDArray[np.float64]
-    valid_proba_imu_NK: NDArray[np.float64] | None
-    last_proba_NK: NDArray[np.float64]
-    last_proba_imu_NK: NDArray[np.float64] | None
 
 
 def fit_fold(
@@ -138,7 +87,7 @@ class _Fitting:
         self.batch_maker = BatchMaker(task.frames, self.scaler, task.length, config)
         self.train_lengths_N = np.diff(task.frames.offsets)[task.train_idx]
         self.batches_per_epoch = count_batches(len(task.train_idx), config.batch_size)
-        self.sizes = _sizes(task, config)
+        self.sizes = task.sizes(config)
         self.optimisation = Optimisation(
             self.sizes,
             config,
@@ -333,19 +282,3 @@ class _Fitting:
     def _derive(self, *use: str | int) -> int:
         """Return this fold's seed for one use."""
         return derive_seed(self.seed, "torch", self.fold, *use)
-
-
-def _sizes(task: NetworkTask, config: NetworkConfig) -> NetworkSizes:
-    """Return the sizes of the network that fits the task."""
-    return NetworkSizes(
-        num_channels=num_input_channels(task.frames),
-        num_classes=task.num_classes,
-        conv_channels=config.conv_channels,
-        recurrent_units=config.recurrent_units,
-        dropout=config.dropout,
-        architecture=config.architecture,
-        branches=input_branches(task.frames) if config.architecture == "branches" else (),
-        members=config.members,
-        temperature=config.temperature,
-        light_columns=hideable_columns(task.frames) if config.imu_network else (),
-    )

@@ -57,11 +57,6 @@ class Material(ABC):
     def frames(self) -> Frames:
         """Return what the network sees; ``open_frames`` comes first."""
 
-    @property
-    def remark(self) -> str:
-        """Return what is not done for such recordings, in a sentence; "" where nothing."""
-        return ""
-
     @abstractmethod
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
         """Make the network's frames where they are not there yet.
@@ -120,10 +115,14 @@ class Material(ABC):
     def feature_key(self) -> str:
         """Return the key of what the feature cache must have been made from."""
         mirror = int(self.config.data.mirror_left_handers)
-        turned = ("turned", *self.turned_subjects) if self.turned_subjects else ()
         return cache_key(
-            *(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS), *turned
+            *(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS),
+            *self._key_of_turned,
         )
+
+    @property
+    def _key_of_turned(self) -> tuple[str, ...]:
+        return ("turned", *self.turned_subjects) if self.turned_subjects else ()
 
     def look_at_cache(self, folder: CheckedFolder) -> str:
         """Say whether the feature cache is reused or why not."""

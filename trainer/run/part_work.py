@@ -18,6 +18,7 @@ from trainer.data.preprocess import Signals, preprocess
 from trainer.data.schema import DataError
 from trainer.data.sequences import FloatArray
 from trainer.data.sources import fingerprint
+from trainer.data.wearing import turn_back
 from trainer.features.frames import align_channels, build_frames, frame_layout
 from trainer.features.table import align, blocks_of, build_block, feature_names, join_blocks
 from trainer.run.material import NUM_BINS
@@ -35,6 +36,7 @@ class PartTask:
         kind: Rows of the feature table, or of the network's frames.
         groups: Sensor groups of all parts, which say what columns there are.
         mirrors: Whether left-handers are made to look like right-handers.
+        turned: Subjects of the part whose recordings are turned back first.
     """
 
     part: Partitions
@@ -42,6 +44,7 @@ class PartTask:
     kind: Kind
     groups: tuple[str, ...]
     mirrors: bool
+    turned: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -90,7 +93,7 @@ def make_part(task: PartTask, poll: Callable[[], None]) -> FloatArray:
             f"as it was, then resume; on several machines, see that all have the same folder."
         )
     poll()
-    signals = preprocess(sequences, task.mirrors)
+    signals = preprocess(turn_back(sequences, task.turned, in_place=True), task.mirrors)
     if task.kind == "features":
         return _features(signals, task.groups, poll)
     channels, groups = frame_layout(task.groups)

@@ -24,7 +24,7 @@ from trainer.data.partitions import Partitions, Survey, survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import FloatArray, Sequences
 from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
-from trainer.data.wearing import find_reversed, turn_back
+from trainer.data.wearing import find_reversed, find_reversed_by, turn_back
 from trainer.features.frames import FRAME_VERSION, Frames, build_frames, frame_layout
 from trainer.features.table import FeatureTable, blocks_of, build_block, join_blocks
 from trainer.run.material import NUM_BINS, Material
@@ -66,8 +66,14 @@ def load_material(
             turned_subjects=turned,
         )
     told = survey(parts, fingerprint)
-    check_trainable(told.catalogue, config.folds.count)
-    return PartitionedMaterial(config, told.catalogue, told.fingerprint, parts, told, maker, show)
+    catalogue = told.catalogue
+    check_trainable(catalogue, config.folds.count)
+    turned = ()
+    if config.data.turn_reversed:
+        turned = find_reversed_by(catalogue.subjects, told.held_N3)
+    return PartitionedMaterial(
+        config, catalogue, told.fingerprint, parts, told, maker, show, turned_subjects=turned
+    )
 
 
 @dataclass
@@ -133,13 +139,6 @@ class PartitionedMaterial(Material):
     _frames: Frames | None = field(default=None, kw_only=True)
 
     @property
-    def remark(self) -> str:
-        """Return what is not done for recordings in parts."""
-        if not self.config.data.turn_reversed:
-            return ""
-        return "devices that are worn reversed are not looked for in a folder of parts"
-
-    @property
     def frames(self) -> Frames:
         """Return what the network sees, mapped from a file."""
         assert self._frames is not None  # open_frames comes first
@@ -196,6 +195,7 @@ class PartitionedMaterial(Material):
             kind=kind,
             groups=self.catalogue.groups,
             mirrors=self.config.data.mirror_left_handers,
+            turned=tuple(name for name in self.turned_subjects if name in subjects),
         )
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
@@ -206,7 +206,9 @@ class PartitionedMaterial(Material):
         """
         channels, groups = frame_layout(self.catalogue.groups)
         mirror = int(self.config.data.mirror_left_handers)
-        key = cache_key(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror)
+        key = cache_key(
+            *(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror), *self._key_of_turned
+        )
         name = f"units/frames_{key[:16]}.npy"
         if not _is_whole(folder, name):
             shape = (self.catalogue.num_rows, len(channels))

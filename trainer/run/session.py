@@ -230,8 +230,6 @@ class Session:
         plan = Plan(is_new, features, units, material.size, self.origin)
         for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
             self.recorder.log(line)
-        if material.remark:
-            self.recorder.log(material.remark)
 
     def _build_features(self, material: Material) -> None:
         if "torch" in self.config.models:

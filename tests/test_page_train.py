@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import altair as alt
 import polars as pl
 import pytest
+from jsonschema import ValidationError
 
 from pages.ui import alerts, board, charts, controls, live, logs, machine
 from tests import run_folders
@@ -242,8 +244,8 @@ def test_only_charts_that_hold_still_can_be_zoomed(make_run):
     """A chart that gets new data would lose the zoom, so it offers none."""
     points = curves(RunReader(make_run("first")).events()).filter(model="lgbm")
     draw = (points, charts.CURVES["Score"], "round", 100, [50.0])
-    assert "params" not in charts.curve_chart(*draw).to_dict()
-    [param] = charts.curve_chart(*draw, can_zoom=True).to_dict()["params"]
+    assert "params" not in charts.curve_chart(*draw)
+    [param] = charts.curve_chart(*draw, can_zoom=True)["params"]
     assert param["bind"] == "scales"
     assert param["select"]["zoom"] == "wheel![event.shiftKey]"
 
@@ -252,13 +254,10 @@ def test_new_points_leave_the_chart_as_it_stands(make_run):
     """Only the data of its specification change, under the same names: no flicker, same node."""
     points = curves(RunReader(make_run("first")).events()).filter(model="torch")
     parts = (points.filter(fold=0).head(3), points)
-    specs = [
-        charts.stable_spec(charts.curve_chart(part, charts.CURVES["Score"], "epoch", 12, []))
-        for part in parts
-    ]
+    specs = [charts.curve_chart(part, charts.CURVES["Score"], "epoch", 12, []) for part in parts]
     rows = [spec.pop("datasets") for spec in specs]
     assert specs[0] == specs[1]
-    assert [len(one["data-1"]) for one in rows] == [3, points.height]
+    assert [len(one["points"]) for one in rows] == [3, points.height]
 
 
 def test_a_chart_that_is_not_checked_when_drawn_is_valid_all_the_same(make_run):
@@ -266,10 +265,16 @@ def test_a_chart_that_is_not_checked_when_drawn_is_valid_all_the_same(make_run):
     points = curves(RunReader(make_run("first")).events()).filter(model="torch")
     for zoom in (False, True):
         draw = (points, charts.CURVES["Score"], "epoch", 12, [3.0], zoom)
-        checked = charts.curve_chart(*draw).to_dict(validate=True)
-        drawn = charts.stable_spec(charts.curve_chart(*draw))
-        assert list(drawn) == list(checked)
-        assert drawn["layer"][1]["encoding"] == checked["layer"][1]["encoding"]
+        drawn = charts.curve_chart(*draw)
+        named = {layer["data"]["name"] for layer in drawn["layer"]}
+        assert named == set(drawn.pop("datasets"))
+        alt.LayerChart.from_dict(drawn, validate=True)
+    readings = pl.DataFrame({"minutes": [0.0, 1.0], "free_memory_mb": [100.0, 90.0]})
+    drawn = charts.meter_chart(readings, "free_memory_mb", machine.METERS["free_memory_mb"])
+    assert drawn["data"]["name"] in drawn.pop("datasets")
+    alt.Chart.from_dict(drawn, validate=True)
+    with pytest.raises(ValidationError):
+        alt.Chart.from_dict(drawn | {"mark": "no such mark"}, validate=True)
 
 
 def test_the_charts_of_a_run_at_work_stand_there_before_their_first_point(make_run):

@@ -483,7 +483,7 @@ def test_a_curve_has_one_line_per_fold_and_names_its_axes(make_run):
     from trainer.store.reader import curves
 
     points = curves(reader.events()).filter(model="lgbm")
-    figure = charts.curve_chart(points, charts.CURVES["Score"], "round", 100, [50.0]).to_dict()
+    figure = charts.curve_chart(points, charts.CURVES["Score"], "round", 100, [50.0])
     resumed, lines = figure["layer"]
     assert lines["encoding"]["x"]["title"] == "Round"
     assert lines["encoding"]["x"]["scale"]["domain"] == [0, 100]

@@ -139,12 +139,11 @@ def _drawn(
     version: tuple[str, str, str, int, float],
     marks: tuple[int, tuple[float, ...], bool],
     _points: pl.DataFrame,
-) -> dict[str, Any]:
+) -> charts.Spec:
     """Return the chart as Vega-Lite; drawn once for each version of its points."""
     _, model, name, *_ = version
     step_name = words.STEP_NAMES[model]
-    figure = charts.curve_chart(_points, charts.CURVES[name], step_name, *marks)
-    return charts.stable_spec(figure)
+    return charts.curve_chart(_points, charts.CURVES[name], step_name, *marks)
 
 
 def _why_empty(run: RunView, model: str, name: str) -> str:

@@ -7,7 +7,6 @@ that has any; nothing is drawn for a time that was not recorded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import polars as pl
 import streamlit as st
@@ -69,10 +68,10 @@ def resource_table(events: Sequence[Event]) -> pl.DataFrame:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def _drawn(version: tuple[str, int, int, str], _table: pl.DataFrame) -> dict[str, Any]:
+def _drawn(version: tuple[str, int, int, str], _table: pl.DataFrame) -> charts.Spec:
     """Return a meter's chart as Vega-Lite; drawn once for each version of its readings."""
     column = version[-1]
-    return charts.stable_spec(charts.meter_chart(_table, column, METERS[column]))
+    return charts.meter_chart(_table, column, METERS[column])
 
 
 def _now_text(status: Status | None) -> str:

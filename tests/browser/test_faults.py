@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import event_names, settle, wait_for_text
 from tests.browser.dashboard import allowed, wait_until
@@ -96,7 +97,7 @@ def test_what_one_tab_asks_the_other_shows(working, open_page, tell):
     wait_for_text(second, "→ paused", 20)
     tell("other_tab_s", round(time.monotonic() - began, 2))
     wait_for_text(first, "→ paused")
-    assert second.get_by_role("button", name="Resume").is_enabled()
+    expect(second.get_by_role("button", name="Resume")).to_be_enabled()
     settle(second)
 
 

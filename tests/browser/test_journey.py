@@ -8,6 +8,7 @@ import re
 
 import polars as pl
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import observer
 from tests.browser.conftest import settle, wait_for_text
@@ -17,8 +18,8 @@ from trainer.store.reader import RunReader
 
 pytestmark = pytest.mark.browser
 
-# Two folds on the real recordings: enough epochs to be watched, half a minute of work
-SHORT = "boosting.rounds=50\nnetwork.epochs=20\nfolds.count=2"
+# Two folds on the real recordings: enough epochs to be watched, most of a minute of work
+SHORT = "boosting.rounds=50\nnetwork.epochs=30\nfolds.count=2"
 MAX_DELAY_S = 2.0
 # a quick machine may skip any single epoch between two looks
 _HAS_EPOCHS_LEFT = "() => /running epoch [2-9] of/.test(document.body.innerText)"
@@ -68,7 +69,6 @@ def start(page, dashboard):
     field.press("Control+Enter")
     wait_for_text(page, "folds.count 5 → 2")
     page.get_by_role("button", name="Start watch-1").click()
-    wait_for_text(page, "Launching", 10)
     wait_for_text(page, "Running", 60)
     page.wait_for_selector("[data-testid=stTable]", timeout=60_000)
     return RunReader(dashboard.state / "watch-1")
@@ -77,13 +77,12 @@ def start(page, dashboard):
 def pause_and_resume(page):
     """Pause while the network trains: asked, acknowledged, paused; then go on."""
     page.wait_for_function(_HAS_EPOCHS_LEFT, timeout=60_000)
-    assert page.get_by_text(re.compile("^Pausing now redoes")).is_visible()
+    expect(page.get_by_text(re.compile("^Pausing now redoes"))).to_be_visible()
     page.get_by_role("button", name="Pause", exact=True).click()
     wait_for_text(page, "Pause asked", 5)
     wait_for_text(page, "acknowledged", 10)
     wait_for_text(page, "→ paused", 20)
     page.get_by_role("button", name="Resume").click()
-    wait_for_text(page, "Launching", 10)
     wait_for_text(page, "Running", 60)
 
 
@@ -119,7 +118,7 @@ def predict_built_in(page):
     """Ask about the first built-in sequence."""
     wait_for_text(page, "Its probability", 60)
     settle(page)
-    assert page.get_by_text("True gesture:").first.is_visible()
+    expect(page.get_by_text("True gesture:").first).to_be_visible()
 
 
 def predict_upload(page, recording):

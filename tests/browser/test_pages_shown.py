@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import overflow_px, settle, wait_for_text
 from trainer.store.reader import list_runs
@@ -27,8 +28,8 @@ def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(finished, o
     """The first visitor of a server may come by a link: page, frame and run are the link's."""
     page = open_page(finished.url("scores?run=tiny"))
     wait_for_text(page, "Scores")
-    assert page.locator("h1").inner_text() == "Scores"
-    assert page.get_by_role("link", name="Predict").is_visible()
+    expect(page.locator("h1")).to_have_text("Scores")
+    expect(page.get_by_role("link", name="Predict")).to_be_visible()
     wait_for_text(page, "State folder")
     assert page.url.endswith("/scores?run=tiny")
 

@@ -30,7 +30,7 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     expect(chosen).not_to_have_value("Nothing", timeout=30_000)
     settle(page)
     feature = chosen.input_value()
-    assert page.get_by_text(f"{feature} comes from").is_visible()
+    expect(page.get_by_text(f"{feature} comes from")).to_be_visible()
     page.locator(".st-key-chart_traces").get_by_text("As the models see it").wait_for()
     assert "run=tiny" in page.url
 
@@ -46,7 +46,7 @@ def test_the_slider_moves_the_rule_on_the_traces(serve, open_page, tiny_run, tmp
     page.get_by_role("slider", name="Instant").press("ArrowLeft")
     page.wait_for_function(f"before => {RULE_S} < before", arg=before)
     assert page.evaluate(RULE_S) == pytest.approx(before - 0.1)
-    assert page.get_by_text(f"{before - 0.1:.1f} s", exact=True).first.is_visible()
+    expect(page.get_by_text(f"{before - 0.1:.1f} s", exact=True).first).to_be_visible()
 
 
 RULE_S = (

@@ -18,6 +18,7 @@ import json
 import statistics
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ import torch
 from trainer.config import make_config
 from trainer.data.preprocess import preprocess
 from trainer.data.sources import load
-from trainer.features.frames import build_frames, frame_length
+from trainer.data.wearing import find_reversed, turn_back
+from trainer.features.frames import Frames, build_frames, frame_length
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
 from trainer.models.fitting import NetworkTask, fit_fold
@@ -48,6 +50,7 @@ PIECES: dict[str, list[str]] = {
     "dropout 0.4": ["network.dropout=0.4"],
     "half the epochs": ["network.epochs=15"],
     "three members": ["network.members=3"],
+    "devices as they were worn": ["data.turn_reversed=false"],
 }
 ARCHITECTURES = ("time_series_net", "branches")
 
@@ -78,12 +81,32 @@ class Fold:
     seconds_per_epoch: float
 
 
-def fit(source: Any, assignments: list[str], seed: int, fold: int, file: Path, deadline: float):
+class Recordings:
+    """The recordings, and their frames for each way to prepare them."""
+
+    def __init__(self, source: str) -> None:
+        self.sequences = load(source)
+        self.frames = cache(self._frames)
+
+    def _frames(self, turn_reversed: bool, mirror_left_handers: bool) -> Frames:
+        turned = find_reversed(self.sequences) if turn_reversed else ()
+        return build_frames(preprocess(turn_back(self.sequences, turned), mirror_left_handers))
+
+
+def fit(
+    recordings: Recordings,
+    assignments: list[str],
+    seed: int,
+    fold: int,
+    file: Path,
+    deadline: float,
+) -> Fold:
     """Fit one fold, or read it where it is kept."""
     if file.exists():
         return Fold(**json.loads(file.read_text()))
-    sequences, frames = source
     config = make_config(None, {}, assignments, {})
+    sequences = recordings.sequences
+    frames = recordings.frames(config.data.turn_reversed, config.data.mirror_left_handers)
     fold_N = assign_folds(sequences.label_idx, sequences.subjects, config.folds.count, seed)
     train_idx, valid_idx = split(fold_N, fold)
     task = NetworkTask(
@@ -138,8 +161,7 @@ def main() -> int:
     deadline = time.monotonic() + options.time_limit
     pin("machine")
     options.out.mkdir(parents=True, exist_ok=True)
-    sequences = load(options.source)
-    source = sequences, build_frames(preprocess(sequences))
+    recordings = Recordings(options.source)
     architecture = make_config(None, {}, options.set, {}).network.architecture
     other = next(each for each in ARCHITECTURES if each != architecture)
     reference: list[Fold] = []
@@ -148,7 +170,7 @@ def main() -> int:
         name = f"{Path(options.source).stem}-{piece.replace(' ', '_')}"
         try:
             folds = [
-                fit(source, [*options.set, *changes], seed, fold,
+                fit(recordings, [*options.set, *changes], seed, fold,
                     options.out / f"{name}-{seed}-{fold}.json", deadline)
                 for seed in map(int, options.seeds.split(","))
                 for fold in map(int, options.folds.split(","))

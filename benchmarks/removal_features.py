@@ -8,7 +8,8 @@ the first piece, mean and spread.
     python -m benchmarks.removal_features ../shared/data/asl.parquet --folds 0
 
 A removed preprocessing step is the block of features that needs it: gravity removal is ``linear``,
-the angular velocity ``omega``. "each wrist as it is" leaves out ``trainer/features/side.py``.
+the angular velocity ``omega``. "each wrist as it is" leaves out ``trainer/features/side.py``,
+"devices as they were worn" ``trainer/data/wearing.py``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from trainer.config import BoostingConfig, make_config
 from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.data.sources import load
+from trainer.data.wearing import find_reversed, turn_back
 from trainer.features import motion
 from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
@@ -34,6 +36,7 @@ from trainer.models.monitor import SilentMonitor
 
 AS_IT_IS = "as it is"
 EACH_WRIST = "each wrist as it is"
+AS_WORN = "devices as they were worn"
 BLOCKS = {  # what a removed feature's name looks like
     "heading": r".*\.heading\.",
     "turning with push and pose": r"rot\.(heading|turn_rate)_",
@@ -61,6 +64,8 @@ SETTINGS = {  # settings of boosting, as in config.json
     "min_data_in_leaf 20": {"min_data_in_leaf": 20},
     "modality dropout off": {"modality_dropout": 0.0},
 }
+
+PIECES = (AS_IT_IS, AS_WORN, EACH_WRIST, *BLOCKS, *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -149,10 +154,11 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--seeds", default="42")
-    parser.add_argument("--pieces", default=",".join((AS_IT_IS, EACH_WRIST, *BLOCKS, *SETTINGS)))
+    parser.add_argument("--pieces", default=",".join(PIECES))
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    sequences = load(options.source)
+    worn = load(options.source)
+    sequences = turn_back(worn, find_reversed(worn))
     whole = build_table(preprocess(sequences))
     config = make_config(environment={}).boosting
     reference: list[Fold] = []
@@ -164,6 +170,10 @@ def main() -> None:
         table = without(whole, piece) if piece in BLOCKS else whole
         if piece == EACH_WRIST:
             table = of_each_wrist(sequences)
+        if piece == AS_WORN:
+            if sequences is worn:
+                continue  # all like the others
+            table = build_table(preprocess(worn))
         if piece in BLOCKS and len(table.names) == len(whole.names):
             continue  # these recordings have no such features
         changes = {**SETTINGS.get(piece, {}), "num_threads": options.threads}

@@ -112,6 +112,9 @@ class NetworkConfig(_Frozen):
     # largest share of a sequence that is cut off at its start and at its end; 0: none
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
+    # of the loss of what else the network learns to tell where people noted it: when the gesture is
+    # performed (phase), how the body was held (orientation); 0: nothing
+    auxiliary_weight: Annotated[float, Field(ge=0.0)] = 0.3
     # networks that learn side by side in each fold, each from its own first weights
     members: Annotated[int, Field(ge=1, le=16)] = 1
     # a second network in each fold that never sees thermopiles and time of flight, and answers for

@@ -64,7 +64,8 @@ boosting = BoostingTask(values_NF=table.values_NF, names=table.names, **common)
 fit_boosting(boosting, config.boosting, 42, 0, SilentMonitor())
 mark()
 length = frame_length(material.lengths_N, train_idx, None)
-network = NetworkTask(frames=material.frames, length=length, **common)
+network = NetworkTask(
+    frames=material.frames, length=length, annotations=material.annotations, **common)
 fit_network(network, config.network, 42, 0, SilentMonitor())
 mark()
 print(json.dumps({"rows": material.catalogue.num_rows, "gestures": labels.num_classes,

@@ -137,6 +137,7 @@ def make_task(sequences) -> NetworkTask:
         train_idx=train_idx,
         valid_idx=valid_idx,
         length=frame_length(sequences.lengths_N, train_idx, None),
+        annotations=sequences.annotations,
     )
 
 

@@ -50,6 +50,7 @@ PIECES: dict[str, list[str]] = {
     "dropout 0.4": ["network.dropout=0.4"],
     "half the epochs": ["network.epochs=15"],
     "three members": ["network.members=3"],
+    "auxiliary targets off": ["network.auxiliary_weight=0"],
     "devices as they were worn": ["data.turn_reversed=false"],
 }
 ARCHITECTURES = ("time_series_net", "branches")
@@ -117,6 +118,7 @@ def fit(
         train_idx=train_idx,
         valid_idx=valid_idx,
         length=frame_length(sequences.lengths_N, train_idx, config.frames.length),
+        annotations=sequences.annotations,
     )
     checkpoint = file.with_suffix(".pth")
     point = torch.load(checkpoint, weights_only=True) if checkpoint.exists() else None

@@ -131,6 +131,7 @@ class Bench:
             train_idx=train_idx,
             valid_idx=valid_idx,
             length=frame_length(lengths_N, train_idx, self.config.frames.length),
+            annotations=self.sequences.annotations,
         )
         config = self.config.network.model_copy(update=_dropout(job))
         return fit_network(task, config, job.seed, job.fold, SilentMonitor())

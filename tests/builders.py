@@ -19,6 +19,7 @@ GESTURES = (
     ("Text on phone", "Non-Target"),
     ("Wave hello", "Non-Target"),
 )
+POSTURES = ("Seated Straight", "Lie on Back")
 GROUPS = ("acc", "rot", "thm", "tof")
 GRAVITY_MPS2 = 9.81
 NUM_PIXELS = 64
@@ -49,7 +50,7 @@ def make_table(
             num_steps = int(rng.integers(length, length + length // 2 + 1))
             columns = _identity_columns(number, subject, num_steps)
             if labelled:
-                columns |= _label_columns(gestures[class_idx], num_steps)
+                columns |= _label_columns(gestures[class_idx], POSTURES[turn % 2], num_steps)
             columns |= _sensor_columns(class_idx, num_steps, habit, groups, rng)
             parts.append(pl.DataFrame(columns))
     return pl.concat(parts)
@@ -95,13 +96,13 @@ def _identity_columns(number, subject, num_steps):
     }
 
 
-def _label_columns(gesture, num_steps):
+def _label_columns(gesture, posture, num_steps):
     name, sequence_type = gesture
     num_transition = num_steps // 2
     return {
         "sequence_type": [sequence_type] * num_steps,
         "gesture": [name] * num_steps,
-        "orientation": ["Seated Straight"] * num_steps,
+        "orientation": [posture] * num_steps,
         "behavior": ["Performs gesture"] * num_steps,
         "phase": ["Transition"] * num_transition + ["Gesture"] * (num_steps - num_transition),
     }

@@ -87,6 +87,7 @@ OUT_OF_BOUNDS = (
     ("network.modality_dropout", -0.1),
     ("network.modality_dropout", 1.1),
     ("network.mixup_alpha", -0.1),
+    ("network.auxiliary_weight", -0.1),
     ("network.rotation_deg", -1),
     ("network.rotation_deg", 181),
     ("network.stretch", -0.1),
@@ -122,6 +123,7 @@ AT_THE_BOUNDS = (
     ("network.batch_size", 2),
     ("network.dropout", 0.0),
     ("network.mixup_alpha", 0.0),
+    ("network.auxiliary_weight", 0.0),
     ("network.rotation_deg", 180.0),
     ("blend.lgbm_weight", 0.0),
 )

@@ -150,11 +150,17 @@ def test_handedness_comes_from_the_demographics():
     assert np.isnan(sequences_from_table(table).right_handed_N).all()
 
 
-def test_the_phase_is_read_and_is_no_input():
-    """Transition 0, Gesture 1, anything else -1; the three annotations are named as forbidden."""
+def test_phase_and_posture_are_read_and_are_no_input():
+    """Transition 0, Gesture 1, anything else -1; a posture that changes is unknown; the three
+    annotations are named as forbidden."""
     table = with_value(make_small_table(), "phase", 0, None)
     assert sequences_from_table(table).phase_T[:4].tolist() == [-1, 0, 1, 1]
     assert sequences_from_table(table.drop("phase")).phase_T is None
+    table = with_value(table, "orientation", 1, "Lie on Side - Non Dominant")
+    sequences = sequences_from_table(table)
+    assert sequences.posture_N[:3].tolist() == ["", "Lie on Back", "Seated Straight"]
+    assert sequences.select(np.array([2, 0])).posture_N.tolist() == ["Seated Straight", ""]
+    assert sequences_from_table(table.drop("orientation")).posture_N is None
     assert FORBIDDEN_INPUTS == ("phase", "behavior", "orientation")
 
 
@@ -202,7 +208,7 @@ def test_the_fingerprint_is_of_the_content_not_of_the_format(tmp_path):
 
 
 def test_the_fingerprint_changes_with_any_content():
-    """One value, label, subject, id or hand changed: another fingerprint; the phase: the same."""
+    """One value, label, annotation, subject, id or hand changed: another fingerprint."""
     table = make_small_table()
     demographics = make_demographics(table)
     changed = [
@@ -211,12 +217,15 @@ def test_the_fingerprint_changes_with_any_content():
         (table.with_columns(pl.col("subject") + "x"), None),
         (table.with_columns(pl.col("sequence_id") + "x"), None),
         (table, demographics),
+        (table.drop("phase"), None),
+        (table.drop("orientation"), None),
+        (with_value(table, "phase", 0, "Gesture"), None),
         (table.drop("rot_w", "rot_x", "rot_y", "rot_z"), None),
         (table, None),
     ]
     prints = [fingerprint(sequences_from_table(*pair)) for pair in changed]
     assert len(set(prints)) == len(changed)
-    assert prints[-1] == fingerprint(sequences_from_table(table.drop("phase")))
+    assert prints[-1] == fingerprint(sequences_from_table(table.drop("behavior")))
     assert len(prints[0]) == 64
 
 

@@ -14,7 +14,8 @@ from trainer.explain.contributions import contributions_of
 from trainer.explain.over_time import attention_of, occlusion_of
 from trainer.features.table import align, build_table
 from trainer.models.boosted import raw_scores
-from trainer.models.network import NetworkSizes, TimeSeriesNet
+from trainer.models.network import NetworkSizes
+from trainer.models.time_series_net import TimeSeriesNet
 from trainer.predict import PredictError, Predictor
 
 

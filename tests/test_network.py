@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.models.layers import MaskedBatchNorm, masked_mean
-from trainer.models.network import GestureNet, NetworkSizes, TimeSeriesNet, make_network
+from trainer.models.network import GestureNet, NetworkSizes, make_network
+from trainer.models.time_series_net import TimeSeriesNet
 
 SIZES = NetworkSizes(
     num_channels=6, num_classes=5, conv_channels=(16, 24), recurrent_units=12, dropout=0.3
@@ -155,7 +156,7 @@ def test_more_padding_changes_neither_training_statistics_nor_gradients(architec
     for time, filling in [(127, 0.0), (160, float("nan"))]:
         torch.manual_seed(0)
         net = make_network(replace(ALL_SIZES[architecture], dropout=0.0))  # draws depend on shape
-        net.forward_members(*padded(sequences(), time, filling)).square().sum().backward()
+        net.forward_taught(*padded(sequences(), time, filling)).logits_NMK.square().sum().backward()
         gradients.append({name: p.grad for name, p in net.named_parameters()})
         gradients[-1] |= {name: b for name, b in net.named_buffers() if "running" in name}
     assert all(gradient.isfinite().all() for gradient in gradients[1].values())
@@ -196,7 +197,7 @@ def test_an_ensemble_says_the_mean_of_its_members_probabilities():
     with torch.no_grad():
         told = [member.forward_with_attention(x_NTC, lengths_N) for member in net.members]
         logits_NK, weights_NP = net.forward_with_attention(x_NTC, lengths_N)
-        each_NMK = net.forward_members(x_NTC, lengths_N)
+        each_NMK = net.forward_taught(x_NTC, lengths_N).logits_NMK
     proba_MNK = torch.stack([torch.softmax(member_NK, dim=1) for member_NK, _ in told])
     torch.testing.assert_close(torch.softmax(logits_NK, dim=1), proba_MNK.mean(dim=0))
     torch.testing.assert_close(weights_NP, sum(weights for _, weights in told) / 3)
@@ -234,7 +235,7 @@ def test_both_networks_of_a_routed_one_learn_from_every_sequence():
     net = make_network(replace(SIZES, light_columns=(2, 3, 5)))
     x_NTC, lengths_N = padded(sequences(), 128)
     x_NTC.requires_grad_()
-    each_NMK = net.eval().forward_members(x_NTC, lengths_N)
+    each_NMK = net.eval().forward_taught(x_NTC, lengths_N).logits_NMK
     assert each_NMK.shape == (len(LENGTHS), 2, 5)
     (gradient_NTC,) = torch.autograd.grad(each_NMK[:, 1].sum(), x_NTC)
     seen_C = gradient_NTC.abs().sum(dim=(0, 1)) > 0
@@ -251,5 +252,5 @@ def test_a_network_alone_is_its_only_member():
     x_NTC, lengths_N = padded(sequences(), 128)
     with torch.no_grad():
         torch.testing.assert_close(
-            net.forward_members(x_NTC, lengths_N)[:, 0], net(x_NTC, lengths_N)
+            net.forward_taught(x_NTC, lengths_N).logits_NMK[:, 0], net(x_NTC, lengths_N)
         )

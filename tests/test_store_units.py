@@ -314,3 +314,21 @@ def test_the_record_holds_no_path_outside_the_run(paths):
     record = read_record(paths.record, UnitRecord)
     assert record.last.name == paths.last and record.final.name == paths.final
     assert str(paths.root).encode() not in dump_record(record)
+
+
+def test_an_earlier_start_that_commits_once_more_is_written_over_and_then_ends(paths):
+    """Where no lock holds: the later start goes on, from points of its own that are whole."""
+    earlier = UnitStore.open(paths, 1, None)
+    earlier.commit_last(FIRST, progress(paths, 1))
+    later = UnitStore.open(paths, 2, None)
+    earlier.commit_last(SECOND, progress(paths, 2))
+    assert later.load_last() == FIRST
+    later.commit_last(THIRD, progress(paths, 3))
+    found = read_record(paths.record, UnitRecord)
+    assert (found.attempt, found.generation, found.step) == (2, 3, 3)
+    assert UnitStore.open(paths, 3, None).load_last() == THIRD
+    with pytest.raises(StoreError, match="another trainer has taken the run over"):
+        earlier.commit_last(FOURTH, progress(paths, 4))
+    later.commit_last(FOURTH, progress(paths, 4))
+    paths.last_path.write_bytes(b"")
+    assert UnitStore.open(paths, 3, None).load_last() == THIRD

@@ -91,7 +91,7 @@ class NetworkConfig(_Frozen):
     """One fold of the network."""
 
     architecture: Literal["time_series_net", "branches"] = "time_series_net"
-    epochs: Count = 30
+    epochs: Count = 45
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Positive = 3e-3
     weight_decay: Annotated[float, Field(ge=0.0)] = 1e-2
@@ -102,16 +102,19 @@ class NetworkConfig(_Frozen):
     ema_decay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of averaged weights; 0: none
     patience_epochs: Count = 15
     # scored beside the best epoch, which is chosen on the rows that are scored; reached at least
-    fixed_epochs: Count = 30
+    fixed_epochs: Count = 45
     modality_dropout: Share = 0.3
     mixup_alpha: Annotated[float, Field(ge=0.0)] = 0.4  # 0: no mixup
     # standard deviation of a random turn of the sensor, about each axis; 0: none
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
     # largest share by which a sequence is made shorter or longer; 0: none
-    stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    stretch: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     # largest share of a sequence that is cut off at its start and at its end; 0: none
-    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
     sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
+    # of the loss of what else the network learns to tell where people noted it: when the gesture is
+    # performed (phase), how the body was held (orientation); 0: nothing
+    auxiliary_weight: Annotated[float, Field(ge=0.0)] = 0.3
     # networks that learn side by side in each fold, each from its own first weights
     members: Annotated[int, Field(ge=1, le=16)] = 1
     # a second network in each fold that never sees thermopiles and time of flight, and answers for
@@ -166,7 +169,10 @@ class Config(_Frozen):
 FULL: dict[str, Any] = {}  # the defaults above
 QUICK: dict[str, Any] = {
     "boosting": {"rounds": 100, "patience_rounds": 25, "fixed_rounds": 75, "learning_rate": 0.1},
-    "network": {"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
+    "network": {
+        **{"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
+        **{"stretch": 0.0, "shift": 0.0},  # too much to learn in 14 epochs
+    },
 }
 MOVES_NO_NUMBER = ("preset", "data.source", "blend.fail_if_torch_missing")
 PRESETS: dict[str, dict[str, Any]] = {"full": FULL, "quick": QUICK}

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from trainer.data.columns import text_column
 from trainer.data.files import read_table
 from trainer.data.schema import DataError
-from trainer.data.sequences import SENSOR_GROUPS, Catalogue, IntArray, LabelTable, Sequences
+from trainer.data.sequences import (
+    SENSOR_GROUPS,
+    Annotations,
+    Catalogue,
+    IntArray,
+    LabelTable,
+    Sequences,
+)
 from trainer.data.table import sequences_from_table
 from trainer.data.wearing import Means, held
 
@@ -189,6 +196,7 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         labels=labels,
         groups=tuple(group for group in SENSOR_GROUPS if group in groups),
         is_simulated=any(part.is_simulated for part in catalogues),
+        annotations=_join_annotations(catalogues),
     )
     digest = hashlib.sha256("".join(fingerprints).encode())
     first_sequence = (0, *np.cumsum(counts).tolist())
@@ -244,6 +252,19 @@ def _relabel(catalogues: list[Catalogue], labels: LabelTable) -> IntArray:
         place_P = np.array([position[gesture] for gesture in part.labels.gestures])
         joined.append(place_P[part.label_idx])
     return np.concatenate(joined).astype(np.int64)
+
+
+def _join_annotations(catalogues: list[Catalogue]) -> Annotations:
+    """Return the annotations of all parts; those of a part that has none are unknown."""
+    phases, postures = [], []
+    for part in catalogues:
+        phase_T, posture_N = part.annotations.phase_T, part.annotations.posture_N
+        phases.append(np.full(part.num_rows, -1, np.int8) if phase_T is None else phase_T)
+        postures.append(np.full(part.num_sequences, "") if posture_N is None else posture_N)
+    phase_T, posture_N = np.concatenate(phases), np.concatenate(postures)
+    return Annotations(
+        phase_T if (phase_T >= 0).any() else None, posture_N if (posture_N != "").any() else None
+    )
 
 
 def _join(

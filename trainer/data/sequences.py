@@ -41,6 +41,22 @@ class LabelTable:
 
 
 @dataclass(frozen=True)
+class Annotations:
+    """What people have noted of recordings beside the gesture: never an input, at best a target.
+
+    Attributes:
+        phase_T: (T,) int8, 0 transition, 1 gesture, -1 unknown; or None.
+        posture_N: (N,) unicode, the body's posture, "" unknown; or None.
+    """
+
+    phase_T: NDArray[np.int8] | None = None
+    posture_N: NDArray[np.str_] | None = None
+
+
+NO_ANNOTATIONS = Annotations()
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """What is known of recordings beside what the sensors said; it always fits in memory.
 
@@ -52,6 +68,7 @@ class Catalogue:
         labels: The label table, or None where they are unlabelled.
         groups: The sensor groups that at least one sequence has, in SENSOR_GROUPS order.
         is_simulated: Whether at least one sequence carries the mark of the simulated ones.
+        annotations: What people have noted beside the gesture.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -61,6 +78,7 @@ class Catalogue:
     labels: LabelTable | None
     groups: tuple[str, ...]
     is_simulated: bool
+    annotations: Annotations
 
     @property
     def num_sequences(self) -> int:
@@ -99,6 +117,8 @@ class Sequences:
         labels: The label table, or None where the table is unlabelled.
         phase_T: (T,) int8, 0 transition, 1 gesture, -1 unknown; shown to people, never an input;
             or None.
+        posture_N: (N,) unicode, how the body was held (the column ``orientation``), "" unknown;
+            never an input; or None.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -112,6 +132,7 @@ class Sequences:
     label_idx: IntArray | None
     labels: LabelTable | None
     phase_T: NDArray[np.int8] | None
+    posture_N: NDArray[np.str_] | None = None
 
     @property
     def num_sequences(self) -> int:
@@ -139,7 +160,13 @@ class Sequences:
             self.labels,
             self.groups,
             has_mark(self.acc_T3, self.offsets),
+            self.annotations,
         )
+
+    @property
+    def annotations(self) -> Annotations:
+        """Return what people have noted beside the gesture."""
+        return Annotations(self.phase_T, self.posture_N)
 
     @property
     def arrays(self) -> dict[str, FloatArray]:
@@ -181,6 +208,7 @@ class Sequences:
             label_idx=None if self.label_idx is None else self.label_idx[sequence_idx],
             labels=self.labels,
             phase_T=None if self.phase_T is None else self.phase_T[row_idx],
+            posture_N=None if self.posture_N is None else self.posture_N[sequence_idx],
         )
 
     def keep_steps(self, keep_mask: NDArray[np.bool_]) -> Sequences:

@@ -96,6 +96,7 @@ def simulate(num_subjects: int = NUM_SUBJECTS, seed: int = SEED) -> Sequences:
         label_idx=np.concatenate([trials.gesture_N for _, trials in cast]),
         labels=_LABELS,
         phase_T=np.concatenate([(_part_T(trials) == 2).astype(np.int8) for _, trials in cast]),
+        posture_N=np.array(POSTURES)[np.concatenate([trials.posture_N for _, trials in cast])],
     )
 
 

@@ -163,8 +163,8 @@ def check_trainable(sequences: Sequences | Catalogue, num_folds: int) -> None:
 def fingerprint(sequences: Sequences) -> str:
     """Return the SHA-256 of the recordings' content, 64 hexadecimal digits.
 
-    It depends on ids, subjects, labels, handedness and sensor values, not on where they were read
-    from nor in which format; not on ``phase``, which is never an input.
+    It depends on ids, subjects, labels, annotations, handedness and sensor values, not on where
+    they were read from nor in which format.
 
     Args:
         sequences: The recordings.
@@ -179,7 +179,11 @@ def fingerprint(sequences: Sequences) -> str:
         "num_targets": None if labels is None else labels.num_targets,
         "groups": sequences.groups,
     }
+    if sequences.posture_N is not None:
+        text["postures"] = sequences.posture_N.tolist()
     digest = hashlib.sha256(json.dumps(text, sort_keys=True).encode())
+    if sequences.phase_T is not None:
+        digest.update(sequences.phase_T.data)
     arrays = (sequences.acc_T3, sequences.rot_T4, sequences.thm_T5, sequences.tof_T320)
     for array in (sequences.right_handed_N, *arrays):
         if array is not None:

@@ -68,6 +68,7 @@ def sequences_from_table(
         label_idx=label_idx,
         labels=labels,
         phase_T=_read_phase(table),
+        posture_N=_read_posture(table, starts),
     )
 
 
@@ -273,6 +274,18 @@ def _read_phase(table: pl.DataFrame) -> NDArray[np.int8] | None:
     )
     phase_T = codes.fill_null(-1).to_numpy().astype(np.int8)
     return phase_T if (phase_T >= 0).any() else None
+
+
+def _read_posture(table: pl.DataFrame, starts: IntArray) -> NDArray[np.str_] | None:
+    """Return how the body was held in each sequence, (N,); "" where rows say nothing or differ."""
+    if "orientation" not in table.columns or table["orientation"].dtype not in TEXT_TYPES:
+        return None
+    words = table["orientation"].cast(pl.String).fill_null("")
+    is_other = (words != words.shift(1)).fill_null(False).to_numpy()
+    is_other[starts] = False
+    is_constant_N = ~np.logical_or.reduceat(is_other, starts)
+    posture_N = np.where(is_constant_N, _to_unicode(words.gather(starts)), "")
+    return posture_N if (posture_N != "").any() else None
 
 
 def _to_unicode(column: pl.Series) -> NDArray[np.str_]:

@@ -134,7 +134,7 @@ def _prepare(predictor: Predictor, sequence: Sequences, fold: int | None) -> tup
 
 def _spread(weights_P: Values, num_steps: int, length: int) -> Values:
     """Lay the weights of pooled steps over the recording's steps, (T,)."""
-    from trainer.models.network import TIME_MULTIPLE
+    from trainer.models.layers import TIME_MULTIPLE
 
     num_seen = min(num_steps, length)
     pooled_idx = np.arange(num_seen) // TIME_MULTIPLE

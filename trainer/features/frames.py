@@ -140,10 +140,13 @@ class Batch:
     Attributes:
         values_NTC: (N, T, C + 3) float32, T a multiple of 4.
         lengths_N: (N,) int64, real steps, at least 1.
+        row_NT: (N, T) int64, the row of the frames that each step is, or is nearest to; their
+            padding row on padding.
     """
 
     values_NTC: FloatArray
     lengths_N: IntArray
+    row_NT: IntArray
 
 
 def build_frames(signals: Signals) -> Frames:
@@ -330,7 +333,7 @@ def make_batch(
     values_NTC = scaled.rows(row_NT)
     if hidden_groups:
         hide_groups(values_NTC, scaled, hidden_groups, hidden_N)
-    return Batch(values_NTC, lengths_N)
+    return Batch(values_NTC, lengths_N, row_NT)
 
 
 def hide_groups(

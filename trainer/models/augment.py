@@ -24,6 +24,7 @@ from trainer.features.frames import (
     make_batch,
     scale,
 )
+from trainer.models.hints import NO_HINTS, NOTHING_NOTED, HintBatch, Hints, hint_batch
 from trainer.models.warp import Warp, warped_batch
 
 HIDEABLE_GROUPS = ("thm", "tof")  # half of the competition's test has neither
@@ -38,18 +39,25 @@ class TrainingBatch:
         x_NTC: (N, T, C) float32, real steps first.
         lengths_N: (N,) int64 real steps.
         target_NK: (N, K) float32 class shares; one-hot without mixup.
+        hints: What else is to be told.
     """
 
     x_NTC: Tensor
     lengths_N: Tensor
     target_NK: Tensor
+    hints: HintBatch = NO_HINTS
 
 
 class BatchMaker:
     """Draws training batches from the frames of one fold."""
 
     def __init__(
-        self, frames: Frames, scaler: FrameScaler, length: int, config: NetworkConfig
+        self,
+        frames: Frames,
+        scaler: FrameScaler,
+        length: int,
+        config: NetworkConfig,
+        hints: Hints = NOTHING_NOTED,
     ) -> None:
         """Scale the frames once.
 
@@ -58,16 +66,22 @@ class BatchMaker:
             scaler: Of the fold's training part.
             length: Time steps of a frame.
             config: modality_dropout, rotation_deg, mixup_alpha.
+            hints: What else of the sequences is to be told.
         """
         self.scaled = scale(frames, scaler)
         self._scaler = scaler
         self._length = length
         self._config = config
+        self._hints = hints
         self._column_V3 = _vector_columns(frames.channels)
         self._sensor_masks = _sensor_masks(frames)
 
     def draw(self, sequence_idx: IntArray, target_NK: FloatArray, seed: int) -> TrainingBatch:
         """Make one training batch.
+
+        With mixup every sequence is blended with another one of the batch, and its targets in the
+        same ratio; the shorter of two counts as zero where it has ended. Source: Zhang et al.
+        2018, "mixup".
 
         Args:
             sequence_idx: (N,) positions of its sequences.
@@ -83,19 +97,25 @@ class BatchMaker:
         else:
             batch = make_batch(self.scaled, sequence_idx, self._length)
         x_NTC, lengths_N = batch.values_NTC, batch.lengths_N
+        hints = hint_batch(self._hints, sequence_idx, batch.row_NT)
         hide_groups(x_NTC, self.scaled, HIDEABLE_GROUPS, hidden_N)
         if self._config.sensor_dropout > 0:
             self._hide_a_sensor(x_NTC, rng)
         if self._config.rotation_deg > 0:
             x_NTC = self._rotate(x_NTC, rng)
         if self._config.mixup_alpha > 0:
-            x_NTC, lengths_N, target_NK = _mix(
-                x_NTC, lengths_N, target_NK, self._config.mixup_alpha, rng
+            share = np.float32(rng.beta(self._config.mixup_alpha, self._config.mixup_alpha))
+            other_idx = rng.permutation(len(lengths_N))
+            x_NTC, target_NK = (
+                share * values + (1 - share) * values[other_idx] for values in (x_NTC, target_NK)
             )
+            lengths_N = np.maximum(lengths_N, lengths_N[other_idx])
+            hints = hints.mixed(share, other_idx)
         return TrainingBatch(
             x_NTC=torch.from_numpy(x_NTC),
             lengths_N=torch.from_numpy(lengths_N),
             target_NK=torch.from_numpy(target_NK),
+            hints=hints,
         )
 
     def _draw_warp(self, num_sequences: int, rng: np.random.Generator) -> Warp:
@@ -174,23 +194,3 @@ def _rotation_matrices(rotation_vector_N3: NDArray[np.float64]) -> FloatArray:
         + (1 - np.cos(angle_N11)) * axis_N3[:, :, None] * axis_N3[:, None, :]
     )
     return matrix_N33.astype(np.float32)
-
-
-def _mix(
-    x_NTC: FloatArray,
-    lengths_N: IntArray,
-    target_NK: FloatArray,
-    alpha: float,
-    rng: np.random.Generator,
-) -> tuple[FloatArray, IntArray, FloatArray]:
-    """Blend every sequence with another one of the batch, and their targets in the same ratio.
-
-    Source: Zhang et al. 2018, "mixup". The shorter of two counts as zero where it has ended.
-    """
-    share = np.float32(rng.beta(alpha, alpha))
-    other_idx = rng.permutation(len(lengths_N))
-    return (
-        share * x_NTC + (1 - share) * x_NTC[other_idx],
-        np.maximum(lengths_N, lengths_N[other_idx]),
-        share * target_NK + (1 - share) * target_NK[other_idx],
-    )

@@ -9,11 +9,10 @@ B branches.
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
+from trainer.models.bare import BareNet, Encoded
 from trainer.models.layers import (
     AdditiveAttention,
     ConvolutionNorm,
@@ -23,13 +22,13 @@ from trainer.models.layers import (
     run_packed,
 )
 from trainer.models.masked import max_pool
-from trainer.models.network import GestureNet, NetworkSizes
+from trainer.models.network import NetworkSizes
 
 KERNELS = (5, 3)  # steps, of the two convolutions of a block
 SQUEEZE = 8  # channels for each hidden unit of squeeze-and-excitation
 
 
-class BranchNet(GestureNet):
+class BranchNet(BareNet):
     """Two residual blocks per branch, BiGRU beside them, masked additive attention, MLP head."""
 
     def __init__(self, sizes: NetworkSizes) -> None:
@@ -42,24 +41,21 @@ class BranchNet(GestureNet):
         )
         width = 2 * sizes.recurrent_units  # both directions
         merged = second * len(sizes.branches)
-        self.dropout = nn.Dropout(sizes.dropout)
         self.gru = nn.GRU(merged, sizes.recurrent_units, batch_first=True, bidirectional=True)
         self.attention = AdditiveAttention(width + merged)
-        self.head = nn.Sequential(
-            nn.Linear(width + merged, width), nn.GELU(), nn.Dropout(sizes.dropout),
-            nn.Linear(width, sizes.num_classes),
-        )  # fmt: skip
+        self.add_heads(sizes, width + merged, width)
 
-    def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits, and how much each pooled step weighed; see ``GestureNet``."""
+    def encode(self, x_NTC: Tensor, lengths_N: Tensor) -> Encoded:
+        """Return what is known of sequences; see ``BareNet``."""
         x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
         parts = [self.stems[name](x_NTC[..., columns], mask_NT) for name, columns in self.branches]
         mask_NP = mask_NT[:, ::4]
         x_NPC = torch.cat(parts, dim=2)
         lengths_cpu_N = mask_NP.sum(dim=1).cpu()  # packing wants them there
         recurrent_NPC = run_packed(self.gru, self.dropout(x_NPC), lengths_cpu_N)
-        pooled_NC, weights_NP = self.attention(torch.cat([recurrent_NPC, x_NPC], dim=2), mask_NP)
-        return cast(Tensor, self.head(self.dropout(pooled_NC))), weights_NP
+        steps_NPC = torch.cat([recurrent_NPC, x_NPC], dim=2)
+        pooled_NC, weights_NP = self.attention(steps_NPC, mask_NP)
+        return Encoded(steps_NPC, pooled_NC, weights_NP)
 
 
 class _Branch(nn.Module):

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from trainer.models.network import GestureNet
+from trainer.models.network import GestureNet, Taught, side_by_side
 
 
 class Ensemble(GestureNet):
@@ -31,10 +31,9 @@ class Ensemble(GestureNet):
         """Return the members' networks; see ``GestureNet``."""
         return [bare for member in self._nets for bare in member.bare_nets()]
 
-    def forward_members(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
-        """Return what each member says by itself, (N, M, K) logits; see ``GestureNet``."""
-        told = [member.forward_members(x_NTC, lengths_N) for member in self._nets]
-        return torch.cat(told, dim=1)
+    def forward_taught(self, x_NTC: Tensor, lengths_N: Tensor) -> Taught:
+        """Return what each member says by itself; see ``GestureNet``."""
+        return side_by_side([member.forward_taught(x_NTC, lengths_N) for member in self._nets])
 
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
         """Return log probabilities and the mean attention; see ``GestureNet``."""

@@ -34,8 +34,8 @@ from trainer.features.frames import (
     make_batch,
     scale,
 )
+from trainer.models.layers import TIME_MULTIPLE
 from trainer.models.network import (
-    TIME_MULTIPLE,
     Architecture,
     GestureNet,
     NetworkSizes,

@@ -1,4 +1,4 @@
-"""The networks: which there are, and TimeSeriesNet, the plain one.
+"""The networks: which there are, what all of them do, and how one is made from its sizes.
 
 In: a padded batch of frames, real steps first, and the number of real steps of each sequence.
 Out: one logit per gesture. What stands in a padded step, and how many there are, has no influence:
@@ -12,26 +12,15 @@ M members.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
-
-from trainer.models.layers import (
-    TIME_MULTIPLE,
-    AdditiveAttention,
-    ConvolutionNorm,
-    MaskedBatchNorm,
-    pad_time,
-    run_packed,
-)
-from trainer.models.masked import max_pool
-
-__all__ = ["TIME_MULTIPLE", "Architecture", "GestureNet", "MaskedBatchNorm", "NetworkSizes"]
 
 Architecture = Literal["time_series_net", "branches"]
 IMU_PREFIX = "imu."  # of the names of the weights of a network for the IMU beside another
-KERNELS = (7, 5)  # steps, of the first and the second convolution
 
 
 @dataclass(frozen=True)
@@ -50,6 +39,8 @@ class NetworkSizes:
         temperature: What logits are divided by when probabilities are asked for.
         light_columns: Input columns of thermopiles and time of flight, flags included, where a
             second network goes without them and answers for sequences that lack them; else none.
+        tells_phase: Whether it learns to tell the phase of each step too.
+        num_postures: How many postures it learns to tell apart too; 0 where none are known.
     """
 
     num_channels: int
@@ -62,6 +53,32 @@ class NetworkSizes:
     members: int = 1
     temperature: float = 1.0
     light_columns: tuple[int, ...] = ()
+    tells_phase: bool = False
+    num_postures: int = 0
+
+
+class Taught(NamedTuple):
+    """What a network says while it learns.
+
+    Attributes:
+        logits_NMK: (N, M, K) what each member says by itself; M is 1 where there is one network.
+        phase_NMP: (N, M, P) logits of "the gesture is performed" at each pooled step, or None.
+        posture_NMH: (N, M, H) logits of each posture, or None.
+    """
+
+    logits_NMK: Tensor
+    phase_NMP: Tensor | None
+    posture_NMH: Tensor | None
+
+
+def side_by_side(parts: Sequence[Taught]) -> Taught:
+    """Return what several networks say as what members of one say."""
+    logits, phases, postures = zip(*parts, strict=True)
+    return Taught(
+        torch.cat(logits, dim=1),
+        None if phases[0] is None else torch.cat(phases, dim=1),
+        None if postures[0] is None else torch.cat(postures, dim=1),
+    )
 
 
 class GestureNet(nn.Module, ABC):
@@ -86,17 +103,14 @@ class GestureNet(nn.Module, ABC):
         logits_NK, _ = self.forward_with_attention(x_NTC, lengths_N)
         return logits_NK
 
-    def forward_members(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+    @abstractmethod
+    def forward_taught(self, x_NTC: Tensor, lengths_N: Tensor) -> Taught:
         """Return what each member says by itself, which is what it learns from.
 
         Args:
             x_NTC: As for ``forward``.
             lengths_N: As for ``forward``.
-
-        Returns:
-            (N, M, K) logits; M is 1 where the network is not made of several.
         """
-        return self.forward(x_NTC, lengths_N)[:, None]
 
     def bare_nets(self) -> list[GestureNet]:
         """Return the networks that this one is made of; itself, where it is not of several."""
@@ -144,43 +158,6 @@ def _make_member(sizes: NetworkSizes) -> GestureNet:
         from trainer.models.branches import BranchNet
 
         return BranchNet(sizes)
+    from trainer.models.time_series_net import TimeSeriesNet
+
     return TimeSeriesNet(sizes)
-
-
-class TimeSeriesNet(GestureNet):
-    """Two convolution blocks, BiLSTM, BiGRU, masked additive attention, MLP head."""
-
-    def __init__(self, sizes: NetworkSizes) -> None:
-        super().__init__()
-        first, second = sizes.conv_channels
-        width = 2 * sizes.recurrent_units  # both directions
-        self.first_block = _ConvolutionBlock(sizes.num_channels, first, KERNELS[0])
-        self.second_block = _ConvolutionBlock(first, second, KERNELS[1])
-        self.lstm = nn.LSTM(second, sizes.recurrent_units, batch_first=True, bidirectional=True)
-        self.gru = nn.GRU(width, sizes.recurrent_units, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(sizes.dropout)
-        self.attention = AdditiveAttention(width)
-        self.head = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), nn.Dropout(sizes.dropout),
-            nn.Linear(width, sizes.num_classes),
-        )  # fmt: skip
-
-    def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits, and how much each pooled step weighed; see ``GestureNet``."""
-        x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
-        x_NTC, mask_NT = self.first_block(x_NTC, mask_NT)
-        x_NPC, mask_NP = self.second_block(self.dropout(x_NTC), mask_NT)
-        lengths_cpu_N = mask_NP.sum(dim=1).cpu()  # packing wants them there
-        x_NPC = run_packed(self.lstm, self.dropout(x_NPC), lengths_cpu_N)
-        x_NPC = run_packed(self.gru, self.dropout(x_NPC), lengths_cpu_N)
-        pooled_NC, weights_NP = self.attention(x_NPC, mask_NP)
-        return cast(Tensor, self.head(self.dropout(pooled_NC))), weights_NP
-
-
-class _ConvolutionBlock(ConvolutionNorm):
-    """Convolution, masked batch norm, GELU, masked max-pool."""
-
-    def forward(self, x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        """Return the block's output on half the time axis, zero on padding, and its mask."""
-        x_NTC = nn.functional.gelu(super().forward(x_NTC, mask_NT))
-        return max_pool(x_NTC, mask_NT)

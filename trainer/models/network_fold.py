@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
-from trainer.data.sequences import IntArray
+from trainer.data.sequences import NO_ANNOTATIONS, Annotations, IntArray
 from trainer.features.frames import Frames, input_branches, num_input_channels
 from trainer.metric import Score
 from trainer.models.augment import hideable_columns
 from trainer.models.epochs import EpochRecord
+from trainer.models.hints import NOTHING_NOTED, Hints, make_hints
 from trainer.models.inference import NetworkModel
 from trainer.models.network import NetworkSizes
 
@@ -32,6 +33,7 @@ class NetworkTask:
         train_idx: Positions of the training part.
         valid_idx: Positions of the validation part.
         length: Time steps of a frame, a multiple of 4.
+        annotations: What people have noted beside the gesture.
     """
 
     frames: Frames
@@ -41,9 +43,11 @@ class NetworkTask:
     train_idx: IntArray
     valid_idx: IntArray
     length: int
+    annotations: Annotations = NO_ANNOTATIONS
 
     def sizes(self, config: NetworkConfig) -> NetworkSizes:
         """Return the sizes of the network that fits the task."""
+        hints = self.hints(config)
         return NetworkSizes(
             num_channels=num_input_channels(self.frames),
             num_classes=self.num_classes,
@@ -55,7 +59,13 @@ class NetworkTask:
             members=config.members,
             temperature=config.temperature,
             light_columns=hideable_columns(self.frames) if config.imu_network else (),
+            tells_phase=hints.phase_T is not None,
+            num_postures=len(hints.postures),
         )
+
+    def hints(self, config: NetworkConfig) -> Hints:
+        """Return what the network learns to tell beside the gesture."""
+        return make_hints(self.annotations) if config.auxiliary_weight > 0 else NOTHING_NOTED
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from trainer.config import NetworkConfig
 from trainer.models.augment import TrainingBatch
-from trainer.models.network import GestureNet, NetworkSizes, make_network
+from trainer.models.hints import hint_loss
+from trainer.models.network import GestureNet, NetworkSizes, Taught, make_network
 
 EMA_WARMUP_STEPS = 10  # the average reaches back over about a tenth of the steps so far at first
 
@@ -85,8 +86,9 @@ class Optimisation:
         torch.manual_seed(seed)
         self.net.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
-        self._amp_scaler.scale(loss * len(self.net.bare_nets())).backward()  # type: ignore[no-untyped-call]
+        loss, of_hints = self._losses(batch)
+        whole = loss + self._config.auxiliary_weight * of_hints if batch.hints.is_any else loss
+        self._amp_scaler.scale(whole * len(self.net.bare_nets())).backward()  # type: ignore[no-untyped-call]
         self._amp_scaler.unscale_(self._optimizer)
         for bare in self.net.bare_nets():  # each by itself: one must not slow the others down
             nn.utils.clip_grad_norm_(bare.parameters(), self._config.gradient_clip)
@@ -95,7 +97,8 @@ class Optimisation:
         self._scheduler.step()
         self.step += 1
         self._average()
-        return self._checked(loss.item())
+        self._check(whole.item())
+        return loss.item()
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the averaged weights on the CPU, named as in a bare network."""
@@ -147,27 +150,30 @@ class Optimisation:
             else:
                 averaged.copy_(current)  # batch norm counts its batches
 
-    def _loss(self, batch: TrainingBatch) -> Tensor:
-        """Return the smoothed cross entropy of a batch, computed in half precision on a GPU."""
+    def _losses(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+        """Return the smoothed cross entropy of gestures, and the loss of what else is told.
+
+        The network computes in half precision on a GPU.
+        """
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            logits_NMK = self._spread_net(
+            taught: Taught = self._spread_net(
                 batch.x_NTC.to(self.device), batch.lengths_N.to(self.device)
             )
-        num_members = logits_NMK.shape[1]
-        return nn.functional.cross_entropy(
-            logits_NMK.float().flatten(end_dim=1),
+        num_members = taught.logits_NMK.shape[1]
+        loss = nn.functional.cross_entropy(
+            taught.logits_NMK.float().flatten(end_dim=1),
             batch.target_NK.to(self.device).repeat_interleave(num_members, dim=0),
             label_smoothing=self._config.label_smoothing,
         )
+        return loss, hint_loss(taught, batch.hints, batch.lengths_N)
 
-    def _checked(self, loss: float) -> float:
-        """Return the loss where it is finite; the AMP scaler deals with the other kind itself."""
+    def _check(self, loss: float) -> None:
+        """Refuse a loss that is not finite; the AMP scaler deals with it itself."""
         if not math.isfinite(loss) and not self._amp_scaler.is_enabled():
             raise TrainingDivergedError(
                 f"step {self.step}: expected a finite training loss, got {loss}; "
                 "lower network.learning_rate or network.gradient_clip"
             )
-        return loss
 
 
 @contextmanager
@@ -197,22 +203,22 @@ def reproducible(num_threads: int) -> Iterator[None]:
         memory.fill_uninitialized_memory = is_filling
 
 
-class _Members(nn.Module):
-    """Calls a network for what each of its members says."""
+class _Learner(nn.Module):
+    """Calls a network for what it says while it learns."""
 
     def __init__(self, net: GestureNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
-        """Return (N, M, K) logits."""
-        return self.net.forward_members(x_NTC, lengths_N)
+    def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Taught:
+        """Return what it says."""
+        return self.net.forward_taught(x_NTC, lengths_N)
 
 
 def _spread(net: GestureNet) -> nn.Module:
     """Return the network spread over the GPUs, where there are several; ``net`` stays bare."""
-    members = _Members(net)
-    return nn.DataParallel(members) if torch.cuda.device_count() > 1 else members
+    learner = _Learner(net)
+    return nn.DataParallel(learner) if torch.cuda.device_count() > 1 else learner
 
 
 def _make_optimizer(net: GestureNet, config: NetworkConfig) -> torch.optim.AdamW:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from trainer.models.network import GestureNet, NetworkSizes
+from trainer.models.network import GestureNet, NetworkSizes, Taught, side_by_side
 
 
 class Routed(GestureNet):
@@ -36,11 +36,10 @@ class Routed(GestureNet):
         """Return the networks that this one is made of; see ``GestureNet``."""
         return [*self.whole.bare_nets(), *self.imu.bare_nets()]
 
-    def forward_members(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
-        """Return what both say of every sequence, (N, M, K) logits; see ``GestureNet``."""
-        whole_NMK = self.whole.forward_members(x_NTC, lengths_N)
-        imu_NMK = self.imu.forward_members(x_NTC[..., self._kept], lengths_N)
-        return torch.cat([whole_NMK, imu_NMK], dim=1)
+    def forward_taught(self, x_NTC: Tensor, lengths_N: Tensor) -> Taught:
+        """Return what both say of every sequence; see ``GestureNet``."""
+        whole = self.whole.forward_taught(x_NTC, lengths_N)
+        return side_by_side([whole, self.imu.forward_taught(x_NTC[..., self._kept], lengths_N)])
 
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and attention, each row of the network it is for; see ``GestureNet``."""

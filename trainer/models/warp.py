@@ -65,4 +65,9 @@ def warped_batch(scaled: NetworkInput, sequence_idx: IntArray, length: int, warp
     flags = slice(-len(OPTIONAL_GROUPS), None)
     differs_NT1 = (before_NTC[..., flags] != after_NTC[..., flags]).any(axis=2, keepdims=True)
     share_NT1 = np.where(differs_NT1, np.rint(share_NT1), share_NT1)
-    return Batch(before_NTC + share_NT1 * (after_NTC - before_NTC), lengths_N)
+    nearest_NT = np.where(share_NT1[..., 0] < 0.5, row_NT, next_NT)
+    return Batch(
+        before_NTC + share_NT1 * (after_NTC - before_NTC),
+        lengths_N,
+        np.where(is_real_NT, nearest_NT, scaled.padding_row),
+    )

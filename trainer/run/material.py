@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import Config
-from trainer.data.sequences import Catalogue, LabelTable
+from trainer.data.sequences import Annotations, Catalogue, LabelTable
 from trainer.features.frames import Frames
 from trainer.features.table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.folds import assign_folds
@@ -92,6 +92,11 @@ class Material(ABC):
     def lengths_N(self) -> NDArray[np.int64]:
         """Return the sequences' lengths."""
         return self.catalogue.lengths_N
+
+    @property
+    def annotations(self) -> Annotations:
+        """Return what people have noted beside the gesture."""
+        return self.catalogue.annotations
 
     @property
     def features(self) -> FeatureCache:

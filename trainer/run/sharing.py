@@ -10,7 +10,7 @@ Shapes: N sequences, T time steps, F features, C channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.sequences import LabelTable
+from trainer.data.sequences import Annotations, LabelTable
 from trainer.features.frames import Frames
 from trainer.features.table import FeatureTable
 from trainer.run.material import Material
 from trainer.run.views import FoldTable
 from trainer.store.durable import StoreError, file_sha256, make_folder
+
+_ANNOTATIONS = tuple(field.name for field in fields(Annotations))
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,12 @@ class SharedMaterial:
         """Return the sequences' lengths."""
         return self._array("lengths_N")
 
+    @cached_property
+    def annotations(self) -> Annotations:
+        """Return what people have noted beside the gesture."""
+        noted = {name for name, _ in self._shared.checksums} & set(_ANNOTATIONS)
+        return Annotations(**{name: self._array(name) for name in noted})
+
     def _array(self, name: str) -> NDArray[Any]:
         return np.asarray(self._mapped(name))
 
@@ -121,6 +129,8 @@ def share(material: Material, table: FoldTable, models: Sequence[str], folder: P
         arrays["features_NF"] = material.features.values_NF
     if "torch" in models:
         arrays |= {"offsets": material.frames.offsets, "frames_TC": material.frames.values_TC}
+        noted = ((name, getattr(material.annotations, name)) for name in _ANNOTATIONS)
+        arrays |= {name: array for name, array in noted if array is not None}
     make_folder(folder)
     return Shared(
         folder=folder,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import Config
+from trainer.data.sequences import Annotations
 from trainer.features.frames import Frames, frame_length
 from trainer.folds import split
 from trainer.models.boosting import BoostingTask
@@ -49,6 +50,10 @@ class Supply(Protocol):
     @property
     def lengths_N(self) -> NDArray[np.int64]:
         """Return the sequences' lengths."""
+
+    @property
+    def annotations(self) -> Annotations:
+        """Return what people have noted beside the gesture."""
 
 
 def unit_work(
@@ -109,6 +114,7 @@ def _fit_network(
         train_idx=train_idx,
         valid_idx=valid_idx,
         length=frame_length(material.lengths_N, train_idx, config.frames.length),
+        annotations=material.annotations,
     )
     fitted = fit_network(task, config.network, config.seed, fold, monitor, checkpoint)
     knows_K = np.isin(np.arange(table.labels.num_classes), table.label_idx[train_idx])

@@ -169,7 +169,11 @@ class UnitStore:
         reach("unit.recorded")
 
     def _demand_newest(self) -> None:
-        """Refuse to commit where a later start, or another worker, has taken the unit over."""
+        """Refuse to commit where a later start, or another worker, has taken the unit over.
+
+        An earlier start that committed once more, before it saw this one, is written over: where
+        locks do not hold one of two has to go on, and its bits are the same.
+        """
         try:
             newest = read_record(self.paths.record, UnitRecord)
         except (FileNotFoundError, StoreError):
@@ -179,11 +183,14 @@ class UnitStore:
                 f"{self.paths.record}: written by attempt {newest.attempt}, this is attempt "
                 f"{self.attempt}: another trainer has taken the run over. This one ends"
             )
-        if newest.generation > self.record.generation:
+        if newest.generation <= self.record.generation:
+            return
+        if newest.attempt == self.attempt:
             raise StoreError(
                 f"{self.paths.record}: expected generation {self.record.generation}, got "
                 f"{newest.generation}: another worker has taken the fold over. This one ends"
             )
+        self.record = self.record.model_copy(update={"generation": newest.generation})
 
     def _read_verified(self, path: Path, ref: FileRef) -> bytes | None:
         try:

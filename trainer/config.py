@@ -170,8 +170,12 @@ FULL: dict[str, Any] = {}  # the defaults above
 QUICK: dict[str, Any] = {
     "boosting": {"rounds": 100, "patience_rounds": 25, "fixed_rounds": 75, "learning_rate": 0.1},
     "network": {
-        **{"epochs": 14, "patience_epochs": 14, "batch_size": 32, "mixup_alpha": 0.2},
-        **{"stretch": 0.0, "shift": 0.0},  # too much to learn in 14 epochs
+        "epochs": 14,
+        "patience_epochs": 14,
+        "batch_size": 32,
+        "mixup_alpha": 0.2,
+        "stretch": 0.0,  # too much to learn in 14 epochs
+        "shift": 0.0,
     },
 }
 MOVES_NO_NUMBER = ("preset", "data.source", "blend.fail_if_torch_missing")

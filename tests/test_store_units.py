@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 
+from trainer.run.verification import _check_unit
 from trainer.store import durable
 from trainer.store.durable import StoreError, sha256, write_atomic
 from trainer.store.names import RunPaths
@@ -332,3 +333,38 @@ def test_an_earlier_start_that_commits_once_more_is_written_over_and_then_ends(p
     later.commit_last(FOURTH, progress(paths, 4))
     paths.last_path.write_bytes(b"")
     assert UnitStore.open(paths, 3, None).load_last() == THIRD
+
+
+def test_a_commit_cut_off_after_the_rotation_is_no_damage(paths):
+    """The newest named generation lies in the other's place; a really damaged one is told."""
+    for step, data in enumerate((FIRST, SECOND), 1):
+        commit(paths, data, step)
+    record = read_record(paths.record, UnitRecord)
+    assert all_good(paths, record)
+    paths.last_path.replace(previous(paths))
+    assert all_good(paths, record)
+    paths.last_path.write_bytes(THIRD)  # the new one, not yet named
+    assert all_good(paths, record)
+    previous(paths).write_bytes(FOURTH)
+    assert not all_good(paths, record)
+
+
+def test_a_damaged_generation_is_told_by_verification(paths):
+    """Either of the two."""
+    for step, data in enumerate((FIRST, SECOND), 1):
+        commit(paths, data, step)
+    record = read_record(paths.record, UnitRecord)
+    for path in (previous(paths), paths.last_path):
+        whole = path.read_bytes()
+        path.write_bytes(b"")
+        assert not all_good(paths, record)
+        path.write_bytes(whole)
+
+
+def previous(paths):
+    return paths.last_path.with_name(paths.last_path.name + ".prev")
+
+
+def all_good(paths, record):
+    root = paths.record.parent.parent
+    return all(check.is_good for check in _check_unit(root, record))

@@ -113,11 +113,22 @@ def _check_unit(root: Path, unit: UnitRecord) -> list[Check]:
             checks.append(Check(str(paths.record.relative_to(root)), False, str(error)))
     if unit.final is not None:
         checks.append(_check_file(root, unit.final))
-    generations = [ref for ref in (unit.last, unit.last_previous) if ref is not None]
-    return [*checks, *(_check_generation(root, ref) for ref in generations)]
+    if unit.last is None:
+        return checks
+    newest = _check_generation(root, unit.last)
+    checks.append(newest)
+    is_rotated = newest.is_good and newest.name != unit.last.name  # a commit was cut off there
+    if unit.last_previous is not None and not is_rotated:
+        checks.append(_check_generation(root, unit.last_previous))
+    return checks
 
 
 def _check_generation(root: Path, ref: FileRef) -> Check:
+    """Look for a generation in both places; the name of the check is the place it is in.
+
+    A commit that is cut off after it has moved the newest generation to the place of the one
+    before, and before its record is written, leaves that one nowhere, and nothing else to do.
+    """
     for name in (ref.name, f"{ref.name}.prev"):
         path = root / name
         if path.exists() and sha256(path.read_bytes()) == ref.sha256:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -13,6 +14,15 @@ from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader, curves
 from trainer.store.recorder import Recorder
 
+BUSY = """
+import time
+input()
+began = time.process_time()
+while time.process_time() - began < 0.3:
+    pass
+print(flush=True)
+input()
+"""
 SPACE = {"used_memory_mb", "free_memory_mb", "free_disk_mb"}
 
 
@@ -32,6 +42,24 @@ def test_a_reading_is_the_average_since_the_one_before(tmp_path, monkeypatch):
     assert meter.read(tmp_path)["trainer_cores"] == 0.0
     clock[0] = 116.0
     assert meter.read(tmp_path, workers=(7, 8))["trainer_cores"] == 2.0
+
+
+def test_a_worker_between_two_folds_counts_until_it_has_ended(tmp_path):
+    """At the instant of a reading no fold may be at work; what was done before it is not lost."""
+    command = [sys.executable, "-c", BUSY]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as worker:
+        meter = resources.Meter()
+        meter.read(tmp_path, workers=(worker.pid,))
+        before_s = meter._busy_s[worker.pid]
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        worker.stdout.readline()
+        meter.read(tmp_path)
+        assert meter._busy_s[worker.pid] - before_s >= 0.2
+        worker.kill()
+    meter.read(tmp_path)
+    assert worker.pid not in meter._busy_s
 
 
 def test_a_reading_holds_processor_memory_and_disk(tmp_path):

@@ -21,7 +21,8 @@ class Meter:
         """Begin to measure."""
         import psutil
 
-        self._process = psutil.Process()
+        own = psutil.Process()
+        self._processes = {own.pid: own}
         self._began, self._busy_s = time.monotonic(), self._busy_of(())
         psutil.cpu_percent()  # its first answer means nothing
 
@@ -55,14 +56,23 @@ class Meter:
         }
 
     def _busy_of(self, workers: tuple[int, ...]) -> dict[int, float]:
-        """Return the processor seconds of this process and its workers so far, by pid."""
+        """Return the processor seconds of this process and its workers so far, by pid.
+
+        A worker between two folds is asked too, as long as it is there.
+        """
         import psutil
 
-        busy_s = {}
-        for pid in (self._process.pid, *workers):
+        for pid in workers:
             with contextlib.suppress(psutil.Error):  # a worker that has just ended
-                times = psutil.Process(pid).cpu_times()
-                busy_s[pid] = float(times.user + times.system)
+                if pid not in self._processes or not self._processes[pid].is_running():
+                    self._processes[pid] = psutil.Process(pid)
+        busy_s = {}
+        for pid, process in self._processes.items():
+            with contextlib.suppress(psutil.Error):
+                if process.is_running():  # and no other has its pid by now
+                    times = process.cpu_times()
+                    busy_s[pid] = float(times.user + times.system)
+        self._processes = {pid: self._processes[pid] for pid in busy_s}
         return busy_s
 
 

@@ -215,7 +215,7 @@ def test_where_both_generations_are_damaged_there_is_no_checkpoint(paths, damage
     commit(paths, FIRST, 1)
     commit(paths, SECOND, 2)
     damage(paths.last_path)
-    damage(paths.last_path.with_name(paths.last_path.name + ".prev"))
+    damage(previous(paths))
     store = open_unit(paths)
     assert store.load_last() is None
     assert len(store.problems) == 2
@@ -225,8 +225,7 @@ def test_generations_that_changed_places_are_found_by_content(paths):
     """Not the name counts: the record's newest is found in X.prev."""
     commit(paths, FIRST, 1)
     commit(paths, SECOND, 2)
-    previous = paths.last_path.with_name(paths.last_path.name + ".prev")
-    previous.write_bytes(SECOND)
+    previous(paths).write_bytes(SECOND)
     paths.last_path.write_bytes(FIRST)
     assert open_unit(paths).load_last() == SECOND
     commit(paths, THIRD, 3)

@@ -98,13 +98,10 @@ def watcher() -> FolderWatcher:
 
 def look(reader: RunReader | None) -> Mark:
     """Return what there is to see of a run now; call before the page reads anything of it."""
-    count = 0 if reader is None else watcher().count(reader.root)
-    verdict = None if reader is None else judge(reader)
-    is_busy = (
-        reader is not None
-        and verdict is not None
-        and (verdict.is_active or is_launching(reader, verdict))
-    )
+    if reader is None:
+        return Mark(0, _files(None), _doing(None), is_busy=False)
+    count, verdict = watcher().count(reader.root), judge(reader)
+    is_busy = verdict.is_active or is_launching(reader, verdict)
     return Mark(count, _files(reader), _doing(verdict), is_busy)
 
 

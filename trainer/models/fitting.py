@@ -84,12 +84,11 @@ class _Fitting:
     def __init__(self, task: NetworkTask, config: NetworkConfig, seed: int, fold: int) -> None:
         self.task, self.config, self.seed, self.fold = task, config, seed, fold
         self.scaler = fit_scaler(task.frames, task.train_idx)
-        self.batch_maker = BatchMaker(
-            task.frames, self.scaler, task.length, config, task.hints(config)
-        )
+        hints = task.hints(config)
+        self.batch_maker = BatchMaker(task.frames, self.scaler, task.length, config, hints)
         self.train_lengths_N = np.diff(task.frames.offsets)[task.train_idx]
         self.batches_per_epoch = count_batches(len(task.train_idx), config.batch_size)
-        self.sizes = task.sizes(config)
+        self.sizes = task.sizes(config, hints)
         self.optimisation = Optimisation(
             self.sizes,
             config,

@@ -88,8 +88,8 @@ def hint_batch(hints: Hints, sequence_idx: IntArray, row_NT: IntArray) -> HintBa
     Args:
         hints: Of all recordings.
         sequence_idx: (N,) positions of the batch's sequences.
-        row_NT: (N, T) which row of the recordings each step is, or is nearest to; T + 1, the
-            number of rows, on padding.
+        row_NT: (N, T) which row of the recordings each step is, or is nearest to; on padding the
+            row after the last.
     """
     return HintBatch(
         None if hints.phase_T is None else hints.phase_T[row_NT],

@@ -45,9 +45,13 @@ class NetworkTask:
     length: int
     annotations: Annotations = NO_ANNOTATIONS
 
-    def sizes(self, config: NetworkConfig) -> NetworkSizes:
-        """Return the sizes of the network that fits the task."""
-        hints = self.hints(config)
+    def sizes(self, config: NetworkConfig, hints: Hints) -> NetworkSizes:
+        """Return the sizes of the network that fits the task.
+
+        Args:
+            config: How it learns.
+            hints: What it learns to tell beside the gesture.
+        """
         return NetworkSizes(
             num_channels=num_input_channels(self.frames),
             num_classes=self.num_classes,

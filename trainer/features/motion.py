@@ -11,7 +11,8 @@ All are told of one side: see ``trainer/features/side.py``.
 
 Tried on the ``watch`` recordings (LightGBM, mean score of seeds 42, 43, 44; differences below
 0.003 are noise) and left out: the turn since the first step (-0.002), and four more quantiles with
-skewness, kurtosis and energy (-0.004). Kept: principal axes and shares of variance (+0.004).
+skewness, kurtosis and energy (-0.004). Kept: principal axes and shares of variance (+0.004), and
+what ``trainer/features/paths.py`` tells with the skewness of the steps (+0.028).
 
 Shapes: N sequences, T time steps, S motion signals.
 """
@@ -19,17 +20,19 @@ Shapes: N sequences, T time steps, S motion signals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import combinations, combinations_with_replacement
+from itertools import chain, combinations, combinations_with_replacement
 
 import numpy as np
 
 from trainer.data.preprocess import MOTION_SIGNALS
 from trainer.data.sequences import FloatArray
 from trainer.features.heading import heading_signals
+from trainer.features.paths import area_columns, liveliness_columns
 from trainer.features.segments import DoubleArray, ratio
 from trainer.features.series import (
     NamedColumn,
     Series,
+    asymmetry_columns,
     autocorrelation_columns,
     basic_columns,
     bin_change_columns,
@@ -49,6 +52,7 @@ _FULL = (
     basic_columns,
     shape_columns,
     change_columns,
+    asymmetry_columns,
     autocorrelation_columns,
     bin_columns,
     bin_change_columns,
@@ -106,6 +110,8 @@ def motion_columns(
         yield f"{sensor_of(one)}.{one}_{other}.correlation", values_N
     if "heading" in all_series:
         yield from _turning_columns(all_series)
+    for name, values_N in chain(area_columns(all_series), liveliness_columns(all_series)):
+        yield f"{sensor_of(name)}.{name}", values_N
 
 
 def _turning_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:

@@ -117,6 +117,17 @@ def change_columns(series: Series) -> Iterator[NamedColumn]:
     yield "num_turns", _num_sign_changes(series.step_T, series.axis)
 
 
+def asymmetry_columns(series: Series) -> Iterator[NamedColumn]:
+    """Yield the skewness of the steps about 0: positive where rises are steeper than falls."""
+    step_T = series.step_T
+    square_T = step_T * step_T
+    variance_N = series.mean_of(square_T)
+    yield (
+        "step_skewness",
+        ratio(series.mean_of(square_T * step_T), variance_N * np.sqrt(variance_N)),
+    )
+
+
 def autocorrelation_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield the autocorrelation at a few lags."""
     for lag in AUTOCORRELATION_LAGS:

@@ -25,7 +25,7 @@ from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
 from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_columns
 
-FEATURE_VERSION = 4  # part of the cache key: raise it whenever a name or a value changes
+FEATURE_VERSION = 5  # part of the cache key: raise it whenever a name or a value changes
 
 STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
 _LARGEST = float(np.finfo(np.float32).max)

@@ -19,7 +19,7 @@ from trainer.store.records import RunFile, UnitRecord
 S_PER_SPLIT_CELL = 1.1e-8  # LightGBM: a round, per row, class and looked-at feature
 S_PER_NETWORK_STEP = 2.5e-5  # the network: an epoch, per time step, at the full preset's widths
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)  # what S_PER_NETWORK_STEP was measured at
-NUM_FEATURES_OF = {"acc": 290, "rot": 1070, "thm": 180, "tof": 760}  # about, per sensor group
+NUM_FEATURES_OF = {"acc": 260, "rot": 1490, "thm": 140, "tof": 800}  # about, per sensor group
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ BLOCKS = {  # what a removed feature's name looks like
     "timing": r".*_at$",
     "push with pose with turn": r".*\.(linear|gravity|omega)_._\w+\.correlation$",
     "signed areas": r".*_area$",
-    "lively poses": r".*\.correlation_with_",
+    "lively poses": r".*\.(step|size)_correlation$",
     "skewness of steps": r".*\.step_skewness$",
     "gravity removal": r".*[._](linear|vertical|horizontal|forward|sideways)",
     "gravity direction": r".*[._]gravity",

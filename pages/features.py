@@ -140,7 +140,7 @@ if shown.open:
             placeholder="part of a name, such as linear or tof_3",
         ).strip()
         limit = line.selectbox("Show", [10, 20, 40, 80], index=1, key="features_limit", width=110)
-        top = importance.top_features(table, measure, search, limit)
+        top = importance.with_meanings(importance.top_features(table, measure, search, limit))
         if top.is_empty():
             frame.empty_state("No feature has that in its name", f"Searched for: {search}")
         else:
@@ -149,7 +149,7 @@ if shown.open:
                 f"The {len(top)} most important features"
                 + (f" with {search} in the name" if search else "")
                 + f" have {share:.0f} % of all {measure}",
-                charts_results.importance_figure(top, "feature", UNITS[measure]),
+                charts_results.importance_figure(top, UNITS[measure]),
                 top,
                 "top_features",
                 f"Bars are means over {num_folds} folds, lines the spread (one standard deviation)."

@@ -105,4 +105,4 @@ def test_push_pose_and_turn_are_held_together():
     told = dict(zip(table.names, table.values_NF[0], strict=True))
     assert told["acc.linear_x_omega_y.correlation"] == pytest.approx(1.0, abs=1e-6)
     assert told["acc.linear_x_gravity_z.correlation"] == pytest.approx(-1.0, abs=1e-6)
-    assert len([name for name in told if name.endswith("correlation")]) == 12 + 36 + 24
+    assert len([name for name in told if name.endswith(".correlation")]) == 12 + 36 + 24

@@ -68,8 +68,8 @@ def test_a_pose_in_which_the_arm_is_lively_goes_together_with_its_steps():
     high_T = np.repeat([0.0, 1.0], 20)
     shake_T = high_T * np.where(np.arange(40) % 2 == 0, 1.0, -1.0)
     lively = told(liveliness_columns, gravity_z=high_T, acc_x=shake_T, omega_y=high_T - 1)
-    assert lively["gravity_z_acc_x.correlation_with_step"] > 0.9
-    assert lively["gravity_z_omega_y.correlation_with_size"] == pytest.approx(-1)
+    assert lively["gravity_z_acc_x.step_correlation"] > 0.9
+    assert lively["gravity_z_omega_y.size_correlation"] == pytest.approx(-1)
 
 
 def test_steep_rises_and_slow_falls_have_a_positive_skewness():
@@ -92,9 +92,12 @@ def test_areas_and_lively_poses_are_in_the_table_and_count_for_their_sensor():
     motion_TS = rng.normal(size=(30, len(MOTION_SIGNALS))).astype(np.float32)
     names = build_table(Signals(np.array([0, 30]), motion_TS, None, None)).names
     assert len([name for name in names if name.endswith("_area")]) == 240
-    assert len([name for name in names if ".correlation_with_" in name]) == 84
+    assert (
+        len([name for name in names if name.endswith(("step_correlation", "size_correlation"))])
+        == 84
+    )
     assert "acc.acc_x_heading.signed_area" in names
-    assert "rot.heading_tilt_rate.correlation_with_size" in names
+    assert "rot.heading_tilt_rate.size_correlation" in names
 
 
 def test_without_orientation_the_acceleration_alone_is_told():
@@ -103,4 +106,7 @@ def test_without_orientation_the_acceleration_alone_is_told():
     motion_TS[:, :3] = np.random.default_rng(0).normal(size=(30, 3))
     names = build_table(Signals(np.array([0, 30]), motion_TS, None, None)).names
     assert len([name for name in names if name.endswith("_area")]) == 6
-    assert len([name for name in names if ".correlation_with_" in name]) == 9
+    assert (
+        len([name for name in names if name.endswith(("step_correlation", "size_correlation"))])
+        == 9
+    )

@@ -41,9 +41,14 @@ def test_a_run_that_meets_the_time_limit_ends_on_kaggle_as_if_it_never_had(mount
     took_s = time.monotonic() - began
     assert code == 0, said
 
-    limit = f"{0.6 * took_s:.2f}s"
-    code, said = run_trainer(mount, tmp_path / "first", *WORDS, *CLOSED_IN_TIME, limit)
-    assert code == 0, said  # a failed cell would lose the output
+    for share in (0.6, 0.4, 0.25):  # the machine may be faster now than it was then
+        shutil.rmtree(tmp_path / "first")
+        (tmp_path / "first").mkdir()
+        limit = f"{share * took_s:.2f}s"
+        code, said = run_trainer(mount, tmp_path / "first", *WORDS, *CLOSED_IN_TIME, limit)
+        assert code == 0, said  # a failed cell would lose the output
+        if "Finished" not in said:
+            break
     assert "paused: time limit" in said and "Finished" not in said
 
     inputs = tmp_path / "next-input"

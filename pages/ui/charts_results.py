@@ -6,6 +6,8 @@ without colours (the theme gives them, in both its light and its dark form). No 
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
@@ -13,6 +15,7 @@ import polars as pl
 ROW_PX = 26  # height of one bar with its gap
 FRAME_PX = 76  # axis, its title and margins
 MAX_LABEL = 24  # characters of a name on an axis; all of it on hover
+MAX_HOVER = 48  # characters of a line of it
 MARGIN = {"l": 8, "r": 12, "t": 8, "b": 8}
 SPREAD = {"type": "data", "thickness": 1.2, "width": 3, "color": "gray"}  # over the folds
 LEGEND_ABOVE = {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "title": None}
@@ -23,25 +26,31 @@ def shorten(text: str, limit: int = MAX_LABEL) -> str:
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
-def importance_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:
+def wrap(text: str) -> str:
+    """Return a text in lines that fit under a finger on a narrow screen."""
+    return "<br>".join(textwrap.wrap(text, MAX_HOVER))
+
+
+def importance_figure(rows: pl.DataFrame, unit: str) -> go.Figure:
     """Draw mean importance with its spread over the folds, the most important at the top.
 
     Args:
-        rows: Columns ``label``, ``mean``, ``std``.
-        label: The column that names a bar.
+        rows: Columns feature, meaning, mean, std.
         unit: What the horizontal axis measures.
     """
-    names = rows[label].to_list()
+    names = rows["feature"].to_list()
+    meanings = [wrap(meaning) for meaning in rows["meaning"]]
+    spreads = rows["std"].round(3).cast(pl.String).to_list()
     figure = go.Figure(
         go.Bar(
             x=rows["mean"],
             y=list(range(len(names))),
             orientation="h",
             error_x=_spread(rows["mean"], rows["std"]),
-            customdata=np.column_stack([names, rows["std"].round(3).cast(pl.String).to_list()]),
+            customdata=np.column_stack([names, meanings, spreads]),
             hovertemplate=(
-                "%{customdata[0]}<br>mean %{x:.4g}, spread over folds %{customdata[1]}"
-                "<extra></extra>"
+                "<b>%{customdata[0]}</b><br>%{customdata[1]}<br>mean %{x:.4g}, spread over folds "
+                "%{customdata[2]}<extra></extra>"
             ),
         )
     )

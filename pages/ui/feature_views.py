@@ -89,7 +89,7 @@ def _choose(ordered: pl.DataFrame, measure: str) -> None:
     search = st.text_input(
         "Search", key="features_table_search", placeholder="part of a name"
     ).strip()
-    listed = importance.search_features(ordered, search)
+    listed = importance.with_meanings(importance.search_features(ordered, search))
     panels.head(
         f"{len(listed):,} features: select a row to see one",
         listed,
@@ -98,7 +98,9 @@ def _choose(ordered: pl.DataFrame, measure: str) -> None:
     )
     number = st.column_config.NumberColumn
     st.dataframe(
-        listed.select("feature", *sorted(importance.COLUMNS[2:], reverse=measure == "split")),
+        listed.select(
+            "feature", *sorted(importance.COLUMNS[2:], reverse=measure == "split"), "meaning"
+        ),
         hide_index=True,
         key=_ROWS,
         on_select=lambda: _pick(listed["feature"]),
@@ -109,6 +111,7 @@ def _choose(ordered: pl.DataFrame, measure: str) -> None:
             "gain_std": number("Gain, spread", format="%.2f"),
             "split_mean": number("Splits, mean", format="%.2f"),
             "split_std": number("Splits, spread", format="%.2f"),
+            "meaning": st.column_config.TextColumn("What it is", width="large"),
         },
         height=420,
         alt="Importance of every feature, mean and spread over folds",
@@ -133,8 +136,9 @@ def _show_boxes(feature: str, cache: feature_files.FeatureCache, gestures: Seque
         charts_features.box_figure(boxes, f"{feature}, one value per sequence"),
         boxes,
         "by_gesture",
-        f"{distributions.describe(boxes)} Box: the middle half of the sequences; whiskers: the "
-        "middle nine tenths." + (f" Missing in {num_missing:,} sequences." if num_missing else ""),
+        f"{importance.sentence(feature)} {distributions.describe(boxes)} Box: the middle half of "
+        "the sequences; whiskers: the middle nine tenths."
+        + (f" Missing in {num_missing:,} sequences." if num_missing else ""),
     )
 
 

@@ -16,7 +16,7 @@ from trainer.run.estimate import Size, format_duration, pace, seconds_per_fold, 
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
-WATCH_SIZE = Size(num_sequences=744, num_rows=44_640, num_classes=7, num_features=1350)
+WATCH_SIZE = Size(num_sequences=744, num_rows=44_640, num_classes=7, num_features=1746)
 MAX_LOOKED_AT = 20  # newest runs; the first that knows a model's pace is taken
 
 

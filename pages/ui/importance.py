@@ -12,6 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trainer.explain.meanings import meaning_of
+
 Grid = NDArray[np.float64]
 
 COLUMNS = ("feature", "sensor", "gain_mean", "gain_std", "split_mean", "split_std")
@@ -56,6 +58,19 @@ def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> 
         .sort("mean", descending=True, maintain_order=True)
         .head(limit)
     )
+
+
+def with_meanings(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with what each feature is, in words, in the column ``meaning``."""
+    return rows.with_columns(
+        pl.Series("meaning", [meaning_of(name) for name in rows["feature"]], dtype=pl.String)
+    )
+
+
+def sentence(feature: str) -> str:
+    """Return what a feature is as a sentence; "" where nobody knows."""
+    meaning = meaning_of(feature)
+    return f"{meaning[0].upper()}{meaning[1:]}." if meaning else ""
 
 
 def search_features(table: pl.DataFrame, search: str) -> pl.DataFrame:

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui import charts_answer, frame, panels, predicting, source, trace_panels
+from pages.ui import charts_answer, frame, importance, panels, predicting, source, trace_panels
+from pages.ui.charts_results import wrap
 
 if TYPE_CHECKING:
     from pages.ui.questions import Single
@@ -83,21 +84,24 @@ def what_if(single: Single) -> None:
 
 
 def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
-    """Return contributions as a frame: name, value, against, spread, answer, text."""
+    """Return contributions as a frame: name, meaning, value, against, spread, answer, text."""
     rows = [
         {
             "name": each.name,
+            "meaning": importance.sentence(each.name),
             "value": each.value,
             "against": each.against,
             "spread": each.spread,
             "answer": each.answer,
-            "text": ("" if np.isnan(each.value) else f"value {each.value:.4g}; ")
+            "text": wrap(importance.sentence(each.name))
+            + ("" if np.isnan(each.value) else f"<br>value {each.value:.4g}; ")
             + f"{each.against:+.3f}, spread over folds {each.spread:.3f}",
         }
         for each in shares
     ]
+    texts = dict.fromkeys(("name", "meaning"), pl.String)
     numbers = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
-    return pl.DataFrame(rows, schema={"name": pl.String} | numbers | {"text": pl.String})
+    return pl.DataFrame(rows, schema=texts | numbers | {"text": pl.String})
 
 
 def or_say(work: Callable[[], T]) -> T | None:
@@ -136,7 +140,7 @@ def _sensors(told: Contributions, first: str, second: str) -> None:
     panels.chart(
         f"The same summed by sensor: {first} against {second}",
         charts_answer.share_figure(rows, UNIT),
-        rows.drop("text"),
+        rows.drop("text", "meaning"),
         "contributions_by_sensor",
         f"Start {start_M.mean():+.3f}, features {(raw_M - start_M).mean():+.3f}, together "
         f"{raw_M.mean():+.3f}: the raw score of the first minus that of the second"
@@ -155,7 +159,10 @@ def _choose(names: list[str]) -> str | None:
         key=FEATURE,
         help="Where the feature comes from: its channel and its stretch of time.",
     )
-    return None if chosen == NOTHING else chosen
+    if chosen == NOTHING:
+        return None
+    st.caption(importance.sentence(chosen))
+    return chosen
 
 
 def _occlusion(single: Single) -> None:

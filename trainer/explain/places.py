@@ -144,10 +144,10 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
     if sensor.startswith("tof_") and signals.tof_T320 is not None:
         return {f"{sensor} {signal}": _range_line(signals, sensor, signal)}
     known = motion_signals(signals.motion_TS, cut_time_axis(signals.offsets, 1))
-    return {name: known[name] for name in _motion_names(signal, known)}
+    return {name: known[name] for name in motion_names(signal, known)}
 
 
-def _motion_names(signal: str, known: Collection[str]) -> list[str]:
+def motion_names(signal: str, known: Collection[str]) -> list[str]:
     """Return the motion signals of a feature: one, two that it relates, or a vector's three."""
     if signal in known:
         return [signal]

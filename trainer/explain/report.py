@@ -14,6 +14,7 @@ from trainer.data.sequences import Sequences
 from trainer.explain.contributions import Contributions, Share
 from trainer.explain.findings import Finding
 from trainer.explain.markup import bar_chart, line_chart, page, paragraph, section, table
+from trainer.explain.meanings import meaning_of
 from trainer.explain.nearest import Neighbour
 from trainer.explain.over_time import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table
@@ -132,8 +133,14 @@ def _contributions(report: Report) -> Iterator[str]:
 
 def _feature_table(features: list[Share]) -> str:
     return table(
-        ["Feature", "Its value", "Against the other", "Spread over folds", "For the answer"],
-        [(each.name, each.value, each.against, each.spread, each.answer) for each in features],
+        ["Feature", "", "Its value", "Against the other", "Spread over folds", "For the answer"],
+        [
+            (
+                *(each.name, meaning_of(each.name)),
+                *(each.value, each.against, each.spread, each.answer),
+            )
+            for each in features
+        ],
     )
 
 

@@ -73,7 +73,7 @@ def liveliness_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
         lively[name, "size"] = Series(np.abs(series[name].values_T), series[name].axis)
     for pose in _known(_POSES, series):
         for (name, kind), other in lively.items():
-            yield f"{pose}_{name}.correlation_with_{kind}", correlation(series[pose], other)
+            yield f"{pose}_{name}.{kind}_correlation", correlation(series[pose], other)
 
 
 def _known(names: tuple[str, ...], series: Mapping[str, Series]) -> list[str]:

@@ -65,7 +65,8 @@ SETTINGS = {  # settings of boosting, as in config.json
     "extra trees off": {"extra_trees": False},
     "lambda_l2 5": {"lambda_l2": 5.0},
     "min_data_in_leaf 20": {"min_data_in_leaf": 20},
-    "modality dropout off": {"modality_dropout": 0.0},
+    "masked copies off": {"masked_copies": 0.0},
+    "modality dropout 0.3, no copies": {"masked_copies": 0.0, "modality_dropout": 0.3},
 }
 
 PIECES = (AS_IT_IS, AS_WORN, EACH_WRIST, *BLOCKS, *SETTINGS)

@@ -6,10 +6,10 @@ its IMU-only score beside that of a training that never saw thermopiles and time
 fold. Each fold is kept in ``--out``: the same command goes on where it was stopped.
 
     python -m benchmarks.simulated_scores --subjects 16 --out /tmp/simulated
-    python -m benchmarks.simulated_scores --models lgbm --seeds 42,43 --trainings "0.3,never"
+    python -m benchmarks.simulated_scores --models lgbm --seeds 42,43 --trainings default,0.3,never
 
-A training is the share of modality dropout, or ``never``, or for LightGBM ``copies``: each row to
-learn from twice, once without thermopiles and time of flight.
+A training is ``default``: as a run does it, for LightGBM with masked copies of its rows, for the
+network with modality dropout; or the share of modality dropout alone; or ``never``.
 
 Shapes: N sequences, F features, K classes.
 """
@@ -20,7 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -36,7 +36,6 @@ from trainer.features.frames import Frames, build_frames, frame_length
 from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.boosted import hideable_mask
 from trainer.models.boosting import BoostingTask
 from trainer.models.boosting import fit_fold as fit_boosting
 from trainer.models.fitting import NetworkTask
@@ -44,7 +43,7 @@ from trainer.models.fitting import fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
 
 NEVER = "never"  # saw thermopiles and time of flight
-COPIES = "copies"  # of all training rows, masked, beside them
+DEFAULT = "default"  # as a run does it
 LIGHT = ("thm", "tof")
 KINDS = ("best", "fixed")  # chosen on the fold that is scored; fixed in advance
 Proba = NDArray[np.float64]
@@ -115,9 +114,7 @@ class Bench:
             train_idx,
             valid_idx,
         )
-        if job.training == COPIES:
-            task = with_masked_copies(task)
-        config = self.config.boosting.model_copy(update=_dropout(job))
+        config = self.config.boosting.model_copy(update=_hiding(job))
         return fit_boosting(task, config, job.seed, job.fold, SilentMonitor())
 
     def _train(self, job: Job):
@@ -133,7 +130,7 @@ class Bench:
             length=frame_length(lengths_N, train_idx, self.config.frames.length),
             annotations=self.sequences.annotations,
         )
-        config = self.config.network.model_copy(update=_dropout(job))
+        config = self.config.network.model_copy(update=_hiding(job))
         return fit_network(task, config, job.seed, job.fold, SilentMonitor())
 
     def _signals(self, without_light: bool):
@@ -152,21 +149,14 @@ class Bench:
         return f"{job.model}-{job.training}-{job.seed}-{job.fold}-{digest}"
 
 
-def with_masked_copies(task: BoostingTask) -> BoostingTask:
-    """Return the task with each training row a second time, light hidden."""
-    copies_NF = task.values_NF[task.train_idx]
-    copies_NF[:, hideable_mask(task.names)] = np.nan
-    copies_idx = len(task.values_NF) + np.arange(len(copies_NF))
-    return replace(
-        task,
-        values_NF=np.vstack([task.values_NF, copies_NF]),
-        label_idx=np.concatenate([task.label_idx, task.label_idx[task.train_idx]]),
-        train_idx=np.concatenate([task.train_idx, copies_idx]),
-    )
-
-
-def _dropout(job: Job) -> dict[str, float]:
-    return {"modality_dropout": 0.0 if job.training in (NEVER, COPIES) else float(job.training)}
+def _hiding(job: Job) -> dict[str, float]:
+    """Return the settings that say what a training hides of light."""
+    if job.training == DEFAULT:
+        return {}
+    if job.training == NEVER:
+        return {"modality_dropout": 0.0}
+    copies = {"masked_copies": 0.0} if job.model == "lgbm" else {}
+    return {"modality_dropout": float(job.training), **copies}
 
 
 def _mean_and_spread(values: Iterable[float], sign: str = "") -> str:
@@ -238,7 +228,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="42")
     parser.add_argument("--folds", default="0,1,2,3,4")
     parser.add_argument("--models", default="lgbm,torch")
-    parser.add_argument("--trainings", default=f"0.3,{NEVER},0.0,0.5")
+    parser.add_argument("--trainings", default=f"{DEFAULT},{NEVER}")
     parser.add_argument("--out", type=Path, default=Path("simulated_scores"))
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     options = parser.parse_args()

@@ -391,17 +391,64 @@ def test_one_class_alone_is_refused():
 # Modality dropout
 
 
-def test_modality_dropout_hides_thermopiles_and_time_of_flight_only():
-    """A share of the training rows loses all such features and no other; validation none."""
-    task = make_task(num_train=600)
-    data = FoldData.build(task, CONFIG, SEED, FOLD)
-    before_NF = task.values_NF[task.train_idx]
-    assert data.train_NF[:, :6].tobytes() == before_NF[:, :6].tobytes()
-    hidden_N = np.isnan(data.train_NF[:, 6:]).all(axis=1)
-    assert hidden_N.mean() == pytest.approx(0.3, abs=0.05)
-    kept_NF = data.train_NF[~hidden_N]
-    assert kept_NF.tobytes() == before_NF[~hidden_N].tobytes()
+def training_rows(task, **changes):
+    """Return the rows that a fold learns from, and their classes."""
+    data = FoldData.build(task, CONFIG.model_copy(update=changes), SEED, FOLD)
     assert data.valid_NF.tobytes() == task.values_NF[task.valid_idx].tobytes()
+    return data.train_NF, data.train_label_idx
+
+
+def test_each_row_with_light_is_there_a_second_time_without():
+    """As recorded first, then copies in the same order; a row without light is not copied."""
+    task = make_task(num_train=600)
+    task.values_NF[np.ix_(task.train_idx[::5], IS_HIDEABLE)] = np.nan
+    own_NF, own_label_idx = training_rows(task, masked_copies=0.0, modality_dropout=0.0)
+    assert own_NF.tobytes() == task.values_NF[task.train_idx].tobytes()
+    train_NF, label_idx = training_rows(task, masked_copies=1.0, modality_dropout=0.0)
+    has_light_N = ~np.isnan(own_NF[:, IS_HIDEABLE]).all(axis=1)
+    assert has_light_N.sum() == 480
+    expected_NF = own_NF[has_light_N].copy()
+    expected_NF[:, IS_HIDEABLE] = np.nan
+    assert train_NF.tobytes() == own_NF.tobytes() + expected_NF.tobytes()
+    assert label_idx.tolist() == [*own_label_idx, *own_label_idx[has_light_N]]
+
+
+def test_a_share_of_the_rows_is_copied():
+    """Half of them: other rows in another fold, the same ones each time."""
+    task = make_task(num_train=600)
+    train_NF, _ = training_rows(task, masked_copies=0.5)
+    assert len(train_NF) == pytest.approx(900, abs=40)
+    assert train_NF.tobytes() == training_rows(task, masked_copies=0.5)[0].tobytes()
+    other = FoldData.build(task, CONFIG.model_copy(update={"masked_copies": 0.5}), SEED, FOLD + 1)
+    assert len(other.train_NF) != len(train_NF) or other.train_NF.tobytes() != train_NF.tobytes()
+
+
+def test_modality_dropout_hides_thermopiles_and_time_of_flight_only():
+    """A share of the training rows loses all such features and no other; none is copied."""
+    task = make_task(num_train=600)
+    train_NF, _ = training_rows(task, masked_copies=0.0, modality_dropout=0.3)
+    before_NF = task.values_NF[task.train_idx]
+    assert train_NF[:, :6].tobytes() == before_NF[:, :6].tobytes()
+    hidden_N = np.isnan(train_NF[:, 6:]).all(axis=1)
+    assert hidden_N.mean() == pytest.approx(0.3, abs=0.05)
+    assert train_NF[~hidden_N].tobytes() == before_NF[~hidden_N].tobytes()
+
+
+def test_a_copied_row_keeps_its_light_in_the_first_place():
+    """Dropout is for rows without a copy: with all of them copied it hides nothing more."""
+    task = make_task()
+    both, _ = training_rows(task, masked_copies=1.0, modality_dropout=1.0)
+    copies, _ = training_rows(task, masked_copies=1.0, modality_dropout=0.0)
+    assert both.tobytes() == copies.tobytes()
+
+
+def test_without_light_there_is_nothing_to_copy():
+    """Acceleration and orientation alone: the rows as they are."""
+    task = make_task()
+    motion = dataclasses.replace(task, values_NF=task.values_NF[:, :6].copy(), names=task.names[:6])
+    train_NF, label_idx = training_rows(motion)
+    assert train_NF.tobytes() == motion.values_NF[task.train_idx].tobytes()
+    assert len(label_idx) == len(train_NF)
 
 
 def test_the_callers_table_is_not_changed():

@@ -133,7 +133,7 @@ def _show_boxes(feature: str, cache: feature_files.FeatureCache, gestures: Seque
     num_missing = boxes["missing"].sum()
     panels.chart(
         f"Gestures account for {100 * share:.0f} % of the order of {feature}",
-        charts_features.box_figure(boxes, f"{feature}, one value per sequence"),
+        charts_features.box_figure(boxes, "Its value, one per sequence"),
         boxes,
         "by_gesture",
         f"{importance.sentence(feature)} {distributions.describe(boxes)} Box: the middle half of "

@@ -1,4 +1,6 @@
-"""One LightGBM fold's data: the split, modality dropout, and the bins, made once per process.
+"""One LightGBM fold's data: the split, rows without light, and the bins, made once per process.
+
+"Light" is what thermopiles and time of flight see; half of the competition's test has neither.
 
 In: the feature table and a split. Out: ``FoldData``.
 
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.config import BoostingConfig
 from trainer.folds import FoldError
@@ -49,10 +52,11 @@ class FoldData:
     """One fold's data, binned once per process.
 
     Attributes:
-        train_NF: (train, F) float32, some rows without thermopiles and time of flight.
+        train_NF: (train, F) float32: the fold's training rows, some without light, then copies of
+            some, without light.
         valid_NF: (valid, F) float32.
         class_idx: (P,) classes of the training part.
-        train_label_idx: (train,) in 0..P-1.
+        train_label_idx: (train,) in 0..P-1, of the copies too.
         valid_label_idx: (valid,) in 0..P-1, -1 where the training part lacks the class.
         train_set: Bins of the training part.
         valid_set: Bins of the validation rows whose class is known.
@@ -74,7 +78,7 @@ class FoldData:
             FoldError: The training part holds fewer than two classes, or none of the
                 validation part's.
         """
-        class_idx, train_label_idx = np.unique(task.label_idx[task.train_idx], return_inverse=True)
+        class_idx, own_label_idx = np.unique(task.label_idx[task.train_idx], return_inverse=True)
         if len(class_idx) < 2:
             raise FoldError(
                 f"fold {fold}: expected at least 2 gestures in the training part, got "
@@ -82,7 +86,8 @@ class FoldData:
             )
         position_K = np.full(task.num_classes, -1, dtype=np.int64)
         position_K[class_idx] = np.arange(len(class_idx))
-        train_NF = _drop_modalities(task, config.modality_dropout, seed, fold)
+        train_NF, row_idx = _training_rows(task, config, seed, fold)
+        train_label_idx = own_label_idx[row_idx]
         valid_NF = task.values_NF[task.valid_idx]
         valid_label_idx = position_K[task.label_idx[task.valid_idx]]
         known = valid_label_idx >= 0
@@ -112,15 +117,31 @@ class FoldData:
         return np.asarray(np.log(counts_P / counts_P.sum()), dtype=np.float64)
 
 
-def _drop_modalities(task: BoostingTask, share: float, seed: int, fold: int) -> FloatTable:
-    """Return the training rows, a share of them without thermopile and time-of-flight features."""
-    train_NF = task.values_NF[task.train_idx]
-    hideable = hideable_mask(task.names)
-    if hideable.any() and share > 0.0:
-        random = np.random.default_rng(derive_seed(seed, "lgbm", fold, "modality dropout"))
-        hidden_rows = np.flatnonzero(random.random(len(train_NF)) < share)
-        train_NF[np.ix_(hidden_rows, np.flatnonzero(hideable))] = np.nan
-    return train_NF
+def _training_rows(
+    task: BoostingTask, config: BoostingConfig, seed: int, fold: int
+) -> tuple[FloatTable, Index]:
+    """Return the rows to learn from, and which of the training rows each one is.
+
+    A row that has no light anyway is not copied: it would count twice.
+    """
+    hideable_F = hideable_mask(task.names)
+    own_NF = task.values_NF[task.train_idx]
+    if not hideable_F.any():
+        return own_NF, np.arange(len(own_NF))
+
+    def drawn(use: str, share: float) -> NDArray[np.bool_]:
+        random = np.random.default_rng(derive_seed(seed, "lgbm", fold, use))
+        is_drawn_N: NDArray[np.bool_] = random.random(len(own_NF)) < share
+        return is_drawn_N
+
+    has_light_N = ~np.isnan(own_NF[:, hideable_F]).all(axis=1)
+    is_copied_N = drawn("masked copies", config.masked_copies) & has_light_N
+    is_hidden_N = drawn("modality dropout", config.modality_dropout) & ~is_copied_N
+    row_idx = np.concatenate([np.arange(len(own_NF)), np.flatnonzero(is_copied_N)])
+    train_NF = own_NF[row_idx]
+    is_dark_N = np.concatenate([is_hidden_N, np.ones(is_copied_N.sum(), dtype=bool)])
+    train_NF[np.ix_(is_dark_N, hideable_F)] = np.nan
+    return train_NF, row_idx
 
 
 def _dataset(

@@ -38,6 +38,8 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     train_share = 1.0 - 1.0 / config.folds.count
     boosting, network = config.boosting, config.network
     cells = size.num_sequences * train_share * size.num_classes * size.num_features
+    if size.has_light:
+        cells *= 1.0 + boosting.masked_copies
     first, second = network.conv_channels
     num_networks = network.members * (2 if network.imu_network and size.has_light else 1)
     width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)

@@ -19,7 +19,7 @@ from trainer.features.frames import FRAME_VERSION
 from trainer.features.table import FEATURE_VERSION
 from trainer.store.records import Machine
 
-BOOSTING_VERSION = 6  # raise it whenever a LightGBM fold would come out with other bits
+BOOSTING_VERSION = 7  # raise it whenever a LightGBM fold would come out with other bits
 NETWORK_VERSION = 5  # the same for a network fold
 
 TRIMS = "MALLOC_TRIM_THRESHOLD_"

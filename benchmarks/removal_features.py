@@ -8,8 +8,7 @@ the first piece, mean and spread.
     python -m benchmarks.removal_features ../shared/data/asl.parquet --folds 0
 
 A removed preprocessing step is the block of features that needs it: gravity removal is ``linear``,
-the angular velocity ``omega``. "each wrist as it is" leaves out ``trainer/features/side.py``,
-"devices as they were worn" ``trainer/data/wearing.py``.
+the angular velocity ``omega``. "devices as they were worn" leaves out ``trainer/data/wearing.py``.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.data.sources import load
 from trainer.data.wearing import find_reversed, turn_back
-from trainer.features import motion
 from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
@@ -35,17 +33,15 @@ from trainer.models.boosting import BoostingTask, fit_fold
 from trainer.models.monitor import SilentMonitor
 
 AS_IT_IS = "as it is"
-EACH_WRIST = "each wrist as it is"
 AS_WORN = "devices as they were worn"
 BLOCKS = {  # what a removed feature's name looks like
     "heading": r".*\.heading\.",
     "turning with push and pose": r"rot\.(heading|turn_rate)_\w+\.(correlation|leading|following)$",
-    "lean": r".*\.lean$",
     "turn and tilt": r".*\.(turn|tilt)_rate\.",
     "forward and sideways": r".*\.(forward|sideways)\.",
     "timing": r".*_at$",
     "push with pose with turn": r".*\.(linear|gravity|omega)_._\w+\.correlation$",
-    "signed areas": r".*_area$",
+    "signed areas": r".*\.(scaled_)?area$",
     "lively poses": r".*\.(step|size)_correlation$",
     "skewness of steps": r".*\.step_skewness$",
     "gravity removal": r".*[._](linear|vertical|horizontal|forward|sideways)",
@@ -69,7 +65,7 @@ SETTINGS = {  # settings of boosting, as in config.json
     "modality dropout 0.3, no copies": {"masked_copies": 0.0, "modality_dropout": 0.3},
 }
 
-PIECES = (AS_IT_IS, AS_WORN, EACH_WRIST, *BLOCKS, *SETTINGS)
+PIECES = (AS_IT_IS, AS_WORN, *BLOCKS, *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -127,16 +123,6 @@ def without(table: FeatureTable, block: str) -> FeatureTable:
     )
 
 
-def of_each_wrist(sequences: Sequences) -> FeatureTable:
-    """Return the table of signals that were not mirrored to one side."""
-    told = motion.told_of_one_side
-    motion.told_of_one_side = lambda signals_T, _axis: dict(signals_T)
-    try:
-        return build_table(preprocess(sequences))
-    finally:
-        motion.told_of_one_side = told
-
-
 def tell(name: str, num_features: int, folds: list[Fold], reference: list[Fold]) -> None:
     """Print one row of the table."""
     gains = [one.score - other.score for one, other in zip(folds, reference, strict=True)]
@@ -172,8 +158,6 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|", flush=True)
     for piece in options.pieces.split(","):
         table = without(whole, piece) if piece in BLOCKS else whole
-        if piece == EACH_WRIST:
-            table = of_each_wrist(sequences)
         if piece == AS_WORN:
             if sequences is worn:
                 continue  # all like the others

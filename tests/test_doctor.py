@@ -196,7 +196,7 @@ def test_a_reversed_device_is_noticed(tiny_source, training):
         table=dataclasses.replace(
             training.table,
             values_NF=np.where(
-                [name == "acc.acc_x.lean" for name in training.table.names],
+                [name == "acc.acc_x.mean" for name in training.table.names],
                 np.float32(6.0),
                 training.table.values_NF,
             ),

@@ -26,7 +26,7 @@ def test_every_feature_says_what_it_is_and_no_two_the_same():
             "forward two steps later",
         ),
         (
-            "acc.acc_z_heading.signed_area",
+            "acc.acc_z_heading.area",
             "signed area swept by the acceleration, gravity included, along z and where the arm "
             "points along the ground, seen from its mean: above 0, the first is ahead",
         ),

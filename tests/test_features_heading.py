@@ -5,6 +5,7 @@ import pytest
 
 from trainer.data.preprocess import MOTION_SIGNALS, Signals
 from trainer.features.heading import heading_signals
+from trainer.features.series import Series, correlation
 from trainer.features.table import build_table
 from trainer.features.time_axis import cut_time_axis
 
@@ -106,3 +107,27 @@ def test_push_pose_and_turn_are_held_together():
     assert told["acc.linear_x_omega_y.correlation"] == pytest.approx(1.0, abs=1e-6)
     assert told["acc.linear_x_gravity_z.correlation"] == pytest.approx(-1.0, abs=1e-6)
     assert len([name for name in told if name.endswith(".correlation")]) == 12 + 36 + 24
+
+
+def test_a_series_that_comes_a_step_later_follows():
+    """A copy of a wave that comes a step later: at a lag of 1 they agree, at none they do not."""
+    x_T = np.array([0.0, 1.0, 0.0, -1.0] * 8)
+    axis = cut_time_axis(np.array([0, len(x_T)]), 5)
+    ahead, behind = Series(x_T, axis), Series(np.roll(x_T, 1), axis)
+    assert correlation(ahead, behind)[0] == pytest.approx(0.0, abs=1e-12)
+    assert correlation(ahead, behind, 1)[0] == pytest.approx(15 / 31 / 0.5)  # 31 of 32 steps
+    assert correlation(behind, ahead, 1)[0] == pytest.approx(-16 / 31 / 0.5)
+
+
+def test_turning_is_related_to_pushes_and_pose():
+    """Of ten signals and two along the ground: at once twice, once ahead, once behind."""
+    rng = np.random.default_rng(0)
+    motion_TS = rng.normal(size=(30, len(MOTION_SIGNALS))).astype(np.float32)
+    names = build_table(Signals(np.array([0, 30]), motion_TS, None, None)).names
+    of_heading = [name for name in names if name.startswith("rot.heading_")]
+    assert len([name for name in of_heading if name.endswith(".correlation")]) == 12
+    assert [name for name in names if name.startswith("rot.turn_rate_forward.")] == [
+        "rot.turn_rate_forward.correlation",
+        "rot.turn_rate_forward.leading",
+        "rot.turn_rate_forward.following",
+    ]

@@ -23,11 +23,11 @@ def told(columns, **signals):
 
 @pytest.mark.parametrize(("size", "offset"), [(1.0, 0.0), (5.0, -9.0), (0.01, 100.0)])
 def test_a_signal_that_is_a_quarter_ahead_sweeps_twice_the_sine_of_a_step(size, offset):
-    """Round a circle or an ellipse, anywhere in the plane: the relative area is the same."""
+    """Round a circle or an ellipse, anywhere in the plane: the scaled area is the same."""
     ahead = {"forward": np.cos(TURNS), "sideways": offset + size * np.sin(TURNS)}
     area = told(area_columns, **ahead)
-    assert area["forward_sideways.relative_area"] == pytest.approx(2 * np.sin(RATE), rel=1e-3)
-    assert area["forward_sideways.signed_area"] == pytest.approx(size * np.sin(RATE), rel=1e-3)
+    assert area["forward_sideways.scaled_area"] == pytest.approx(2 * np.sin(RATE), rel=1e-3)
+    assert area["forward_sideways.area"] == pytest.approx(size * np.sin(RATE), rel=1e-3)
 
 
 def test_the_way_back_sweeps_the_same_area_with_the_other_sign():
@@ -47,10 +47,10 @@ def test_the_way_back_sweeps_the_same_area_with_the_other_sign():
 def test_a_straight_path_sweeps_nothing():
     """One signal twice as large as the other, and a signal that never moves."""
     area = told(area_columns, linear_x=np.sin(TURNS), linear_y=2 * np.sin(TURNS))
-    assert area["linear_x_linear_y.relative_area"] == pytest.approx(0, abs=1e-9)
+    assert area["linear_x_linear_y.scaled_area"] == pytest.approx(0, abs=1e-9)
     still = told(area_columns, linear_x=np.sin(TURNS), linear_y=np.ones(len(TURNS)))
-    assert still["linear_x_linear_y.signed_area"] == 0
-    assert np.isnan(still["linear_x_linear_y.relative_area"])
+    assert still["linear_x_linear_y.area"] == 0
+    assert np.isnan(still["linear_x_linear_y.scaled_area"])
 
 
 def test_a_missing_step_is_left_out_of_the_area():
@@ -58,7 +58,7 @@ def test_a_missing_step_is_left_out_of_the_area():
     x_T, y_T = np.cos(TURNS), np.sin(TURNS)
     holes_T = np.where(np.arange(len(TURNS)) % 10 == 5, np.nan, x_T)
     area = told(area_columns, gravity_x=holes_T, gravity_y=y_T)
-    assert area["gravity_x_gravity_y.relative_area"] == pytest.approx(2 * np.sin(RATE), rel=0.01)
+    assert area["gravity_x_gravity_y.scaled_area"] == pytest.approx(2 * np.sin(RATE), rel=0.01)
     none = told(area_columns, gravity_x=np.full(len(TURNS), np.nan), gravity_y=y_T)
     assert np.isnan(list(none.values())).all()
 
@@ -91,12 +91,12 @@ def test_areas_and_lively_poses_are_in_the_table_and_count_for_their_sensor():
     rng = np.random.default_rng(0)
     motion_TS = rng.normal(size=(30, len(MOTION_SIGNALS))).astype(np.float32)
     names = build_table(Signals(np.array([0, 30]), motion_TS, None, None)).names
-    assert len([name for name in names if name.endswith("_area")]) == 240
+    assert len([name for name in names if name.endswith("area")]) == 240
     assert (
         len([name for name in names if name.endswith(("step_correlation", "size_correlation"))])
         == 84
     )
-    assert "acc.acc_x_heading.signed_area" in names
+    assert "acc.acc_x_heading.area" in names
     assert "rot.heading_tilt_rate.size_correlation" in names
 
 
@@ -105,7 +105,7 @@ def test_without_orientation_the_acceleration_alone_is_told():
     motion_TS = np.full((30, len(MOTION_SIGNALS)), np.nan, dtype=np.float32)
     motion_TS[:, :3] = np.random.default_rng(0).normal(size=(30, 3))
     names = build_table(Signals(np.array([0, 30]), motion_TS, None, None)).names
-    assert len([name for name in names if name.endswith("_area")]) == 6
+    assert len([name for name in names if name.endswith("area")]) == 6
     assert (
         len([name for name in names if name.endswith(("step_correlation", "size_correlation"))])
         == 9

@@ -20,8 +20,7 @@ from trainer.explain.training import Training
 
 Vectors = NDArray[np.float64]
 
-# the mean along x is the lean: the other features of x are told of one side, without their sign
-POSE_FEATURES = ("acc.acc_x.lean", "acc.acc_y.mean", "acc.acc_z.mean")
+POSE_FEATURES = ("acc.acc_x.mean", "acc.acc_y.mean", "acc.acc_z.mean")
 TURNED = TURNS["z"]  # worn the other way round, as two people of the competition did
 NUM_NEIGHBOURS = 3
 USUAL_PERCENTILE = 95  # of training data among itself; so rarely is an unusual pose called so

@@ -69,7 +69,6 @@ _OF_ONE = {
     "energy_at": "when {} is farthest from its mean, 0 the first step, 1 the last",
     "present_share": "share of the steps with {}",
     "variance_share": "share of {} in the variance of all three axes",
-    "lean": "mean of {}, as recorded: which side the wrist leans to",
 }
 _OF_TWO = {
     "correlation": "correlation of {} and {}",
@@ -77,8 +76,8 @@ _OF_TWO = {
     "following": "correlation of {} with {} two steps before",
     "step_correlation": "correlation of {} with how fast {} changes",
     "size_correlation": "correlation of {} with the size of {}",
-    "signed_area": "signed area swept by {} and {}: above 0, the first is ahead",
-    "relative_area": "signed area swept by {} and {}, beside their spreads: above 0, the first is "
+    "area": "signed area swept by {} and {}: above 0, the first is ahead",
+    "scaled_area": "signed area swept by {} and {}, beside their spreads: above 0, the first is "
     "ahead",
 }
 _OF_A_VECTOR = "share of principal axis {} in the variance of {}"

@@ -7,12 +7,11 @@ the orientation too, and are missing without it); pose and turning count as ``ro
 an orientation is arbitrary, so the quaternion itself is told only briefly, and the rest through
 gravity and angular velocity, which no heading changes.
 
-All are told of one side: see ``trainer/features/side.py``.
-
 Tried on the ``watch`` recordings (LightGBM, mean score of seeds 42, 43, 44; differences below
 0.003 are noise) and left out: the turn since the first step (-0.002), and four more quantiles with
-skewness, kurtosis and energy (-0.004). Kept: principal axes and shares of variance (+0.004), and
-what ``trainer/features/paths.py`` tells with the skewness of the steps (+0.028).
+skewness, kurtosis and energy (-0.004), and both wrists told as one, by the sign of the mean
+acceleration along x (-0.003, on `asl` too). Kept: principal axes and shares of variance (+0.004),
+and what ``trainer/features/paths.py`` tells with the skewness of the steps (+0.028).
 
 Shapes: N sequences, T time steps, S motion signals.
 """
@@ -43,7 +42,6 @@ from trainer.features.series import (
     shape_columns,
     timing_columns,
 )
-from trainer.features.side import lean, told_of_one_side
 from trainer.features.spectra import spectrum_columns
 from trainer.features.time_axis import TimeAxis
 
@@ -89,9 +87,8 @@ def motion_columns(
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
     recorded_T = _doubles(motion_TS, known)
-    if "acc_x" in recorded_T:
-        yield "acc.acc_x.lean", lean(recorded_T, axis)
-    all_series = {name: Series(x_T, axis) for name, x_T in _one_sided(recorded_T, axis).items()}
+    signals_T = recorded_T | heading_signals(recorded_T, axis)
+    all_series = {name: Series(x_T, axis) for name, x_T in signals_T.items()}
     for signal, series in all_series.items():
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
             for statistic, values_N in family(series):
@@ -131,18 +128,13 @@ def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArr
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
         axis: The cuts of the table.
     """
-    return _one_sided(_doubles(motion_TS, known_signals(motion_TS)), axis)
+    recorded_T = _doubles(motion_TS, known_signals(motion_TS))
+    return recorded_T | heading_signals(recorded_T, axis)
 
 
 def sensor_of(signal: str) -> str:
     """Return the sensor a motion signal counts for: ``rot`` for pose and turning, else ``acc``."""
     return "rot" if signal.startswith(_POSE_AND_TURNING) else "acc"
-
-
-def _one_sided(recorded_T: Mapping[str, DoubleArray], axis: TimeAxis) -> dict[str, DoubleArray]:
-    """Return the recorded signals told of one side, and what follows from them."""
-    signals_T = told_of_one_side(recorded_T, axis)
-    return signals_T | heading_signals(signals_T, axis)
 
 
 def _doubles(motion_TS: FloatArray, names: tuple[str, ...]) -> dict[str, DoubleArray]:

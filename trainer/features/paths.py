@@ -40,7 +40,7 @@ _LIVELY_BY_SIZE = ("linear_norm", *_TURN, "turn_rate", "tilt_rate")
 def area_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
     """Yield twice the signed area that any two signals sweep a step, seen from their means.
 
-    ``signed_area`` is in the product of their units; ``relative_area`` is a part of the product of
+    ``area`` is in the product of their units; ``scaled_area`` is a part of the product of
     their standard deviations: 2 sin(w) for two sines of w rad a step, a quarter of a period apart,
     however large each is. Both are positive where the first signal is ahead of the second, negative
     where it is behind.
@@ -50,9 +50,9 @@ def area_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
     """
     for one, other in combinations(_known(_PLANES, series), 2):
         swept_N = series[one].mean_of(_swept(series[one], series[other]))
-        yield f"{one}_{other}.signed_area", swept_N
+        yield f"{one}_{other}.area", swept_N
         yield (
-            f"{one}_{other}.relative_area",
+            f"{one}_{other}.scaled_area",
             ratio(swept_N, series[one].std_N * series[other].std_N),
         )
 

@@ -62,7 +62,7 @@ SETTINGS = {  # settings of boosting, as in config.json
     "lambda_l2 5": {"lambda_l2": 5.0},
     "min_data_in_leaf 20": {"min_data_in_leaf": 20},
     "masked copies off": {"masked_copies": 0.0},
-    "modality dropout 0.3, no copies": {"masked_copies": 0.0, "modality_dropout": 0.3},
+    "dropout instead of copies": {"masked_copies": 0.0, "modality_dropout": 0.3},
 }
 
 PIECES = (AS_IT_IS, AS_WORN, *BLOCKS, *SETTINGS)

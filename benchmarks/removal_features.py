@@ -59,7 +59,7 @@ SETTINGS = {  # settings of boosting, as in config.json
     "feature_fraction 0.3": {"feature_fraction": 0.3},
     "feature_fraction 0.1": {"feature_fraction": 0.1},
     "extra trees off": {"extra_trees": False},
-    "lambda_l2 5": {"lambda_l2": 5.0},
+    "lambda_l2 0.1": {"lambda_l2": 0.1},
     "min_data_in_leaf 20": {"min_data_in_leaf": 20},
     "masked copies off": {"masked_copies": 0.0},
     "dropout instead of copies": {"masked_copies": 0.0, "modality_dropout": 0.3},

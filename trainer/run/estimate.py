@@ -3,9 +3,10 @@
 In: the configuration and the size of the recordings, and what earlier runs on them took. Out:
 seconds per model, at most.
 
-The two constants were measured on 2 cores of an EPYC (Zen 3), one thread for the network, two for
-LightGBM; `watch` and `asl` agree within a third. An earlier run on the same recordings says how
-much faster or slower this machine is. Once it runs, the time left is measured instead.
+The constants were measured on 2 cores of an EPYC (Zen 3), one thread for each model; `watch`, `asl`
+and simulated recordings of 16 and 81 subjects agree within a third. An earlier run on the same
+recordings says how much faster or slower this machine is. Once it runs, the time left is measured
+instead.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from trainer.config import Config
 from trainer.store.records import RunFile, UnitRecord
 
-S_PER_SPLIT_CELL = 1.1e-8  # LightGBM: a round, per row, class and looked-at feature
+S_PER_TREE = 6e-4  # LightGBM: a round, per class
+S_PER_SPLIT_CELL = 2.7e-9  # and per row, class and looked-at feature
 S_PER_NETWORK_STEP = 2.5e-5  # the network: an epoch, per time step, at the full preset's widths
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)  # what S_PER_NETWORK_STEP was measured at
 NUM_FEATURES_OF = {"acc": 260, "rot": 1490, "thm": 140, "tof": 800}  # about, per sensor group
@@ -37,14 +39,16 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     """Return about how long one fold of each model takes, without early stopping."""
     train_share = 1.0 - 1.0 / config.folds.count
     boosting, network = config.boosting, config.network
-    cells = size.num_sequences * train_share * size.num_classes * size.num_features
+    num_rows = size.num_sequences * train_share
     if size.has_light:
-        cells *= 1.0 + boosting.masked_copies
+        num_rows *= 1.0 + boosting.masked_copies
+    num_cells = num_rows * size.num_features * boosting.feature_fraction
+    num_trees = boosting.rounds * size.num_classes
     first, second = network.conv_channels
     num_networks = network.members * (2 if network.imu_network and size.has_light else 1)
     width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
     seconds = {
-        "lgbm": boosting.rounds * cells * boosting.feature_fraction * S_PER_SPLIT_CELL,
+        "lgbm": num_trees * (S_PER_TREE + num_cells * S_PER_SPLIT_CELL),
         "torch": network.epochs
         * num_networks
         * size.num_rows

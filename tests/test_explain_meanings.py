@@ -22,20 +22,20 @@ def test_every_feature_says_what_it_is_and_no_two_the_same():
         ("rot.turn_rate.bin2_mean", "mean of the turn about the vertical in time bin 2"),
         (
             "rot.turn_rate_forward.leading",
-            "correlation of the turn about the vertical with the acceleration along the ground, "
-            "forward two steps later",
+            "correlation of the turn about the vertical with the acceleration forward along the "
+            "ground two steps later",
         ),
         (
             "acc.acc_z_heading.area",
-            "signed area swept by the acceleration, gravity included, along z and where the arm "
-            "points along the ground, seen from its mean: above 0, the first is ahead",
+            "signed area swept by the acceleration along z (with gravity) and the heading of the "
+            "arm, from its mean: above 0, the first is ahead",
         ),
         (
             "acc.acc_x_acc_x.step_correlation",
-            "correlation of the acceleration, gravity included, along x with how fast the "
-            "acceleration, gravity included, along x changes",
+            "correlation of the acceleration along x (with gravity) with how fast the acceleration "
+            "along x (with gravity) changes",
         ),
-        ("acc.acc_x.autocorr1", "correlation of the acceleration, gravity included, along x with "
+        ("acc.acc_x.autocorr1", "correlation of the acceleration along x (with gravity) with "
          "itself one step later"),
         ("thm_1.minus_thm_3.late_mean", "mean of the temperature minus that of thm_3 in the last "
          "40 % of the recording"),

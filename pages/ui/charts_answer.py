@@ -15,7 +15,7 @@ from pages.ui import words
 from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, SPREAD, shorten
 
 BAR_PX = 15  # height of one of several bars of a row
-MAX_NAME = 30  # characters of a name on an axis
+MAX_NAME = 34  # characters of a name on an axis
 FARTHEST = 254  # of the time-of-flight sensors
 NOTHING_IN_RANGE = "/"
 MARGIN_ABOVE = {**MARGIN, "t": 30}  # room for the legend

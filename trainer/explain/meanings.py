@@ -13,25 +13,30 @@ from trainer.features.grid import GridRegion, find_region
 from trainer.features.table import FeatureError, parse_name
 
 _VECTORS = {
-    "acc": "the acceleration, gravity included",
-    "linear": "the acceleration without gravity",
+    "acc": "the acceleration (with gravity)",
+    "linear": "the acceleration (without gravity)",
     "gravity": "gravity",
     "omega": "the turn",
 }
+_ALONG = {
+    "acc": "the acceleration along {} (with gravity)",
+    "linear": "the acceleration along {} (without gravity)",
+    "gravity": "gravity along {}",
+    "omega": "the turn about {}",
+}
 _SIGNALS = {
-    **{f"{name}_{axis}": f"{of}, along {axis}" for name, of in _VECTORS.items() for axis in "xyz"},
-    **{f"omega_{axis}": f"the turn about {axis}" for axis in "xyz"},
+    **{f"{name}_{axis}": of.format(axis) for name, of in _ALONG.items() for axis in "xyz"},
     **{f"rot_{part}": f"part {part} of the orientation's quaternion" for part in "wxyz"},
-    "acc_norm": "the size of the acceleration, gravity included",
-    "linear_norm": "the size of the acceleration without gravity",
+    "acc_norm": "the size of the acceleration (with gravity)",
+    "linear_norm": "the size of the acceleration (without gravity)",
     "omega_norm": "the speed of turning",
-    "vertical": "the acceleration upwards, without gravity",
+    "vertical": "the acceleration upwards (without gravity)",
     "horizontal_norm": "the size of the acceleration along the ground",
     "turn_rate": "the turn about the vertical",
     "tilt_rate": "the turn about the horizontal",
-    "heading": "where the arm points along the ground, seen from its mean",
-    "forward": "the acceleration along the ground, forward",
-    "sideways": "the acceleration along the ground, sideways",
+    "heading": "the heading of the arm, from its mean",
+    "forward": "the acceleration forward along the ground",
+    "sideways": "the acceleration sideways along the ground",
     "temperature": "the temperature",
     "range_mean": "the mean range of an image",
     "range_std": "the spread of the ranges of an image",
@@ -77,7 +82,7 @@ _OF_TWO = {
     "step_correlation": "correlation of {} with how fast {} changes",
     "size_correlation": "correlation of {} with the size of {}",
     "area": "signed area swept by {} and {}: above 0, the first is ahead",
-    "scaled_area": "signed area swept by {} and {}, beside their spreads: above 0, the first is "
+    "scaled_area": "signed area swept by {} and {}, per spread of both: above 0, the first is "
     "ahead",
 }
 _OF_A_VECTOR = "share of principal axis {} in the variance of {}"

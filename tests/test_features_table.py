@@ -228,7 +228,7 @@ def test_nothing_in_range_is_not_missing():
     np.testing.assert_array_equal(column(table, "tof_1.image.present_share"), [1, 1])
     np.testing.assert_array_equal(column(table, "tof_1.block_r0c0.late_mean"), [50, np.nan])
     np.testing.assert_array_equal(column(table, "tof_1.block_r3c0.late_in_range_share"), [0, 0])
-    np.testing.assert_array_equal(column(table, "tof_2.image.present_share"), [1, 0])
+    np.testing.assert_array_equal(column(table, "tof_2.image.present_share"), [1, np.nan])
     assert np.isnan(column(table, "tof_2.in_range_share.mean")[1])
 
 
@@ -300,14 +300,17 @@ def test_absent_sensors_have_no_columns_and_come_back_missing():
 
 
 def test_a_null_sensor_is_the_same_as_an_absent_one():
-    """Thermopiles that are there but wholly null give no number but a present share of 0."""
+    """Of one sequence among others, or of all: no number, as where there is no such column."""
     signals = make_signals([8, 9])
-    signals.thm_T5[:] = np.nan
+    signals.thm_T5[:8] = np.nan
+    signals.tof_T320[:8] = np.nan
     table = build_table(signals)
-    for name in table.names:
-        if name.startswith("thm_"):
-            value_N = column(table, name)
-            assert (value_N == 0).all() if "present" in name else np.isnan(value_N).all(), name
+    bare = align(build_table(make_signals([8, 9], has_thm=False, has_tof=False)), table.names)
+    assert table.values_NF[0].tobytes() == bare[0].tobytes()
+    assert not np.isnan(table.values_NF[1, table.names.index("thm_1.temperature.present_share")])
+    signals.thm_T5[:] = np.nan
+    signals.tof_T320[:] = np.nan
+    assert build_table(signals).values_NF.tobytes() == bare.tobytes()
 
 
 def test_alignment_follows_names_not_positions():

@@ -133,7 +133,14 @@ def _contributions(report: Report) -> Iterator[str]:
 
 def _feature_table(features: list[Share]) -> str:
     return table(
-        ["Feature", "", "Its value", "Against the other", "Spread over folds", "For the answer"],
+        [
+            "Feature",
+            "What it is",
+            "Its value",
+            "Against the other",
+            "Spread over folds",
+            "For the answer",
+        ],
         [
             (
                 *(each.name, meaning_of(each.name)),

@@ -194,8 +194,12 @@ def correlation(one: Series, other: Series, lag: int = 0) -> DoubleArray:
 
 
 def present_share(series: Series) -> DoubleArray:
-    """Return the share of steps at which the sensor gave a value, (N,)."""
-    return series.told.count_NP[:, 0] / np.diff(series.axis.offsets)
+    """Return the share of steps at which the sensor gave a value, (N,); NaN where it gave none.
+
+    So a sequence without the sensor is the same as one of a table that has no such column.
+    """
+    count_N = series.told.count_NP[:, 0]
+    return ratio(count_N, np.where(count_N > 0, np.diff(series.axis.offsets), 0.0))
 
 
 def _num_sign_changes(x_T: DoubleArray, axis: TimeAxis) -> DoubleArray:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import GESTURES, GROUPS, make_demographics, make_table, with_value
 from trainer.blend import vote
+from trainer.bundles import INPUT_VERSIONS
 from trainer.data.preprocess import preprocess
 from trainer.data.schema import ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS
 from trainer.data.sources import load, read_table, sequences_from_table
@@ -395,6 +396,16 @@ def test_the_configuration_asks_for_the_network_too(run_copy, monkeypatch):
         Predictor.load(run_copy)
     monkeypatch.setenv("FAIL_IF_TORCH_MISSING", "0")
     assert Predictor.load(run_copy).notes
+
+
+@pytest.mark.parametrize("model", ["lgbm", "torch"])
+def test_a_model_that_learnt_from_other_inputs_is_refused(run_copy, model):
+    """Features of the same name with other values would be a wrong answer that nobody sees."""
+    rewrite(run_copy, model, input_version=INPUT_VERSIONS[model] - 1)
+    with pytest.raises(
+        PredictError, match=r"learnt from version \d+, so its answers would be wrong\. Train a new"
+    ):
+        Predictor.load(run_copy)
 
 
 def test_a_run_without_a_bundle_is_refused(run_copy):

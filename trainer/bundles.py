@@ -8,13 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from trainer.features.frames import FRAME_VERSION
+from trainer.features.table import FEATURE_VERSION
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import CodecError, loads, unseal
 from trainer.store.names import RunPaths
 
 BUNDLE_SCHEMA = 1
+INPUT_VERSIONS = {"lgbm": FEATURE_VERSION, "torch": FRAME_VERSION}  # of what a model is asked with
 BUNDLE_PARTS = (
-    *("schema", "model", "gestures", "num_targets", "weights", "fold_weights"),
+    *("schema", "model", "input_version", "gestures", "num_targets", "weights", "fold_weights"),
     *("mirror_left_handers", "fail_if_torch_missing", "folds"),
 )
 
@@ -31,7 +34,8 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
         model: "lgbm" or "torch".
 
     Raises:
-        PredictError: It is damaged, of another version, or brings more than plain data.
+        PredictError: It is damaged, of another version, learnt from features or frames that this
+            version computes differently, or brings more than plain data.
     """
     path = RunPaths(root).bundle(model)
     if not path.exists():
@@ -50,6 +54,13 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
         raise PredictError(
             f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
             f"version wrote it. Resume the run to make it again from the fold files"
+        )
+    if bundle["input_version"] != INPUT_VERSIONS[model]:
+        raise PredictError(
+            f"{path}: expected a model that learnt from version {INPUT_VERSIONS[model]} of its "
+            f"inputs, which is what recordings are turned into here; it learnt from version "
+            f"{bundle['input_version']}, so its answers would be wrong. Train a new run, or ask "
+            f"this one with the version of the project that trained it"
         )
     return bundle
 

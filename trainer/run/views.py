@@ -17,9 +17,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.blend import BlendError, blend_probabilities, used_weights
+from trainer.bundles import BUNDLE_SCHEMA, INPUT_VERSIONS
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
-from trainer.predict import BUNDLE_SCHEMA
 from trainer.run.fold_files import FoldBlock, score_row
 from trainer.store.codec import dumps, seal
 from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
@@ -207,6 +207,7 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
         {
             "schema": BUNDLE_SCHEMA,
             "model": model,
+            "input_version": INPUT_VERSIONS[model],
             "gestures": list(table.labels.gestures),
             "num_targets": table.labels.num_targets,
             "weights": {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight},

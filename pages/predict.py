@@ -85,7 +85,7 @@ answer_panels.headline(row, single, picked.known.get("gesture"))
 answer_panels.by_model(single)
 
 sensors = ", ".join(recordings.sensors_present(picked.sequences, index))
-notes = [note[:1].upper() + note[1:] for note in prediction.notes]
+notes = [words.capital(note) for note in prediction.notes]
 st.caption(frame.escape(". ".join([f"Sensors: {sensors}", *notes])) + ".")
 
 view = st.segmented_control(

@@ -27,6 +27,7 @@ from tests.builders import make_table
 from tests.fresh_python import modules_after
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
+from trainer.explain.contributions import Share
 from trainer.explain.findings import Finding
 from trainer.explain.places import place_of
 from trainer.predict import Prediction
@@ -527,3 +528,17 @@ def test_kinds_are_those_of_the_page():
 
     assert picking.SEQUENCE == "predict_sequence"
     assert set(mistakes.NARROWING) == {"predict_mode", "predict_kind", "predict_gesture"}
+
+
+def test_the_hover_of_a_contribution_has_its_meaning_on_lines_of_its_own():
+    """With a value, without one, and of a sensor, which has neither meaning nor value."""
+    shares = [
+        Share(name, value, answer=0.1, against=0.236, spread=0.01)
+        for name, value in (("acc.acc_x.mean", 2.5), ("acc.acc_x.mean", np.nan), ("acc", np.nan))
+    ]
+    meaning = "Mean of the acceleration along x (with gravity)."
+    assert reason_panels.share_rows(shares)["text"].to_list() == [
+        f"{meaning}<br>value 2.5; +0.236, spread over folds 0.010",
+        f"{meaning}<br>+0.236, spread over folds 0.010",
+        "+0.236, spread over folds 0.010",
+    ]

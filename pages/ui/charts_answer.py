@@ -12,10 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui import words
-from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, SPREAD, shorten
+from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, MAX_NAME, SPREAD, shorten
 
 BAR_PX = 15  # height of one of several bars of a row
-MAX_NAME = 34  # characters of a name on an axis
 FARTHEST = 254  # of the time-of-flight sensors
 NOTHING_IN_RANGE = "/"
 MARGIN_ABOVE = {**MARGIN, "t": 30}  # room for the legend
@@ -105,7 +104,7 @@ def change_figure(rows: pl.DataFrame) -> go.Figure:
     Args:
         rows: From ``what_if.flip_table``.
     """
-    names = [shorten(name[:1].upper() + name[1:], MAX_NAME) for name in rows["what_if"]]
+    names = [shorten(words.capital(name), MAX_NAME) for name in rows["what_if"]]
     parts = {"As recorded": rows["p_before"], "Changed": rows["p_after"]}
     figure = go.Figure(
         [

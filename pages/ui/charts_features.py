@@ -11,9 +11,8 @@ import plotly.graph_objects as go
 import polars as pl
 
 from pages.ui import words
-from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, ROW_PX, shorten
+from pages.ui.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, MAX_NAME, ROW_PX, shorten
 
-MAX_FEATURE = 34  # characters of a feature's name on an axis
 FAR_RANK = 200  # as pale as not used at all
 
 
@@ -151,7 +150,7 @@ def _name_rows(figure: go.Figure, names: list[str]) -> go.Figure:
     figure.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(names))),
-        ticktext=[shorten(str(name), MAX_FEATURE) for name in names],
+        ticktext=[shorten(str(name), MAX_NAME) for name in names],
         range=[len(names) - 0.4, -0.6],
         showgrid=False,
         zeroline=False,

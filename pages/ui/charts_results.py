@@ -15,6 +15,7 @@ import polars as pl
 ROW_PX = 26  # height of one bar with its gap
 FRAME_PX = 76  # axis, its title and margins
 MAX_LABEL = 24  # characters of a name on an axis; all of it on hover
+MAX_NAME = 34  # the same where there is room
 MAX_HOVER = 48  # characters of a line of it
 MARGIN = {"l": 8, "r": 12, "t": 8, "b": 8}
 SPREAD = {"type": "data", "thickness": 1.2, "width": 3, "color": "gray"}  # over the folds
@@ -57,7 +58,7 @@ def importance_figure(rows: pl.DataFrame, unit: str) -> go.Figure:
     figure.update_yaxes(
         tickmode="array",
         tickvals=list(range(len(names))),
-        ticktext=[shorten(name, 34) for name in names],
+        ticktext=[shorten(name, MAX_NAME) for name in names],
     )
     figure.update_xaxes(title=unit, rangemode="tozero", automargin=True)
     return lay_out_bars(figure, len(names))

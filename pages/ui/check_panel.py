@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import streamlit as st
 
-from pages.ui import frame, panels
+from pages.ui import frame, panels, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def finding_rows(findings: Sequence[Finding]) -> pl.DataFrame:
         {
             "kind": each.severity.capitalize(),
             "about": ", ".join(part for part in (each.sequence_id, each.channel) if part),
-            "finding": each.what[:1].upper() + each.what[1:],
+            "finding": words.capital(each.what),
             "expected": each.expected,
             "got": each.got,
         }

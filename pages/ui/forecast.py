@@ -12,11 +12,23 @@ from dataclasses import dataclass
 
 from pages.ui import readers, words
 from trainer.config import Config
-from trainer.run.estimate import Size, format_duration, pace, seconds_per_fold, size_of
+from trainer.run.estimate import (
+    Size,
+    format_duration,
+    guess_num_features,
+    pace,
+    seconds_per_fold,
+    size_of,
+)
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
-WATCH_SIZE = Size(num_sequences=744, num_rows=44_640, num_classes=7, num_features=1746)
+WATCH_SIZE = Size(
+    num_sequences=744,
+    num_rows=44_640,
+    num_classes=7,
+    num_features=guess_num_features(("acc", "rot")),
+)
 MAX_LOOKED_AT = 20  # newest runs; the first that knows a model's pace is taken
 
 

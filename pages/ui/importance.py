@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pages.ui import words
 from trainer.explain.meanings import meaning_of
 
 Grid = NDArray[np.float64]
@@ -70,7 +71,7 @@ def with_meanings(rows: pl.DataFrame) -> pl.DataFrame:
 def sentence(feature: str) -> str:
     """Return what a feature is as a sentence; "" where nobody knows."""
     meaning = meaning_of(feature)
-    return f"{meaning[0].upper()}{meaning[1:]}." if meaning else ""
+    return f"{words.capital(meaning)}." if meaning else ""
 
 
 def search_features(table: pl.DataFrame, search: str) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui import charts_confusion, figures, frame, panels, score_columns
+from pages.ui import charts_confusion, figures, frame, panels, score_columns, words
 from pages.ui.scoreboard import CloseUp
 
 ALL = "mistakes"  # the choice that is no cell
@@ -75,7 +75,7 @@ def sequences(view: CloseUp, title: str, gestures: tuple[str, ...]) -> None:
         "Sequences to look at",
         list(texts),
         key=CELL,
-        format_func=lambda cell: _sentence(texts.get(cell, cell)),
+        format_func=lambda cell: words.capital(texts.get(cell, cell)),
     )
     rows = of_cell(view.answers, chosen, gestures)
     if rows.is_empty():
@@ -155,7 +155,3 @@ def confused_text(table: pl.DataFrame) -> str:
 
 def _choose_clicked() -> None:
     st.session_state[CELL] = clicked_cell(st.session_state[CHART]["selection"]["points"])
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -85,23 +85,25 @@ def what_if(single: Single) -> None:
 
 def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
     """Return contributions as a frame: name, meaning, value, against, spread, answer, text."""
-    rows = [
-        {
-            "name": each.name,
-            "meaning": importance.sentence(each.name),
-            "value": each.value,
-            "against": each.against,
-            "spread": each.spread,
-            "answer": each.answer,
-            "text": wrap(importance.sentence(each.name))
-            + ("" if np.isnan(each.value) else f"<br>value {each.value:.4g}; ")
-            + f"{each.against:+.3f}, spread over folds {each.spread:.3f}",
-        }
-        for each in shares
-    ]
+    rows = []
+    for each in shares:
+        meaning = importance.sentence(each.name)
+        numbers = "" if np.isnan(each.value) else f"value {each.value:.4g}; "
+        numbers += f"{each.against:+.3f}, spread over folds {each.spread:.3f}"
+        rows.append(
+            {
+                "name": each.name,
+                "meaning": meaning,
+                "value": each.value,
+                "against": each.against,
+                "spread": each.spread,
+                "answer": each.answer,
+                "text": f"{wrap(meaning)}<br>{numbers}" if meaning else numbers,
+            }
+        )
     texts = dict.fromkeys(("name", "meaning"), pl.String)
-    numbers = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
-    return pl.DataFrame(rows, schema=texts | numbers | {"text": pl.String})
+    measures = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
+    return pl.DataFrame(rows, schema=texts | measures | {"text": pl.String})
 
 
 def or_say(work: Callable[[], T]) -> T | None:

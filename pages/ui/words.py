@@ -178,3 +178,8 @@ def run_name_problem(name: str) -> str | None:
     if RUN_NAME.fullmatch(name):
         return None
     return "1 to 64 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit"
+
+
+def capital(text: str) -> str:
+    """Return the text with a capital at its start."""
+    return text[:1].upper() + text[1:]

@@ -142,10 +142,7 @@ def _feature_table(features: list[Share]) -> str:
             "For the answer",
         ],
         [
-            (
-                *(each.name, meaning_of(each.name)),
-                *(each.value, each.against, each.spread, each.answer),
-            )
+            (each.name, meaning_of(each.name), each.value, each.against, each.spread, each.answer)
             for each in features
         ],
     )

@@ -86,8 +86,7 @@ def motion_columns(
         axis: The cuts of the table.
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
-    recorded_T = _doubles(motion_TS, known)
-    signals_T = recorded_T | heading_signals(recorded_T, axis)
+    signals_T = _signals(motion_TS, known, axis)
     all_series = {name: Series(x_T, axis) for name, x_T in signals_T.items()}
     for signal, series in all_series.items():
         for family in _BRIEF if signal.startswith("rot_") else _FULL:
@@ -128,8 +127,7 @@ def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArr
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
         axis: The cuts of the table.
     """
-    recorded_T = _doubles(motion_TS, known_signals(motion_TS))
-    return recorded_T | heading_signals(recorded_T, axis)
+    return _signals(motion_TS, known_signals(motion_TS), axis)
 
 
 def sensor_of(signal: str) -> str:
@@ -137,9 +135,14 @@ def sensor_of(signal: str) -> str:
     return "rot" if signal.startswith(_POSE_AND_TURNING) else "acc"
 
 
-def _doubles(motion_TS: FloatArray, names: tuple[str, ...]) -> dict[str, DoubleArray]:
-    """Return some signals by name, (T,) float64 each."""
-    return {name: motion_TS[:, MOTION_SIGNALS.index(name)].astype(np.float64) for name in names}
+def _signals(
+    motion_TS: FloatArray, names: tuple[str, ...], axis: TimeAxis
+) -> dict[str, DoubleArray]:
+    """Return some recorded signals, and what follows from them, by name, (T,) float64 each."""
+    recorded_T = {
+        name: motion_TS[:, MOTION_SIGNALS.index(name)].astype(np.float64) for name in names
+    }
+    return recorded_T | heading_signals(recorded_T, axis)
 
 
 def _vector_columns(vector: str, parts: list[Series]) -> Iterator[NamedColumn]:

@@ -24,15 +24,15 @@ import numpy as np
 from benchmarks.report import Row, at_least, at_most
 from trainer.config import BoostingConfig
 from trainer.data.preprocess import preprocess
-from trainer.data.simulate import NUM_SUBJECTS, simulate
-from trainer.features.table import build_table
+from trainer.features.feature_table import build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.boosted import hideable_mask
-from trainer.models.boosting import fit_fold
-from trainer.models.boosting_data import BoostingTask, FoldData
+from trainer.models.boosting.booster import hideable_mask
+from trainer.models.boosting.fold import fit_fold
+from trainer.models.boosting.fold_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.run.machine import pin
+from trainer.simulation.simulate import NUM_SUBJECTS, simulate
 
 PURPOSE = "One LightGBM fold against one plain LGBMClassifier with the notebook family's settings."
 ROUNDS = 1024

@@ -17,14 +17,14 @@ import statistics
 import time
 
 from trainer.config import BoostingConfig, make_config
-from trainer.features.table import FeatureTable, build_table
+from trainer.features.feature_table import FeatureTable, build_table
 from trainer.folds import split
-from trainer.models import boosting
-from trainer.models.boosting_data import BoostingTask, FoldData
+from trainer.models.boosting import fold
+from trainer.models.boosting.fold_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.run.machine import pin
-from trainer.run.recordings import load_material
-from trainer.run.views import FoldTable
+from trainer.run.recordings import load_dataset
+from trainer.run.result_tables import FoldTable
 
 ROUNDS = 10  # a turn
 BINS = (63, 127, 255)
@@ -50,7 +50,7 @@ def make_booster(task: BoostingTask, config: BoostingConfig, is_row_wise: bool):
 
     began = time.process_time()
     data = FoldData.build(task, config, 42, 0)
-    params = boosting._parameters(config, len(data.class_idx), 42, 0, 0)
+    params = fold._parameters(config, len(data.class_idx), 42, 0, 0)
     params |= {"force_col_wise": not is_row_wise, "force_row_wise": is_row_wise}
     booster = lgb.Booster(params=params, train_set=data.train_set)
     return booster, time.process_time() - began
@@ -86,18 +86,16 @@ def main() -> None:
     parser.add_argument("--scores", default="", help="folds to boost whole, such as 0,1")
     options = parser.parse_args()
     pin("machine")  # before LightGBM is loaded, as a run does
-    material = load_material(make_config("full", {"data.source": options.source}, (), {}))
-    table, folds = build_table(material.signals), material.assign_folds()
+    dataset = load_dataset(make_config("full", {"data.source": options.source}, (), {}))
+    table, folds = build_table(dataset.signals), dataset.assign_folds()
     print(f"{len(folds.fold_N):,} x {len(table.names):,}")
-    config = material.config.boosting
+    config = dataset.config.boosting
     take_turns(make_task(table, folds, 0), config, options.turns)
-    for fold in [int(text) for text in options.scores.split(",") if text]:
+    for number in [int(text) for text in options.scores.split(",") if text]:
         for bins in BINS:
             wanted = config.model_copy(update={"max_bin": bins})
             began = time.process_time()
-            done = boosting.fit_fold(
-                make_task(table, folds, fold), wanted, 42, fold, SilentMonitor()
-            )
+            done = fold.fit_fold(make_task(table, folds, fold), wanted, 42, fold, SilentMonitor())
             print(
                 f"fold {fold}, {bins} bins: score {done.score.score:.4f}, round {done.best_round}, "
                 f"{time.process_time() - began:.1f} s",

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.report import Row, at_most
-from trainer.data.simulate import NUM_SUBJECTS, write_folder
+from trainer.simulation.simulate import NUM_SUBJECTS, write_folder
 
 PURPOSE = "From a file with recordings to the feature table, in a fresh process."
 ASL = next(
@@ -43,7 +43,7 @@ material = load_material(config)
 marks["read and check"] = time.perf_counter()
 material.signals
 marks["preprocess"] = time.perf_counter()
-from trainer.features.table import build_table
+from trainer.features.feature_table import build_table
 table = build_table(material.signals)
 marks["table"] = time.perf_counter()
 status = Path("/proc/self/status").read_text()  # ru_maxrss would hold the parent's peak

@@ -39,10 +39,10 @@ pin("machine")  # as a run does, before they are loaded
 import torch, lightgbm
 from trainer.config import make_config
 from trainer.features.frames import frame_length
-from trainer.features.table import build_table
+from trainer.features.feature_table import build_table
 from trainer.folds import split
-from trainer.models.boosting import BoostingTask, fit_fold as fit_boosting
-from trainer.models.fitting import NetworkTask, fit_fold as fit_network
+from trainer.models.boosting.fold import BoostingTask, fit_fold as fit_boosting
+from trainer.models.network.fold import NetworkTask, fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
 from trainer.run.recordings import load_material
 marks = []

@@ -29,15 +29,15 @@ from benchmarks.items import NUM_CHANNELS, FamilyNet, Items, make_loader
 from benchmarks.report import Row, at_least, at_most
 from trainer.config import NetworkConfig
 from trainer.data.preprocess import preprocess
-from trainer.data.simulate import write_folder
 from trainer.data.sources import read_table, sequences_from_table
 from trainer.features.frames import build_frames, frame_length
 from trainer.folds import assign_folds, split
-from trainer.models.augment import TrainingBatch
-from trainer.models.batches import epoch_batches
-from trainer.models.fitting import NetworkTask, _Fitting
-from trainer.models.network import make_network
-from trainer.models.optimisation import reproducible
+from trainer.models.network.augmentation import TrainingBatch
+from trainer.models.network.batches import epoch_batches
+from trainer.models.network.fold import NetworkTask, _Fitting
+from trainer.models.network.modules import make_network
+from trainer.models.network.optimizer import reproducible
+from trainer.simulation.simulate import write_folder
 
 PURPOSE = "One epoch of the network beside a bare loop over ready tensors, simulated recordings."
 SUBJECTS = 10

@@ -21,14 +21,14 @@ from typing import Any
 
 import polars as pl
 
-from trainer.data.simulate import NUM_SUBJECTS, _cast, record, recordings_table
+from trainer.simulation.simulate import NUM_SUBJECTS, _cast, record, recordings_table
 
 ONE = r"""
 import hashlib, json, re, resource, sys, tempfile, time
 from pathlib import Path
 from trainer.config import make_config
-from trainer.run.part_cluster import MadeOnDask
-from trainer.run.part_work import MadeHere
+from trainer.run.workers.dask_parts import MadeOnDask
+from trainer.run.parts import MadeHere
 from trainer.run.recordings import load_material
 from trainer.store.checksums import CheckedFolder
 from trainer.store.names import RunPaths

@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from trainer.commands import PAUSED
+from trainer.cli.commands import PAUSED
 from trainer.run.control import ask
 from trainer.store.reader import RunReader
 

@@ -27,11 +27,11 @@ import psutil
 
 from benchmarks.report import Row, at_least, at_most
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
-from tests.builders import make_table
+from tests.support.builders import make_table
 from trainer.config import make_config
 from trainer.data.sources import sequences_from_table
-from trainer.run.order import execute
-from trainer.run.session import Limits
+from trainer.run.execution import execute
+from trainer.run.pipeline import Limits
 
 NUM_CLASSES, NUM_TARGETS = 18, 8  # as the competition
 LENGTH = 47  # steps; up to half as many more, 59 in the middle, as the competition
@@ -48,7 +48,7 @@ import sys, time
 began = time.perf_counter()
 from pathlib import Path
 from benchmarks.predict_one import make_sequences
-from trainer.predict import Predictor
+from trainer.predict.predictor import Predictor
 sequence = make_sequences(1)
 Predictor.load(Path(sys.argv[1])).predict(sequence)
 print(time.perf_counter() - began)
@@ -103,10 +103,10 @@ def measure(root: Path | None = None, repeats: int = 50) -> list[Row]:
 def measure_answers(root: Path, repeats: int) -> list[Row]:
     """Measure a warm predictor: one sequence, why, a batch beside single ones."""
     from trainer.explain.contributions import contributions_of
-    from trainer.predict import Predictor
+    from trainer.predict.predictor import Predictor
 
     predictor = Predictor.load(root)
-    boosted = predictor.halves["lgbm"].folds
+    boosted = predictor.models["lgbm"].folds
     rounds = sum(each.booster.num_trees() // len(each.class_idx) for each in boosted)
     one, many = make_sequences(1), make_sequences(NUM_BATCH)
     median, late, busy = clock(lambda: predictor.predict(one), repeats)

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.report import Row, at_most
-from tests import run_folders
+from tests.support import run_folders
 from trainer.store.durable import append_line
 from trainer.store.names import RunPaths
 

@@ -8,7 +8,8 @@ the first piece, mean and spread.
     python -m benchmarks.removal_features ../shared/data/asl.parquet --folds 0
 
 A removed preprocessing step is the block of features that needs it: gravity removal is ``linear``,
-the angular velocity ``omega``. "devices as they were worn" leaves out ``trainer/data/wearing.py``.
+the angular velocity ``omega``. "devices as they were worn" leaves out
+``trainer.data.device_orientation``.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainer.config import BoostingConfig, make_config
+from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.preprocess import preprocess
 from trainer.data.sequences import Sequences
 from trainer.data.sources import load
-from trainer.data.wearing import find_reversed, turn_back
-from trainer.features.table import FeatureTable, build_table
+from trainer.features.feature_table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.boosting import BoostingTask, fit_fold
+from trainer.models.boosting.fold import BoostingTask, fit_fold
 from trainer.models.monitor import SilentMonitor
 
 AS_IT_IS = "as it is"
@@ -148,7 +149,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     worn = load(options.source)
-    sequences = turn_back(worn, find_reversed(worn))
+    sequences = correct_orientation(worn, find_reversed(worn))
     whole = build_table(preprocess(sequences))
     config = make_config(environment={}).boosting
     reference: list[Fold] = []

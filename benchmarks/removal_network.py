@@ -25,14 +25,14 @@ from typing import Any
 import torch
 
 from trainer.config import make_config
+from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.preprocess import preprocess
 from trainer.data.sources import load
-from trainer.data.wearing import find_reversed, turn_back
 from trainer.features.frames import Frames, build_frames, frame_length
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.fitting import NetworkTask, fit_fold
 from trainer.models.monitor import Paused, SilentMonitor
+from trainer.models.network.fold import NetworkTask, fit_fold
 from trainer.run.machine import pin
 
 AS_IT_IS = "as it is"
@@ -91,7 +91,9 @@ class Recordings:
 
     def _frames(self, turn_reversed: bool, mirror_left_handers: bool) -> Frames:
         turned = find_reversed(self.sequences) if turn_reversed else ()
-        return build_frames(preprocess(turn_back(self.sequences, turned), mirror_left_handers))
+        return build_frames(
+            preprocess(correct_orientation(self.sequences, turned), mirror_left_handers)
+        )
 
 
 def fit(

@@ -81,9 +81,9 @@ def write_section(
 
 
 def _section_text(purpose: str, name: str, rows: list[Row], load: float) -> str:
-    verdicts = {True: "yes", False: "no", None: ""}
+    answers = {True: "yes", False: "no", None: ""}
     today = datetime.datetime.now(datetime.UTC).date()
-    lines = [f"| {row.what} | {row.value} | {row.aim} | {verdicts[row.is_met]} |" for row in rows]
+    lines = [f"| {row.what} | {row.value} | {row.aim} | {answers[row.is_met]} |" for row in rows]
     return "\n".join(
         [
             f"{purpose} `python -m benchmarks {name}`, {today}, {machine()}, load before "

@@ -20,21 +20,21 @@ import numpy as np
 from trainer.config import Config
 from trainer.data.preprocess import preprocess
 from trainer.data.sources import load
+from trainer.features.feature_table import build_table
 from trainer.features.frames import build_frames, frame_length
-from trainer.features.table import build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.boosting import _parameters, fit_fold
-from trainer.models.boosting_data import BoostingTask, FoldData
-from trainer.models.fitting import NetworkTask
-from trainer.models.fitting import fit_fold as fit_network
+from trainer.models.boosting.fold import _parameters, fit_fold
+from trainer.models.boosting.fold_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
+from trainer.models.network.fold import NetworkTask
+from trainer.models.network.fold import fit_fold as fit_network
 from trainer.run.fold_files import dump_tensors
 from trainer.run.machine import pin
 from trainer.store.codec import dumps
+from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
-from trainer.store.records import UnitRecord
-from trainer.store.units import UnitStore
+from trainer.store.records import FoldRecord
 
 
 class SavingMonitor(SilentMonitor):
@@ -42,7 +42,7 @@ class SavingMonitor(SilentMonitor):
 
     def __init__(self, folder, model):
         """Save into a folder."""
-        self.store = UnitStore.open(RunPaths(Path(folder)).unit(model, 0), 1, None)
+        self.store = FoldFiles.open(RunPaths(Path(folder)).unit(model, 0), 1, None)
         self.encode = dumps if model == "lgbm" else dump_tensors
         self.seconds = []
         self.saved_at = 0.0
@@ -50,7 +50,7 @@ class SavingMonitor(SilentMonitor):
     def save(self, checkpoint):
         """Commit the checkpoint: encode, hash, write, fsync, rename, record."""
         began = time.perf_counter()
-        unit = UnitRecord(model=self.store.paths.model, fold=0)
+        unit = FoldRecord(model=self.store.paths.model, fold=0)
         self.store.commit_last(self.encode(checkpoint), unit)
         self.saved_at = time.perf_counter()
         self.seconds.append(self.saved_at - began)

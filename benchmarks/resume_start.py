@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from trainer.commands import PAUSED
+from trainer.cli.commands import PAUSED
 from trainer.run.control import ask
 from trainer.store.reader import RunReader
 

@@ -1,8 +1,8 @@
 """How hard the simulated recordings are: LightGBM on plain statistics, by subject.
 
 In: how many subjects and folds. Out: the competition's score with motion alone, with all sensors,
-and with labels shuffled. ``tests/test_simulate.py`` holds them: always those of 8 subjects, with
-``-m slow`` those of 81.
+and with labels shuffled. ``tests/trainer/simulation/test_simulate.py`` checks them: always those of
+8 subjects, with ``-m slow`` those of 81.
 
     python -m benchmarks.simulated_difficulty --subjects 81 --folds 5
 
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.sequences import Sequences
-from trainer.data.simulate import simulate
 from trainer.folds import assign_folds, split
 from trainer.metric import Score, competition_score
+from trainer.simulation.simulate import simulate
 
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 MOTION_ROUNDS, ALL_ROUNDS = 80, 100

@@ -31,16 +31,16 @@ from numpy.typing import NDArray
 from trainer.blend import blend_probabilities
 from trainer.config import Config, make_config
 from trainer.data.preprocess import preprocess
-from trainer.data.simulate import simulate
+from trainer.features.feature_table import FeatureTable, build_table
 from trainer.features.frames import Frames, build_frames, frame_length
-from trainer.features.table import FeatureTable, build_table
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
-from trainer.models.boosting import BoostingTask
-from trainer.models.boosting import fit_fold as fit_boosting
-from trainer.models.fitting import NetworkTask
-from trainer.models.fitting import fit_fold as fit_network
+from trainer.models.boosting.fold import BoostingTask
+from trainer.models.boosting.fold import fit_fold as fit_boosting
 from trainer.models.monitor import SilentMonitor
+from trainer.models.network.fold import NetworkTask
+from trainer.models.network.fold import fit_fold as fit_network
+from trainer.simulation.simulate import simulate
 
 NEVER = "never"  # saw thermopiles and time of flight
 DEFAULT = "default"  # as a run does it
@@ -193,8 +193,8 @@ def tell_halves(
                 scores.append((whole, imu))
         for model, scores in rows.items():
             whole, imu = ([pair[side] for pair in scores] for side in (0, 1))
-            halves = [(one + other) / 2 for one, other in scores]
-            told = " | ".join(_mean_and_spread(values) for values in (whole, imu, halves))
+            models = [(one + other) / 2 for one, other in scores]
+            told = " | ".join(_mean_and_spread(values) for values in (whole, imu, models))
             print(f"| {model} | {kind} | {told} |", flush=True)
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.report import Row, at_most
-from tests import run_folders
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, START_S, Dashboard, wait_until
+from tests.support import run_folders
 
 PURPOSE = "One page open on a finished run, nothing running, looks ten times as often as usual."
 SPEED = 10

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.report import Row, at_most
-from tests import run_folders
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
+from tests.support import run_folders
 
 PURPOSE = "From the command to its answer, fresh processes, files in the system's cache."
 REPEATS = 7

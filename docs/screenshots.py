@@ -18,7 +18,7 @@ from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, wait_unt
 from trainer.config import make_config
 from trainer.run import control
 from trainer.store.reader import RunReader
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -100,9 +100,11 @@ def take_working(browser: Browser, dashboard: Dashboard, run: str, out: Path) ->
     for name, width, theme in WORKING:
         page = open_page(browser, dashboard.url(f"?run={run}"), width, theme, is_live=True)
         shoot(page, out / f"{name}.png")
-        if judge(reader).state != "running":
-            raise RuntimeError(f"{name}.png: the run was {judge(reader).state} when it was taken")
-    wait_until(lambda: judge(reader).state == "finished", TRAIN_S, "the run is finished")
+        if derive_state(reader).state != "running":
+            raise RuntimeError(
+                f"{name}.png: the run was {derive_state(reader).state} when it was taken"
+            )
+    wait_until(lambda: derive_state(reader).state == "finished", TRAIN_S, "the run is finished")
 
 
 def take_finished(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:

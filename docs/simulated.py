@@ -22,8 +22,8 @@ from plotly.subplots import make_subplots
 
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS
 from trainer.data.sequences import Sequences
-from trainer.data.simulate import simulate
 from trainer.data.sources import load
+from trainer.simulation.simulate import simulate
 
 OUT = Path(__file__).with_name("simulated.png")
 WIDTH_PX, HEIGHT_PX = 1600, 1000

@@ -6,19 +6,9 @@ In: the run's source where it is still there, else folds.parquet. Out: the page.
 import polars as pl
 import streamlit as st
 
-from pages.ui import (
-    charts_features,
-    charts_signals,
-    checks_values,
-    data_views,
-    data_words,
-    frame,
-    live,
-    panels,
-    readers,
-    recordings,
-    source,
-)
+from pages.ui.data import chart_titles, checks_values, data_views
+from pages.ui.features import charts_features
+from pages.ui.shared import charts_signals, frame, live, panels, readers, recordings, source
 from trainer.config import Config
 
 MAX_BARS = 30
@@ -121,7 +111,7 @@ if overview.open:
         data_views.show_counts(by_gesture, by_subject, MAX_BARS)
         pairs = recordings.pairs(rows)
         panels.chart(
-            data_words.pairs(pairs),
+            chart_titles.pairs(pairs),
             data_views.drawn_once(key, "pairs", lambda: charts_signals.pair_figure(pairs)),
             pairs,
             "subject_gesture",
@@ -130,7 +120,7 @@ if overview.open:
         boxes = recordings.steps_by_gesture(rows)
         with left:
             panels.chart(
-                data_words.lengths(rows),
+                chart_titles.lengths(rows),
                 data_views.drawn_once(key, "lengths", lambda: charts_signals.length_figure(rows)),
                 rows.select("sequence_id", "steps"),
                 "lengths",
@@ -138,7 +128,7 @@ if overview.open:
             )
         with right:
             panels.chart(
-                data_words.lengths_by_gesture(boxes),
+                chart_titles.lengths_by_gesture(boxes),
                 data_views.drawn_once(
                     key, "boxes", lambda: charts_features.box_figure(boxes, "Time steps")
                 ),
@@ -153,8 +143,8 @@ if overview.open:
             if group not in sequences.groups
         ]
         text = f" Not in these recordings at all: {', '.join(absent)}." if absent else ""
-        title = data_words.missing(missing)
-        if title == data_words.NONE_MISSING:
+        title = chart_titles.missing(missing)
+        if title == chart_titles.NONE_MISSING:
             panels.head(title, missing, "missing", f"Of the sensors that were worn.{text}")
         else:
             panels.chart(

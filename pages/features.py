@@ -7,18 +7,8 @@ still trained), its feature cache, another run's importance. Out: the page.
 import polars as pl
 import streamlit as st
 
-from pages.ui import (
-    charts_features,
-    charts_results,
-    feature_files,
-    feature_views,
-    frame,
-    importance,
-    live,
-    panels,
-    ranks,
-    readers,
-)
+from pages.ui.features import charts_features, feature_files, feature_views, ranks
+from pages.ui.shared import charts_results, frame, importance, live, panels, readers
 
 MEASURES = {
     "gain": "Gain: how much the splits on a feature lower the loss",

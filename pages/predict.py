@@ -7,22 +7,18 @@ source. Out: the page. Nothing uploaded is written anywhere.
 import polars as pl
 import streamlit as st
 
-from pages.ui import (
-    alike_panels,
-    answer_panels,
-    answers,
+from pages.ui.predict import (
     check_panel,
-    frame,
-    live,
-    picking,
-    predicting,
-    readers,
-    reason_panels,
-    recordings,
+    explanation_panels,
+    nearest_panels,
+    prediction_frames,
+    prediction_panels,
+    recording_choice,
     trace_panels,
-    words,
+    warm_predictor,
 )
-from pages.ui.questions import Question, Single
+from pages.ui.predict.requests import Question, Single
+from pages.ui.shared import frame, live, readers, recordings, words
 
 TRACES, WHY, WHAT_IF, ALIKE, REPORT = "Over time", "Why", "What if", "Alike", "Report"
 
@@ -54,7 +50,7 @@ if run_file is None or not bundles:
     )
     st.stop()
 
-picked = picking.pick(run, run_file)
+picked = recording_choice.pick(run, run_file)
 question = Question(
     root=str(run.root),
     bundles=bundles,
@@ -65,24 +61,24 @@ question = Question(
     mirror_left_handers=run_file.data.mirror_left_handers,
     turned_subjects=run_file.recordings.turned_subjects,
 )
-findings = predicting.examine(question)
+findings = warm_predictor.examine(question)
 check_panel.show(findings)
 try:
-    prediction = predicting.ask(question)
-except predicting.AnswerError as error:
+    prediction = warm_predictor.ask(question)
+except warm_predictor.AnswerError as error:
     st.error("The models cannot answer.")
     st.code(str(error), language=None, wrap_lines=True)
     st.stop()
 
-table = answers.answer_rows(prediction).with_columns(
+table = prediction_frames.answer_rows(prediction).with_columns(
     seen=pl.Series(picked.seen or [None] * len(prediction.answers), dtype=pl.Boolean),
     steps=picked.sequences.lengths_N,
 )
-index = answer_panels.choose_row(table, prediction) if len(table) > 1 else 0
+index = prediction_panels.choose_row(table, prediction) if len(table) > 1 else 0
 single = Single(question, index, prediction)
 row = table.row(index, named=True)
-answer_panels.headline(row, single, picked.known.get("gesture"))
-answer_panels.by_model(single)
+prediction_panels.headline(row, single, picked.known.get("gesture"))
+prediction_panels.by_model(single)
 
 sensors = ", ".join(recordings.sensors_present(picked.sequences, index))
 notes = [words.capital(note) for note in prediction.notes]
@@ -100,13 +96,13 @@ view = st.segmented_control(
 if view == TRACES:
     trace_panels.show(single)
 elif view == WHY:
-    reason_panels.why(single)
+    explanation_panels.why(single)
 elif view == WHAT_IF:
-    reason_panels.what_if(single)
+    explanation_panels.what_if(single)
 elif view == ALIKE:
-    alike_panels.alike(single, run_file, picked.known)
+    nearest_panels.alike(single, run_file, picked.known)
 else:
     remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
     remarks += [words.SIMULATED_MODELS] if run_file.is_simulated else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
-    alike_panels.report(single, run.name, findings, picked.known, remarks)
+    nearest_panels.report(single, run.name, findings, picked.known, remarks)

@@ -6,22 +6,10 @@ the one that is looked at.
 
 import streamlit as st
 
-from pages.ui import (
-    comparing,
-    controls,
-    ending,
-    frame,
-    live,
-    readers,
-    run_actions,
-    run_choice,
-    run_files,
-    run_settings,
-    run_table,
-    words,
-)
+from pages.ui.runs import comparison_panels, run_actions, run_choice, run_files, run_settings
+from pages.ui.shared import controls, frame, live, outcome, readers, run_table, words
 from trainer.store.reader import RunReader
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 frame.open_page(
     "Runs", "Every run in the state folder: compare them, or work with one.", is_of_one_run=False
@@ -40,12 +28,12 @@ if current is None:
 else:
     runs = [RunReader(frame.state_dir() / name) for name in frame.run_names()]
     found = run_table.summaries(runs)
-    verdicts = {run.name: judge(run) for run in runs}
-    run_choice.watch(runs, verdicts)
+    derived_states = {run.name: derive_state(run) for run in runs}
+    run_choice.watch(runs, derived_states)
     table_place = st.container()
     run_choice.field([summary.name for summary in found])  # first: a deep link ticks the table
     with table_place:
-        run_choice.table(found, verdicts)
+        run_choice.table(found, derived_states)
         st.caption(
             "Scores are means over the folds that are done. The columns on the right are the "
             "settings in which the runs differ. Tick one run to work with it, more to compare them."
@@ -66,11 +54,11 @@ else:
                 type="tertiary",
                 on_click=run_choice.stop_comparing,
             )
-        comparing.show(compared)
+        comparison_panels.show(compared)
     else:
         chosen = by_name[current.name]
-        verdict = verdicts[current.name]
-        state = run_table.shown_state(chosen, verdict)
+        derived = derived_states[current.name]
+        state = run_table.shown_state(chosen, derived)
         with st.container(border=True, gap="medium"):
             with st.container(horizontal=True, vertical_alignment="center"):
                 st.subheader(frame.escape(chosen.name), anchor=False, width="content")
@@ -81,16 +69,16 @@ else:
                 )
                 if frame.is_simulated(chosen.run):
                     frame.simulated_badge()
-                st.markdown(frame.escape(words.reason(verdict)))
-            run_actions.buttons(chosen, verdict)
+                st.markdown(frame.escape(words.reason(derived)))
+            run_actions.buttons(chosen, derived)
             left, right = st.columns(2, gap="large")
             with left:
                 run_actions.notes_form(chosen)
             with right:
                 run_settings.show(chosen)
-            ending.record(chosen.run, verdict)
+            outcome.record(chosen.run, derived)
             with st.expander("Files", icon=":material/folder:", key="files_expander"):
-                run_files.show(chosen.run, verdict)
+                run_files.show(chosen.run, derived)
 
 if not frame.is_read_only():
     with st.expander("Import a run", icon=":material/upload:", key="import_expander"):

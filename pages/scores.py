@@ -5,25 +5,18 @@ In: scores.json, oof.parquet and metrics.jsonl of the run that is looked at. Out
 
 import streamlit as st
 
-from pages.ui import (
+from pages.ui.scores import (
     calibration,
     charts_scores,
-    curves,
     figures,
-    frame,
-    live,
-    mistakes,
-    panels,
-    readers,
-    results,
+    misclassified,
     score_columns,
     score_panels,
     score_tables,
     scoreboard,
-    status,
-    words,
 )
-from trainer.store.verdict import judge
+from pages.ui.shared import curves, frame, live, panels, readers, results, status, words
+from trainer.store.run_state import derive_state
 
 MAX_SUBJECTS = 30  # bars; the table and the CSV have all
 SECTIONS = ("Folds", "Mistakes", "Gestures", "Subjects", "Calibration", "Weights")
@@ -143,15 +136,15 @@ with right:
         height=310,
     )
 
-curves.show(loaded, judge(run).is_active)
+curves.show(loaded, derive_state(run).is_active)
 
 st.subheader("Which gestures are taken for which", anchor="mistakes")
 left, right = st.columns(2, gap="large")
 with left:
-    mistakes.matrix(view, who, labels.gestures, labels.num_targets)
+    misclassified.matrix(view, who, labels.gestures, labels.num_targets)
 with right:
-    mistakes.pairs(view, who)
-mistakes.sequences(view, who, labels.gestures)
+    misclassified.pairs(view, who)
+misclassified.sequences(view, who, labels.gestures)
 
 st.subheader("How well each gesture is found", anchor="gestures")
 left, right = st.columns(2, gap="large")

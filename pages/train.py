@@ -7,21 +7,9 @@ import functools
 
 import streamlit as st
 
-from pages.ui import (
-    alerts,
-    board,
-    chronicle,
-    controls,
-    curves,
-    ending,
-    frame,
-    live,
-    logs,
-    machine,
-    start_form,
-    status,
-)
-from trainer.store.verdict import Verdict, judge
+from pages.ui.shared import controls, curves, frame, live, logs, outcome, status
+from pages.ui.train import alerts, event_list, fold_table, machine, start_form
+from trainer.store.run_state import DerivedState, derive_state
 
 frame.open_page("Train")
 reader = frame.current_run()
@@ -42,20 +30,20 @@ seen = live.look(reader)
 run = status.view(reader)
 
 
-def show_moving_parts(verdict: Verdict) -> None:
+def show_moving_parts(derived: DerivedState) -> None:
     """Draw what changes every second."""
     with strip_place:
-        status.strip(run, verdict)
+        status.strip(run, derived)
     with alerts_place:
-        alerts.show(alerts.find(verdict, run.points, run.events))
+        alerts.show(alerts.find(derived, run.points, run.events))
     with board_place:
-        board.show(run, verdict)
+        fold_table.show(run, derived)
 
 
 strip_place = st.container()
-verdict = judge(reader)
+derived = derive_state(reader)
 controls.run_buttons(
-    reader, verdict, more=functools.partial(start_form.duplicate_button, run.run_file)
+    reader, derived, more=functools.partial(start_form.duplicate_button, run.run_file)
 )
 with st.container():  # always there, so that what is below keeps its place and stays open
     if start_form.is_duplicating() and not frame.is_read_only():
@@ -63,10 +51,10 @@ with st.container():  # always there, so that what is below keeps its place and 
             start_form.show()
 alerts_place = st.container()
 with st.container():
-    ending.problems(reader)
-    ending.card(reader, verdict)
+    outcome.problems(reader)
+    outcome.card(reader, derived)
 with st.container(gap="xsmall"):
-    board.head(run)
+    fold_table.head(run)
     board_place = st.container()
 live.follow(reader, show_moving_parts, seen)
 with st.container():
@@ -78,7 +66,7 @@ with st.container():
             with form:
                 start_form.show()
 
-curves.show(run, verdict.is_active or live.is_launching(reader, verdict))
-machine.show(run.reader.name, run.events, verdict)
-logs.show(reader, is_told=ending.is_bad(reader, verdict))
-chronicle.show(run.events)
+curves.show(run, derived.is_active or live.is_launching(reader, derived))
+machine.show(run.reader.name, run.events, derived)
+logs.show(reader, is_told=outcome.is_bad(reader, derived))
+event_list.show(run.events)

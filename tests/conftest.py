@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests import run_folders
-from tests.tiny_runs import tiny_config, train, write_source
-from tests.worker_runs import ENDURING, LONGER
+from tests.support import run_folders
+from tests.support.tiny_runs import tiny_config, train, write_source
+from tests.support.worker_runs import ENDURING, LONGER
 
 
 @pytest.fixture(scope="session")

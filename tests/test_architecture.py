@@ -2,7 +2,7 @@
 
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-from tests.fresh_python import modules_after
+from tests.support.fresh_python import modules_after
 from trainer.run.control import PROJECT
 
 HEAVY = ("torch", "lightgbm", "sklearn", "joblib")
@@ -25,7 +25,7 @@ def test_what_only_looks_at_a_run_loads_no_model_library():
     """torch, LightGBM, scikit-learn and joblib are imported where they are used."""
     rooms = ("commands", "__main__", "config", "blend", "store.reader", "store.verdict")
     assert modules_after(f"import {', '.join(f'trainer.{room}' for room in rooms)}", HEAVY) == []
-    assert modules_after("import trainer.run.control, trainer.run.transfer", HEAVY) == []
+    assert modules_after("import trainer.run.control, trainer.run.transfer.archive", HEAVY) == []
 
 
 def test_opening_the_dashboard_loads_no_model_library(tmp_path):
@@ -51,4 +51,9 @@ except SystemExit as end:
     assert not end.code, end.code
 print()
 """
-    assert modules_after(code, (*HEAVY, "polars", "trainer.predict", "trainer.gateway")) == []
+    assert (
+        modules_after(
+            code, (*HEAVY, "polars", "trainer.predict.predictor", "trainer.kaggle.gateway")
+        )
+        == []
+    )

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from trainer import commands, starting
+from trainer.cli import commands, training
 
 State = Annotated[
     Path | None,
@@ -111,15 +111,15 @@ def train(
         "network.epochs": epochs,
         "seed": seed,
     }
-    starting.train(
+    training.train(
         state_dir=commands.state_dir(state),
         name=run,
         preset=preset,
         options={key: value for key, value in options.items() if value is not None},
         assignments=set_ or [],
-        limits=starting.read_limits(time_limit, stop_after_folds, os.environ),
+        limits=training.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
-        crew=starting.read_crew(workers, os.environ, engine),
+        crew=training.read_crew(workers, os.environ, engine),
     )
 
 
@@ -153,9 +153,9 @@ def resume(
 ) -> None:
     """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
     folder = commands.state_dir(state)
-    limits = starting.read_limits(time_limit, stop_after_folds, {})
-    crew = starting.read_crew(workers, os.environ, engine)
-    starting.resume(commands.find_run(folder, run), folder, limits, paused_is_success, crew)
+    limits = training.read_limits(time_limit, stop_after_folds, {})
+    crew = training.read_crew(workers, os.environ, engine)
+    training.resume(commands.find_run(folder, run), folder, limits, paused_is_success, crew)
 
 
 @app.command()
@@ -250,7 +250,7 @@ def simulate(
     Their acceleration carries a mark, by which a run knows them under any name.
     81 subjects take 1.1 GB and about a minute.
     """
-    from trainer.data.simulate import write_folder
+    from trainer.simulation.simulate import write_folder
 
     num_rows = write_folder(folder, subjects, seed)
     print(f"{folder}: {subjects} simulated subjects, {num_rows:,} rows")

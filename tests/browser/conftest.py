@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, allowed, wait_until
-from tests.tiny_runs import tiny_config
+from tests.support.tiny_runs import tiny_config
 from trainer.run import control
 from trainer.store.reader import RunReader
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from trainer.store.durable import StoreError
 from trainer.store.reader import list_runs
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -82,8 +82,8 @@ class Dashboard:
 
     def trainer_pids(self) -> list[int]:
         """Return the processes that hold a run of the state folder."""
-        verdicts = [judge(run) for run in list_runs(self.state)]
-        return [v.status.pid for v in verdicts if v.is_active and v.status is not None]
+        derived_states = [derive_state(run) for run in list_runs(self.state)]
+        return [v.status.pid for v in derived_states if v.is_active and v.status is not None]
 
 
 def wait_until(is_true, seconds, what):

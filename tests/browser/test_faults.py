@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import event_names, settle, wait_for_text
 from tests.browser.dashboard import allowed, wait_until
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 pytestmark = pytest.mark.browser
 
@@ -74,7 +74,7 @@ def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_pag
     shown = page.locator(BOARD).inner_text()
     dashboard.stop()
     page.wait_for_selector(f"{APP}:not([data-test-connection-state=CONNECTED])")
-    assert judge(reader).state == "running"
+    assert derive_state(reader).state == "running"
     dashboard.start()
     began = time.monotonic()
     page.wait_for_selector(f"{APP}[data-test-connection-state=CONNECTED]")

@@ -24,9 +24,14 @@ PATIENCE_S = 120.0  # a trainer of these sizes takes half a second
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 WARM = (
     *("lightgbm", "polars", "torch", "joblib", "psutil", "rich.console", "rich.progress"),
-    *("sklearn.model_selection", "trainer.__main__", "trainer.run.order", "trainer.run.display"),
-    *("trainer.models.fitting", "trainer.run.control", "trainer.run.transfer"),
-    *("trainer.run.verification", "torch.optim.lr_scheduler", "tests.faults.shims"),
+    *(
+        "sklearn.model_selection",
+        "trainer.__main__",
+        "trainer.run.execution",
+        "trainer.cli.display",
+    ),
+    *("trainer.models.network.fold", "trainer.run.control", "trainer.run.transfer.archive"),
+    *("trainer.run.transfer.verification", "torch.optim.lr_scheduler", "tests.faults.shims"),
 )
 STUCK = -1000  # the exit code of a process that had to be ended
 
@@ -116,10 +121,10 @@ def warm_up():
     for module in WARM:
         importlib.import_module(module)
     from trainer.config import make_config
-    from trainer.run.canary import sing
+    from trainer.run.canary import canary_hashes
 
     one_thread = ["boosting.num_threads=1", "network.num_threads=1"]
-    sing(make_config("quick", {}, one_thread, environment={}))
+    canary_hashes(make_config("quick", {}, one_thread, environment={}))
 
 
 def start(request):

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from tests.faults import oracle
 from tests.faults.forge import PROJECT, Forge, plain_environment
-from tests.tiny_runs import TINY, write_source
-from trainer.run.verification import verify_run
+from tests.support.tiny_runs import TINY, write_source
+from trainer.run.transfer.verification import verify_run
 from trainer.store.reader import RunReader
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 SMALLER = (
     "boosting.rounds=6",
@@ -130,7 +130,7 @@ class Lab:
         bad = [check for check in verify_run(root) if not check.is_good]
         found += [f"{check.name}: {check.detail}" for check in bad if check.name not in spent]
         found += [f"litter {path.name}" for path in root.rglob("*.tmp")]
-        state = judge(RunReader(root)).state
+        state = derive_state(RunReader(root)).state
         return found if state == "finished" else [*found, f"it is {state}"]
 
     def demand_equal(self, root, spent=()):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.oracle import digest
-from trainer.store import units
+from trainer.store import fold_files
 
 FOLDER = "folder"
 
@@ -33,7 +33,7 @@ class DiskRecorder:
     def listen(self):
         """Stand behind every call that changes or flushes."""
         fsync, replace, unlink, open_file = os.fsync, os.replace, os.unlink, Path.open
-        commit = units.UnitStore._commit_record
+        commit = fold_files.FoldFiles._commit_record
 
         def tell_fsync(descriptor):
             fsync(descriptor)
@@ -65,7 +65,7 @@ class DiskRecorder:
         if fsync.__name__ != "<lambda>":  # no_fsync came before
             os.fsync = tell_fsync
         os.replace, os.unlink, Path.open = tell_replace, tell_unlink, tell_open
-        units.UnitStore._commit_record = tell_commit
+        fold_files.FoldFiles._commit_record = tell_commit
 
     def relative(self, path):
         return "" if path == self.root else str(path.relative_to(self.root))

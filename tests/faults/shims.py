@@ -12,9 +12,9 @@ import threading
 import time
 from pathlib import Path
 
-from trainer.features import table as feature_table
-from trainer.run import machine, material, recordings, session, stopping, work
-from trainer.store import durable, failpoints, lock, records, units
+from trainer.features import feature_table
+from trainer.run import dataset, fold_job, machine, pipeline, recordings, stop_signal
+from trainer.store import durable, failpoints, fold_files, lock, records
 
 
 def keep_every_block():
@@ -27,7 +27,7 @@ def pause_at(call, in_features=False):
 
     The feature table alone has hundreds, one per column: they are counted by themselves.
     """
-    ask, build = stopping.StopSwitch.is_set, session.Session._build_features
+    ask, build = stop_signal.StopSwitch.is_set, pipeline.Session._build_features
     seen, is_building = 0, False
 
     def build_features(*arguments):
@@ -45,8 +45,8 @@ def pause_at(call, in_features=False):
                 switch._request("the fault suite asked", None)
         return ask(switch)
 
-    session.Session._build_features = build_features
-    stopping.StopSwitch.is_set = is_set
+    pipeline.Session._build_features = build_features
+    stop_signal.StopSwitch.is_set = is_set
 
 
 def failpoint(name, hit):
@@ -141,7 +141,7 @@ def clock_jumps(seconds):
 
 def other_feature_code():
     """Be a later version of the feature code."""
-    for module in (feature_table, machine, material):
+    for module in (feature_table, machine, dataset):
         module.FEATURE_VERSION += 1
 
 
@@ -156,7 +156,9 @@ def other_bits():
     """Be a machine on which the canary sings another song."""
     from trainer.run import canary
 
-    replace_everywhere(canary.sing, lambda config: dict.fromkeys(config.models, "another song"))
+    replace_everywhere(
+        canary.canary_hashes, lambda config: dict.fromkeys(config.models, "another song")
+    )
 
 
 def wait_for(path):
@@ -167,13 +169,13 @@ def wait_for(path):
 
 def slow_rounds(seconds):
     """Wait at every safe point of a fold, so that there is time to send signals."""
-    ask = work.UnitMonitor.should_stop
+    ask = fold_job.FoldMonitor.should_stop
 
     def should_stop(monitor):
         time.sleep(seconds)
         return ask(monitor)
 
-    work.UnitMonitor.should_stop = should_stop
+    fold_job.FoldMonitor.should_stop = should_stop
 
 
 def slow_writes(seconds):
@@ -238,8 +240,8 @@ def record_before_file():
         store._commit_record(progress.model_copy(update={"last": ref, "last_previous": kept}))
         real_commit(store, data, progress)
 
-    real_commit = units.UnitStore.commit_last
-    units.UnitStore.commit_last = commit
+    real_commit = fold_files.FoldFiles.commit_last
+    fold_files.FoldFiles.commit_last = commit
 
 
 def keep_no_previous():
@@ -248,7 +250,7 @@ def keep_no_previous():
     def forget(store):
         return None
 
-    units.UnitStore._keep_previous = forget
+    fold_files.FoldFiles._keep_previous = forget
 
 
 def no_checksums():
@@ -257,7 +259,7 @@ def no_checksums():
     def read(store, path, ref):
         return path.read_bytes() if path.exists() else None
 
-    units.UnitStore._read_verified = read
+    fold_files.FoldFiles._read_verified = read
 
 
 def no_fsync():

@@ -17,7 +17,7 @@ from tests.faults.lab import last_line, problems, read_json
 from trainer.run import control
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 ROW = "a file truncated, flipped, emptied, removed, swapped"
 
@@ -229,7 +229,7 @@ def test_a_removed_configuration_can_be_resumed_from_the_dashboard_too(lab, stat
     (root / "status.json").unlink()
     assert control.resume(root) > 0
     deadline = time.monotonic() + 120
-    while judge(RunReader(root)).state != "finished" and time.monotonic() < deadline:
+    while derive_state(RunReader(root)).state != "finished" and time.monotonic() < deadline:
         time.sleep(0.1)
     control.reap()
     with summary.case("config.json removed, resumed from the dashboard"):

@@ -12,8 +12,8 @@ import pytest
 from tests.faults import summary
 from tests.faults.lab import problems
 from trainer.config import BoostingConfig
-from trainer.models import boosting
-from trainer.models.boosting import BoostingTask, fit_fold
+from trainer.models.boosting import fold
+from trainer.models.boosting.fold import BoostingTask, fit_fold
 from trainer.models.monitor import Paused, SilentMonitor
 
 ROW = "negative controls: the suite turned red"
@@ -145,7 +145,7 @@ def overfitting():
 def fresh_checkpoint(overfitting):
     """Return what a fold begins with."""
     task, config, _ = overfitting
-    return boosting.pack(boosting.start(boosting.FoldData.build(task, config, 1, 0)))
+    return fold.pack(fold.start(fold.FoldData.build(task, config, 1, 0)))
 
 
 def is_other(overfitting, rounds, key):

@@ -13,13 +13,13 @@ import time
 import polars as pl
 import pytest
 
-from tests.builders import with_value
 from tests.faults import summary
 from tests.faults.lab import last_line, problems, read_json
+from tests.support.builders import with_value
 from trainer.run.control import ask
-from trainer.store.history import INEXACT
 from trainer.store.reader import RunReader
-from trainer.store.verdict import judge
+from trainer.store.resume_record import INEXACT
+from trainer.store.run_state import derive_state
 
 SLOW = ("slow_rounds", {"seconds": 0.05})
 MANY = pytest.mark.faults
@@ -115,7 +115,7 @@ def test_a_stopped_trainer_is_stalled_and_goes_on_when_continued(lab):
     child = lab.start(root, SLOW)
     until(lambda: is_training(root), "training")
     child.send(signal.SIGSTOP)
-    until(lambda: judge(RunReader(root)).state == "stalled", "stalled")
+    until(lambda: derive_state(RunReader(root)).state == "stalled", "stalled")
     assert lab.forge.run("resume", root.name, "--state", root.parent).code == 2
     child.send(signal.SIGCONT)
     with summary.case("SIGSTOP, then SIGCONT"):

@@ -12,10 +12,10 @@ import time
 
 import pytest
 
-from tests.dask_cluster import Cluster
 from tests.faults import summary
-from tests.tiny_runs import problems_of
-from tests.worker_runs import (
+from tests.support.dask_cluster import Cluster
+from tests.support.tiny_runs import problems_of
+from tests.support.worker_runs import (
     ENDURING,
     LONGER,
     Trainer,

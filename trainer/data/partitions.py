@@ -18,7 +18,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data.columns import text_column
+from trainer.data.device_orientation import Means, held
 from trainer.data.files import read_table
+from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import (
     SENSOR_GROUPS,
@@ -28,8 +30,6 @@ from trainer.data.sequences import (
     LabelTable,
     Sequences,
 )
-from trainer.data.table import sequences_from_table
-from trainer.data.wearing import Means, held
 
 DEMOGRAPHICS = ("train_demographics", "demographics")
 _HIVE = "subject="
@@ -136,7 +136,7 @@ class Survey:
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
-        held_N3: (N, 3) how the wrist was held (``trainer.data.wearing``).
+        held_N3: (N, 3) how the wrist was held (``trainer.data.device_orientation``).
     """
 
     catalogue: Catalogue

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.simulation.mark import has_mark
+from trainer.data.simulation_mark import has_mark
 
 SENSOR_GROUPS = ("acc", "rot", "thm", "tof")
 

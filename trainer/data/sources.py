@@ -16,10 +16,10 @@ import numpy as np
 from trainer.config import is_simulated
 from trainer.data.files import read_table, read_upload
 from trainer.data.partitions import Partitions, find_partitions
+from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError, list_names
 from trainer.data.sequences import Catalogue, FloatArray, Sequences
-from trainer.data.simulate import read_num_subjects, simulate
-from trainer.data.table import sequences_from_table
+from trainer.simulation.simulate import read_num_subjects, simulate
 
 __all__ = [
     "check_trainable",

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundles import PredictError
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
-from trainer.features.table import align, build_table
-from trainer.halves import NUM_THREADS, ask_folds
-from trainer.models.boosted import BoostingModel, contributions, raw_scores
-from trainer.predict import Predictor
+from trainer.features.feature_table import align, build_table
+from trainer.models.boosting.booster import BoostingModel, contributions, raw_scores
+from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import NUM_THREADS, map_folds
+from trainer.predict.predictor import Predictor
 
 Scores = NDArray[np.float64]
 
@@ -115,19 +115,19 @@ def contributions_of(
             or there are several sequences.
     """
     demand_one(sequence)
-    half = predictor.asked_halves(fold).get("lgbm")
-    if half is None:
+    fitted = predictor.models_of(fold).get("lgbm")
+    if fitted is None:
         raise PredictError(
             f"{predictor.root}: no LightGBM there, and only its trees have contributions. "
             f"Occlusion shows what the network goes by"
         )
     pair = [answer, other]
-    half = half.keep(np.all(half.knows_MK[:, pair], axis=1))
-    if not half.folds:
+    fitted = fitted.keep(np.all(fitted.knows_MK[:, pair], axis=1))
+    if not fitted.folds:
         gestures = [predictor.labels.gestures[k] for k in pair]
         raise PredictError(f"no fold was trained on both {gestures[0]!r} and {gestures[1]!r}")
     table = build_table(predictor.signals(sequence))
-    names = tuple(dict.fromkeys(name for each in half.folds for name in each.names))
+    names = tuple(dict.fromkeys(name for each in fitted.folds for name in each.names))
     column_of = {name: column for column, name in enumerate(names)}
 
     def explain(each: BoostingModel) -> Scores:
@@ -141,7 +141,7 @@ def contributions_of(
         told_2F[:, -1] = raw_scores(each, values_NF, NUM_THREADS)[0, place]
         return told_2F
 
-    told_2MF = ask_folds(half, explain).swapaxes(0, 1)
+    told_2MF = map_folds(fitted, explain).swapaxes(0, 1)
     return Contributions(
         answer=answer,
         other=other,

@@ -13,14 +13,14 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from trainer.bundles import PredictError
+from trainer.data.device_orientation import correct_orientation
 from trainer.data.sequences import SENSOR_GROUPS, FloatArray, Sequences
-from trainer.data.wearing import turn_back
 from trainer.explain.checks_training import compare
 from trainer.explain.checks_values import examine_values
 from trainer.explain.findings import Finding, Mask, first_of, share_text
 from trainer.explain.training import Training
-from trainer.predict import Predictor
+from trainer.predict.bundles import PredictError
+from trainer.predict.predictor import Predictor
 
 GROUP_TITLES = {
     "acc": "acceleration",
@@ -67,7 +67,7 @@ def examine_for(predictor: Predictor, sequences: Sequences) -> tuple[Finding, ..
     except PredictError as error:
         absent = (Finding("note", str(error)),)
     turned = predictor.turned_subjects
-    told = examine(turn_back(sequences, turned), training, predictor.mirror_left_handers)
+    told = examine(correct_orientation(sequences, turned), training, predictor.mirror_left_handers)
     return (*told, *note_turned(sequences, turned), *absent)
 
 

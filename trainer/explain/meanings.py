@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from trainer.explain.places import motion_names
+from trainer.features.feature_table import FeatureError, parse_name
 from trainer.features.grid import GridRegion, find_region
-from trainer.features.table import FeatureError, parse_name
 
 _VECTORS = {
     "acc": "the acceleration (with gravity)",

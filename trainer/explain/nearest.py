@@ -17,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundles import PredictError
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
 from trainer.explain.training import Training
+from trainer.features.feature_table import FeatureTable, align, build_table
 from trainer.features.segments import ratio
-from trainer.features.table import FeatureTable, align, build_table
-from trainer.predict import Predictor
+from trainer.predict.bundles import PredictError
+from trainer.predict.predictor import Predictor
 
 NUM_NEIGHBOURS = 5
 _BLOCK_FEATURES = 256  # worked on at once: 17 MB of the competition's 8,151 sequences
@@ -86,14 +86,14 @@ def nearest(
 
 def _gains(predictor: Predictor) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return the features that the trees use, and their gain over all folds."""
-    half = predictor.halves.get("lgbm")
-    if half is None:
+    fitted = predictor.models.get("lgbm")
+    if fitted is None:
         raise PredictError(
             f"{predictor.root}: no LightGBM there to say which features matter, so nothing can be "
             f"called near"
         )
     gains: dict[str, float] = {}
-    for each in half.folds:
+    for each in fitted.folds:
         told = each.booster.feature_importance("gain")
         for name, gain in zip(each.names, told, strict=True):
             gains[name] = gains.get(name, 0.0) + float(gain)

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.single import demand_one
+from trainer.features.feature_table import parse_name
 from trainer.features.grid import GRID_SIDE, GridRegion, find_region
 from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
-from trainer.features.table import parse_name
 from trainer.features.time_axis import SPECTRUM_STEPS, cut_time_axis
 from trainer.features.time_of_flight import range_series
 

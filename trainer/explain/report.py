@@ -16,9 +16,9 @@ from trainer.explain.findings import Finding
 from trainer.explain.markup import bar_chart, line_chart, page, paragraph, section, table
 from trainer.explain.meanings import meaning_of
 from trainer.explain.nearest import Neighbour
-from trainer.explain.over_time import Attention, Occlusion
+from trainer.explain.occlusion import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table
-from trainer.predict import MODEL_NAMES, Prediction
+from trainer.predict.predictor import MODEL_NAMES, Prediction
 
 NUM_GESTURES = 5
 NUM_FEATURES = 12

@@ -5,8 +5,8 @@ In: ``Sequences``. Out: nothing, or a ``PredictError``.
 
 from __future__ import annotations
 
-from trainer.bundles import PredictError
 from trainer.data.sequences import Sequences
+from trainer.predict.bundles import PredictError
 
 
 def demand_one(sequence: Sequences) -> None:

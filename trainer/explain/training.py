@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.bundles import PredictError
-from trainer.features.table import FeatureTable
-from trainer.store.cache import FILE_NAME, load_features
+from trainer.features.feature_table import FeatureTable
+from trainer.predict.bundles import PredictError
 from trainer.store.checksums import CheckedFolder
+from trainer.store.feature_cache import FILE_NAME, load_features
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import polars as pl
 
 from trainer.data.preprocess import mirror
 from trainer.data.sequences import Sequences
-from trainer.predict import GROUP_NAMES, Prediction, Predictor
+from trainer.predict.predictor import GROUP_NAMES, Prediction, Predictor
 
 BLANKED_S = 1.0
 

@@ -11,8 +11,8 @@ import hashlib
 import numpy as np
 
 from trainer.config import Config
-from trainer.models.boosting import BoostingTask
-from trainer.models.boosting import fit_fold as fit_boosting
+from trainer.models.boosting.fold import BoostingTask
+from trainer.models.boosting.fold import fit_fold as fit_boosting
 from trainer.models.monitor import SilentMonitor
 
 NUM_ROWS, NUM_FEATURES, NUM_CLASSES = 120, 16, 4
@@ -21,7 +21,7 @@ NUM_STEPS, NUM_CHANNELS = 16, 8
 SEED = 1
 
 
-def sing(config: Config) -> dict[str, str]:
+def canary_hashes(config: Config) -> dict[str, str]:
     """Return the hash of a tiny fit of each model of the run."""
     songs = {"lgbm": _boost, "torch": _train}
     return {model: songs[model](config) for model in config.models}
@@ -50,8 +50,8 @@ def _boost(config: Config) -> str:
 def _train(config: Config) -> str:
     """Hash an epoch of two steps of the network, in the run's sizes."""
     from trainer.features.frames import Frames
-    from trainer.models.fitting import NetworkTask
-    from trainer.models.fitting import fit_fold as fit_network
+    from trainer.models.network.fold import NetworkTask
+    from trainer.models.network.fold import fit_fold as fit_network
 
     random = np.random.default_rng(SEED)
     num_sequences = 2 * 8

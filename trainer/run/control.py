@@ -22,7 +22,7 @@ from trainer.store.durable import replace, sync_folder, write_atomic
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Notes, dump_record
-from trainer.store.verdict import judge
+from trainer.store.run_state import derive_state
 
 __all__ = ["RefusedError"]
 
@@ -78,7 +78,7 @@ def start(state_dir: Path, name: str, config: Config) -> int:
         raise RefusedError(str(error)) from error
     if RunPaths(root).has_config:
         raise RefusedError(f"run {name}: there already. Resume it, or choose another name")
-    if judge(RunReader(root)).is_active:
+    if derive_state(RunReader(root)).is_active:
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     return _launch(root, command_line(state_dir.resolve(), name, config))
 
@@ -95,10 +95,10 @@ def resume(root: Path) -> int:
             f"run {root.name}: it ended before its configuration was written, so there is nothing "
             f"to resume. Start it again"
         )
-    verdict = judge(reader)
-    if verdict.is_active:
-        raise RefusedError(f"run {root.name}: {verdict.state} already. {verdict.reason}")
-    if verdict.state == "finished":
+    derived = derive_state(reader)
+    if derived.is_active:
+        raise RefusedError(f"run {root.name}: {derived.state} already. {derived.reason}")
+    if derived.state == "finished":
         raise RefusedError(f"run {root.name}: finished. Start another run to train more")
     ask(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
@@ -132,9 +132,9 @@ def start_over(root: Path) -> Path:
     Raises:
         RefusedError: A trainer is at work on it.
     """
-    verdict = judge(RunReader(root))
-    if verdict.is_active:
-        raise RefusedError(f"run {root.name}: {verdict.state}. Pause it before starting over")
+    derived = derive_state(RunReader(root))
+    if derived.is_active:
+        raise RefusedError(f"run {root.name}: {derived.state}. Pause it before starting over")
     number = 1
     while (aside := root.with_name(f"{root.name}.old-{number}")).exists():
         number += 1
@@ -162,7 +162,7 @@ def rename(root: Path, name: str) -> Path:
         raise RefusedError(f"{root}: no run there")
     if target.exists():
         raise RefusedError(f"run {name}: there already. Choose another name")
-    if judge(reader).is_active:
+    if derive_state(reader).is_active:
         raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it, then rename it")
     record_name(root, name)
     try:

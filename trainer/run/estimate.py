@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.config import Config
-from trainer.store.records import RunFile, UnitRecord
+from trainer.store.records import FoldRecord, RunFile
 
 S_PER_TREE = 6e-4  # LightGBM: a round, per class
 S_PER_SPLIT_CELL = 2.7e-9  # and per row, class and looked-at feature
@@ -32,7 +32,7 @@ class Size:
     num_rows: int
     num_classes: int
     num_features: int
-    has_light: bool = False  # thermopiles or time of flight
+    has_optional_sensors: bool = False  # thermopiles or time of flight
 
 
 def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
@@ -40,12 +40,12 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     train_share = 1.0 - 1.0 / config.folds.count
     boosting, network = config.boosting, config.network
     num_rows = size.num_sequences * train_share
-    if size.has_light:
+    if size.has_optional_sensors:
         num_rows *= 1.0 + boosting.masked_copies
     num_cells = num_rows * size.num_features * boosting.feature_fraction
     num_trees = boosting.rounds * size.num_classes
     first, second = network.conv_channels
-    num_networks = network.members * (2 if network.imu_network and size.has_light else 1)
+    num_networks = network.members * (2 if network.imu_network and size.has_optional_sensors else 1)
     width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
     seconds = {
         "lgbm": num_trees * (S_PER_TREE + num_cells * S_PER_SPLIT_CELL),
@@ -59,7 +59,7 @@ def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
     return {model: seconds[model] for model in config.models}
 
 
-def pace(config: Config, size: Size, units: Sequence[UnitRecord]) -> dict[str, float]:
+def pace(config: Config, size: Size, units: Sequence[FoldRecord]) -> dict[str, float]:
     """Return how many times longer than guessed the folds of a run took, per model.
 
     Args:
@@ -87,7 +87,7 @@ def size_of(run: RunFile) -> Size:
         num_rows=run.recordings.num_rows,
         num_classes=len(run.labels.gestures),
         num_features=guess_num_features(run.recordings.groups),
-        has_light=has_light(run.recordings.groups),
+        has_optional_sensors=has_optional_sensors(run.recordings.groups),
     )
 
 
@@ -96,7 +96,7 @@ def guess_num_features(groups: Sequence[str]) -> int:
     return sum(NUM_FEATURES_OF[group] for group in groups)
 
 
-def has_light(groups: Sequence[str]) -> bool:
+def has_optional_sensors(groups: Sequence[str]) -> bool:
     """Return whether there are thermopiles or time of flight among these sensor groups."""
     return bool({"thm", "tof"} & set(groups))
 

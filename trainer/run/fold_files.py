@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metric import competition_score
-from trainer.models.boosting import BoostingFold
-from trainer.models.packing import pack_boosting, pack_network
+from trainer.models.boosting.fold import BoostingFold
+from trainer.models.serialization import pack_boosting, pack_network
 from trainer.store.codec import CodecError, dumps, loads
 from trainer.store.records import ScoreRow
 
 if TYPE_CHECKING:
-    from trainer.models.fitting import NetworkFold
+    from trainer.models.network.fold import NetworkFold
 
 FOLD_SCHEMA = 1
 FOLD_PARTS = (

@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 
 from trainer.config import Config
 from trainer.models.monitor import Paused
-from trainer.run.crew import Crew, Work, most_threads
-from trainer.run.engine import Engine, Unit
+from trainer.run.dataset import Dataset
 from trainer.run.estimate import seconds_per_fold
 from trainer.run.eta import Speedometer
-from trainer.run.ledger import Ledger
-from trainer.run.material import Material
-from trainer.run.sharing import num_bytes, share
-from trainer.run.side_by_side import SideBySide
-from trainer.run.stopping import StopSwitch, pauses_at
+from trainer.run.fold_job import do_unit, finished_block
+from trainer.run.progress import Ledger
+from trainer.run.result_tables import FoldTable
+from trainer.run.stop_signal import StopSwitch, pauses_at
 from trainer.run.units import unit_work
-from trainer.run.views import FoldTable
-from trainer.run.work import do_unit, finished_block
-from trainer.run.worker import UnitTask
+from trainer.run.workers.coordinator import SideBySide
+from trainer.run.workers.engine import Engine, Unit
+from trainer.run.workers.pool import Crew, Work, most_threads
+from trainer.run.workers.shared_arrays import num_bytes, share
+from trainer.run.workers.worker import FoldJob
 from trainer.store.durable import StoreError
+from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
 from trainer.store.recorder import Recorder
-from trainer.store.records import UnitRecord
-from trainer.store.units import UnitStore
+from trainer.store.records import FoldRecord
 
 
 @dataclass
@@ -42,7 +42,7 @@ class FoldWork:
         crew: Who fits the folds.
         max_units: How many folds this start does, or None.
         ledger: What is known of all folds.
-        material: What they are fitted on.
+        dataset: What they are fitted on.
         table: Which sequence is in which fold.
         key: Of what the run is made from.
         report: Tells of what a unit's files were found to be.
@@ -55,10 +55,10 @@ class FoldWork:
     crew: Crew
     max_units: int | None
     ledger: Ledger
-    material: Material
+    dataset: Dataset
     table: FoldTable
     key: str
-    report: Callable[[UnitStore], None]
+    report: Callable[[FoldFiles], None]
     speed: Speedometer = field(default_factory=Speedometer)
 
     def do_all(self) -> None:
@@ -78,12 +78,12 @@ class FoldWork:
     def _muster(self) -> Engine | None:
         """Return the workers, or None where the folds are best fitted one by one, here."""
         left, models = self.ledger.left, self._models_left()
-        seconds = seconds_per_fold(self.config, self.material.size)
+        seconds = seconds_per_fold(self.config, self.dataset.size)
         work = Work(
             num_units=len(left),
             seconds=sum(seconds[model] for model, _ in left),
             num_threads=most_threads(self.config, models),
-            count_bytes=lambda: num_bytes(self.material, models),
+            count_bytes=lambda: num_bytes(self.dataset, models),
             has_system_locks=self.recorder.status.lock_kind == "system",
         )
         engine, why = self.crew.muster(work)
@@ -98,7 +98,7 @@ class FoldWork:
             if self.switch.is_set():
                 raise Paused
             store = self.ledger.stores[unit]
-            work = unit_work(store.paths, self.material, self.table, self.config, self.key)
+            work = unit_work(store.paths, self.dataset, self.table, self.config, self.key)
             block = do_unit(
                 work, store, self.recorder, self.switch, self.speed, self._note_own_commit
             )
@@ -109,13 +109,13 @@ class FoldWork:
 
     def _side_by_side(self, engine: Engine) -> None:
         paths = RunPaths(self.ledger.paths.root.resolve())  # workers may have another folder
-        shared = share(self.material, self.table, self._models_left(), paths.at_work)
-        self.material.forget()
+        shared = share(self.dataset, self.table, self._models_left(), paths.at_work)
+        self.dataset.forget()
 
-        def task(unit: Unit) -> UnitTask:
-            return UnitTask(paths.root, *unit, self.recorder.attempt, self.key, self.config, shared)
+        def task(unit: Unit) -> FoldJob:
+            return FoldJob(paths.root, *unit, self.recorder.attempt, self.key, self.config, shared)
 
-        def note_commit(record: UnitRecord) -> None:
+        def note_commit(record: FoldRecord) -> None:
             self.ledger.stores[(record.model, record.fold)].record = record
             self._show_commit(record.model, workers.seconds_left(self.ledger.steps_left))
 
@@ -149,7 +149,7 @@ class FoldWork:
         self.ledger.write_views(self.table)
         self.ledger.write_bundles(self.table, unit[:1])
 
-    def _note_own_commit(self, store: UnitStore) -> None:
+    def _note_own_commit(self, store: FoldFiles) -> None:
         self.report(store)
         stores = self.ledger.stores
         left = [unit for unit in self.ledger.left if not stores[unit].record.done]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from trainer.config import Config
 from trainer.run.estimate import Size, format_duration, seconds_per_fold
-from trainer.store.records import RunFile, UnitRecord
+from trainer.store.records import FoldRecord, RunFile
 
 MODEL_NAMES = {"lgbm": "LightGBM", "torch": "network"}
 
@@ -29,7 +29,7 @@ class Plan:
 
     is_new: bool
     features: str
-    units: tuple[UnitRecord, ...]
+    units: tuple[FoldRecord, ...]
     size: Size
     origin: str = ""
 
@@ -77,7 +77,7 @@ def _describe_time(plan: Plan, config: Config) -> str:
     return f"about {format_duration(sum(left.values()))} at most on 2 cores ({parts})"
 
 
-def _describe_units(units: Sequence[UnitRecord], config: Config) -> str:
+def _describe_units(units: Sequence[FoldRecord], config: Config) -> str:
     done = [unit.fold for unit in units if unit.done]
     begun = [unit for unit in units if not unit.done and unit.last is not None]
     waiting = [unit.fold for unit in units if not unit.done and unit.last is None]

@@ -1,6 +1,6 @@
 """Recordings of a run: held in memory where they lie in one file, else worked through by parts.
 
-In: a configuration. Out: ``Material``. Of a folder of Parquet files one part is in memory at a
+In: a configuration. Out: ``Dataset``. Of a folder of Parquet files one part is in memory at a
 time; what is made of them is the feature table, and the network's frames in a mapped file.
 
 Shapes: N sequences, F features, T time steps, C channels.
@@ -20,29 +20,29 @@ from functools import cached_property
 import numpy as np
 
 from trainer.config import Config
+from trainer.data.device_orientation import correct_orientation, find_reversed, find_reversed_by
 from trainer.data.partitions import Partitions, Survey, survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import FloatArray, Sequences
 from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
-from trainer.data.wearing import find_reversed, find_reversed_by, turn_back
+from trainer.features.feature_table import FeatureTable, blocks_of, build_block, join_blocks
 from trainer.features.frames import FRAME_VERSION, Frames, build_frames, frame_layout
-from trainer.features.table import FeatureTable, blocks_of, build_block, join_blocks
-from trainer.run.material import NUM_BINS, Material
-from trainer.run.part_work import Kind, MadeHere, PartMaker, PartTask, names_of
-from trainer.store.cache import FeatureParts, cache_key
+from trainer.run.dataset import NUM_BINS, Dataset
+from trainer.run.parts import Kind, MadeHere, PartMaker, PartTask, names_of
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, file_sha256, replace, sync_folder
+from trainer.store.feature_cache import FeatureParts, cache_key
 from trainer.store.records import FileRef, dump_record, parse_record
 
 SHOWN = {"features": "Feature table", "frames": "The network's frames"}
 KEEP_BLOCK_S = 3.0  # what took longer is kept: a table of 30 s is resumed
 
 
-def load_material(
+def load_dataset(
     config: Config,
     maker: PartMaker = MadeHere(),  # noqa: B008 - knows nothing
     show: Callable[[str], None] = lambda _: None,
-) -> Material:
+) -> Dataset:
     """Read and check the recordings.
 
     Args:
@@ -58,11 +58,11 @@ def load_material(
         sequences = load(config.data.source)
         check_trainable(sequences, config.folds.count)
         turned = find_reversed(sequences) if config.data.turn_reversed else ()
-        return WholeMaterial(
+        return InMemoryDataset(
             config,
             sequences.catalogue,
             fingerprint(sequences),
-            turn_back(sequences, turned, in_place=True),  # the fingerprint is taken
+            correct_orientation(sequences, turned, in_place=True),  # the fingerprint is taken
             turned_subjects=turned,
         )
     told = survey(parts, fingerprint)
@@ -71,13 +71,13 @@ def load_material(
     turned = ()
     if config.data.turn_reversed:
         turned = find_reversed_by(catalogue.subjects, told.held_N3)
-    return PartitionedMaterial(
+    return PartitionedDataset(
         config, catalogue, told.fingerprint, parts, told, maker, show, turned_subjects=turned
     )
 
 
 @dataclass
-class WholeMaterial(Material):
+class InMemoryDataset(Dataset):
     """Recordings that are held in memory.
 
     Attributes:
@@ -122,7 +122,7 @@ class WholeMaterial(Material):
 
 
 @dataclass
-class PartitionedMaterial(Material):
+class PartitionedDataset(Dataset):
     """Recordings in parts, one of them in memory at a time, or one per worker.
 
     Attributes:

@@ -14,13 +14,13 @@ from trainer.config import Config
 from trainer.data.sequences import Annotations
 from trainer.features.frames import Frames, frame_length
 from trainer.folds import split
-from trainer.models.boosting import BoostingTask
-from trainer.models.boosting import fit_fold as fit_boosting
+from trainer.models.boosting.fold import BoostingTask
+from trainer.models.boosting.fold import fit_fold as fit_boosting
 from trainer.models.monitor import Monitor
 from trainer.run.fold_files import FoldBlock, boosting_block, network_block, score_row
-from trainer.run.views import FoldTable
-from trainer.run.work import Checkpoint, UnitWork
-from trainer.store.names import UnitPaths
+from trainer.run.fold_job import Checkpoint, UnitWork
+from trainer.run.result_tables import FoldTable
+from trainer.store.names import FoldPaths
 from trainer.store.records import ScoreRow
 
 
@@ -57,13 +57,13 @@ class Supply(Protocol):
 
 
 def unit_work(
-    paths: UnitPaths, material: Supply, table: FoldTable, config: Config, key: str
+    paths: FoldPaths, dataset: Supply, table: FoldTable, config: Config, key: str
 ) -> UnitWork:
     """Return what there is to do for one fold of one model."""
     fit_model = {"lgbm": _fit_boosting, "torch": _fit_network}[paths.model]
 
     def fit(monitor: Monitor, checkpoint: Checkpoint | None) -> FoldBlock:
-        return fit_model(material, table, config, paths.fold, monitor, checkpoint)
+        return fit_model(dataset, table, config, paths.fold, monitor, checkpoint)
 
     def score(block: FoldBlock) -> ScoreRow:
         true_idx = table.label_idx[table.fold_N == paths.fold]
@@ -73,7 +73,7 @@ def unit_work(
 
 
 def _fit_boosting(
-    material: Supply,
+    dataset: Supply,
     table: FoldTable,
     config: Config,
     fold: int,
@@ -82,8 +82,8 @@ def _fit_boosting(
 ) -> FoldBlock:
     train_idx, valid_idx = split(table.fold_N, fold)
     task = BoostingTask(
-        values_NF=material.features.values_NF,
-        names=material.features.names,
+        values_NF=dataset.features.values_NF,
+        names=dataset.features.names,
         label_idx=table.label_idx,
         num_classes=table.labels.num_classes,
         num_targets=table.labels.num_targets,
@@ -95,26 +95,26 @@ def _fit_boosting(
 
 
 def _fit_network(
-    material: Supply,
+    dataset: Supply,
     table: FoldTable,
     config: Config,
     fold: int,
     monitor: Monitor,
     checkpoint: Checkpoint | None,
 ) -> FoldBlock:
-    from trainer.models.fitting import NetworkTask
-    from trainer.models.fitting import fit_fold as fit_network
+    from trainer.models.network.fold import NetworkTask
+    from trainer.models.network.fold import fit_fold as fit_network
 
     train_idx, valid_idx = split(table.fold_N, fold)
     task = NetworkTask(
-        frames=material.frames,
+        frames=dataset.frames,
         label_idx=table.label_idx,
         num_classes=table.labels.num_classes,
         num_targets=table.labels.num_targets,
         train_idx=train_idx,
         valid_idx=valid_idx,
-        length=frame_length(material.lengths_N, train_idx, config.frames.length),
-        annotations=material.annotations,
+        length=frame_length(dataset.lengths_N, train_idx, config.frames.length),
+        annotations=dataset.annotations,
     )
     fitted = fit_network(task, config.network, config.seed, fold, monitor, checkpoint)
     knows_K = np.isin(np.arange(table.labels.num_classes), table.label_idx[train_idx])

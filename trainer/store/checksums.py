@@ -72,7 +72,7 @@ class CheckedFolder:
             self._record(name, None)
         (self.root / name).unlink(missing_ok=True)
 
-    def heal(self) -> list[str]:
+    def repair(self) -> list[str]:
         """Put back what is damaged and has a copy; return what was found, in words."""
         problems = []
         try:
@@ -81,11 +81,11 @@ class CheckedFolder:
             pass  # a new run
         except StoreError as error:
             problems.append(f"{error}; made again")
-        problems += [problem for name in PRECIOUS for problem in self._heal_precious(name)]
+        problems += [problem for name in PRECIOUS for problem in self._repair_precious(name)]
         problems += self._forget_missing()
         return problems
 
-    def _heal_precious(self, name: str) -> list[str]:
+    def _repair_precious(self, name: str) -> list[str]:
         """Write a file and its copy again where one of them or their checksum is not right."""
         data = self.read(name)
         if data is None:

@@ -74,11 +74,11 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     make_folder(path.parent)
     with path.open("wb") as file:
         reach("write.opened")
-        half = len(data) // 2
-        file.write(data[:half])
+        fitted = len(data) // 2
+        file.write(data[:fitted])
         file.flush()
         reach("write.half")
-        file.write(data[half:])
+        file.write(data[fitted:])
         file.flush()
         reach("write.flushed")
         if durable:
@@ -120,7 +120,7 @@ def sync_folder(folder: Path) -> None:
     reach("folder.synced")
 
 
-def remove_litter(root: Path) -> None:
+def remove_temporary_files(root: Path) -> None:
     """Remove the temporary files that killed writers left; those of living processes stay."""
     import psutil
 

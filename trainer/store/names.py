@@ -137,18 +137,18 @@ class RunPaths:
         """All that prediction needs of one model."""
         return self.root / f"{model}_bundle.pkl"
 
-    def unit(self, model: str, fold: int) -> UnitPaths:
+    def unit(self, model: str, fold: int) -> FoldPaths:
         """The files of one fold of one model."""
         stem = f"fold{fold:02d}"
         if model == "lgbm":
             final, last = f"lgbm_{stem}.pkl", f"lgbm_{stem}_last.pkl"
         else:
             final, last = f"torch_models/{stem}.pt", f"torch_models/{stem}_last.pth"
-        return UnitPaths(self.root, model, fold, final, last)
+        return FoldPaths(self.root, model, fold, final, last)
 
 
 @dataclass(frozen=True)
-class UnitPaths:
+class FoldPaths:
     """The files of one unit of work: one fold of one model. It writes only these.
 
     Attributes:

@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from trainer.store.cache import load_features
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
+from trainer.store.feature_cache import load_features
 from trainer.store.names import RunPaths
 from trainer.store.records import (
     Command,
+    FoldRecord,
     ModelState,
     Notes,
     ResumeRecord,
     RunFile,
     Scores,
     Status,
-    UnitRecord,
     parse_record,
     read_record,
 )
@@ -100,7 +100,7 @@ class RunReader:
         )
 
     def status(self) -> Status | None:
-        """Return what the trainer last said of itself; see ``verdict`` for whether it is true."""
+        """Return what the trainer last said of itself; see ``derived`` for whether it is true."""
         return _optional(self.paths.status, Status)
 
     def command(self) -> Command | None:
@@ -115,17 +115,17 @@ class RunReader:
         """Return the record of one model's folds."""
         return _optional(self.paths.model_state(model), ModelState)
 
-    def units(self) -> tuple[UnitRecord, ...]:
+    def units(self) -> tuple[FoldRecord, ...]:
         """Return every fold of every model of the run, in the order of work."""
         run_file = self.run_file()
         if run_file is None:
             return ()
-        units: list[UnitRecord] = []
+        units: list[FoldRecord] = []
         for model in run_file.models:
             state = self.model_state(model)
             known = {} if state is None else {unit.fold: unit for unit in state.folds}
             units += [
-                known.get(fold, UnitRecord(model=model, fold=fold))
+                known.get(fold, FoldRecord(model=model, fold=fold))
                 for fold in range(run_file.folds.count)
             ]
         return tuple(units)

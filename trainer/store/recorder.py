@@ -23,7 +23,7 @@ from trainer.store.durable import (
 from trainer.store.identity import own_identity
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.records import Status, UnitRecord, dump_record, read_record
+from trainer.store.records import FoldRecord, Status, dump_record, read_record
 from trainer.store.resources import BEAT_EVENT, Meter, space
 
 BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
@@ -35,8 +35,8 @@ def next_attempt(reader: RunReader) -> int:
     """Return the number of this start of the trainer, counted from 1."""
     seen = [event.attempt for event in reader.events()]
     # neither the history nor the status is flushed to the disk, so the units' records count too
-    places: list[tuple[Path, type[Status] | type[UnitRecord]]] = [(reader.paths.status, Status)]
-    places += [(path, UnitRecord) for path in reader.paths.units.glob("*.json")]
+    places: list[tuple[Path, type[Status] | type[FoldRecord]]] = [(reader.paths.status, Status)]
+    places += [(path, FoldRecord) for path in reader.paths.units.glob("*.json")]
     for path, kind in places:
         with contextlib.suppress(FileNotFoundError, StoreError):  # damaged: the others know
             seen.append(read_record(path, kind).attempt)

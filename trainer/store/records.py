@@ -212,7 +212,7 @@ class ScoreRow(BaseModel):
     num_sequences: int
 
 
-class UnitRecord(Record):
+class FoldRecord(Record):
     """One fold of one model: the truth about how far it is and which files hold it."""
 
     model: str
@@ -271,7 +271,7 @@ class ModelState(Record):
     """``lgbm_state.json``, ``torch_state.json``: all folds of one model."""
 
     model: str
-    folds: tuple[UnitRecord, ...] = ()
+    folds: tuple[FoldRecord, ...] = ()
     bundle: FileRef | None = None
 
 

@@ -1,0 +1,211 @@
+"""Run actions: name, title, note; export, import, delete. All that they write goes through run.
+
+In: a run. Out: its files changed, moved or handed over, and what came of it in words.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from pages.ui.shared import controls, frame, live, words
+from pages.ui.shared.run_table import RunSummary
+from pages.ui.train import start_form
+from trainer.run import control
+from trainer.run.transfer import archive
+from trainer.store.reader import RunReader
+from trainer.store.records import Notes
+from trainer.store.run_state import DerivedState
+
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+
+def buttons(summary: RunSummary, derived: DerivedState) -> None:
+    """Show what can be done with the run, what only looks first."""
+    run = summary.run
+    with st.container(horizontal=True):
+        _open_button(run)
+        export_button(run, derived)
+        if frame.is_read_only():
+            return
+        if summary.run_file is not None and _duplicate_button(summary):
+            st.switch_page("pages/train.py", query_params={})
+        is_busy = derived.is_active or live.is_launching(run, derived)
+        rename_button(run, is_busy)
+        if not is_busy:
+            controls.start_over_button(run)
+        delete_button(run, is_busy)
+    if is_busy:
+        st.caption("A run that is training can be renamed, exported and deleted once it is paused.")
+
+
+def notes_form(summary: RunSummary) -> None:
+    """Show title and note of the run, to read or to change."""
+    notes, name = summary.notes, summary.name
+    st.markdown("**Title and note**")
+    if frame.is_read_only():
+        st.markdown(frame.escape(notes.title) or "No title.")
+        st.text(notes.note)
+        return
+    title_key, note_key = f"title_{name}", f"note_{name}"
+    st.text_input("Title", notes.title, key=title_key, max_chars=120)
+    st.text_area("Note", notes.note, key=note_key, max_chars=5_000)
+    st.button(
+        "Save title and note",
+        key="save_notes",
+        icon=":material/save:",
+        on_click=lambda: controls.attempt(
+            _save_notes, summary.run, st.session_state[title_key], st.session_state[note_key]
+        ),
+    )
+
+
+def export_button(reader: RunReader, derived: DerivedState) -> None:
+    """Offer the whole run as one zip file; it is packed only when it is clicked."""
+    st.download_button(
+        "Export",
+        data=lambda: _packed(reader),
+        file_name=f"{reader.name}.zip",
+        mime="application/zip",
+        icon=":material/download:",
+        key="export",
+        on_click="ignore",
+        disabled=derived.is_active or not reader.paths.has_config,
+        help="One zip file with everything; it opens read-only anywhere and can be resumed.",
+    )
+
+
+def rename_button(reader: RunReader, is_busy: bool) -> None:
+    """Offer another name; says at once what is wrong with one."""
+    with st.popover("Rename", icon=":material/edit:", disabled=is_busy, key="rename_popover"):
+        key = f"rename_{reader.name}"
+        name = st.text_input("New name", reader.name, key=key, max_chars=64).strip()
+        problem = "" if name == reader.name else _name_problem(name)
+        if problem:
+            st.caption(frame.escape(problem))
+        else:
+            st.caption("The folder moves; links to the old name lead to the newest run.")
+        st.button(
+            "Rename the run",
+            type="primary",
+            key="rename_sure",
+            disabled=bool(problem) or name == reader.name,
+            on_click=lambda: controls.attempt(_rename, reader, st.session_state[key].strip()),
+        )
+
+
+def delete_button(reader: RunReader, is_busy: bool) -> None:
+    """Offer to delete the run; asks for its name, and refuses one that is training."""
+    with st.popover("Delete", icon=":material/delete:", disabled=is_busy, key="delete_popover"):
+        st.markdown(
+            f"Deletes **{frame.escape(reader.name)}** with its models and scores. "
+            f"This cannot be undone: export it first if it may be needed."
+        )
+        typed = st.text_input("Type the run's name to confirm", key=f"delete_{reader.name}")
+        st.button(
+            "Delete for good",
+            type="primary",
+            key="delete_sure",
+            disabled=typed != reader.name,
+            on_click=controls.attempt,
+            args=(_delete, reader),
+        )
+
+
+def import_form() -> None:
+    """Offer to bring in a run: an exported zip, or the path of a zip or run folder."""
+    upload = st.file_uploader("An exported run", type=["zip"], key="import_file")
+    path = st.text_input(
+        "Or the path of a zip file or run folder on this machine", key="import_path"
+    ).strip()
+    name = st.text_input(
+        "Under another name",
+        key="import_name",
+        max_chars=64,
+        placeholder="its own",
+        help="Needed where a run of its name is here already.",
+    ).strip()
+    problem = _name_problem(name) if name else ""
+    if problem:
+        st.caption(frame.escape(problem))
+    st.button(
+        "Import",
+        key="import",
+        icon=":material/upload:",
+        disabled=bool(problem) or (upload is None and not path),
+        on_click=controls.attempt,
+        args=(_import_upload, upload, name) if upload else (_import_path, path, name),
+    )
+
+
+def _open_button(run: RunReader) -> None:
+    if st.button(
+        "Open",
+        type="primary",
+        icon=":material/open_in_new:",
+        key="open",
+        on_click=frame.open_run,
+        args=(run.name,),
+        help="Shows its progress on the page Train; the other pages follow.",
+    ):
+        st.switch_page("pages/train.py", query_params={})
+
+
+def _duplicate_button(summary: RunSummary) -> bool:
+    return st.button(
+        "Duplicate",
+        icon=":material/content_copy:",
+        key="duplicate",
+        on_click=start_form.duplicate,
+        args=(summary.run_file,),
+        help="Fills in the start form on the page Train with this run's settings.",
+    )
+
+
+def _name_problem(name: str) -> str:
+    problem = words.run_name_problem(name)
+    if problem is not None:
+        return f"Expected {problem}."
+    return f"There is a run {name} already." if (frame.state_dir() / name).exists() else ""
+
+
+def _save_notes(reader: RunReader, title: str, note: str) -> str:
+    control.write_notes(reader.root, Notes(title=title.strip(), note=note.strip()))
+    return "Saved."
+
+
+def _rename(reader: RunReader, name: str) -> str:
+    root = control.rename(reader.root, name)
+    frame.open_run(root.name)
+    return f"Renamed {reader.name} to {root.name}."
+
+
+def _packed(reader: RunReader) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "run.zip"
+        archive.export_run(reader.root, target)
+        return target.read_bytes()
+
+
+def _delete(reader: RunReader) -> str:
+    archive.delete_run(reader.root)
+    frame.follow_newest()
+    return f"Deleted {reader.name}."
+
+
+def _import_upload(upload: UploadedFile, name: str) -> str:
+    """Import from a file of our own naming: the uploaded name is the sender's choice."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "upload.zip"
+        source.write_bytes(upload.getbuffer())
+        return _import_path(str(source), name)
+
+
+def _import_path(path: str, name: str) -> str:
+    root = archive.import_run(Path(path).expanduser(), frame.state_dir(), name or None)
+    frame.open_run(root.name)
+    return f"Imported {root.name}."

@@ -1,0 +1,134 @@
+"""Run choice: which runs of the table are looked at; one to work with, several to compare.
+
+In: the runs. Out: the table with its filter, and the names chosen. Ticking one row picks that run
+as the sidebar does; ticking more puts them side by side. The field below does the same by keyboard
+and keeps the choice in the page's address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import streamlit as st
+
+from pages.ui.shared import frame, readers, run_table, words
+from pages.ui.shared.run_table import RunSummary
+from trainer.store.reader import RunReader
+from trainer.store.run_state import DerivedState, derive_state
+
+MAX_COMPARED = 6  # more curves in one chart cannot be told apart
+MANY_RUNS = 8  # from here on a filter helps
+WATCH_S = 5.0  # the table shows all runs: another one than the picked one may have changed
+
+SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+COLUMNS = {
+    "Run": st.column_config.TextColumn(pinned=True),
+    "Blend": st.column_config.NumberColumn(
+        format="%.3f", width="small", help="Mean score of the folds that are done"
+    ),
+    "Spread": st.column_config.NumberColumn(
+        format="%.3f", width="small", help="Standard deviation of the blend over the folds"
+    ),
+    "LightGBM": SCORE,
+    "Network": SCORE,
+    "Folds done": st.column_config.TextColumn(help="Over all models"),
+    "Minutes": st.column_config.NumberColumn(
+        format="%.1f", width="small", help="Spent on training its folds, over all attempts"
+    ),
+    "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+}
+
+_REMOUNTED = "runs_table_remounted"  # how often the field below changed what the table shows
+
+
+def table(found: Sequence[RunSummary], derived_states: Mapping[str, DerivedState]) -> None:
+    """Show the runs, to tick."""
+    wanted = _filter() if len(found) >= MANY_RUNS else ""
+    shown = [one for one in found if run_table.matches(one, derived_states[one.name], wanted)]
+    if not shown:
+        st.markdown(f"No run has {frame.escape(repr(wanted))} in its name, title, note or state.")
+        return
+    names = tuple(one.name for one in shown)
+    key = f"runs_table_{hash(names)}_{st.session_state.get(_REMOUNTED, 0)}"
+    ticked = [names.index(name) for name in chosen() if name in names]
+    rows = run_table.run_table(shown, derived_states)
+    st.dataframe(
+        rows,
+        key=key,
+        on_select=lambda: _take_ticks(key, names),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": ticked}},
+        hide_index=True,
+        placeholder=words.NOTHING,
+        alt=f"{len(names)} runs with state, scores and settings",
+        column_config=COLUMNS | {"Title": _title_column(rows)},
+    )
+
+
+def field(names: Sequence[str]) -> None:
+    """Show the field of the runs to compare."""
+    if len(names) < 2:
+        return
+    kept = [name for name in chosen() if name in names]
+    if kept != chosen():
+        st.session_state[frame.COMPARE] = kept  # one was deleted or renamed
+    st.multiselect(
+        "Compare",
+        names,
+        key=frame.COMPARE,
+        bind="query-params",
+        max_selections=MAX_COMPARED,
+        placeholder="Two or more runs",
+        on_change=_remount,
+        help="Ticking rows of the table does the same.",
+    )
+
+
+def chosen() -> list[str]:
+    """Return the names of the runs that are to be compared."""
+    return list(st.session_state.get(frame.COMPARE) or [])
+
+
+def stop_comparing() -> None:
+    """Choose none; call it in a callback."""
+    st.session_state[frame.COMPARE] = []
+    _remount()
+
+
+def watch(runs: Sequence[RunReader], derived_states: Mapping[str, DerivedState]) -> None:
+    """Run the page again when the row of any run changed; call once per page."""
+    is_live = bool(st.session_state.get("is_live", True))
+    seen = {run.name: (derived_states[run.name].state, run_table.version(run)) for run in runs}
+    st.fragment(_look, run_every=WATCH_S if is_live else None)(runs, seen)
+
+
+def _look(runs: Sequence[RunReader], seen: Mapping[str, tuple[str, readers.Version]]) -> None:
+    if {run.name: (derive_state(run).state, run_table.version(run)) for run in runs} != seen:
+        st.rerun()
+
+
+def _filter() -> str:
+    return st.text_input(
+        "Filter",
+        key="runs_filter",
+        placeholder="Words of a name, title, note, state or source",
+        persist_state="session",
+        icon=":material/search:",
+    )
+
+
+def _take_ticks(key: str, names: Sequence[str]) -> None:
+    rows = st.session_state[key].selection.rows
+    ticked = [names[row] for row in rows if row < len(names)][:MAX_COMPARED]
+    if len(ticked) == 1:
+        frame.open_run(ticked[0])
+    st.session_state[frame.COMPARE] = ticked if len(ticked) > 1 else []
+
+
+def _remount() -> None:
+    st.session_state[_REMOUNTED] = st.session_state.get(_REMOUNTED, 0) + 1
+
+
+def _title_column(rows: pl.DataFrame) -> object:
+    return st.column_config.TextColumn(width="medium" if any(rows["Title"]) else "small")

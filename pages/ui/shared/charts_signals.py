@@ -1,0 +1,214 @@
+"""Figures of recordings: sensor traces, lengths, missing sensors.
+
+In: frames of ``recordings``. Out: Plotly figures without title and without colours, as in
+``charts_results``. No Streamlit.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from pages.ui.shared import words
+from pages.ui.shared.charts_results import FRAME_PX, MARGIN, ROW_PX, shorten
+
+PANEL_PX = 210
+LEGEND_PX = 50  # above each panel: on a narrow screen it takes two lines
+PANEL_LEGEND = {
+    "orientation": "h",
+    "x": 0,
+    "yanchor": "bottom",
+    "title": None,
+    "bgcolor": "rgba(0,0,0,0)",
+}
+MAX_BINS = 30
+MAX_CELLS = 30  # across; with more their numbers would overlap
+
+
+def trace_figure(traces: pl.DataFrame, phases: pl.DataFrame, rate_hz: float) -> go.Figure:
+    """Draw the traces of one sequence, one panel per kind of signal, on one time axis.
+
+    Args:
+        traces: From ``recordings.traces``.
+        phases: From ``recordings.phase_bands``; may be empty.
+        rate_hz: What the time axis was labelled with.
+    """
+    panels = traces["panel"].unique(maintain_order=True).to_list()
+    height = PANEL_PX * len(panels)
+    layout: dict[str, object] = {
+        "height": height + FRAME_PX,
+        "margin": {**MARGIN, "t": LEGEND_PX},
+        "hovermode": "x unified",
+        "hoversubplots": "axis",
+        "shapes": _phase_shapes(phases),
+        "xaxis": {
+            "title": f"Time, s (at {rate_hz:g} steps per second)",
+            "anchor": "y" if len(panels) == 1 else f"y{len(panels)}",
+            "showspikes": True,
+            "spikemode": "across",
+            "spikethickness": 1,
+            "spikedash": "dot",
+        },
+    }
+    lines = []
+    bands = _bands(len(panels), LEGEND_PX / height)
+    for number, (panel, (bottom, top)) in enumerate(zip(panels, bands, strict=True), start=1):
+        suffix = "" if number == 1 else str(number)
+        layout[f"yaxis{suffix}"] = {
+            "domain": [bottom, top],
+            "anchor": "x",
+            "title": panel,
+            "automargin": True,
+            "zeroline": False,
+        }
+        layout[f"legend{suffix}"] = {**PANEL_LEGEND, "y": top}
+        lines += _panel_lines(traces.filter(pl.col("panel") == panel), suffix)
+    return go.Figure(lines, layout)  # all at once: each later update would be validated anew
+
+
+def length_figure(rows: pl.DataFrame) -> go.Figure:
+    """Draw how many sequences have how many time steps."""
+    counts, edges = np.histogram(rows["steps"], bins=_whole_bins(rows["steps"].to_numpy()))
+    width = edges[1] - edges[0]
+    figure = go.Figure(
+        go.Bar(
+            x=edges[:-1] + (width - 1) / 2,
+            y=counts,
+            width=width * 0.94,
+            customdata=np.column_stack([edges[:-1], edges[1:] - 1]),
+            hovertemplate="%{customdata[0]} to %{customdata[1]} steps: %{y}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="Time steps", automargin=True)
+    figure.update_yaxes(title="Sequences", automargin=True)
+    if counts.size == 1:  # one bar across the whole chart would look like a mistake
+        figure.update_xaxes(range=[edges[0] - 10, edges[0] + 10])
+    figure.update_layout(height=260, margin=MARGIN)
+    return figure
+
+
+def missing_figure(table: pl.DataFrame) -> go.Figure:
+    """Draw the share of missing values by subject and sensor group, in percent."""
+    groups = [name for name in table.columns if name != "subject"]
+    percent = 100.0 * table.select(groups).to_numpy()
+    figure = go.Figure(
+        go.Heatmap(
+            z=percent,
+            x=groups,
+            y=[shorten(str(name)) for name in table["subject"]],
+            zmin=0,
+            zmax=100,
+            text=[[f"{value:.0f}" for value in row] for row in percent.tolist()],
+            texttemplate="%{text}" if len(table) <= 60 else None,
+            hovertemplate="%{y}, %{x}: %{z:.1f} % missing<extra></extra>",
+            xgap=1,
+            ygap=1,
+            showscale=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, automargin=True)
+    figure.update_xaxes(showgrid=False, side="top", automargin=True)
+    figure.update_layout(height=ROW_PX * len(table) + FRAME_PX, margin=MARGIN)
+    return figure
+
+
+def pair_figure(table: pl.DataFrame) -> go.Figure:
+    """Draw how many sequences each subject has of each gesture; frame from ``recordings.pairs``."""
+    subjects = table.drop("gesture").columns
+    counts = table.drop("gesture").to_numpy()
+    figure = go.Figure(
+        go.Heatmap(
+            z=counts,
+            x=[str(number) for number in range(1, len(subjects) + 1)],
+            y=[shorten(name) for name in table["gesture"]],
+            zmin=0,
+            text=[
+                [words.NOTHING if count == 0 else str(count) for count in row]
+                for row in counts.tolist()
+            ],
+            texttemplate="%{text}" if len(subjects) <= MAX_CELLS else None,
+            customdata=[[[name, who] for who in subjects] for name in table["gesture"]],
+            hovertemplate="%{customdata[0]}, %{customdata[1]}: %{z} sequences<extra></extra>",
+            xgap=1,
+            ygap=1,
+            showscale=False,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, automargin=True)
+    figure.update_xaxes(
+        title="Subject, in the order of their names", type="category", showgrid=False, nticks=20
+    )
+    figure.update_layout(height=ROW_PX * len(table) + FRAME_PX, margin=MARGIN)
+    return figure
+
+
+def norm_figure(counts: pl.DataFrame) -> go.Figure:
+    """Draw how long the quaternions are; frame from ``recordings.norm_counts``."""
+    edges = counts.select("from", "to").to_numpy()
+    figure = go.Figure(
+        go.Bar(
+            x=edges.mean(axis=1),
+            y=counts["time_steps"],
+            width=np.diff(edges, axis=1)[:, 0],
+            customdata=edges,
+            hovertemplate=(
+                "length %{customdata[0]:.2f} to %{customdata[1]:.2f}: %{y} time steps"
+                "<extra></extra>"
+            ),
+        )
+    )
+    figure.update_xaxes(title="Length of the quaternion (1 is a rotation)", automargin=True)
+    figure.update_yaxes(title="Time steps", automargin=True)
+    figure.update_layout(height=260, margin=MARGIN)
+    return figure
+
+
+def _bands(num_panels: int, gap: float) -> list[tuple[float, float]]:
+    """Return bottom and top of each panel, the first at the top, as parts of the whole height."""
+    share = (1 - gap * (num_panels - 1)) / num_panels
+    tops = [1 - number * (share + gap) for number in range(num_panels)]
+    return [(max(top - share, 0.0), top) for top in tops]
+
+
+def _panel_lines(rows: pl.DataFrame, suffix: str) -> list[dict[str, object]]:
+    """Return one line per channel of a panel."""
+    return [
+        {
+            "type": "scatter",
+            "x": trace["time_s"],
+            "y": trace["value"],
+            "name": channel,
+            "mode": "lines",
+            "line": {"width": 1.8},
+            "yaxis": f"y{suffix}",
+            "legend": f"legend{suffix}",
+            "hovertemplate": "%{y:.3f}",
+        }
+        for (channel,), trace in rows.group_by("channel", maintain_order=True)
+    ]
+
+
+def _phase_shapes(phases: pl.DataFrame) -> list[dict[str, object]]:
+    """Shade the stretch of the gesture itself; the page says what the shade means."""
+    return [
+        {
+            "type": "rect",
+            "x0": start,
+            "x1": stop,
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
+            "fillcolor": "gray",
+            "opacity": 0.14,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for start, stop in phases.filter(phase="gesture").select("from_s", "to_s").iter_rows()
+    ]
+
+
+def _whole_bins(steps: np.ndarray) -> np.ndarray:
+    low, high = int(steps.min()), int(steps.max())
+    width = max(1, -(-(high - low + 1) // MAX_BINS))
+    return np.arange(low, high + width + 1, width)

@@ -1,0 +1,92 @@
+"""Source: the recordings that a run was made from, where they are still there.
+
+In: the run's frozen configuration. Out: ``Sequences`` and what is derived from them, kept warm for
+all sessions, or a ``SourceError`` that says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import streamlit as st
+
+from pages.ui.shared import readers
+from pages.ui.shared.readers import Version
+from trainer.store.records import RunFile
+
+if TYPE_CHECKING:
+    from trainer.data.sequences import Sequences
+
+T = TypeVar("T")
+
+MAX_DERIVED = 64  # frames of a few kB to a few MB
+
+
+class SourceError(ValueError):
+    """The recordings of a run cannot be shown; the message says why."""
+
+
+def recordings(run_file: RunFile) -> Sequences:
+    """Return the recordings that the run was made from.
+
+    Raises:
+        SourceError: They are gone, damaged, or no longer the same.
+    """
+    name = run_file.data.source
+    found = _load(name, run_file.recordings.fingerprint, _version(name))
+    if isinstance(found, str):
+        raise SourceError(found)
+    return found
+
+
+def derived(run_file: RunFile, derive: Callable[[Sequences], T]) -> T:
+    """Return what a function makes of the run's recordings; done once for the same content.
+
+    Args:
+        run_file: Of a run whose recordings are here.
+        derive: A function of a module, whose name tells what it makes; its result is shared and
+            never changed in place.
+
+    Raises:
+        SourceError: As ``recordings``.
+    """
+    sequences = recordings(run_file)
+    what = f"{derive.__module__}.{derive.__qualname__}"
+    return _derived(what, run_file.recordings.fingerprint, derive, sequences)
+
+
+@st.cache_resource(max_entries=MAX_DERIVED, show_spinner="Looking through the recordings")
+def _derived(
+    what: str, fingerprint: str, _derive: Callable[[Sequences], T], _sequences: Sequences
+) -> T:
+    return _derive(_sequences)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the recordings")
+def _load(name: str, fingerprint: str, version: Version) -> Sequences | str:
+    """Return the recordings, or why they cannot be shown; a changed file is looked at again."""
+    from trainer.data import sources
+    from trainer.data.schema import DataError
+
+    try:
+        sequences = sources.load(name)
+    except (DataError, OSError) as error:
+        return f"The run's source {name!r} cannot be read here. {error}"
+    if sources.fingerprint(sequences) != fingerprint:
+        return (
+            f"The source {name!r} has changed since the run was made: its content differs from "
+            f"what the run recorded. Put the old recordings back to see them here."
+        )
+    return sequences
+
+
+def _version(name: str) -> Version:
+    """Return what changes when the source's files do; () for the names that are no path."""
+    try:
+        path = Path(name).expanduser()
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+    except (OSError, RuntimeError):  # no such place, or a home folder that nobody has
+        return ()
+    return readers.version(*files)

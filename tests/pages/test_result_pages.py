@@ -1,0 +1,455 @@
+"""The pages Scores, Features, Data and Predict: every state of a run, and what they derive."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.ui.predict import prediction_frames, recording_choice, uploads
+from pages.ui.scores import blend_weights, charts_confusion, charts_scores
+from pages.ui.shared import charts_signals, recordings, results
+from tests.support import run_folders
+from tests.support.builders import make_demographics, make_table
+from tests.support.fresh_python import modules_after
+from trainer.data import sources
+from trainer.data.schema import DataError
+from trainer.predict import predictor
+from trainer.store.names import RunPaths
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("scores", "features", "data", "predict")
+STATES = tuple(state for state in run_folders.STATES if state != "starting")
+SMALL = {"num_subjects": 6, "sequences_per_subject": 8, "length": 12}  # the fixture's sequences
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Recordings with all sensors, of the very sequences that the fixture's runs are made of."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    table = make_table(**SMALL)
+    table.write_parquet(folder / "train.parquet")
+    make_demographics(table, ("SUBJ_000001",)).write_csv(folder / "train_demographics.csv")
+    return folder
+
+
+@pytest.fixture
+def finished(make_run, source, monkeypatch):
+    """A finished run whose models answer the first gesture, and whose source is there."""
+    root = make_run("first", "finished", source=str(source))
+    know_source(root, source)
+    for model in ("lgbm", "torch"):
+        RunPaths(root).bundle(model).write_bytes(model.encode())
+    asked = []
+    monkeypatch.setattr(predictor.Predictor, "load", lambda path: FakePredictor(asked))
+    return SimpleNamespace(root=root, asked=asked)
+
+
+class FakePredictor:
+    """LightGBM says the first gesture, the network the second; the blend follows the network.
+
+    It has no models that could say why.
+    """
+
+    root, models = Path("first"), {}
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def models_of(self, fold):
+        return {}
+
+    def predict(self, sequences, fold=None):
+        self.asked.append((sequences.num_sequences, fold))
+        num = sequences.num_sequences
+        lgbm_NK = np.tile([0.7, 0.1, 0.1, 0.1], (num, 1))
+        torch_NK = np.tile([0.05, 0.9, 0.03, 0.02], (num, 1))
+        return predictor.Prediction(
+            sequence_ids=sequences.sequence_ids,
+            gestures=run_folders.NAMES,
+            num_targets=run_folders.NUM_TARGETS,
+            proba_NK=0.4 * lgbm_NK + 0.6 * torch_NK,
+            by_model={"lgbm": lgbm_NK, "torch": torch_NK},
+            by_fold={"lgbm": lgbm_NK[None], "torch": torch_NK[None]},
+            weights={"lgbm": 0.4, "torch": 0.6},
+            notes=("answered by: LightGBM 0.40, the network 0.60",),
+        )
+
+
+def know_source(root, source):
+    path = RunPaths(root).config
+    digest = sources.fingerprint(sources.load(str(source)))
+    path.write_text(path.read_text().replace("f" * 64, digest))
+
+
+def visit(page):
+    """Open the page as a deep link does, which saves drawing the page Train first."""
+    return turn_to(AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=30), page)
+
+
+def turn_to(app, page):
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def texts(app):
+    kinds = ("markdown", "caption", "subheader", "error", "warning", "info", "code")
+    return "\n".join(
+        str(element.value).replace("\\", "") for kind in kinds for element in app.get(kind)
+    )
+
+
+def metrics(app):
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def csv_of(table):
+    buffer = io.BytesIO()
+    table.write_csv(buffer)
+    return buffer.getvalue()
+
+
+def small_oof(done_lgbm=(0, 1), done_torch=(0,)):
+    """Two folds of two sequences each; LightGBM is right in all, the network in none."""
+    fold = [0, 0, 1, 1]
+    gesture = ["a", "b", "a", "b"]
+    right = {"a": [0.9, 0.1], "b": [0.1, 0.9]}
+    table = pl.DataFrame(
+        {"sequence_id": list("pqrs"), "subject": list("xxyy"), "gesture": gesture, "fold": fold}
+    )
+    for model, done, is_right in (("lgbm", done_lgbm, True), ("torch", done_torch, False)):
+        for k, name in enumerate("ab"):
+            column = [
+                (right[g][k] if is_right else 1 - right[g][k]) if f in done else None
+                for g, f in zip(gesture, fold, strict=True)
+            ]
+            table = table.with_columns(pl.Series(f"{model}:{name}", column, dtype=pl.Float64))
+    return results.read_oof(table, ("a", "b"), 1)
+
+
+def test_a_page_without_any_run_says_what_to_do_next(state_dir):
+    """An empty state folder is a beginning, not an error."""
+    app = visit(PAGES[0])
+    for page in PAGES:
+        assert "No runs yet" in texts(turn_to(app, page))
+        assert not app.error
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_every_page_shows_every_state_of_a_run(make_run, state):
+    """Running, paused, failed, finished, damaged, of a newer schema: no page breaks."""
+    make_run("first", state)
+    app = visit(PAGES[0])
+    for page in PAGES[1:]:
+        turn_to(app, page)
+
+
+def test_every_page_shows_a_run_that_has_no_fold_yet(make_run):
+    """Right after the start there are folds.parquet and nothing to score."""
+    make_run("first", "running", done=0)
+    app = visit(PAGES[0])
+    for page in PAGES:
+        assert not turn_to(app, page).error
+
+
+@pytest.mark.parametrize(
+    ("name", "pages_in_need"),
+    [
+        ("oof", {"scores"}),
+        ("scores", {"scores"}),
+        ("importance", {"features"}),
+        ("folds", {"data"}),
+        ("config", {"scores", "features", "data", "predict"}),
+    ],
+)
+def test_a_damaged_file_is_named_where_it_is_needed(make_run, name, pages_in_need):
+    """No page breaks on half a file, whichever it is."""
+    root = make_run("first", "finished")
+    path = getattr(RunPaths(root), name)
+    path.write_bytes(b"PAR1\x00\xff{")
+    app = visit(PAGES[0])
+    named = {page for page in PAGES if path.name in texts(turn_to(app, page))}
+    assert named == pages_in_need
+
+
+def test_the_headline_is_what_the_run_recorded(make_run):
+    """Mean over folds as in scores.json, so that page and command line say the same."""
+    make_run("first", "finished")
+    assert metrics(visit("scores")) == {
+        "Blend, mean score": "0.940",
+        "LightGBM, mean score": "0.890",
+        "Network, mean score": "0.920",
+    }
+
+
+def test_folds_that_are_not_done_are_left_out_and_said(make_run):
+    """The fixture's running run has 3 LightGBM folds and 1 of the network done."""
+    make_run("first", "running")
+    app = visit("scores")
+    assert "Network 1 of 3 folds" in texts(app)
+    assert "16 sequences, out of fold" in texts(app)
+
+
+def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
+    """A table that does not fit the run's labels is named, not shown wrongly."""
+    root = make_run("first", "finished")
+    path = RunPaths(root).oof
+    pl.read_parquet(path).with_columns(gesture=pl.lit("Juggle")).write_parquet(path)
+    assert "gesture 'Juggle' is new" in texts(visit("scores"))
+
+
+def test_null_rows_are_no_mistakes():
+    """A model is scored on its done folds only, the blend on those of both."""
+    oof = small_oof()
+    assert oof.done_mask("lgbm").tolist() == [True, True, True, True]
+    assert oof.done_mask("blend").tolist() == [True, True, False, False]
+    rows = results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
+    assert rows.select("fold", "model", "score").rows() == [
+        (0, "Blend", 0.0),
+        (0, "LightGBM", 1.0),
+        (0, "Network", 0.0),
+        (1, "LightGBM", 1.0),
+    ]
+
+
+def test_there_is_no_blend_without_a_fold_that_both_models_have_done():
+    """Two models whose folds do not meet cannot be blended."""
+    assert small_oof(done_lgbm=(0,), done_torch=(1,)).choices == ("lgbm", "torch")
+    assert small_oof(done_lgbm=(), done_torch=()).choices == ()
+
+
+def test_the_weight_curve_ends_at_the_models_alone():
+    """Weight 0 is the network's score, weight 1 LightGBM's."""
+    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
+    assert curve["lgbm_weight"][0] == 0.0
+    assert curve["lgbm_weight"][-1] == 1.0
+    assert (curve["score"][0], curve["score"][-1]) == (0.0, 1.0)
+
+
+def test_precision_recall_and_f1_of_every_gesture():
+    """Literal counts; a gesture that never occurs has no recall rather than 0."""
+    count_KK = results.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
+    assert count_KK.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
+    table = results.gesture_table(count_KK, ("a", "b", "c"), 1)
+    assert table["precision"].to_list() == [1.0, 0.5, None]
+    assert table["recall"].to_list() == [pytest.approx(2 / 3), 1.0, None]
+    assert table["f1"].to_list() == [pytest.approx(0.8), pytest.approx(2 / 3), None]
+    assert table["most_taken_for"].to_list() == ["b", None, None]
+    assert table["kind"].to_list() == ["target", "non-target", "non-target"]
+
+
+def test_the_hardest_subject_comes_first():
+    """Ordered by score, with the fold that validates the subject."""
+    oof = small_oof(done_torch=(0, 1))
+    rows = results.subject_table(oof, "torch", {})
+    assert rows.select("subject", "fold", "score").rows() == [("x", 0, 0.0), ("y", 1, 0.0)]
+
+
+def test_traces_and_phases_of_one_sequence():
+    """At 10 steps per second step 12 of 24 is at 1.2 s; the gesture is the second half."""
+    sequences = sources.sequences_from_table(make_table(num_subjects=1, length=24))
+    steps = int(sequences.lengths_N[0])
+    traces = recordings.traces(sequences, 0, 10.0)
+    assert traces["panel"].n_unique() == 4
+    assert traces["time_s"].max() == pytest.approx((steps - 1) / 10)
+    assert recordings.phase_bands(sequences, 0, 10.0).rows() == [
+        ("transition", 0.0, pytest.approx(steps // 2 / 10)),
+        ("gesture", pytest.approx(steps // 2 / 10), pytest.approx(steps / 10)),
+    ]
+    figure = charts_signals.trace_figure(traces, recordings.phase_bands(sequences, 0, 10.0), 10.0)
+    assert figure.layout.yaxis.title.text == "Acceleration, m/s²"
+    assert figure.layout.xaxis.title.text == "Time, s (at 10 steps per second)"
+
+
+def test_nothing_in_range_does_not_count_as_a_distance():
+    """-1 is left out of a time-of-flight mean; a step that sees nothing is a gap."""
+    table = make_table(num_subjects=1, sequences_per_subject=4)
+    pixels = [f"tof_1_v{pixel}" for pixel in range(64)]
+    table = table.with_columns(pl.lit(-1.0).alias(name) for name in pixels)
+    traces = recordings.traces(sources.sequences_from_table(table), 0, 10.0)
+    sensor = traces.filter(channel="tof 1")
+    assert sensor["value"].null_count() == len(sensor)
+
+
+def test_confusion_cells_are_counts_or_shares_of_the_true_gesture():
+    """An empty cell has no text, so that mistakes stand out."""
+    count_KK = np.array([[3, 1], [0, 2]])
+    shares = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=True)
+    assert shares.data[0].z.tolist() == [[75.0, 25.0], [0.0, 100.0]]
+    assert shares.data[0].text == (["75", "25"], ["", "100"])
+    counts = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=False)
+    assert counts.data[0].text == (["3", "1"], ["", "2"])
+
+
+def test_figures_leave_their_colours_to_the_theme():
+    """No trace sets a colour of its own, so that both themes keep theirs."""
+    oof = small_oof(done_torch=(0, 1))
+    figure = charts_scores.fold_figure(results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6}))
+    assert [trace.name for trace in figure.data] == ["LightGBM", "Network", "Blend"]
+    assert all(trace.marker.color is None for trace in figure.data)
+
+
+def test_a_built_in_sequence_is_answered_by_the_fold_that_never_saw_it(finished):
+    """Subject 0 is validated in fold 0; the true gesture is shown beside the answer."""
+    app = visit("predict")
+    assert finished.asked == [(1, 0)]
+    assert "True gesture: Cheek - pinch skin" in texts(app).replace("\\", "")
+    assert "Models disagree" in texts(app)
+    assert metrics(app)["Its probability"] == "58.0 %"
+    assert metrics(app)["Any target"] == "89.0 %"
+    assert "Seen in training" not in texts(app)
+
+
+def test_all_folds_on_a_training_sequence_is_said_to_be_seen_in_training(finished):
+    """Four of five folds were trained on the sequence: the page says so."""
+    app = visit("predict")
+    asked_by = next(group for group in app.segmented_control if group.label == "Answered by")
+    asked_by.set_value("All folds").run()
+    assert not app.exception
+    assert finished.asked[-1] == (1, None)
+    assert "Seen in training" in texts(app)
+
+
+def test_sequences_can_be_picked_by_how_sure_the_models_were(finished):
+    """From the out-of-fold table; a kind with no sequence is said."""
+    app = visit("predict")
+    for kind in ("Sure and right", "Sure but wrong", "Close calls"):
+        app.segmented_control(key="predict_kind").set_value(kind).run()
+        assert not app.exception
+
+
+def upload(app, *files):
+    app.segmented_control(key="predict_mode").set_value("Upload").run()
+    for key, (name, data) in zip(("predict_file", "predict_people"), files, strict=False):
+        app.file_uploader(key=key).upload(name, data, "text/csv").run()
+    assert not app.exception
+    return app
+
+
+def test_an_upload_of_several_sequences_is_answered_in_a_table(finished):
+    """New recordings without labels, with demographics."""
+    table = make_table(num_subjects=2, sequences_per_subject=2, length=12, labelled=False, seed=1)
+    people = csv_of(make_demographics(table, ("SUBJ_000000",)))
+    app = upload(visit("predict"), ("../../x.csv", csv_of(table)), ("p.csv", people))
+    assert finished.asked[-1] == (4, None)
+    rows = app.dataframe(key="predict_rows").value
+    assert rows["gesture"].tolist() == ["Neck - scratch"] * 4
+    assert "Seen in training" not in texts(app)
+
+
+def test_an_uploaded_training_sequence_is_recognised_by_its_content(finished):
+    """The same recording under another id was seen; another one under a known id was not."""
+    table = make_table(**SMALL).filter(pl.col("subject") == "SUBJ_000000")
+    renamed = table.with_columns(sequence_id=pl.lit("new_") + pl.col("sequence_id"))
+    app = upload(visit("predict"), ("mine.csv", csv_of(renamed)))
+    assert "Seen in training: 8 of 8" in texts(app)
+    other = make_table(num_subjects=1, sequences_per_subject=2, length=12, seed=1)
+    app = upload(visit("predict"), ("mine.csv", csv_of(other)))
+    assert "Seen in training" not in texts(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("x.csv", b"", "is empty"),
+        ("x.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is no CSV"),
+        ("x.parquet", b"a,b\n1,2\n", "is not Parquet"),
+        ("x.csv", b"a,b\n1,2\n", "Missing column"),
+    ],
+)
+def test_an_upload_that_cannot_be_used_says_why(finished, name, data, message):
+    """Whatever the file is: a message, no traceback, no answer."""
+    app = upload(visit("predict"), (name, data))
+    assert message in texts(app)
+
+
+def test_large_uploads_are_refused_before_they_are_read(monkeypatch):
+    """Bytes, rows and sequences are bounded; the message says what to do."""
+    data = csv_of(make_table(num_subjects=1, sequences_per_subject=2, length=12))
+    monkeypatch.setattr(uploads, "MAX_SEQUENCES", 1)
+    with pytest.raises(DataError, match="has 2 sequences: expected at most 1"):
+        uploads.read_sequences("x.csv", data)
+    monkeypatch.setattr(uploads, "MAX_ROWS", 10)
+    with pytest.raises(DataError, match="rows: expected at most 10"):
+        uploads.read_sequences("x.csv", data)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_MB", 0)
+    with pytest.raises(DataError, match="expected at most 0 MB"):
+        uploads.read_sequences("x.csv", data)
+
+
+def test_models_that_cannot_answer_say_why(finished, monkeypatch):
+    """A damaged bundle is named; nothing else on the page breaks."""
+
+    def fail(path):
+        raise predictor.PredictError("lgbm_bundle.pkl: its SHA-256 is not the recorded one")
+
+    monkeypatch.setattr(predictor.Predictor, "load", fail)
+    assert "its SHA-256 is not the recorded one" in texts(visit("predict"))
+
+
+def test_a_real_damaged_bundle_is_a_message(make_run, source):
+    """The predictor itself refuses it, and the page shows what it says."""
+    root = make_run("first", "finished", source=str(source))
+    know_source(root, source)
+    RunPaths(root).bundle("lgbm").write_bytes(b"not a bundle")
+    app = visit("predict")
+    assert "The models cannot answer." in [error.value for error in app.error]
+
+
+def test_without_its_source_a_run_still_answers_uploads(finished, source):
+    """The built-in sequences are gone, the models are not."""
+    (source / "train.parquet").unlink()
+    (source / "train_demographics.csv").unlink()
+    predict_page = visit("predict")
+    assert "Upload a recording instead" in texts(predict_page)
+    table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False)
+    upload(predict_page, ("x.csv", csv_of(table)))
+    assert finished.asked[-1] == (1, None)
+
+
+def test_the_download_has_the_columns_of_the_command_line():
+    """sequence_id, gesture, p_target, blended, then by model; rows sum to 1."""
+    sequences = SimpleNamespace(num_sequences=2, sequence_ids=np.array(["a", "b"]))
+    table = prediction_frames.download_rows(FakePredictor([]).predict(sequences))
+    names = run_folders.NAMES
+    assert table.columns == [
+        *("sequence_id", "gesture", "p_target"),
+        *names,
+        *(f"lgbm:{name}" for name in names),
+        *(f"torch:{name}" for name in names),
+    ]
+    assert table.select(pl.sum_horizontal(*names)).to_series().to_list() == pytest.approx([1, 1])
+
+
+def test_kinds_of_built_in_sequences():
+    """Surest hits, surest mistakes, smallest leads; sequences without an answer are in none."""
+    rows = pl.DataFrame(
+        {
+            "sequence_id": list("abcd"),
+            "gesture": ["x", "x", "x", "x"],
+            "predicted": ["x", "y", "x", None],
+            "probability": [0.9, 0.8, 0.6, None],
+            "margin": [0.8, 0.7, 0.2, None],
+        }
+    )
+
+    def ids(kind):
+        return recording_choice.of_kind(rows, kind, 2)["sequence_id"].to_list()
+
+    assert ids("Sure and right") == ["a", "c"]
+    assert ids("Sure but wrong") == ["b"]
+    assert ids("Close calls") == ["c", "b"]
+    assert ids("All") == list("abcd")
+
+
+def test_the_pages_import_neither_torch_nor_lightgbm_until_an_answer_is_asked():
+    """Opening the dashboard stays quick."""
+    code = "from pages.ui import picking, predicting, results, source, uploads, charts_signals"
+    assert modules_after(code, ("torch", "lightgbm", "trainer.predict.predictor")) == []

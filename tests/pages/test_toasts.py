@@ -1,0 +1,58 @@
+"""Toasts: what ended is told once, on whatever page people look at."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pages.ui.shared import toasts
+from tests.pages.test_run_states import visit
+from tests.pages.train.test_page import change_status
+from trainer.store.durable import append_line
+from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+
+
+def toast_texts(app):
+    return [toast.value.replace("\\", "") for toast in app.toast]
+
+
+def test_the_end_of_a_run_is_told_on_every_page(make_run):
+    """A toast, once, on a page that is not about training."""
+    root = make_run("first", "running")
+    app = visit("runs", run="first")
+    assert toast_texts(app) == []
+    change_status(root, state="finished", stage="done", done_units=6)
+    app.run()
+    assert toast_texts(app) == ["first finished."]
+    app.run()
+    assert toast_texts(app) == []
+
+
+def test_a_fold_that_is_done_elsewhere_is_told(make_run):
+    """Of a run that is not on the page: which fold, and how good it was."""
+    root = make_run("first", "running")
+    app = visit("runs", run="first")
+    values = {"score": 0.912, "seconds": 3.0}
+    line = {"event": "fold", "time": time.time(), "attempt": 1, "model": "torch", "fold": 1}
+    append_line(RunPaths(root).metrics, line | {"values": values})
+    change_status(root, done_units=5)
+    app.run()
+    assert toast_texts(app) == ["first: Network, fold 1 done, score 0.912."]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"),
+    [
+        (toasts.Seen("running", 1, 4), toasts.Seen("paused", 1, 4), "first paused."),
+        (toasts.Seen("paused", 1, 4), toasts.Seen("running", 2, 4), ""),
+        (toasts.Seen("paused", 1, 4), toasts.Seen("paused", 2, 5), "first paused."),
+        (toasts.Seen("running", 1, None), toasts.Seen("running", 1, 4), ""),
+        (None, toasts.Seen("finished", 1, 6), ""),
+    ],
+)
+def test_only_what_ended_is_told(make_run, before, now, said):
+    """Not what goes on, not what was so at the first look, not folds counted while loading."""
+    reader = RunReader(make_run("first", "finished"))
+    assert toasts._change(reader, before, now, None) == said

@@ -1,0 +1,163 @@
+"""Devices worn half a turn from the others': found without labels, turned back, told in the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.support.tiny_runs import tiny_config, train
+from trainer.data import sources
+from trainer.data.device_orientation import correct_orientation, find_reversed
+from trainer.data.sequences import Sequences
+from trainer.explain.doctor import examine_for
+from trainer.predict.predictor import Predictor
+from trainer.run.recordings import load_dataset
+from trainer.simulation.people import REVERSED
+from trainer.simulation.sensors import Recording, reverse
+from trainer.simulation.simulate import simulate
+from trainer.store.checksums import CheckedFolder
+from trainer.store.reader import RunReader
+
+ASL = Path(__file__).parents[4] / "shared" / "data" / "asl.parquet"  # no licence: not shipped
+SUBJECTS = 20  # of them two wear the device reversed
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Sequences:
+    """Simulated recordings with all sensors; two of the subjects are reversed."""
+    return simulate(SUBJECTS)
+
+
+def reversed_names() -> tuple[str, ...]:
+    return tuple(f"SUBJ_{number:06d}" for number in REVERSED)
+
+
+def test_the_reversed_of_simulated_subjects_are_found_and_nobody_else(simulated):
+    """Two of twenty, without a look at labels."""
+    assert find_reversed(simulated) == reversed_names()
+    assert find_reversed(dataclasses.replace(simulated, label_idx=None)) == reversed_names()
+
+
+def test_of_the_real_recordings_nobody_is_turned():
+    """Ten people with a watch on the same wrist, as recorded."""
+    assert find_reversed(sources.load("watch")) == ()
+
+
+@pytest.mark.skipif(not ASL.exists(), reason="these recordings have no licence to ship")
+def test_the_two_who_wear_an_arm_band_the_other_way_round_are_found():
+    """Real recordings of 27 people that nobody has turned."""
+    assert find_reversed(sources.load(str(ASL))) == ("DM02", "DM25")
+
+
+def test_turning_back_undoes_what_a_reversed_device_records(simulated):
+    """All sensors, to the bit; other subjects' values are left as they are, the input too."""
+    before = {name: values.copy() for name, values in simulated.arrays.items()}
+    back = correct_orientation(simulated, reversed_names())
+    theirs_T = np.repeat(np.isin(simulated.subjects, reversed_names()), simulated.lengths_N)
+    again = reverse(Recording(*(values[theirs_T] for values in back.arrays.values())))
+    told = (again.acc_T3, again.rot_T4, again.thm_T5, again.tof_T320)
+    for (name, values), turned in zip(before.items(), told, strict=True):
+        np.testing.assert_array_equal(np.abs(turned), np.abs(values[theirs_T]), err_msg=name)
+        np.testing.assert_array_equal(back.arrays[name][~theirs_T], values[~theirs_T])
+        np.testing.assert_array_equal(simulated.arrays[name], values)
+    np.testing.assert_array_equal(told[0], before["acc"][theirs_T])
+    own = dataclasses.replace(
+        simulated,
+        **{
+            name: getattr(simulated, name).copy()
+            for name in ("acc_T3", "rot_T4", "thm_T5", "tof_T320")
+        },
+    )
+    assert correct_orientation(own, reversed_names(), in_place=True) is own
+    for name, values in own.arrays.items():
+        np.testing.assert_array_equal(values, back.arrays[name])
+
+
+def test_without_subjects_or_with_few_of_their_sequences_nobody_is_turned(simulated):
+    """Nothing is guessed from a handful of sequences."""
+    assert find_reversed(dataclasses.replace(simulated, subjects=None)) == ()
+    theirs_N = np.isin(simulated.subjects, reversed_names())
+    few = simulated.select(np.flatnonzero(~theirs_N | (np.cumsum(theirs_N) <= 9)))
+    assert find_reversed(few) == ()
+    assert correct_orientation(simulated, ()) is simulated
+
+
+@pytest.fixture(scope="module")
+def turned_watch(tmp_path_factory):
+    """The recordings that ship with the project, but for one subject's device, turned."""
+    table = pl.read_parquet(sources.WATCH_PATH)
+    theirs = pl.col("subject") == "SUBJ_W05"
+    turned = {
+        **{f"acc_{axis}": -pl.col(f"acc_{axis}") for axis in "xy"},
+        "rot_w": -pl.col("rot_z"),
+        "rot_x": pl.col("rot_y"),
+        "rot_y": -pl.col("rot_x"),
+        "rot_z": pl.col("rot_w"),
+    }
+    changed = [
+        pl.when(theirs).then(value).otherwise(pl.col(name)).alias(name)
+        for name, value in turned.items()
+    ]
+    file = tmp_path_factory.mktemp("turned") / "watch.parquet"
+    table.with_columns(changed).write_parquet(file)
+    return file
+
+
+def test_a_run_tells_whom_it_turned_back_and_its_models_turn_their_recordings_too(
+    turned_watch, tmp_path
+):
+    """Asked about a subject who was turned, a fold that had not seen them says what it said."""
+    config = tiny_config(turned_watch, "models=lgbm", "folds.count=2")
+    said = []
+    assert train(tmp_path / "first", config, echo=said.append) == "finished"
+    run = RunReader(tmp_path / "first")
+    assert run.run_file().recordings.turned_subjects == ("SUBJ_W05",)
+    assert any("turned back SUBJ_W05: 1 device looks worn half a turn" in line for line in said)
+
+    sequences = sources.load(str(turned_watch))
+    their_idx = np.flatnonzero(sequences.subjects == "SUBJ_W05")[:5]
+    oof = run.oof().filter(pl.col("sequence_id").is_in(sequences.sequence_ids[their_idx]))
+    told = Predictor.load(tmp_path / "first").predict(sequences.select(their_idx), oof["fold"][0])
+    expected_NK = oof.select(pl.col("^lgbm:.*$")).to_numpy()
+    np.testing.assert_allclose(told.by_model["lgbm"], expected_NK, atol=1e-12)
+    findings = examine_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
+    assert any("turned back half about z (the sequence)" in finding.what for finding in findings)
+    assert not any(finding.severity == "warning" for finding in findings)
+
+
+def test_in_a_folder_of_parts_the_same_devices_are_turned_back(turned_watch, tmp_path):
+    """Features and frames to the last bit; asked not to turn, others, under another key."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for (subject,), rows in pl.read_parquet(turned_watch).group_by("subject"):
+        rows.write_parquet(folder / f"{subject}.parquet")
+    made = {}
+    for name, config in (
+        ("one file", tiny_config(turned_watch)),
+        ("parts", tiny_config(folder)),
+        ("not turned", tiny_config(folder, "data.turn_reversed=false")),
+    ):
+        made[name] = load_dataset(config)
+        checked = CheckedFolder(tmp_path / "run")
+        made[name].open_features(checked, lambda: None)
+        made[name].open_frames(checked, lambda: None)
+    one, many, raw = made.values()
+    assert many.turned_subjects == one.turned_subjects == ("SUBJ_W05",)
+    assert raw.turned_subjects == ()
+    order_idx = [
+        one.catalogue.sequence_ids.tolist().index(name) for name in many.catalogue.sequence_ids
+    ]
+    np.testing.assert_array_equal(many.features.values_NF, one.features.values_NF[order_idx])
+    assert len({dataset.feature_key for dataset in made.values()}) == 3
+    rows_T = np.concatenate(
+        [np.arange(*one.catalogue.offsets[[place, place + 1]]) for place in order_idx]
+    )
+    np.testing.assert_array_equal(many.frames.values_TC, one.frames.values_TC[rows_T])
+    theirs_T = np.repeat(many.subjects == "SUBJ_W05", many.lengths_N)
+    is_same_T = (many.frames.values_TC == raw.frames.values_TC).all(axis=1)
+    assert is_same_T[~theirs_T].all()
+    assert not is_same_T[theirs_T].any()

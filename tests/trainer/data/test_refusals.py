@@ -1,0 +1,254 @@
+"""trainer.data.sources: what is refused. The message names the field, what came, what to do."""
+
+import io
+import math
+
+import polars as pl
+import pytest
+
+from tests.support.builders import GESTURES, make_demographics, make_small_table, with_value
+from trainer.data.schema import DataError
+from trainer.data.sources import (
+    COMPETITION,
+    check_trainable,
+    load,
+    read_upload,
+    sequences_from_table,
+)
+
+
+def refusal(function, *arguments):
+    with pytest.raises(DataError) as caught:
+        function(*arguments)
+    return str(caught.value)
+
+
+def refused_tables():
+    table = make_small_table(("acc", "rot", "thm", "tof"))
+    conflicting = pl.when(pl.col("sequence_id") == "SEQ_000004").then(pl.lit("Non-Target"))
+    return {
+        "missing column": (table.drop("acc_y"), ["'acc_y'", "Missing"]),
+        "no sequence_id": (table.drop("sequence_id"), ["'sequence_id'", "Missing"]),
+        "no counter": (table.drop("sequence_counter"), ["'sequence_counter'", "Missing"]),
+        "similar name": (table.rename({"acc_y": "accel_y"}), ["rename 'accel_y' to 'acc_y'"]),
+        "other case": (table.rename({"acc_x": "Acc_X"}), ["'Acc_X'", "'acc_x'"]),
+        "no separator": (table.rename({"thm_2": "thm2"}), ["'thm2'", "'thm_2'"]),
+        "numbered from 0": (table.rename({"thm_5": "thm_0"}), ["'thm_0'", "thm_1 to thm_5"]),
+        "label misnamed": (table.rename({"gesture": "Gesture"}), ["'Gesture'", "'gesture'"]),
+        "part of rot": (table.drop("rot_z"), ["'rot_z'", "orientation"]),
+        "part of tof": (table.drop("tof_3_v7", "tof_3_v8"), ["'tof_3_v7', 'tof_3_v8'"]),
+        "no type": (table.drop("sequence_type"), ["'sequence_type'", "gesture"]),
+        "no subject": (table.drop("subject"), ["'subject'", "gesture"]),
+        "no rows": (table.clear(), ["no rows"]),
+        "text": (
+            with_value(table.cast({"acc_x": pl.String}), "acc_x", 2, "fast"),
+            ["'acc_x'", "number", "'fast'", "SEQ_000000_000002"],
+        ),
+        "text, no row_id": (
+            with_value(table.cast({"thm_1": pl.String}), "thm_1", 2, "hot").drop("row_id"),
+            ["'thm_1'", "'hot'", "data row 3"],
+        ),
+        "infinite": (
+            with_value(table, "rot_x", 3, math.inf),
+            ["'rot_x'", "finite", "inf", "SEQ_000000_000003"],
+        ),
+        "huge": (with_value(table, "tof_5_v63", 0, 1e300), ["'tof_5_v63'", "1e+300"]),
+        "flags": (table.with_columns(acc_x=pl.lit(True)), ["'acc_x'", "Boolean"]),
+        "null id": (with_value(table, "sequence_id", 1, None), ["'sequence_id'", "_000001"]),
+        "null gesture": (with_value(table, "gesture", 1, None), ["'gesture'", "_000001"]),
+        "blank subject": (with_value(table, "subject", 1, " "), ["'subject'", "_000001"]),
+        "half counter": (
+            with_value(table.cast({"sequence_counter": pl.Float64}), "sequence_counter", 1, 0.5),
+            ["'sequence_counter'", "whole", "0.5"],
+        ),
+        "endless counter": (
+            table.cast({"sequence_counter": pl.UInt64}).with_columns(
+                pl.col("sequence_counter") + 2**63
+            ),
+            ["'sequence_counter'", "whole"],
+        ),
+        "null counter": (with_value(table, "sequence_counter", 1, None), ["'sequence_counter'"]),
+        "doubled row": (
+            pl.concat([table.head(2), table[1:2], table[2:]]),
+            ["SEQ_000000", "counter 1", "twice", "duplicated"],
+        ),
+        "doubled table": (pl.concat([table, table]), ["SEQ_000000", "counter 0", "twice"]),
+        "out of order": (
+            pl.concat([table[1:2], table[0:1], table[2:]]),
+            ["SEQ_000000", "order", "falls to 0", "Sort"],
+        ),
+        "not together": (
+            pl.concat([table[1:], table[:1]]),
+            ["SEQ_000000", "not together", "SEQ_000000_000000", "Sort"],
+        ),
+        "shuffled": (table.sample(fraction=1, shuffle=True, seed=0), ["SEQ_", "Sort"]),
+        "two labels": (
+            with_value(table, "gesture", 1, "Wave hello"),
+            ["SEQ_000000", "'gesture'", "'Cheek - pinch skin'", "'Wave hello'"],
+        ),
+        "two subjects": (with_value(table, "subject", 1, "X"), ["SEQ_000000", "'subject'", "'X'"]),
+        "two types": (
+            with_value(table, "sequence_type", 1, "Non-Target"),
+            ["SEQ_000000", "'sequence_type'"],
+        ),
+        "other type": (
+            table.with_columns(pl.col("sequence_type").str.to_lowercase()),
+            ["SEQ_000000", "'Target'", "'target'"],
+        ),
+        "target and not": (
+            table.with_columns(sequence_type=conflicting.otherwise(pl.col("sequence_type"))),
+            ["'Cheek - pinch skin'", "'Target'", "'Non-Target'"],
+        ),
+        "no acceleration": (
+            table.with_columns(pl.lit(None, pl.Float64).alias(f"acc_{axis}") for axis in "xyz"),
+            ["'acc_x', 'acc_y', 'acc_z'", "no value"],
+        ),
+        "a sequence without": (
+            table.with_columns(
+                acc_z=pl.when(pl.col("sequence_id") != "SEQ_000002").then(pl.col("acc_z"))
+            ),
+            ["SEQ_000002", "acceleration"],
+        ),
+    }
+
+
+@pytest.mark.parametrize(("table", "parts"), refused_tables().values(), ids=refused_tables())
+def test_bad_recordings_are_refused_with_their_place(table, parts):
+    """The message names the column or the sequence, what was expected and what came."""
+    message = refusal(sequences_from_table, table)
+    assert [part for part in parts if part not in message] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda d: d.drop("handedness"), ["'handedness'", "Demographics"]),
+        (lambda d: d.rename({"subject": "subject_id"}), ["rename 'subject_id' to 'subject'"]),
+        (lambda d: pl.concat([d, d]), ["SUBJ_000000", "several rows"]),
+        (lambda d: with_value(d, "handedness", 1, 2), ["SUBJ_000001", "2.0", "0 (left)"]),
+        (lambda d: with_value(d.cast(pl.String), "handedness", 1, "left"), ["'left'"]),
+        (lambda d: with_value(d, "subject", 1, None), ["Demographics", "'subject'", "row 2"]),
+    ],
+)
+def test_bad_demographics_are_refused(change, parts):
+    """A missing column, a subject with two rows, a hand that is neither 0 nor 1."""
+    table = make_small_table()
+    message = refusal(sequences_from_table, table, change(make_demographics(table)))
+    assert [part for part in parts if part not in message] == []
+
+
+def test_demographics_without_subjects_in_the_table_are_refused():
+    """There is nothing to find a person's row by."""
+    table = make_small_table(labelled=False)
+    message = refusal(sequences_from_table, table.drop("subject"), make_demographics(table))
+    assert "'subject'" in message
+
+
+def parquet_bytes():
+    buffer = io.BytesIO()
+    make_small_table().write_parquet(buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "parts"),
+    [
+        ("empty.csv", b"", ["'empty.csv'", "empty"]),
+        ("blank.csv", b"\n \n", ["'blank.csv'", "empty"]),
+        ("empty.parquet", b"", ["'empty.parquet'", "empty"]),
+        ("picture.csv", b"\x89PNG\r\n\x1a\n\x00\x00", ["'picture.csv'", "no CSV"]),
+        ("archive.csv", b"PK\x03\x04 a,b", ["no CSV", "binary"]),
+        ("latin.csv", "subject,\xe9\n".encode("latin-1"), ["no CSV", "UTF-8"]),
+        ("semi.csv", b"sequence_id;acc_x\nA;1\n", ["semicolons", "commas"]),
+        ("tabs.csv", b"sequence_id\tacc_x\nA\t1\n", ["tabs", "commas"]),
+        ("ragged.csv", b"sequence_id,acc_x\nA,1,2\n", ["no CSV", "more fields"]),
+        ("twice.csv", b"acc_x,acc_x\n1,2\n", ["'acc_x'", "twice"]),
+        ("text.parquet", b"sequence_id,acc_x\nA,1\n", ["not Parquet"]),
+        ("torn.parquet", parquet_bytes()[:-200], ["'torn.parquet'", "damaged"]),
+        ("holed.parquet", b"PAR1" + bytes(300) + parquet_bytes()[304:], ["damaged"]),
+    ],
+)
+def test_a_file_that_is_neither_csv_nor_parquet_is_refused(name, data, parts):
+    """The message names the file and what is wrong with it."""
+    message = refusal(read_upload, name, data)
+    assert [part for part in parts if part not in message] == []
+
+
+def test_prose_is_refused_by_its_columns():
+    """A text file reads as a CSV of one column, which lacks all that is needed."""
+    table = read_upload("letter.csv", b"Dear reader\nhow are you\n")
+    assert "'Dear reader'" in refusal(sequences_from_table, table)
+
+
+def test_a_csv_with_a_text_among_its_numbers_is_refused_with_the_place():
+    """The file is read on to the end, so that column, row and value can be named."""
+    data = (
+        with_value(make_small_table().cast({"acc_x": pl.String}), "acc_x", 9, "fast")
+        .write_csv()
+        .encode()
+    )
+    message = refusal(sequences_from_table, read_upload("recordings.csv", data))
+    assert "'acc_x'" in message
+    assert "'fast'" in message
+    assert make_small_table()["row_id"][9] in message
+
+
+def test_an_uploads_name_is_never_a_path(tmp_path):
+    """The name of an existing file opens nothing: only the bytes are read."""
+    make_small_table().write_parquet(tmp_path / "real.parquet")
+    assert "not Parquet" in refusal(read_upload, str(tmp_path / "real.parquet"), b"a,b\n1,2\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("", ["does not exist", "'watch'"]),
+        ("nowhere.csv", ["'nowhere.csv'", "does not exist"]),
+        ("~nobody-of-this-name/x", ["does not exist"]),
+        ("x" * 5000, ["does not exist"]),
+        ("a\0b", ["does not exist"]),
+        ("simulated:none", ["'simulated:none'", "whole number from 1 to 1000"]),
+        ("simulator", ["does not exist", "'simulated'"]),
+    ],
+)
+def test_an_unknown_source_is_refused(source, parts):
+    """The message names the source and those that there are."""
+    message = refusal(load, source)
+    assert [part for part in parts if part not in message] == []
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path):
+    """The message says which names were looked for and what is there."""
+    (tmp_path / "notes.txt").write_text("none")
+    message = refusal(load, str(tmp_path))
+    assert "train.csv" in message
+    assert "'notes.txt'" in message
+
+
+def test_kaggle_that_is_not_mounted_is_refused(tmp_path):
+    """The message names the folder that was looked for."""
+    assert COMPETITION in refusal(load, "kaggle", tmp_path / "input")
+
+
+# What cannot be trained on
+
+
+@pytest.mark.parametrize(
+    ("table", "num_folds", "parts"),
+    [
+        (make_small_table(labelled=False), 2, ["'gesture'", "labelled"]),
+        (make_small_table(gestures=GESTURES[:1]), 2, ["two gestures", "'Cheek - pinch skin'"]),
+        (make_small_table(gestures=GESTURES[:2]), 2, ["'Target'", "sequence_type"]),
+        (make_small_table(gestures=GESTURES[2:]), 2, ["'Non-Target'", "sequence_type"]),
+        (make_small_table(), 5, ["5 folds", "got 2"]),
+    ],
+)
+def test_what_nothing_can_be_learnt_from_is_refused(table, num_folds, parts):
+    """Unlabelled, one class only, one kind only, fewer subjects than folds."""
+    message = refusal(check_trainable, sequences_from_table(table), num_folds)
+    assert [part for part in parts if part not in message] == []
+
+
+def test_as_many_subjects_as_folds_is_enough():
+    """Two subjects make two folds."""
+    check_trainable(sequences_from_table(make_small_table()), num_folds=2)

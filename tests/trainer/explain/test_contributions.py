@@ -1,0 +1,209 @@
+"""Why: contributions that sum to the score, attention and occlusion over time, all recomputed."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.builders import make_table
+from trainer.data.preprocess import preprocess
+from trainer.data.sources import sequences_from_table
+from trainer.explain.contributions import contributions_of
+from trainer.explain.occlusion import attention_of, occlusion_of
+from trainer.features.feature_table import align, build_table
+from trainer.models.boosting.booster import raw_scores
+from trainer.models.network.modules import NetworkSizes
+from trainer.models.network.time_series_net import TimeSeriesNet
+from trainer.predict.predictor import PredictError, Predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_run):
+    return Predictor.load(tiny_run)
+
+
+@pytest.fixture(scope="module")
+def sequence():
+    """One sequence of 50 to 75 steps, longer than the networks' frames, all sensors."""
+    table = make_table(num_subjects=1, sequences_per_subject=1, length=50, seed=5, labelled=False)
+    return sequences_from_table(table)
+
+
+@pytest.fixture
+def without(tiny_run, tmp_path):
+    """Load a copy of the run that lacks one model's bundle."""
+
+    def load(model):
+        root = shutil.copytree(tiny_run, tmp_path / "half")
+        (root / f"{model}_bundle.pkl").unlink()
+        return Predictor.load(root)
+
+    return load
+
+
+# Contributions
+
+
+@pytest.mark.parametrize(("answer", "other"), [(0, 1), (3, 0), (2, 3)])
+def test_contributions_sum_to_the_raw_score(predictor, sequence, answer, other):
+    """Start plus every feature is the model's own raw score of both gestures, fold by fold."""
+    told = contributions_of(predictor, sequence, answer, other)
+    sums_2M = told.start_2M + told.added_2MF.sum(axis=2)
+    table = build_table(preprocess(sequence))
+    for fold, each in enumerate(predictor.models["lgbm"].folds):
+        raw_P = raw_scores(each, align(table, each.names))[0]
+        for row, k in enumerate((answer, other)):
+            expected = raw_P[each.class_idx.tolist().index(k)]
+            assert sums_2M[row, fold] == pytest.approx(expected, abs=1e-9)
+            assert told.raw_2M[row, fold] == expected
+
+
+def test_contributions_against_the_runner_up_sum_to_the_difference(predictor, sequence):
+    """By feature and by sensor, over the mean of the folds."""
+    told = contributions_of(predictor, sequence, 1, 2)
+    difference = float((told.raw_2M[0] - told.raw_2M[1]).mean())
+    start = float((told.start_2M[0] - told.start_2M[1]).mean())
+    for shares in (told.features(), told.sensors()):
+        assert start + sum(share.against for share in shares) == pytest.approx(difference, abs=1e-9)
+        sizes = [abs(share.against) for share in shares]
+        assert sizes == sorted(sizes, reverse=True)
+    sensors = {share.name for share in told.sensors()}
+    assert sensors == {
+        "acc",
+        "rot",
+        *(f"{kind}_{n}" for kind in ("thm", "tof") for n in range(1, 6)),
+    }
+
+
+def test_contributions_tell_the_value_of_each_feature(predictor, sequence):
+    """As the model saw it; NaN where the sensor is not there."""
+    imu = sequence.without(["thm", "tof"])
+    told = contributions_of(predictor, imu, 0, 1)
+    values = dict(zip(told.names, told.values_F.tolist(), strict=True))
+    assert values["acc.length.steps"] == sequence.lengths_N[0]
+    assert np.isnan(values["thm_1.temperature.mean"])
+
+
+def test_contributions_of_one_fold_are_of_that_fold(predictor, sequence):
+    """Asked for the fold that has not seen a training sequence."""
+    both = contributions_of(predictor, sequence, 0, 1)
+    one = contributions_of(predictor, sequence, 0, 1, fold=1)
+    assert one.added_2MF.shape[1] == 1
+    assert one.added_2MF[:, 0].tolist() == both.added_2MF[:, 1].tolist()
+
+
+def test_a_fold_that_does_not_know_a_gesture_says_nothing_of_it(predictor, sequence):
+    """It is left out; without any fold there is no explanation."""
+    fitted = predictor.models["lgbm"]
+    knows_MK = fitted.knows_MK.copy()
+    knows_MK[0, 1] = False
+    partly = dataclasses.replace(
+        predictor, models={"lgbm": dataclasses.replace(fitted, knows_MK=knows_MK)}
+    )
+    assert contributions_of(partly, sequence, 0, 1).raw_2M.shape == (2, 1)
+    assert contributions_of(partly, sequence, 0, 2).raw_2M.shape == (2, 2)
+    knows_MK[1, 1] = False
+    with pytest.raises(PredictError, match="no fold was trained on both"):
+        contributions_of(partly, sequence, 0, 1)
+
+
+# Over time
+
+
+def test_attention_sums_to_one_over_the_steps_that_the_network_sees(predictor, sequence):
+    """Every fold; steps before its frame have none, and the four steps of a pooled one share."""
+    weights_MT = attention_of(predictor, sequence).weights_MT
+    num_steps = int(sequence.offsets[-1])
+    assert weights_MT.shape == (2, num_steps)
+    assert weights_MT.sum(axis=1) == pytest.approx([1.0, 1.0], abs=1e-12)
+    for each, weights_T in zip(predictor.models["torch"].folds, weights_MT, strict=True):
+        first = num_steps - each.length
+        assert first > 0
+        assert (weights_T[:first] == 0).all()
+        assert (weights_T[first:] > 0).all()
+        assert len(set(weights_T[first : first + 4].tolist())) == 1
+
+
+def test_attention_is_zero_on_padding():
+    """In a padded batch: 1 over the real pooled steps, exactly 0 behind them."""
+    torch.manual_seed(0)
+    net = TimeSeriesNet(NetworkSizes(3, 4, (4, 8), 4, 0.0)).eval()
+    with torch.inference_mode():
+        _, weights_NP = net.forward_with_attention(torch.randn(2, 16, 3), torch.tensor([16, 5]))
+    assert weights_NP.sum(dim=1).tolist() == pytest.approx([1.0, 1.0])
+    assert weights_NP[1, 2:].tolist() == [0.0, 0.0]
+    assert (weights_NP[1, :2] > 0).all()
+
+
+def test_occlusion_begins_from_the_networks_own_answer(predictor, sequence):
+    """Its whole is what the predictor says; the windows cover the recording without a gap."""
+    told = occlusion_of(predictor, sequence, num_windows=8)
+    answer = predictor.predict(sequence).by_model["torch"][0]
+    assert np.abs(told.whole_K - answer).max() <= 1e-12
+    assert told.bounds[0] == 0 and told.bounds[-1] == sequence.offsets[-1]
+    assert len(told.hidden_BK) == 8 and (np.diff(told.bounds) > 0).all()
+    assert told.hidden_BK.sum(axis=1) == pytest.approx([1.0] * 8)
+
+
+def test_occlusion_is_recomputed_not_stored(predictor, sequence):
+    """Hiding a window is asking about a recording whose sensors are silent there."""
+    told = occlusion_of(predictor, sequence, num_windows=4)
+    start, stop = told.bounds[2:4]
+    gone = {}
+    for field in ("acc_T3", "rot_T4", "thm_T5", "tof_T320"):
+        gone[field] = getattr(sequence, field).copy()
+        gone[field][start:stop] = np.nan
+    hidden = predictor.predict(dataclasses.replace(sequence, **gone)).by_model["torch"][0]
+    # a turn is told of the step before it, so the step before the window differs a little
+    assert np.abs(told.hidden_BK[2] - hidden).max() < 0.02
+    assert np.abs(told.hidden_BK[2] - told.whole_K).max() > 1e-6
+    assert told.drop_B(1)[2] == told.whole_K[1] - told.hidden_BK[2, 1]
+
+
+def test_steps_that_the_network_does_not_see_change_nothing(predictor, sequence):
+    """Windows wholly before every fold's frame have the whole recording's answer."""
+    told = occlusion_of(predictor, sequence, num_windows=25)
+    longest = max(each.length for each in predictor.models["torch"].folds)
+    unseen_B = told.bounds[1:] <= sequence.offsets[-1] - longest
+    assert unseen_B.any() and not unseen_B.all()
+    assert np.abs(told.hidden_BK[unseen_B] - told.whole_K).max() < 1e-12
+
+
+def test_a_very_short_sequence_has_attention_and_occlusion(predictor, sequence):
+    """One step: all of the attention, and one window that hides everything."""
+    keep_mask = np.arange(sequence.offsets[-1]) == 0
+    single = sequence.keep_steps(keep_mask)
+    assert attention_of(predictor, single).weights_MT.tolist() == [[1.0], [1.0]]
+    assert occlusion_of(predictor, single).bounds.tolist() == [0, 1]
+
+
+# What is not there
+
+
+def test_what_a_run_lacks_is_said(without, sequence):
+    """Without LightGBM no contributions, without the network nothing over time."""
+    with pytest.raises(PredictError, match="no LightGBM there"):
+        contributions_of(without("lgbm"), sequence, 0, 1)
+
+
+def test_without_a_network_there_is_nothing_over_time(without, sequence):
+    """And the message says what there is instead."""
+    alone = without("torch")
+    for ask in (attention_of, occlusion_of):
+        with pytest.raises(PredictError, match=r"no network there.*Contributions show"):
+            ask(alone, sequence)
+
+
+@pytest.mark.parametrize("ask", [attention_of, occlusion_of])
+def test_one_sequence_is_explained_at_a_time(predictor, ask):
+    """Several are refused, with their number; so is a fold that is not there."""
+    table = make_table(num_subjects=1, sequences_per_subject=3, labelled=False)
+    several = sequences_from_table(table)
+    with pytest.raises(PredictError, match="expected one sequence to explain, got 3"):
+        ask(predictor, several)
+    with pytest.raises(PredictError, match="expected one sequence to explain, got 3"):
+        contributions_of(predictor, several, 0, 1)
+    with pytest.raises(PredictError, match="fold: expected one of 0 to 1, got 7"):
+        ask(predictor, several.select(np.array([0])), fold=7)

@@ -1,0 +1,117 @@
+"""What people noted beside the gesture, as targets: batches, losses, what learning them changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.support.builders import make_table
+from tests.trainer.models.network.test_fold import CONFIG, SEED, make_task
+from trainer.data.raw_table import sequences_from_table
+from trainer.data.sequences import NO_ANNOTATIONS, Annotations
+from trainer.models.monitor import SilentMonitor
+from trainer.models.network.auxiliary_targets import HintBatch, hint_batch, hint_loss, make_hints
+from trainer.models.network.fold import fit_fold, predict_fold
+from trainer.models.network.modules import Taught
+
+PHASE_T = np.array([0, 0, 1, -1, 0, 1, 1], dtype=np.int8)  # of two sequences: 4 and 3 steps
+HINTS = make_hints(Annotations(PHASE_T, np.array(["sitting", "lying", ""])))
+
+
+def told(phase_NMP=None, posture_NMH=None, num_members=1):
+    return Taught(torch.zeros(2, num_members, 3), phase_NMP, posture_NMH)
+
+
+def test_targets_of_a_batch_are_those_of_its_rows():
+    """Performed 1, transition 0, unknown NaN, padding 0; postures in order, unknown all 0."""
+    assert HINTS.postures == ("lying", "sitting")
+    row_NT = np.array([[0, 1, 2, 3], [4, 5, 6, 7]])
+    batch = hint_batch(HINTS, np.array([0, 2]), row_NT)
+    np.testing.assert_array_equal(batch.phase_NT, [[0, 0, 1, np.nan], [0, 1, 1, 0]])
+    np.testing.assert_array_equal(batch.posture_NH, [[0, 1], [0, 0]])
+
+
+def test_mixed_targets_are_shares_and_unknown_where_one_of_both_is():
+    """As mixup blends the sequences."""
+    batch = hint_batch(HINTS, np.array([0, 1]), np.array([[0, 2, 3], [4, 5, 6]]))
+    mixed = batch.mixed(np.float32(0.75), np.array([1, 0]))
+    np.testing.assert_array_equal(mixed.phase_NT, [[0, 1, np.nan], [0, 1, np.nan]])
+    np.testing.assert_array_equal(mixed.posture_NH, [[0.25, 0.75], [0.75, 0.25]])
+
+
+def test_a_single_posture_or_none_is_nothing_to_learn():
+    """Nor is a recording without phases."""
+    assert make_hints(NO_ANNOTATIONS).postures == ()
+    one = make_hints(Annotations(None, np.array(["sitting", "sitting", ""])))
+    assert (one.postures, one.posture_NH, one.phase_T) == ((), None, None)
+    assert not HintBatch().is_any
+
+
+def test_the_loss_of_the_phase_is_the_mean_over_known_real_pooled_steps():
+    """A pooled step's target is the share of its real steps; padding and unknown count nowhere."""
+    phase_NT = np.zeros((2, 8), dtype=np.float32)
+    phase_NT[0, 3:6] = 1.0  # 6 real steps: shares 1/4 and 1
+    phase_NT[1, 1] = np.nan  # 4 real steps, one unknown: the pooled step is unknown
+    phase_NT[1, 4:] = 1.0  # on padding: no influence
+    logits_NMP = torch.tensor([[[0.3, -1.2], [2.0, 0.1]], [[9.0, 9.0], [9.0, 9.0]]])
+    expected = nn.functional.binary_cross_entropy_with_logits(
+        logits_NMP[0], torch.tensor([[0.25, 1.0], [0.25, 1.0]])
+    )
+    loss = hint_loss(told(logits_NMP), HintBatch(phase_NT), torch.tensor([6, 4]))
+    torch.testing.assert_close(loss, expected)
+
+
+def test_the_loss_of_the_posture_leaves_unknown_ones_out():
+    """The mean over known shares, for each member."""
+    logits_NMH = torch.tensor([[[0.3, -1.2, 0.5], [1.0, 0.0, 0.0]], [[5.0, -5.0, 5.0]] * 2])
+    posture_NH = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 0.0]], dtype=np.float32)
+    loss = hint_loss(
+        told(posture_NMH=logits_NMH), HintBatch(posture_NH=posture_NH), torch.tensor([6, 4])
+    )
+    expected = nn.functional.cross_entropy(logits_NMH[0], torch.tensor([1, 1]))
+    torch.testing.assert_close(loss, expected)
+    nothing = HintBatch(posture_NH=np.zeros((2, 3), dtype=np.float32))
+    assert hint_loss(told(posture_NMH=logits_NMH), nothing, torch.tensor([6, 4])) == 0.0
+
+
+@pytest.mark.parametrize("architecture", ["time_series_net", "branches"])
+def test_what_was_noted_is_a_target_and_never_an_input(architecture):
+    """It changes the weights that are learnt; a fitted fold answers without it."""
+    config = CONFIG.model_copy(update={"architecture": architecture, "epochs": 1})
+    task = make_task()
+    with_hints = fit_fold(task, config, SEED, 1, SilentMonitor())
+    assert {"whole.phase.weight", "imu.posture.weight"} <= set(with_hints.model.weights)
+    unlike = replace(
+        task, annotations=Annotations(1 - task.annotations.phase_T, task.annotations.posture_N)
+    )
+    other = fit_fold(unlike, config, SEED, 1, SilentMonitor())
+    gru = "whole.gru.weight_hh_l0"
+    assert not torch.equal(with_hints.model.weights[gru], other.model.weights[gru])
+    answer_NK = predict_fold(with_hints.model, task.frames, task.valid_idx)
+    np.testing.assert_array_equal(answer_NK, with_hints.valid_proba_NK)
+
+
+def test_with_weight_0_a_fold_has_the_bits_of_one_without_annotations():
+    """No head, no random number more, no other weight."""
+    config = CONFIG.model_copy(update={"epochs": 1, "auxiliary_weight": 0.0})
+    asked = fit_fold(make_task(), config, SEED, 1, SilentMonitor())
+    bare = fit_fold(
+        replace(make_task(), annotations=NO_ANNOTATIONS), CONFIG.model_copy(update={"epochs": 1}),
+        SEED, 1, SilentMonitor(),
+    )  # fmt: skip
+    assert set(asked.model.weights) == set(bare.model.weights)
+    assert all(torch.equal(asked.model.weights[name], bare.model.weights[name])
+               for name in bare.model.weights)  # fmt: skip
+
+
+def test_a_table_brings_its_annotations_along():
+    """From the columns phase and orientation of a file to what a fold learns from."""
+    sequences = sequences_from_table(make_table())
+    hints = make_hints(sequences.catalogue.annotations)
+    assert hints.postures == ("Lie on Back", "Seated Straight")
+    assert len(hints.phase_T) == sequences.offsets[-1] + 1
+    assert set(hints.phase_T.tolist()) == {0.0, 1.0}

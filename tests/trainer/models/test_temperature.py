@@ -1,0 +1,79 @@
+"""Temperature: found where it is known, kept in the fold, no answer of a model alone changed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.trainer.models.boosting.test_fold import CONFIG as BOOSTING
+from tests.trainer.models.boosting.test_fold import fit as boost
+from tests.trainer.models.boosting.test_fold import make_task as make_rows
+from tests.trainer.models.network.test_fold import CONFIG as NETWORK
+from tests.trainer.models.network.test_fold import fit as train
+from tests.trainer.models.network.test_fold import make_task as make_frames
+from trainer.models.boosting.booster import contributions, predict, predict_many, raw_scores
+from trainer.models.network.inference import predict_fold
+from trainer.models.serialization import (
+    pack_boosting,
+    pack_network,
+    unpack_boosting,
+    unpack_network,
+)
+from trainer.models.temperature import GRID, fit_temperature
+
+
+def draw(scale):
+    """Return raw scores of 4,000 sequences and classes drawn by them, then scaled."""
+    rng = np.random.default_rng(7)
+    raw_NK = rng.normal(0, 2, (4000, 5))
+    label_idx = np.argmax(raw_NK + rng.gumbel(size=raw_NK.shape), axis=1)
+    return scale * raw_NK, label_idx
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.7])
+def test_the_temperature_that_classes_were_drawn_at_is_found(scale):
+    """Scores that are half as sure as they may be, as sure, and 1.7 times too sure."""
+    assert fit_temperature(*draw(scale)) == pytest.approx(scale, rel=0.06)
+
+
+def test_a_part_without_an_error_makes_no_model_endlessly_sure():
+    """The grid ends at 0.4 and 2.0; an unknown class (minus infinity) breaks nothing."""
+    sure_NK = np.array([[5.0, 0.0, -np.inf], [0.0, 5.0, -np.inf]])
+    assert fit_temperature(sure_NK, np.array([0, 1])) == GRID[0] == 0.4
+    assert GRID[-1] == pytest.approx(2.0, abs=0.01)
+    assert fit_temperature(sure_NK, np.array([2, 2])) in GRID
+
+
+def test_lightgbm_keeps_its_temperature_and_its_answers():
+    """The same trees and classes; probabilities, contributions and the packed model agree on it."""
+    plain = boost()
+    fitted = boost(config=BOOSTING.model_copy(update={"fit_temperature": True}))
+    model, valid_NF = fitted.model, make_rows().values_NF[make_rows().valid_idx]
+    assert model.text == plain.model.text and model.temperature != 1.0
+    np.testing.assert_array_equal(
+        fitted.valid_proba_NK.argmax(axis=1), plain.valid_proba_NK.argmax(axis=1)
+    )
+    np.testing.assert_array_equal(fitted.last_proba_NK, plain.last_proba_NK)
+    for again in (model, unpack_boosting(pack_boosting(model))):
+        np.testing.assert_array_equal(predict(again, valid_NF), fitted.valid_proba_NK)
+    np.testing.assert_allclose(predict_many(model, valid_NF), fitted.valid_proba_NK, atol=1e-12)
+    np.testing.assert_allclose(
+        contributions(model, valid_NF).sum(axis=2), raw_scores(model, valid_NF), atol=1e-9
+    )
+
+
+def test_the_network_keeps_its_temperature_and_its_answers():
+    """The same weights and classes; the fixed epoch is left as it was."""
+    plain = train()
+    fitted = train(config=NETWORK.model_copy(update={"fit_temperature": True}))
+    task = make_frames()
+    assert fitted.model.sizes.temperature in GRID
+    assert all(fitted.model.weights[name].equal(w) for name, w in plain.model.weights.items())
+    np.testing.assert_array_equal(
+        fitted.valid_proba_NK.argmax(axis=1), plain.valid_proba_NK.argmax(axis=1)
+    )
+    assert np.abs(fitted.valid_proba_NK - plain.valid_proba_NK).max() > 1e-3
+    np.testing.assert_array_equal(fitted.last_proba_NK, plain.last_proba_NK)
+    for again in (fitted.model, unpack_network(pack_network(fitted.model))):
+        told_NK = predict_fold(again, task.frames, task.valid_idx)
+        np.testing.assert_array_equal(told_NK, fitted.valid_proba_NK)

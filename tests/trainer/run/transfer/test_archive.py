@@ -1,0 +1,439 @@
+"""Transfer: a run as one zip and back; what is no run, or not safely one, lands nowhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_runs import tiny_config, train
+from trainer.run.refusal import RefusedError
+from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
+from trainer.run.transfer.verification import verify_run
+from trainer.store.lock import acquire
+from trainer.store.names import RunNameError
+from trainer.store.reader import RunReader, list_runs
+
+MOMENT = ("lock", "command.json")  # files of this process and this moment
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A finished run that a test may change."""
+    return shutil.copytree(tiny_run, tmp_path / "here" / "tiny")
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "there"
+
+
+@pytest.fixture
+def exported(run, tmp_path):
+    export_run(run, tmp_path / "tiny.zip")
+    return tmp_path / "tiny.zip"
+
+
+def content(root):
+    """Return the bytes of every file that belongs to a run."""
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.name not in MOMENT and path.suffix != ".lock"
+    }
+
+
+def archive(path, members, **options):
+    """Write a zip of names and bytes."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, **options) as file:
+        for name, data in members:
+            file.writestr(name, data)
+    return path
+
+
+def assert_nothing_landed(state, tmp_path, before):
+    """No run, no folder in transit, no file anywhere around."""
+    assert list_runs(state) == []
+    assert list(state.iterdir()) == []
+    assert {path for path in tmp_path.rglob("*") if path != state} == before
+
+
+def refuse(source, state, tmp_path, match):
+    before = set(tmp_path.rglob("*")) - {state}
+    with pytest.raises(TransferError, match=match):
+        import_run(source, state)
+    assert_nothing_landed(state, tmp_path, before)
+
+
+def test_a_run_goes_out_and_comes_back_byte_for_byte(run, exported, state):
+    """Every file but the lock and the command, verified at the other end."""
+    (run / "lock").touch()
+    (run / "command.json").write_text("{}")
+    back = import_run(exported, state)
+    assert back == state / "tiny"
+    assert content(back) == content(run)
+    assert not any((back / name).exists() for name in MOMENT)
+    assert all(check.is_good for check in verify_run(back))
+
+
+def test_a_paused_run_is_finished_elsewhere_to_the_same_result(
+    tiny_run, tiny_source, tmp_path, state
+):
+    """Export after the first fold, import, resume: the table of the run that never was moved."""
+    from trainer.run.pipeline import Limits
+
+    config = tiny_config(tiny_source)
+    root = tmp_path / "here" / "tiny"
+    assert train(root, config, Limits(stop_after_folds=3)) == "paused"
+    export_run(root, tmp_path / "half.zip")
+    back = import_run(tmp_path / "half.zip", state)
+    assert train(back, config) == "finished"
+    assert (back / "oof.parquet").read_bytes() == (tiny_run / "oof.parquet").read_bytes()
+
+
+def test_a_read_only_folder_is_copied_and_the_copy_can_be_written(run, state):
+    """As Kaggle mounts the output of an earlier session."""
+    for path in [run, *run.rglob("*")]:
+        path.chmod(stat.S_IRUSR | (stat.S_IXUSR if path.is_dir() else 0))
+    try:
+        back = import_run(run, state)
+        assert content(back) == content(run)
+        assert all(path.stat().st_mode & stat.S_IWUSR for path in [back, *back.rglob("*")])
+    finally:
+        for path in [run, *run.rglob("*")]:
+            path.chmod(stat.S_IRWXU)
+
+
+def test_a_run_takes_its_own_name_whatever_folder_or_archive_it_comes_in(run, state):
+    """The name in config.json counts."""
+    renamed = run.rename(run.with_name("output"))
+    assert import_run(renamed, state).name == "tiny"
+
+
+def test_a_run_that_is_there_is_not_overwritten(run, exported, state):
+    """The same name again: refused, and the one that is there is untouched."""
+    back = import_run(exported, state)
+    (back / "notes.json").write_text("mine")
+    for source in (exported, run):
+        with pytest.raises(RefusedError, match="run tiny: there already"):
+            import_run(source, state)
+    assert (back / "notes.json").read_text() == "mine"
+    assert [entry.name for entry in state.iterdir()] == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../escaped.txt",
+        "tiny/../../escaped.txt",
+        "tiny/../escaped.txt",
+        "/escaped.txt",
+        "/tmp/escaped.txt",
+        "..\\escaped.txt",
+        "tiny\\..\\..\\escaped.txt",
+        "C:\\escaped.txt",
+        "C:/escaped.txt",
+        "tiny/C:/escaped.txt",
+        "tiny/C:escaped.txt",
+        "escaped.txt",
+        "other/escaped.txt",
+    ],
+)
+def test_a_name_that_leads_out_of_the_runs_folder_is_refused(exported, state, tmp_path, name):
+    """Nothing at all is unpacked, also not the good files before it."""
+    with zipfile.ZipFile(exported, "a") as file:
+        file.writestr(name, "escaped")
+    refuse(exported, state, tmp_path, "expected plain files in one folder. Nothing was unpacked")
+
+
+def test_a_link_in_an_archive_is_refused(exported, state, tmp_path):
+    """A link could point at any file of the machine."""
+    link = zipfile.ZipInfo("tiny/status.json.bak")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(exported, "a") as file:
+        file.writestr(link, "/etc/passwd")
+    refuse(exported, state, tmp_path, "expected plain files in one folder")
+
+
+@pytest.mark.parametrize("target", ["/etc/hostname", "/etc"])
+def test_a_link_in_a_folder_is_refused(run, state, tmp_path, target):
+    """To a file or to a folder."""
+    (run / "torch_models" / "more").symlink_to(target)
+    refuse(run, state, tmp_path, "more: a link. Expected plain files")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monkeypatch):
+    """By what it would shrink to, by its size, by its number of files."""
+    bomb = archive(tmp_path / "bomb.zip", [("tiny/oof.parquet", bytes(20 * 2**20))])
+    refuse(bomb, state, tmp_path, "unpacks from .* to 20,971,520 bytes: no run does")
+    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    refuse(exported, state, tmp_path, "no run does. Nothing was unpacked")
+    monkeypatch.setattr(archive, "MAX_FILES", 3)
+    refuse(exported, state, tmp_path, "expected at most 3 files, got")
+
+
+def test_an_archive_that_lies_about_a_size_is_refused(state, tmp_path):
+    """The header says 10 bytes, the content has a million."""
+    path = archive(tmp_path / "liar.zip", [("tiny/oof.parquet", os.urandom(1000) * 1000)])
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (10).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    refuse(path, state, tmp_path, "liar.zip: expected a zip|larger than the archive says")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "tiny.zip", "table.parquet"])
+def test_a_foreign_file_is_refused(state, tmp_path, name):
+    """Whatever its name says."""
+    (tmp_path / name).write_bytes(b"PAR1 or text, no archive")
+    refuse(tmp_path / name, state, tmp_path, f"{name}: expected a zip that export wrote")
+
+
+def test_an_archive_or_folder_of_something_else_is_refused(state, tmp_path):
+    """A zip of photographs, an empty zip, a folder of recordings."""
+    photographs = archive(tmp_path / "photos.zip", [("photos/cat.jpg", b"jpeg")])
+    refuse(photographs, state, tmp_path, "photos.zip: no config.json in it")
+    refuse(archive(tmp_path / "empty.zip", []), state, tmp_path, "empty.zip: no config.json in it")
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "recordings" / "train.csv").write_text("row_id")
+    refuse(tmp_path / "recordings", state, tmp_path, "recordings: no config.json in it")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"schema": 2}, "schema 2 is newer than this version's 1"),
+        ({"run": "../escaped"}, "run name: expected 1 to 64 of a-z"),
+        ({"run": "Tiny Run"}, "run name: expected 1 to 64 of a-z"),
+        ({"labels": None}, "expected a RunFile record"),
+        ({"boosting": {"rounds": -1}}, "expected a RunFile record"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_refused(run, state, tmp_path, change, match):
+    """Newer, with a name that leads out, incomplete or out of range."""
+    values = json.loads((run / "config.json").read_bytes()) | change
+    for path in run.glob("config.json*"):
+        path.write_text(json.dumps(values))
+    refuse(run, state, tmp_path, match)
+    export = archive(tmp_path / "tiny.zip", [("tiny/config.json", json.dumps(values))])
+    refuse(export, state, tmp_path, match)
+
+
+def test_damage_anywhere_in_an_archive_is_refused_or_harmless(state, tmp_path):
+    """Cut anywhere: refused. One bit wrong anywhere: refused, or whole files come out."""
+    rng = np.random.default_rng(0)
+    members = [
+        (f"tiny/part{n}.bin", rng.integers(0, 9, 60, dtype=np.uint8).tobytes()) for n in "ab"
+    ]
+    whole = archive(tmp_path / "whole.zip", members).read_bytes()
+    path = tmp_path / "damaged.zip"
+
+    def outcome(data):
+        path.write_bytes(data)
+        target = state / "unpacked"
+        shutil.rmtree(target, ignore_errors=True)
+        try:
+            archive._unpack(path, target)
+        except TransferError:
+            return None
+        return content(target)
+
+    for length in range(0, len(whole), 3):
+        assert outcome(whole[:length]) is None
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << (position % 8)
+        unpacked = outcome(bytes(damaged)) or {}
+        assert unpacked.items() <= {name.partition("/")[2]: data for name, data in members}.items()
+
+
+def test_an_encrypted_archive_is_refused(exported, state, tmp_path):
+    """Its flag alone: there is no password to ask for."""
+    data = bytearray(exported.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + 8] |= 1
+    exported.write_bytes(bytes(data))
+    refuse(exported, state, tmp_path, "expected a zip that export wrote")
+
+
+@pytest.mark.parametrize("act", ["export", "delete"])
+def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
+    """Half of one thing and half of another would come out."""
+    held = acquire(run / "lock")
+    said = json.loads((run / "status.json").read_bytes())
+    (run / "status.json").write_text(json.dumps(said | {"state": "running"}))
+    before = content(run)
+    with pytest.raises(RefusedError, match=r"run tiny: a trainer is .* Pause it"):
+        export_run(run, tmp_path / "no.zip") if act == "export" else delete_run(run)
+    held.release()
+    assert content(run) == before
+    assert not list(tmp_path.glob("*no.zip*"))
+
+
+def test_a_deleted_run_is_gone_and_nothing_else(run, exported):
+    """Also where an earlier deletion of the same run was killed half-way."""
+    other = import_run(exported, run.parent / "others")
+    leftover = run.with_name(".deleting-tiny")
+    (leftover / "units").mkdir(parents=True)
+    delete_run(run)
+    assert not run.exists()
+    assert list_runs(run.parent) == []
+    assert content(other)
+
+
+def test_what_a_killed_deletion_or_import_left_goes_with_the_next_one(run, exported):
+    """A kill after the rename leaves a hidden folder: never listed, and not for ever."""
+    state = run.parent
+    killed, arriving, dead = (
+        state / name for name in (".deleting-1", ".arriving-1", ".arriving-2")
+    )
+    for folder in (killed, arriving, dead):
+        (folder / "units").mkdir(parents=True)
+    os.utime(dead, (0, 0))
+    assert [reader.name for reader in list_runs(state)] == ["tiny"]
+    import_run(exported, state, "other")
+    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other", "tiny"]
+    killed.mkdir()
+    delete_run(run)
+    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other"]
+
+
+def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
+    """The name goes first, in one step."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(path):
+        next(path.rglob("*.parquet")).unlink()
+        raise Killed
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(Killed):
+        delete_run(run)
+    assert list_runs(run.parent) == []
+    assert not run.exists()
+
+
+def test_of_a_link_the_link_alone_is_deleted(run, state):
+    """The run it points to belongs to another state folder."""
+    state.mkdir()
+    (state / "linked").symlink_to(run)
+    delete_run(state / "linked")
+    assert list(state.iterdir()) == []
+    assert all(check.is_good for check in verify_run(run))
+
+
+def test_a_deletion_that_cannot_be_finished_says_what_is_left(run, monkeypatch):
+    """For instance a file that belongs to somebody else."""
+
+    def denied(path, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", denied)
+    with pytest.raises(TransferError, match=r"Permission denied.*what is left is in .*\.deleting-"):
+        delete_run(run)
+
+
+@pytest.mark.parametrize("damage", ["missing", "flipped", "empty"])
+@pytest.mark.parametrize("way", ["zip", "folder"])
+def test_a_run_with_only_the_copy_of_its_configuration_goes_out_and_back(
+    run, state, tmp_path, damage, way
+):
+    """config.json.prev vouches for it, and config.json is put back on the other side."""
+    whole = (run / "config.json").read_bytes()
+    (run / "config.json").unlink()
+    if damage != "missing":
+        (run / "config.json").write_bytes(whole[:-9] if damage == "flipped" else b"")
+    source = run
+    if way == "zip":
+        source = tmp_path / "tiny.zip"
+        export_run(run, source)
+    back = import_run(source, state)
+    assert back.name == "tiny"
+    assert (back / "config.json").read_bytes() == whole
+    assert all(check.is_good for check in verify_run(back))
+
+
+def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
+    """Also where its status is gone too."""
+    (run / "config.json").unlink()
+    (run / "status.json").unlink()
+    assert [reader.name for reader in list_runs(run.parent)] == ["tiny"]
+    delete_run(run)
+    assert list_runs(run.parent) == []
+
+
+def test_a_run_can_be_imported_under_another_name(exported, state):
+    """Its configuration says the new name; a name that no run may have lands nowhere."""
+    import_run(exported, state)
+    other = import_run(exported, state, "theirs")
+    assert RunReader(other).run_file().run == "theirs"
+    assert all(check.is_good for check in verify_run(other))
+    with pytest.raises(RunNameError, match="expected 1 to 64"):
+        import_run(exported, state, "../evil")
+    assert sorted(entry.name for entry in state.iterdir()) == ["theirs", "tiny"]
+
+
+def test_what_is_no_run_is_not_deleted(tmp_path):
+    """A wrong path never costs a folder."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    for path in (tmp_path / "photos", tmp_path / "nowhere"):
+        with pytest.raises(RefusedError, match="no run there"):
+            delete_run(path)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_an_export_that_cannot_be_written_says_so_and_leaves_no_half(run, tmp_path, monkeypatch):
+    """A missing folder, a full disk: the earlier export is untouched."""
+    with pytest.raises(TransferError, match="could not be written"):
+        export_run(run, tmp_path / "missing" / "tiny.zip")
+    (tmp_path / "tiny.zip").write_bytes(b"earlier")
+
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full_disk)
+    with pytest.raises(TransferError, match=r"tiny\.zip: could not be written .*No space left"):
+        export_run(run, tmp_path / "tiny.zip")
+    assert (tmp_path / "tiny.zip").read_bytes() == b"earlier"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_what_is_no_run_is_not_exported(tmp_path):
+    """The message says where the runs are to be seen."""
+    with pytest.raises(RefusedError, match=r"no run there\. See python -m trainer status"):
+        export_run(tmp_path, tmp_path / "no.zip")
+
+
+def test_an_import_that_is_killed_leaves_no_run(exported, state, monkeypatch):
+    """Half a run is never listed: it gets its name when it is whole."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    monkeypatch.setattr(archive, "replace", killed)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(Killed):
+        import_run(exported, state)
+    assert [entry.name.startswith(".arriving-") for entry in state.iterdir()] == [True]
+    assert list_runs(state) == []
+
+
+def test_an_archive_can_be_read_by_anybody(run, exported):
+    """A plain zip: one folder, named as the run, with relative names."""
+    with zipfile.ZipFile(io.BytesIO(exported.read_bytes())) as file:
+        assert file.testzip() is None
+        assert {name.partition("/")[0] for name in file.namelist()} == {"tiny"}
+        assert {name.partition("/")[2] for name in file.namelist()} == set(content(run))
+    assert RunReader(run).name == "tiny"

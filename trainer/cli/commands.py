@@ -1,0 +1,250 @@
+"""What each command of the command line does.
+
+In: checked options. Out: text on the terminal, files, and an exit code. Heavy rooms are imported
+where they are used, so that ``status`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from trainer.cli.reports import status_json, status_lines
+from trainer.config import (
+    ConfigError,
+)
+from trainer.store.durable import StoreError
+from trainer.store.names import RunNameError, RunPaths
+from trainer.store.reader import RunReader, list_runs
+from trainer.store.run_state import derive_state
+
+if TYPE_CHECKING:
+    pass
+
+FAILED, REFUSED, PAUSED = 1, 2, 3
+SIMULATED_ANSWERS = "the models learnt from simulated recordings: of real ones they know little"
+ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
+
+
+class UsageError(ValueError):
+    """Words that make no sense together; the message says what to type instead."""
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose message is for people; all others are bugs and keep their trace."""
+    from trainer.blend import BlendError
+    from trainer.data.schema import DataError
+    from trainer.features.feature_table import FeatureError
+    from trainer.folds import FoldError
+    from trainer.kaggle.gateway import GatewayError
+    from trainer.predict.predictor import PredictError
+    from trainer.run.refusal import RefusedError
+    from trainer.run.stop_signal import DurationError
+    from trainer.run.transfer.archive import TransferError
+    from trainer.run.workers.engine import EngineError
+
+    return (
+        *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
+        *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
+        EngineError,
+    )
+
+
+def exit_code(error: Exception) -> int:
+    """Return 1 where something broke on the way, 2 where it was refused from the start."""
+    from trainer.blend import BlendError
+    from trainer.features.feature_table import FeatureError
+    from trainer.kaggle.gateway import GatewayError
+    from trainer.run.workers.engine import EngineError
+
+    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError
+    return FAILED if isinstance(error, broken) else REFUSED
+
+
+def state_dir(option: Path | None) -> Path:
+    """Return the state folder: the option, else ``CKPT_DIR``, else ``state/``."""
+    return option or Path(os.environ.get("CKPT_DIR") or "state")
+
+
+def find_run(folder: Path, run: str) -> Path:
+    """Return a run's folder by name or path; else that of an earlier run under the input folder.
+
+    Raises:
+        UsageError: There is no such run; those that are there are named.
+    """
+    for root in (folder / run, Path(run)):
+        if RunPaths(root).has_config or RunPaths(root).status.exists():
+            return root
+    from trainer.run.transfer.adoption import choose, find_earlier
+
+    earlier = choose(find_earlier(run))
+    if earlier is not None:
+        return earlier.root
+    there = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
+    raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")
+
+
+def model_path() -> Path | None:
+    """Return the trained model that ``MODEL_PATH`` asks to use as it is, or None.
+
+    Raises:
+        UsageError: There is none.
+    """
+    text = os.environ.get("MODEL_PATH")
+    if not text:
+        return None
+    if not Path(text).exists():
+        raise UsageError(
+            f"MODEL_PATH: expected a run folder or an lgbm_bundle.pkl, got {text!r}, which is not "
+            f"there. Correct it, or unset it to train"
+        )
+    return Path(text)
+
+
+def status(folder: Path, run: str | None, as_json: bool) -> None:
+    """Show one run with its evidence, or all runs, a line each."""
+    readers = [RunReader(find_run(folder, run))] if run else list_runs(folder)
+    derived_states = [(reader, derive_state(reader)) for reader in readers]
+    if as_json:
+        print(json.dumps([status_json(*pair) for pair in derived_states], indent=2))
+    elif not derived_states:
+        print(f"No run in {folder}. Begin one: python -m trainer train")
+    else:
+        for reader, derived in derived_states:
+            print("\n".join(status_lines(reader, derived, with_evidence=run is not None)))
+
+
+def pause(root: Path) -> None:
+    """Ask a run to pause, wait for the acknowledgement, then for the saving."""
+    from trainer.run.control import ask
+    from trainer.run.refusal import RefusedError
+
+    reader = RunReader(root)
+    derived = derive_state(reader)
+    if not derived.is_active:
+        raise RefusedError(f"run {root.name}: not running but {derived.state}. {derived.reason}")
+    asked = ask(root, "pause", "command line")
+    print(f"asked {root.name} to pause")
+    deadline = time.monotonic() + ACKNOWLEDGE_WAIT_S
+    acknowledged = False
+    while time.monotonic() < deadline:
+        derived = derive_state(reader)
+        if derived.status and derived.status.acknowledged_command == asked.id and not acknowledged:
+            acknowledged = True
+            waited_s = (derived.status.acknowledged_at or asked.asked_at) - asked.asked_at
+            print(f"acknowledged after {waited_s:.1f} s")
+        if not derived.is_active:
+            print(f"{derived.state}: {derived.reason}")
+            return
+        time.sleep(0.1)
+    raise RefusedError(
+        f"run {root.name}: no answer within {ACKNOWLEDGE_WAIT_S:.0f} s ({derived.reason}). Ending "
+        f"its process is safe too: resume goes on from the last checkpoint"
+    )
+
+
+def predict(
+    root: Path, file: Path, demographics: Path | None, out: Path | None, by_model: bool
+) -> None:
+    """Predict the sequences of a file and print or write one row each."""
+    from trainer.data.sources import read_table, sequences_from_table
+    from trainer.explain.doctor import examine_for, warnings
+    from trainer.predict.prediction_table import prediction_frame
+    from trainer.predict.predictor import Predictor
+
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out: expected a name ending in .csv or .parquet, got {out.name!r}")
+    people = read_table(demographics) if demographics else None
+    sequences = sequences_from_table(read_table(file), people)
+    predictor = Predictor.load(root)
+    prediction = predictor.predict(sequences)
+    frame = prediction_frame(prediction, by_model)
+    found = warnings(examine_for(predictor, sequences))
+    told = [f"warning: {finding.line}" for finding in found]
+    if _is_simulated(predictor.root):
+        told.insert(0, f"warning: {SIMULATED_ANSWERS}")
+    for line in (*prediction.notes, *told):
+        print(line, file=sys.stderr)
+    if out is None:
+        sys.stdout.write(frame.write_csv())
+        return
+    try:
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+    except OSError as error:
+        raise UsageError(f"--out: {out} cannot be written: {error.strerror or error}") from error
+    print(f"{out}: {len(frame):,} sequences")
+
+
+def _is_simulated(root: Path) -> bool:
+    """Return whether models come from simulated recordings, as far as their folder tells."""
+    try:
+        run_file = RunReader(root).run_file()
+    except StoreError:  # `verify` names it; the bundles answer without
+        return False
+    return run_file is not None and run_file.is_simulated
+
+
+def verify(root: Path) -> None:
+    """Check every file of a run against its recorded checksum."""
+    from trainer.run.transfer.verification import verify_run
+
+    checks = verify_run(root)
+    for check in checks:
+        print(f"{'ok ' if check.is_good else 'BAD'} {check.name}: {check.detail}")
+    num_bad = len({check.name for check in checks if not check.is_good})
+    print(f"{len({check.name for check in checks})} files, {num_bad} bad")
+    if num_bad:
+        raise typer.Exit(FAILED)
+
+
+def serve(root: Path, data: Path | None) -> None:
+    """Answer the competition's gateway, or a local one on a folder's test.csv."""
+    from trainer.data.sources import find_competition
+    from trainer.kaggle.server import serve
+
+    if data is None:
+        data = find_competition()  # it brings the server's package, which a scored run needs too
+    report = serve(root, data, Path("submission.parquet"), print)
+    if report is None:
+        return
+    warm_ms = sorted(1000.0 * seconds for seconds in report.seconds[1:]) or [0.0]
+    print(
+        f"{report.submission}: {len(report.answers):,} sequences; first answer "
+        f"{report.seconds[0]:.1f} s with the models' loading, then "
+        f"{warm_ms[len(warm_ms) // 2]:.0f} ms in the median, {warm_ms[-1]:.0f} ms at most"
+    )
+
+
+def export(root: Path, target: Path, dataset_id: str | None) -> None:
+    """Write a run as one zip, and beside it what Kaggle's tool needs where that was asked for."""
+    from trainer.run.transfer.archive import export_run
+    from trainer.run.transfer.dataset_metadata import check_dataset_id, write_metadata
+
+    if dataset_id is not None:
+        check_dataset_id(dataset_id)
+    export_run(root, target)
+    if dataset_id is not None:
+        path = write_metadata(root, target.parent, dataset_id)
+        print(f"{path}: then kaggle datasets create -p {target.parent}, which takes all in it")
+    print(f"{target}: {target.stat().st_size:,} bytes. Take it in with: python -m trainer import")
+
+
+def import_run(source: Path, folder: Path) -> None:
+    """Take in a run."""
+    from trainer.run.transfer.archive import TransferError
+    from trainer.run.transfer.archive import import_run as take_in
+    from trainer.run.transfer.verification import verify_run
+
+    if not source.exists():
+        raise TransferError(f"{source}: not there. Expected a zip or a run folder")
+    root = take_in(source, folder)
+    for check in verify_run(root):
+        if not check.is_good:
+            print(f"BAD {check.name}: {check.detail}; resume redoes what it held")
+    print(f"{root}: there. Go on with: python -m trainer resume {root.name}")

@@ -1,4 +1,0 @@
-"""A model of the arm in, recordings of a simulated person out. ``trainer.data.simulate`` calls it.
-
-Source of every fact that is not the model's own: ../shared/facts/competition.md, section 1.
-"""

@@ -1,0 +1,130 @@
+"""How far a LightGBM fold is: the point to resume from, and when boosting is over.
+
+In: the loss of each round. Out: ``Progress``, and its plain form for a checkpoint.
+
+Shapes: N sequences, P classes present in the training part.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from trainer.config import BoostingConfig
+from trainer.models.boosting.booster import Scores
+from trainer.models.boosting.fold_data import FoldData
+
+LONGEST_SEGMENT = 4  # times ``segment_rounds``
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The point to resume from, always between two segments.
+
+    Trees are counted beside rounds: a round in which nothing could be split leaves none.
+
+    Attributes:
+        train_scores_NP: Running raw scores of the training rows.
+        valid_scores_NP: Of the validation rows.
+        texts: Model text of each segment.
+        losses: Validation loss of each round.
+        num_trees: Of all rounds.
+        best_round: With the smallest loss, from 1; 0 before the first.
+        best_num_trees: Up to that round.
+        best_loss: Its loss.
+        fixed_num_trees: Up to the round that was fixed in advance, or the newest before it.
+    """
+
+    train_scores_NP: Scores
+    valid_scores_NP: Scores
+    texts: tuple[str, ...]
+    losses: tuple[float, ...]
+    num_trees: int
+    best_round: int
+    best_num_trees: int
+    best_loss: float
+    fixed_num_trees: int
+
+    @property
+    def next_round(self) -> int:
+        """Return the rounds done, which is the number of the next one from 0."""
+        return len(self.losses)
+
+
+def start(data: FoldData) -> Progress:
+    """Return the state before the first round."""
+    return Progress(
+        train_scores_NP=np.tile(data.log_shares_P, (len(data.train_NF), 1)),
+        valid_scores_NP=np.tile(data.log_shares_P, (len(data.valid_NF), 1)),
+        texts=(),
+        losses=(),
+        num_trees=0,
+        best_round=0,
+        best_num_trees=0,
+        best_loss=float("inf"),
+        fixed_num_trees=0,
+    )
+
+
+def note_loss(progress: Progress, loss: float, num_trees: int, config: BoostingConfig) -> Progress:
+    """Add one round to the early-stopping record; of equal losses the first is the best."""
+    after = replace(progress, losses=(*progress.losses, loss), num_trees=num_trees)
+    if after.next_round <= config.fixed_rounds:
+        after = replace(after, fixed_num_trees=num_trees)
+    if loss < progress.best_loss:
+        return replace(after, best_round=after.next_round, best_num_trees=num_trees, best_loss=loss)
+    return after
+
+
+def is_over(progress: Progress, config: BoostingConfig) -> bool:
+    """Return whether all rounds are done, or the patience is spent and the fixed round reached."""
+    is_patience_spent = (
+        progress.next_round >= min(config.fixed_rounds, config.rounds)
+        and progress.next_round - progress.best_round >= config.patience_rounds
+    )
+    return is_patience_spent or progress.next_round >= config.rounds
+
+
+def segment_end(first_round: int, config: BoostingConfig) -> int:
+    """Return the round up to which the segment that starts at a round goes.
+
+    It is as long as all rounds before it together, between ``segment_rounds`` and
+    ``LONGEST_SEGMENT`` times that: a kill costs at most half of what was done, and 100 rounds. Each
+    checkpoint holds the texts of all rounds, and a new booster costs as much as two rounds of
+    ``asl``.
+    """
+    shortest = config.segment_rounds
+    length = min(max(first_round, shortest), LONGEST_SEGMENT * shortest)
+    return min(first_round + length, config.rounds)
+
+
+def pack(progress: Progress) -> dict[str, Any]:
+    """Return the checkpoint: plain arrays, texts and numbers."""
+    return {
+        "train_scores": progress.train_scores_NP,
+        "valid_scores": progress.valid_scores_NP,
+        "texts": list(progress.texts),
+        "losses": list(progress.losses),
+        "num_trees": progress.num_trees,
+        "best_round": progress.best_round,
+        "best_num_trees": progress.best_num_trees,
+        "best_loss": progress.best_loss,
+        "fixed_num_trees": progress.fixed_num_trees,
+    }
+
+
+def unpack(checkpoint: dict[str, Any]) -> Progress:
+    """Return the progress that ``pack`` made plain."""
+    return Progress(
+        train_scores_NP=checkpoint["train_scores"],
+        valid_scores_NP=checkpoint["valid_scores"],
+        texts=tuple(checkpoint["texts"]),
+        losses=tuple(checkpoint["losses"]),
+        num_trees=checkpoint["num_trees"],
+        best_round=checkpoint["best_round"],
+        best_num_trees=checkpoint["best_num_trees"],
+        best_loss=checkpoint["best_loss"],
+        fixed_num_trees=checkpoint["fixed_num_trees"],
+    )

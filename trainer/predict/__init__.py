@@ -1,0 +1,1 @@
+"""A finished run and sequences in, probabilities out."""

@@ -1,0 +1,80 @@
+"""Bundles: all that prediction needs of one model of a run, one file.
+
+In: a run folder, or the folder of a bundle that was taken out of it. Out: checked plain data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from trainer.features.feature_table import FEATURE_VERSION
+from trainer.features.frames import FRAME_VERSION
+from trainer.store.checksums import CheckedFolder
+from trainer.store.codec import CodecError, loads, unseal
+from trainer.store.names import RunPaths
+
+BUNDLE_SCHEMA = 1
+INPUT_VERSIONS = {"lgbm": FEATURE_VERSION, "torch": FRAME_VERSION}  # of what a model is asked with
+BUNDLE_PARTS = (
+    *("schema", "model", "input_version", "gestures", "num_targets", "weights", "fold_weights"),
+    *("mirror_left_handers", "fail_if_torch_missing", "folds"),
+)
+
+
+class PredictError(RuntimeError):
+    """No answer can be given; the message says what is missing and what to do."""
+
+
+def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
+    """Return a model's bundle after its checksum was verified, None where there is none.
+
+    Args:
+        root: The folder it lies in.
+        model: "lgbm" or "torch".
+
+    Raises:
+        PredictError: It is damaged, of another version, learnt from features or frames that this
+            version computes differently, or brings more than plain data.
+    """
+    path = RunPaths(root).bundle(model)
+    if not path.exists():
+        return None
+    try:
+        bundle: dict[str, Any] = loads(_verified(path))
+    except CodecError as error:
+        raise PredictError(f"{path}: {error}") from error
+    if bundle.get("schema", 0) > BUNDLE_SCHEMA:
+        raise PredictError(
+            f"{path}: schema {bundle['schema']} is newer than this version's {BUNDLE_SCHEMA}. "
+            f"Update the project to use it"
+        )
+    missing = [part for part in BUNDLE_PARTS if part not in bundle]
+    if missing:
+        raise PredictError(
+            f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
+            f"version wrote it. Resume the run to make it again from the fold files"
+        )
+    if bundle["input_version"] != INPUT_VERSIONS[model]:
+        raise PredictError(
+            f"{path}: expected a model that learnt from version {INPUT_VERSIONS[model]} of its "
+            f"inputs, which is what recordings are turned into here; it learnt from version "
+            f"{bundle['input_version']}, so its answers would be wrong. Train a new run, or ask "
+            f"this one with the version of the project that trained it"
+        )
+    return bundle
+
+
+def _verified(path: Path) -> bytes:
+    """Return a bundle's bytes: as its run recorded them or, away from its run, as it is sealed."""
+    folder = CheckedFolder(path.parent)
+    data = folder.read(path.name)
+    if data is None and folder.checksums().find(path.name) is None:
+        data = path.read_bytes()
+    content = None if data is None else unseal(data)
+    if content is None:
+        raise PredictError(
+            f"{path}: its SHA-256 is not the recorded one, so it is damaged. Run python -m trainer "
+            f"resume {path.parent.name} to make it again from the fold files, or copy it again"
+        )
+    return content

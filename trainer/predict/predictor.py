@@ -1,0 +1,234 @@
+"""Predicting: a finished run and sequences in, probabilities out.
+
+In: a run folder (or an ``lgbm_bundle.pkl`` with the network's bundle beside it), ``Sequences``.
+Out: ``Prediction``: blended, by model, by fold. The page, the command line and the competition's
+server all use this; it needs ``trainer/`` and the run folder, nothing else.
+
+Shapes: N sequences, K classes, M folds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.blend import blend_probabilities, vote
+from trainer.config import environment_weights, is_switched_on
+from trainer.data.device_orientation import correct_orientation
+from trainer.data.preprocess import Signals, preprocess
+from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
+from trainer.predict.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
+from trainer.predict.fitted_models import FittedModel, Proba, open_model, predict_all
+
+__all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
+
+MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
+GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run says of sequences.
+
+    Attributes:
+        sequence_ids: (N,) unicode.
+        gestures: K names, targets first.
+        num_targets: How many of the K are targets.
+        proba_NK: (N, K) float64, blended, rows sum to 1.
+        by_model: Model to (N, K) float64, folds voted.
+        by_fold: Model to (M, N, K) float64.
+        weights: Model to the weight really used; they sum to 1.
+        notes: Which models answered and what was missing, in plain words.
+    """
+
+    sequence_ids: NDArray[np.str_]
+    gestures: tuple[str, ...]
+    num_targets: int
+    proba_NK: Proba
+    by_model: dict[str, Proba]
+    by_fold: dict[str, Proba]
+    weights: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def answers(self) -> list[str]:
+        """Return the most probable gesture of each sequence."""
+        return [self.gestures[k] for k in np.argmax(self.proba_NK, axis=1)]
+
+    @property
+    def target_proba_N(self) -> Proba:
+        """Return the probability that each sequence is a target gesture, (N,)."""
+        return np.asarray(self.proba_NK[:, : self.num_targets].sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A run's models in memory.
+
+    Attributes:
+        root: The run folder.
+        labels: The label table.
+        weights: Blend weights as configured.
+        mirror_left_handers: Whether the models saw left-handers mirrored.
+        turned_subjects: Whose recordings the models saw turned back.
+        models: The models that have a bundle, by name.
+        notes: What is missing, in plain words.
+    """
+
+    root: Path
+    labels: LabelTable
+    weights: Mapping[str, float]
+    mirror_left_handers: bool
+    turned_subjects: tuple[str, ...]
+    models: Mapping[str, FittedModel]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Predictor:
+        """Load a run's bundles after their checksums were verified.
+
+        Args:
+            path: A run folder, or an ``lgbm_bundle.pkl``.
+
+        Raises:
+            PredictError: No bundle, a damaged one, two of different gestures, or no network where
+                FAIL_IF_TORCH_MISSING or the run's configuration asks for one.
+        """
+        root = path if path.is_dir() else path.parent
+        bundles = {model: read_bundle(root, model) for model in ("lgbm", "torch")}
+        there = {model: bundle for model, bundle in bundles.items() if bundle is not None}
+        if not there:
+            raise PredictError(
+                f"{root}: no bundle there, so no model is finished. Train or resume the run until "
+                f"all folds of at least one model are done"
+            )
+        first = next(iter(there.values()))
+        _demand_network(root, there, bool(first["fail_if_torch_missing"]))
+        _demand_same_labels(root, there)
+        return cls(
+            root=root,
+            labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
+            weights=first["weights"] | environment_weights(os.environ),
+            mirror_left_handers=bool(first["mirror_left_handers"]),
+            turned_subjects=tuple(first.get("turned_subjects", ())),
+            models={model: open_model(bundle) for model, bundle in there.items()},
+            notes=tuple(
+                f"{MODEL_NAMES[model]} has no bundle in this run: not used"
+                for model in bundles
+                if model not in there
+            ),
+        )
+
+    def signals(self, sequences: Sequences) -> Signals:
+        """Return what the models see of recordings.
+
+        Args:
+            sequences: Any; those of a subject whose device was found reversed in training are
+                turned back, nobody else's.
+        """
+        turned = correct_orientation(sequences, self.turned_subjects)
+        return preprocess(turned, self.mirror_left_handers)
+
+    def predict(self, sequences: Sequences, fold: int | None = None) -> Prediction:
+        """Return what the run says of sequences.
+
+        Args:
+            sequences: Any, labelled or not; labels are not looked at.
+            fold: Ask only this fold's models: for a training sequence, the fold that validated
+                its subject has not seen it. None asks all folds.
+
+        Raises:
+            PredictError: There is no such fold.
+        """
+        models = self.models_of(fold)
+        signals = self.signals(sequences)
+        by_fold = predict_all(models, signals)
+        by_model = {
+            model: vote(by_fold[model], fitted.weights_M, fitted.knows_MK)
+            for model, fitted in models.items()
+        }
+        blended_NK, used = blend_probabilities(by_model, self.weights)
+        return Prediction(
+            sequence_ids=sequences.sequence_ids,
+            gestures=self.labels.gestures,
+            num_targets=self.labels.num_targets,
+            proba_NK=blended_NK,
+            by_model=by_model,
+            by_fold=by_fold,
+            weights=used,
+            notes=(*self.notes, *_describe(sequences, used, self.groups)),
+        )
+
+    def models_of(self, fold: int | None) -> dict[str, FittedModel]:
+        """Return the models with one fold alone, or with all for None.
+
+        Raises:
+            PredictError: There is no such fold.
+        """
+        for fitted in self.models.values():
+            if fold is not None and not 0 <= fold < len(fitted.folds):
+                raise PredictError(
+                    f"fold: expected one of 0 to {len(fitted.folds) - 1}, got {fold}. Choose one of "
+                    f"them, or ask all folds"
+                )
+        if fold is None:
+            return dict(self.models)
+        return {
+            model: fitted.keep(np.arange(len(fitted.folds)) == fold)
+            for model, fitted in self.models.items()
+        }
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the sensor groups that at least one model uses, in SENSOR_GROUPS order."""
+        known = {group for fitted in self.models.values() for group in fitted.groups}
+        return tuple(group for group in SENSOR_GROUPS if group in known)
+
+
+def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
+    """Refuse to answer without the network where that was asked; the environment has the word."""
+    if "torch" in there:
+        return
+    if is_switched_on(os.environ, "FAIL_IF_TORCH_MISSING", default=is_demanded):
+        raise PredictError(
+            f"{root}: the network's bundle is missing, and FAIL_IF_TORCH_MISSING or the run's "
+            f"blend.fail_if_torch_missing asks for it. Finish the network's folds, or set "
+            f"FAIL_IF_TORCH_MISSING=0 to answer by LightGBM alone"
+        )
+
+
+def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
+    """Refuse bundles that were put side by side but answer different questions."""
+    labels = {(*bundle["gestures"], bundle["num_targets"]) for bundle in there.values()}
+    if len(labels) > 1:
+        raise PredictError(
+            f"{root}: the two bundles know different gestures, so they are of different runs. Put "
+            f"the bundles of one run there"
+        )
+
+
+def _describe(
+    sequences: Sequences, used: Mapping[str, float], known_groups: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Say which models answered, and which sensors they had to go by."""
+    answered = ", ".join(f"{MODEL_NAMES[model]} {weight:.2f}" for model, weight in used.items())
+    notes = [f"answered by: {answered}"]
+    present = sequences.presence()
+    unused = [GROUP_NAMES[group] for group in present if group not in known_groups]
+    if unused:
+        notes.append(f"not used, for the run was trained without: {', '.join(unused)}")
+    notes += [
+        f"{GROUP_NAMES[group]}: only in {there_N.sum()} of {len(there_N)} sequences"
+        for group, there_N in present.items()
+        if group in known_groups and not there_N.all()
+    ]
+    missing = [name for group, name in GROUP_NAMES.items() if group not in present]
+    if missing:
+        notes.append(f"not in this recording: {', '.join(missing)}")
+    return tuple(notes)

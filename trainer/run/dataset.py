@@ -1,0 +1,206 @@
+"""Material: the recordings of a run and what is made of them, each made when first needed.
+
+In: a configuration. Out: catalogue, feature table, frames, folds. Where the recordings come from
+and how much of them is in memory at a time: ``recordings``.
+
+Shapes: N sequences, F features.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.config import Config
+from trainer.data.sequences import Annotations, Catalogue, LabelTable
+from trainer.features.feature_table import FEATURE_VERSION, FeatureTable, grid_map, validate
+from trainer.features.frames import Frames
+from trainer.folds import assign_folds
+from trainer.run.estimate import Size, guess_num_features, has_optional_sensors
+from trainer.run.result_tables import FoldTable
+from trainer.store.checksums import CheckedFolder
+from trainer.store.durable import StoreError
+from trainer.store.feature_cache import (
+    FeatureCache,
+    FeatureParts,
+    cache_key,
+    load_features,
+    save_features,
+)
+
+NUM_BINS = 5  # equal time bins of the feature table
+
+
+@dataclass
+class Dataset(ABC):
+    """Recordings and what is made of them.
+
+    Attributes:
+        config: The run's configuration.
+        catalogue: Of the recordings: labelled, with subjects, checked.
+        fingerprint: SHA-256 of their content.
+        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
+    """
+
+    config: Config
+    catalogue: Catalogue
+    fingerprint: str
+    turned_subjects: tuple[str, ...] = field(default=(), kw_only=True)
+    _features: FeatureCache | None = field(default=None, kw_only=True)
+
+    @property
+    @abstractmethod
+    def frames(self) -> Frames:
+        """Return what the network sees; ``open_frames`` comes first."""
+
+    @abstractmethod
+    def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
+        """Make the network's frames where they are not there yet.
+
+        Args:
+            folder: The run folder.
+            poll: Called now and then; may raise to stop.
+        """
+
+    @abstractmethod
+    def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
+        """Build the feature table; what took long is kept among the parts."""
+
+    @property
+    def labels(self) -> LabelTable:
+        """Return the label table."""
+        assert self.catalogue.labels is not None  # check_trainable refuses anything else
+        return self.catalogue.labels
+
+    @property
+    def label_idx(self) -> NDArray[np.int64]:
+        """Return (N,) class indices."""
+        assert self.catalogue.label_idx is not None
+        return self.catalogue.label_idx
+
+    @property
+    def subjects(self) -> NDArray[np.str_]:
+        """Return (N,) subjects."""
+        assert self.catalogue.subjects is not None
+        return self.catalogue.subjects
+
+    @property
+    def lengths_N(self) -> NDArray[np.int64]:
+        """Return the sequences' lengths."""
+        return self.catalogue.lengths_N
+
+    @property
+    def annotations(self) -> Annotations:
+        """Return what people have noted beside the gesture."""
+        return self.catalogue.annotations
+
+    @property
+    def features(self) -> FeatureCache:
+        """Return the feature table; ``open_features`` comes first."""
+        assert self._features is not None
+        return self._features
+
+    @property
+    def size(self) -> Size:
+        """Return how large the recordings are; the features are guessed until they are built."""
+        guessed = guess_num_features(self.catalogue.groups)
+        return Size(
+            num_sequences=self.catalogue.num_sequences,
+            num_rows=self.catalogue.num_rows,
+            num_classes=self.labels.num_classes,
+            num_features=guessed if self._features is None else len(self._features.names),
+            has_optional_sensors=has_optional_sensors(self.catalogue.groups),
+        )
+
+    @property
+    def feature_key(self) -> str:
+        """Return the key of what the feature cache must have been made from."""
+        mirror = int(self.config.data.mirror_left_handers)
+        return cache_key(
+            *(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS),
+            *self._key_of_turned,
+        )
+
+    @property
+    def _key_of_turned(self) -> tuple[str, ...]:
+        return ("turned", *self.turned_subjects) if self.turned_subjects else ()
+
+    def look_at_cache(self, folder: CheckedFolder) -> str:
+        """Say whether the feature cache is reused or why not."""
+        cache = load_features(folder, self.feature_key)
+        if isinstance(cache, str):
+            return f"built ({cache})"
+        self._features = cache
+        return f"reused, {len(cache.names):,} features"
+
+    def open_features(self, folder: CheckedFolder, poll: Callable[[], None]) -> str | None:
+        """Load the feature table or build and cache it; return why it was built, if it was.
+
+        Args:
+            folder: The run folder.
+            poll: Called after each column; may raise to stop.
+        """
+        if self._features is not None:
+            return None
+        found = load_features(folder, self.feature_key)
+        if not isinstance(found, str):
+            self._features = found
+            return None
+        parts = FeatureParts(folder, self.feature_key)
+        table = validate(self._build_table(parts, poll))
+        self._features = FeatureCache(
+            key=self.feature_key,
+            values_NF=table.values_NF,
+            names=table.names,
+            label_idx=self.label_idx,
+            subjects=self.subjects,
+            sequence_ids=self.catalogue.sequence_ids,
+            grid_map={
+                name: (
+                    region.sensor,
+                    region.rows[0],
+                    region.rows[-1],
+                    region.columns[0],
+                    region.columns[-1],
+                )
+                for name, region in grid_map(table.names).items()
+            },
+        )
+        save_features(folder, self._features)
+        parts.drop()
+        return found
+
+    def forget(self) -> None:
+        """Let go of what the folds are fitted on: the workers have it."""
+        self._features = None
+
+    def assign_folds(self) -> FoldTable:
+        """Assign every sequence to a fold."""
+        fold_N = assign_folds(
+            self.label_idx, self.subjects, self.config.folds.count, self.config.seed
+        )
+        return self.fold_table(fold_N)
+
+    def fold_table(self, fold_N: NDArray[np.int64]) -> FoldTable:
+        """Return the fold table of fold numbers that were assigned before.
+
+        Raises:
+            StoreError: They are of another number of sequences.
+        """
+        if len(fold_N) != self.catalogue.num_sequences:
+            raise StoreError(
+                f"folds.parquet: expected {self.catalogue.num_sequences} sequences, got "
+                f"{len(fold_N)}; it belongs to another run"
+            )
+        return FoldTable(
+            self.catalogue.sequence_ids,
+            self.subjects,
+            self.label_idx,
+            fold_N.astype(np.int64),
+            self.labels,
+            self.turned_subjects,
+        )

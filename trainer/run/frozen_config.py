@@ -1,0 +1,110 @@
+"""Freezing: what a run was made from, written once and held against every later start.
+
+In: configuration, recordings, machine. Out: ``RunFile``; refusals; remarks where bits will differ.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from trainer.config import MOVES_NO_NUMBER, Config, differences, flat_settings
+from trainer.run.canary import canary_hashes
+from trainer.run.dataset import Dataset
+from trainer.run.machine import code_versions, machine, versions
+from trainer.run.refusal import RefusedError
+from trainer.store.feature_cache import cache_key
+from trainer.store.records import DataSummary, Labels, RunFile
+from trainer.store.resume_record import INEXACT
+
+
+def freeze(name: str, config: Config, dataset: Dataset) -> RunFile:
+    """Return the record of what a new run is made from."""
+    catalogue = dataset.catalogue
+    return RunFile(
+        **config.model_dump(),
+        run=name,
+        created_at=time.time(),
+        labels=Labels(gestures=dataset.labels.gestures, num_targets=dataset.labels.num_targets),
+        recordings=DataSummary(
+            fingerprint=dataset.fingerprint,
+            num_sequences=catalogue.num_sequences,
+            num_rows=catalogue.num_rows,
+            num_subjects=len(np.unique(dataset.subjects)),
+            groups=catalogue.groups,
+            is_simulated=catalogue.is_simulated,
+            turned_subjects=dataset.turned_subjects,
+        ),
+        versions=versions(),
+        code=code_versions(),
+        machine=machine(),
+        canary=canary_hashes(config),
+    )
+
+
+def run_key(run_file: RunFile) -> str:
+    """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
+    settings = flat_settings(run_file.settings())
+    parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in MOVES_NO_NUMBER]
+    parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
+    return cache_key(run_file.recordings.fingerprint, *parts)
+
+
+def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:
+    """Refuse to go on with other settings, recordings or code than the run was made from.
+
+    Raises:
+        RefusedError: Lists every difference and the ways on.
+    """
+    changed = differences(frozen.settings(), config)
+    changed += _differences_of_recordings(frozen, config, dataset)
+    changed += [
+        f"code of {part}: version {version} -> {code_versions().get(part)}"
+        for part, version in frozen.code.items()
+        if version != code_versions().get(part)
+    ]
+    if changed:
+        raise RefusedError(
+            f"run {frozen.run} was made from something else:\n  "
+            + "\n  ".join(changed)
+            + "\nThe ways on: resume it with what it was made from; begin another with --run NAME; "
+            "or start it over with RESUME=0"
+        )
+
+
+def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
+    """Say, before hours are spent, whether the bits will be those of one uninterrupted run."""
+    here = {"processor": machine().processor, **versions()}
+    then = {"processor": frozen.machine.processor, **frozen.versions}
+    moved = [
+        f"{name} {before} -> {here.get(name)}"
+        for name, before in then.items()
+        if before != here.get(name)
+    ]
+    songs = canary_hashes(config)
+    unlike = [model for model, song in frozen.canary.items() if song != songs.get(model)]
+    if unlike:
+        causes = f" ({', '.join(moved)})" if moved else ""
+        return [f"{INEXACT}: the canary of {', '.join(unlike)} differs{causes}"]
+    return [f"changed, but the canary gives the same bits: {', '.join(moved)}"] if moved else []
+
+
+def _differences_of_recordings(frozen: RunFile, config: Config, dataset: Dataset) -> list[str]:
+    """List in which way the recordings are not those the run was made from."""
+    if frozen.recordings.fingerprint == dataset.fingerprint:
+        return []
+    catalogue, then = dataset.catalogue, frozen.recordings
+    counts = [
+        ("sequences", then.num_sequences, catalogue.num_sequences),
+        ("rows", then.num_rows, catalogue.num_rows),
+        ("subjects", then.num_subjects, len(np.unique(dataset.subjects))),
+        ("sensors", ", ".join(then.groups), ", ".join(catalogue.groups)),
+        ("gestures", len(frozen.labels.gestures), dataset.labels.num_classes),
+    ]
+    parts = [f"{name} {before} -> {now}" for name, before, now in counts if before != now]
+    what = "; ".join(parts) or "same size, other values, labels or order"
+    return [
+        f"recordings ({config.data.source}): content {then.fingerprint[:12]} -> "
+        f"{dataset.fingerprint[:12]}; {what}"
+    ]

@@ -1,0 +1,111 @@
+"""Part work: what is made of one part of the recordings, in this process or in another.
+
+In: a ``PartTask``, which goes along to wherever it is done. Out: the part's rows of the feature
+table or of the network's frames. Who calls it changes no bit.
+
+Shapes: N sequences, F features, T time steps, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Protocol
+
+from trainer.data.device_orientation import correct_orientation
+from trainer.data.partitions import Partitions
+from trainer.data.preprocess import Signals, preprocess
+from trainer.data.schema import DataError
+from trainer.data.sequences import FloatArray
+from trainer.data.sources import fingerprint
+from trainer.features.feature_table import align, blocks_of, build_block, feature_names, join_blocks
+from trainer.features.frames import align_channels, build_frames, frame_layout
+from trainer.run.dataset import NUM_BINS
+
+Kind = Literal["features", "frames"]
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """One part, and what to make of it.
+
+    Attributes:
+        part: The part alone.
+        fingerprint: SHA-256 of the content that it had when the run looked at it first.
+        kind: Rows of the feature table, or of the network's frames.
+        groups: Sensor groups of all parts, which say what columns there are.
+        mirrors: Whether left-handers are made to look like right-handers.
+        turned: Subjects of the part whose recordings are turned back first.
+    """
+
+    part: Partitions
+    fingerprint: str
+    kind: Kind
+    groups: tuple[str, ...]
+    mirrors: bool
+    turned: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the part's path in its folder."""
+        return self.part.name(0)
+
+
+class PartMaker(Protocol):
+    """Makes something of many parts, somewhere."""
+
+    def make(self, tasks: Sequence[PartTask], poll: Callable[[], None]) -> Generator[FloatArray]:
+        """Yield what is made of each part, in the order of the tasks.
+
+        Args:
+            tasks: The parts.
+            poll: Called often; may raise to stop.
+        """
+
+    def close(self) -> None:
+        """Let go of whoever helps."""
+
+
+class MadeHere:
+    """Makes one part after the other, in this process."""
+
+    def make(self, tasks: Sequence[PartTask], poll: Callable[[], None]) -> Generator[FloatArray]:
+        """Yield what is made of each part, in the order of the tasks."""
+        for task in tasks:
+            yield make_part(task, poll)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def make_part(task: PartTask, poll: Callable[[], None]) -> FloatArray:
+    """Return (N, F) features or (T, C) frames of one part.
+
+    Raises:
+        DataError: It cannot be read, or is not what the run has seen.
+    """
+    poll()
+    sequences = task.part.read(0)
+    if fingerprint(sequences) != task.fingerprint:
+        raise DataError(
+            f"Part {task.name!r}: its content is not what this run read first. Put the part back "
+            f"as it was, then resume; on several machines, see that all have the same folder."
+        )
+    poll()
+    signals = preprocess(correct_orientation(sequences, task.turned, in_place=True), task.mirrors)
+    if task.kind == "features":
+        return _features(signals, task.groups, poll)
+    channels, groups = frame_layout(task.groups)
+    return align_channels(build_frames(signals), channels, groups).values_TC
+
+
+@lru_cache(maxsize=1)
+def names_of(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the table of recordings of these sensor groups."""
+    return feature_names(groups, NUM_BINS)
+
+
+def _features(signals: Signals, groups: tuple[str, ...], poll: Callable[[], None]) -> FloatArray:
+    blocks = [build_block(signals, block, NUM_BINS, poll) for block in blocks_of(signals)]
+    return align(join_blocks(blocks), names_of(groups))

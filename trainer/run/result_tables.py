@@ -1,0 +1,275 @@
+"""Views: tables that are rebuilt from the fold files whenever a fold is done.
+
+In: fold blocks. Out: ``oof.parquet``, ``scores.json``, ``feature_importance.csv``, the bundles.
+
+Shapes: N sequences, K classes, M folds, F features.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trainer.blend import BlendError, blend_probabilities, used_weights
+from trainer.config import Config
+from trainer.data.sequences import LabelTable
+from trainer.predict.bundles import BUNDLE_SCHEMA, INPUT_VERSIONS
+from trainer.run.fold_files import FoldBlock, score_row
+from trainer.store.codec import dumps, seal
+from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
+
+Proba = NDArray[np.float64]
+Blocks = Mapping[tuple[str, int], FoldBlock]
+
+SCORE_KEYS = {"all": "", "imu": "_imu"}
+
+
+@dataclass(frozen=True)
+class FoldTable:
+    """Which sequence is validated in which fold, in the order of the recordings.
+
+    Attributes:
+        sequence_ids: (N,) unicode.
+        subjects: (N,) unicode.
+        label_idx: (N,) int64.
+        fold_N: (N,) int64.
+        labels: The label table.
+        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
+    """
+
+    sequence_ids: NDArray[np.str_]
+    subjects: NDArray[np.str_]
+    label_idx: NDArray[np.int64]
+    fold_N: NDArray[np.int64]
+    labels: LabelTable
+    turned_subjects: tuple[str, ...] = ()
+
+    @property
+    def num_folds(self) -> int:
+        """Return M."""
+        return int(self.fold_N.max()) + 1
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return ``folds.parquet``'s columns."""
+        gestures = np.array(self.labels.gestures)
+        return pl.DataFrame(
+            {
+                "sequence_id": self.sequence_ids,
+                "subject": self.subjects,
+                "gesture": gestures[self.label_idx],
+                "fold": self.fold_N,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Out-of-fold probabilities of one model under one choice of sensors.
+
+    Attributes:
+        proba_NK: (N, K) float64, NaN rows where the fold is not done.
+        done_N: (N,) bool.
+    """
+
+    proba_NK: Proba
+    done_N: NDArray[np.bool_]
+
+
+def out_of_fold(
+    table: FoldTable, blocks: Blocks, model: str, imu_only: bool = False
+) -> OutOfFold | None:
+    """Put the validation blocks of one model together; None where there is none."""
+    proba_NK = np.full((len(table.label_idx), table.labels.num_classes), np.nan)
+    for (name, fold), block in blocks.items():
+        part_NK = block.proba_imu_NK if imu_only else block.proba_NK
+        if name == model and part_NK is not None:
+            proba_NK[table.fold_N == fold] = part_NK
+    done_N = ~np.isnan(proba_NK[:, 0])
+    return OutOfFold(proba_NK, done_N) if done_N.any() else None
+
+
+def oof_bytes(table: FoldTable, blocks: Blocks, models: Sequence[str]) -> bytes:
+    """Return ``oof.parquet``: null where a fold is not done."""
+    frame = table.to_frame()
+    for imu_only, suffix in ((False, ""), (True, "_imu")):
+        for model in models:
+            part = out_of_fold(table, blocks, model, imu_only)
+            if part is None:
+                continue
+            columns = [
+                pl.Series(f"{model}{suffix}:{gesture}", part.proba_NK[:, k], nan_to_null=True)
+                for k, gesture in enumerate(table.labels.gestures)
+            ]
+            frame = frame.with_columns(columns)
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
+    """Score every model and the blend: all sensors, IMU only, and their mean.
+
+    Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
+    """
+    weights = {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight}
+    fixed_blocks = fixed_in_advance(blocks)
+    told = {model for model, _ in fixed_blocks}
+    steps = {
+        "lgbm": min(config.boosting.fixed_rounds, config.boosting.rounds),
+        "torch": min(config.network.fixed_epochs, config.network.epochs),
+    }
+    return Scores(
+        weights=used_weights(dict.fromkeys(config.models), weights),
+        models=_model_scores(table, blocks, config, weights),
+        fixed=_model_scores(table, fixed_blocks, config, weights),
+        fixed_steps={model: steps[model] for model in config.models if model in told},
+    )
+
+
+def fixed_in_advance(blocks: Blocks) -> Blocks:
+    """Return the blocks with the probabilities of the round or epoch that was fixed in advance.
+
+    A model is left out if one of its folds does not have them, for it is an older one.
+    """
+    without = {block.model for block in blocks.values() if block.last_proba_NK is None}
+    return {
+        key: replace(block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK)
+        for key, block in blocks.items()
+        if block.last_proba_NK is not None and block.model not in without
+    }
+
+
+def _model_scores(
+    table: FoldTable, blocks: Blocks, config: Config, weights: Mapping[str, float]
+) -> dict[str, ModelScores]:
+    """Return the scores of each model that has any, and of the blend where every model has."""
+    models: dict[str, ModelScores] = {}
+    for name in (*config.models, "blend"):
+        both = [
+            _sensor_scores(table, _part(table, blocks, config, weights, name, imu_only))
+            for imu_only in (False, True)
+        ]
+        if both[0] is not None:
+            models[name] = ModelScores(
+                all_sensors=both[0], imu_only=both[1], half_and_half=_half_and_half(*both)
+            )
+    return models
+
+
+def importance_bytes(blocks: Blocks, num_folds: int) -> bytes | None:
+    """Return ``feature_importance.csv``, or None before all LightGBM folds are done."""
+    done = [blocks.get(("lgbm", fold)) for fold in range(num_folds)]
+    whole = [block for block in done if block is not None]
+    if len(whole) < num_folds:
+        return None
+    frame = importance_table(whole)
+    return frame.sort("gain_mean", "feature", descending=[True, False]).write_csv().encode()
+
+
+def importance_table(blocks: Sequence[FoldBlock]) -> pl.DataFrame:
+    """Return ``feature_importance.csv``'s columns over the given LightGBM folds, at least one."""
+    names: list[str] = blocks[0].packed["feature_names"]
+    gain_MF = np.stack([np.asarray(block.gain_F, dtype=np.float64) for block in blocks])
+    split_MF = np.stack([np.asarray(block.split_F, dtype=np.float64) for block in blocks])
+    return pl.DataFrame(
+        {
+            "feature": names,
+            "sensor": [name.partition(".")[0] for name in names],
+            "gain_mean": gain_MF.mean(axis=0),
+            "gain_std": gain_MF.std(axis=0),
+            "split_mean": split_MF.mean(axis=0),
+            "split_std": split_MF.std(axis=0),
+        }
+    ).with_columns(
+        *(pl.Series(f"gain_fold{block.fold:02d}", gain_MF[i]) for i, block in enumerate(blocks)),
+        *(pl.Series(f"split_fold{block.fold:02d}", split_MF[i]) for i, block in enumerate(blocks)),
+    )
+
+
+def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -> bytes | None:
+    """Return all that prediction needs of one model, or None before all its folds are done."""
+    whole = [blocks.get((model, fold)) for fold in range(table.num_folds)]
+    done = [block for block in whole if block is not None]
+    if len(done) < table.num_folds:
+        return None
+    folds: list[dict[str, Any]] = []
+    for block in done:
+        true_idx = table.label_idx[table.fold_N == block.fold]
+        row = score_row(true_idx, block.proba_NK, table.labels.num_targets)
+        folds.append({"score": row.score, "known_classes": block.knows_K, "packed": block.packed})
+    bundle = dumps(
+        {
+            "schema": BUNDLE_SCHEMA,
+            "model": model,
+            "input_version": INPUT_VERSIONS[model],
+            "gestures": list(table.labels.gestures),
+            "num_targets": table.labels.num_targets,
+            "weights": {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight},
+            "fold_weights": config.blend.fold_weights,
+            "fail_if_torch_missing": config.blend.fail_if_torch_missing,
+            "mirror_left_handers": config.data.mirror_left_handers,
+            "turned_subjects": list(table.turned_subjects),
+            "folds": folds,
+        }
+    )
+    return seal(bundle)
+
+
+def _part(
+    table: FoldTable,
+    blocks: Blocks,
+    config: Config,
+    weights: Mapping[str, float],
+    name: str,
+    imu_only: bool,
+) -> OutOfFold | None:
+    """Return one model's out-of-fold part, or the blend's where every model has one."""
+    if name != "blend":
+        return out_of_fold(table, blocks, name, imu_only)
+    parts = {model: out_of_fold(table, blocks, model, imu_only) for model in config.models}
+    there = {model: part for model, part in parts.items() if part is not None}
+    if len(there) < len(parts):
+        return None
+    done_N = np.logical_and.reduce([part.done_N for part in there.values()])
+    if not done_N.any():
+        return None
+    try:
+        blended_NK, _ = blend_probabilities(
+            {model: part.proba_NK for model, part in there.items()}, weights
+        )
+    except BlendError:
+        return None  # the only model of this run has weight 0: there is no blend to score
+    return OutOfFold(blended_NK, done_N)
+
+
+def _sensor_scores(table: FoldTable, part: OutOfFold | None) -> SensorScores | None:
+    if part is None:
+        return None
+
+    def row(mask_N: NDArray[np.bool_]) -> ScoreRow:
+        return score_row(table.label_idx[mask_N], part.proba_NK[mask_N], table.labels.num_targets)
+
+    folds = tuple(
+        row(table.fold_N == fold) if part.done_N[table.fold_N == fold].all() else None
+        for fold in range(table.num_folds)
+    )
+    done = [fold.score for fold in folds if fold is not None]
+    return SensorScores(
+        folds=folds,
+        mean=float(np.mean(done)),
+        std=float(np.std(done)),
+        oof=row(part.done_N),
+    )
+
+
+def _half_and_half(all_sensors: SensorScores | None, imu: SensorScores | None) -> float | None:
+    """Return the mean of both out-of-fold scores: half of the competition's test has no more."""
+    if all_sensors is None or imu is None or all_sensors.oof is None or imu.oof is None:
+        return None
+    return 0.5 * (all_sensors.oof.score + imu.oof.score)

@@ -1,0 +1,1 @@
+"""Export, import, adoption of a run found elsewhere, verification."""

@@ -1,0 +1,230 @@
+"""Transfer: a run as one zip, and back; deleting a run.
+
+In: a run folder, a zip, or a folder that was copied or mounted from somewhere else. Out: a run in
+the state folder. Nothing that an archive brings is run, and nothing lands outside the run's folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+import uuid
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from trainer.run.control import record_name
+from trainer.run.refusal import RefusedError
+from trainer.store.durable import StoreError, replace, sync_folder
+from trainer.store.names import RunNameError, check_run_name
+from trainer.store.reader import RunReader
+from trainer.store.run_state import derive_state
+
+MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
+MAX_FILES = 10_000
+MAX_RATIO = 200  # real checkpoints shrink by less than 10; a bomb by 1,000 and more
+UNREADABLE = (  # what zipfile raises at damaged, encrypted or foreign archives
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
+    *(NotImplementedError, RuntimeError, UnicodeError),
+)
+ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one step
+LEFT_BEHIND_S = 86_400.0  # no import takes a day: an older arrival was killed
+LEFT_OUT = ("lock", "command.json", "stop")  # of this process and this moment, not of the run
+LEFT_OUT_ENDINGS = (".lock", ".owner", ".tmp", ".beat", ".npy")
+
+
+class TransferError(ValueError):
+    """An archive or folder that is not a run, or not safely one."""
+
+
+def export_run(root: Path, target: Path) -> None:
+    """Write a run as one zip.
+
+    Raises:
+        RefusedError: There is no run, or a trainer is writing it now.
+    """
+    if not RunReader(root).paths.has_config:
+        raise RefusedError(f"{root}: no run there. See python -m trainer status")
+    if derive_state(RunReader(root)).is_active:
+        raise RefusedError(f"run {root.name}: a trainer is writing it. Pause it, then export")
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        _pack(root, temporary)
+        replace(temporary, target)
+    except OSError as error:
+        raise TransferError(
+            f"{target}: could not be written ({error.strerror or error}). Make room or choose "
+            f"another place"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
+    """Copy a run into the state folder.
+
+    Args:
+        source: A zip that ``export_run`` wrote, or a run folder, perhaps read-only.
+        state_dir: Where it goes.
+        name: What it is called there; None: the name in its ``config.json``.
+
+    Returns:
+        The new run folder.
+
+    Raises:
+        TransferError: It is not a run, is damaged, or holds what no run holds.
+        RefusedError: A run of that name is there.
+        RunNameError: No run may be called so.
+    """
+    if name is not None:
+        check_run_name(name)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(state_dir)
+    arriving = state_dir / f"{ARRIVING}{uuid.uuid4().hex[:8]}"
+    try:
+        _bring(source, arriving)
+        own_name = _check(arriving, source)
+        target = state_dir / (name or own_name)
+        if target.exists():
+            raise RefusedError(
+                f"run {target.name}: there already. Import this one under another name, or delete "
+                f"that one first"
+            )
+        record_name(arriving, target.name)
+        replace(arriving, target)
+        sync_folder(state_dir)
+        return target
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
+
+
+def delete_run(root: Path) -> None:
+    """Delete a run and everything it holds; of a link, the link alone.
+
+    It loses its name in one step, so that a kill half-way leaves no half run; what such a kill
+    leaves goes with the next run that is deleted or imported.
+
+    Raises:
+        RefusedError: A trainer is at work on it, or it is no run.
+        TransferError: Not everything could be deleted.
+    """
+    reader = RunReader(root)
+    if not (reader.paths.has_config or reader.paths.status.exists()):
+        raise RefusedError(f"{root}: no run there")
+    if derive_state(reader).is_active:
+        raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it first")
+    _remove_leftovers(root.parent)
+    going = root.with_name(f"{DELETING}{uuid.uuid4().hex[:8]}")
+    try:
+        replace(root, going)
+        if going.is_symlink():
+            going.unlink()
+        else:
+            shutil.rmtree(going)
+    except OSError as error:
+        raise TransferError(
+            f"run {root.name}: could not be deleted whole ({error.strerror or error}). Allow "
+            f"writing to {root.parent}; what is left is in {going if going.exists() else root}"
+        ) from error
+
+
+def _remove_leftovers(state_dir: Path) -> None:
+    """Remove what a killed deletion or a killed import left; nobody lists it."""
+    for folder in state_dir.glob(f"{DELETING}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in state_dir.glob(f"{ARRIVING}*"):
+        with contextlib.suppress(FileNotFoundError):  # it has just arrived
+            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _bring(source: Path, target: Path) -> None:
+    """Copy or unpack a source; a folder must be a run that nobody writes."""
+    if not source.is_dir():
+        _unpack(source, target)
+        return
+    if not RunReader(source).paths.has_config:
+        raise TransferError(f"{source}: no config.json in it. Expected a run folder")
+    if derive_state(RunReader(source)).is_active:
+        raise RefusedError(f"{source}: a trainer is writing it. Pause it, then import")
+    _copy_folder(source, target)
+
+
+def _pack(root: Path, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and not _is_left_out(path):
+                name = f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
+                archive.write(path, name)
+
+
+def _is_left_out(path: Path) -> bool:
+    return path.name in LEFT_OUT or path.suffix in LEFT_OUT_ENDINGS
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        if path.is_symlink():
+            raise TransferError(f"{path}: a link. Expected plain files; copy what it points to")
+        if path.is_file() and not _is_left_out(path):
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
+def _unpack(source: Path, target: Path) -> None:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = [item for item in archive.infolist() if not item.is_dir()]
+            _check_members(members)
+            for item in members:
+                _unpack_member(archive, item, target)
+    except UNREADABLE as error:
+        raise TransferError(
+            f"{source.name}: expected a zip that export wrote; {error}. Export the run again"
+        ) from error
+
+
+def _check_members(members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > MAX_FILES:
+        raise TransferError(f"expected at most {MAX_FILES:,} files, got {len(members):,}")
+    num_bytes = sum(item.file_size for item in members)
+    packed = max(1, sum(item.compress_size for item in members))
+    if num_bytes > MAX_BYTES or num_bytes / packed > MAX_RATIO:
+        raise TransferError(
+            f"unpacks from {packed:,} to {num_bytes:,} bytes: no run does. Nothing was unpacked"
+        )
+    folders = [item.filename.replace("\\", "/").partition("/")[0] for item in members]
+    for item in members:
+        parts = PurePosixPath(item.filename.replace("\\", "/")).parts
+        is_link = (item.external_attr >> 16) & 0o170000 == 0o120000
+        is_outside = parts[:1] == ("/",) or ".." in parts or any(":" in part for part in parts)
+        if is_link or is_outside or len(parts) < 2 or parts[0] != folders[0]:
+            raise TransferError(
+                f"{item.filename!r}: expected plain files in one folder. Nothing was unpacked"
+            )
+
+
+def _unpack_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> None:
+    parts = PurePosixPath(item.filename.replace("\\", "/")).parts[1:]
+    place = target.joinpath(*parts)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(item) as packed, place.open("wb") as file:
+        num_bytes = 0
+        while block := packed.read(1 << 20):
+            num_bytes += len(block)
+            if num_bytes > item.file_size:
+                raise TransferError(f"{item.filename!r}: larger than the archive says")
+            file.write(block)
+
+
+def _check(folder: Path, source: Path) -> str:
+    """Return the name of the run in a folder."""
+    try:
+        run_file = RunReader(folder).run_file()
+        if run_file is not None:
+            return check_run_name(run_file.run)
+    except (StoreError, RunNameError) as error:
+        raise TransferError(f"{source.name}: {error}") from error
+    raise TransferError(f"{source.name}: no config.json in it. Expected a run folder or its export")

@@ -8,11 +8,11 @@ Run: ``python -m benchmarks.digests state/RUN...``
 from __future__ import annotations
 
 import hashlib
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import polars as pl
 import torch
@@ -24,7 +24,7 @@ def run_digests(root: Path) -> dict[str, str]:
     """Return digests by file name of a run's folds and tables."""
     found = {}
     for path in sorted(root.glob("*_fold??.pkl")):
-        found[path.name] = digest(pickle.loads(path.read_bytes()))
+        found[path.name] = digest(joblib.load(path))
     for path in sorted(root.glob("torch_models/fold??.pt")):
         found[path.name] = digest(torch.load(path, map_location="cpu", weights_only=True))
     oof = root / "oof.parquet"

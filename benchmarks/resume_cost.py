@@ -29,7 +29,7 @@ from trainer.models.boosting.fold_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.fold import NetworkTask
 from trainer.models.network.fold import fit_fold as fit_network
-from trainer.run.fold_files import dump_tensors
+from trainer.run.fold_result_file import dump_tensors
 from trainer.run.machine import pin
 from trainer.store.codec import dumps
 from trainer.store.fold_files import FoldFiles

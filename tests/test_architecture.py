@@ -23,7 +23,7 @@ def test_every_import_follows_the_rooms(capsys, monkeypatch):
 
 def test_what_only_looks_at_a_run_loads_no_model_library():
     """torch, LightGBM, scikit-learn and joblib are imported where they are used."""
-    rooms = ("commands", "__main__", "config", "blend", "store.reader", "store.verdict")
+    rooms = ("cli.commands", "__main__", "config", "blend", "store.reader", "store.run_state")
     assert modules_after(f"import {', '.join(f'trainer.{room}' for room in rooms)}", HEAVY) == []
     assert modules_after("import trainer.run.control, trainer.run.transfer.archive", HEAVY) == []
 

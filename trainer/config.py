@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 SCHEMA = 1  # of every JSON file in the state folder
 SIMULATED = "simulated"  # the source, and how ``simulated:SUBJECTS`` begins
 
-ModelName = Literal["lgbm", "torch"]
+Setting = bool | int | float | str | None
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
@@ -138,8 +138,19 @@ class BlendConfig(_Frozen):
 
     lgbm_weight: Annotated[float, Field(ge=0.0)] = 0.4  # 0.4 : 0.6 is the notebook family's
     torch_weight: Annotated[float, Field(ge=0.0)] = 0.6
+    weights: dict[str, Annotated[float, Field(ge=0.0)]] = {}  # of other models, by name
     fold_weights: Literal["equal", "score"] = "equal"
     fail_if_torch_missing: bool = False
+
+    @property
+    def by_model(self) -> dict[str, float]:
+        """Return the weights by model, as they are set; only their ratio counts."""
+        return {"lgbm": self.lgbm_weight, "torch": self.torch_weight, **self.weights}
+
+    @property
+    def required_models(self) -> tuple[str, ...]:
+        """Return the models without which a prediction is refused."""
+        return ("torch",) if self.fail_if_torch_missing else ()
 
 
 class Config(_Frozen):
@@ -147,7 +158,7 @@ class Config(_Frozen):
 
     preset: Literal["quick", "full"] = "full"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
-    models: Annotated[tuple[ModelName, ...], Field(min_length=1)] = ("lgbm", "torch")
+    models: Annotated[tuple[str, ...], Field(min_length=1)] = ("lgbm", "torch")
     exact: Literal["machine", "portable"] = "machine"
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()
@@ -155,19 +166,59 @@ class Config(_Frozen):
     boosting: BoostingConfig = BoostingConfig()
     network: NetworkConfig = NetworkConfig()
     blend: BlendConfig = BlendConfig()
+    parameters: dict[str, dict[str, Setting]] = {}  # of models without a part of their own above
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_parameters(cls, values: Any) -> Any:  # noqa: ANN401 - what came, unchecked
+        if not isinstance(values, Mapping):
+            return values
+        given = dict(values.get("parameters") or {})
+        for model in (*values.get("models", ()), *given):
+            kind = _KNOWN_MODELS.get(model)
+            if kind is not None:
+                try:
+                    given[model] = kind.model_validate(given.get(model, {})).model_dump()
+                except ValidationError as error:
+                    detail = error.errors()[0]
+                    where = ".".join(map(str, ("parameters", model, *detail["loc"])))
+                    raise ValueError(
+                        f"{where}: {detail['msg']}; got {detail['input']!r}"
+                    ) from error
+        return {**values, "parameters": given} if given else values
 
     @model_validator(mode="after")
     def _check_models(self) -> Config:
         if len(set(self.models)) < len(self.models):
             raise ValueError(f"models: expected each once; got {setting_text(self.models)}")
-        weights = {"lgbm": self.blend.lgbm_weight, "torch": self.blend.torch_weight}
-        if not any(weights[model] for model in self.models):
+        named = (*self.models, *self.parameters, *self.blend.weights)
+        unknown = [model for model in named if model not in _KNOWN_MODELS]
+        if unknown:
+            raise ValueError(
+                f"models: expected some of {', '.join(_KNOWN_MODELS)}; got {unknown[0]!r}"
+            )
+        weights = self.blend.by_model
+        if not any(weights.get(model) for model in self.models):
+            given = ", ".join(f"{model}_weight {weight:g}" for model, weight in weights.items())
             raise ValueError(
                 f"blend: expected a weight above 0 for one of the models "
-                f"{setting_text(self.models)}; got lgbm_weight {weights['lgbm']:g}, "
-                f"torch_weight {weights['torch']:g}"
+                f"{setting_text(self.models)}; got {given}"
             )
         return self
+
+
+# The models that a run can name, and what ``parameters`` holds of each; filled by the registry.
+_KNOWN_MODELS: dict[str, type[BaseModel] | None] = {"lgbm": None, "torch": None}
+
+
+def know_model(name: str, settings: type[BaseModel] | None = None) -> None:
+    """Let configurations name a model.
+
+    Args:
+        name: The model's name.
+        settings: What ``parameters.<name>`` holds; None where ``Config`` has a part for it.
+    """
+    _KNOWN_MODELS[name] = settings
 
 
 FULL: dict[str, Any] = {}  # the defaults above
@@ -266,7 +317,7 @@ def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
         raise ConfigError(f"--set: a preset is many settings at once; use --preset {value}")
     if value.lower() == "none":
         return key, None
-    is_list = isinstance(_flatten(Config().model_dump())[key], tuple)
+    is_list = isinstance(flat_settings(Config()).get(key), tuple)
     return key, value.split(",") if is_list else value
 
 
@@ -381,8 +432,35 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
 
 
 def _check_name(name: str) -> None:
-    known = setting_names()
+    known = (*setting_names(), *_names_by_model())
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
     raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")
+
+
+def _names_by_model() -> Iterator[str]:
+    """Yield the names that exist once a model of that name is registered."""
+    for model, kind in _KNOWN_MODELS.items():
+        if f"{model}_weight" not in BlendConfig.model_fields:
+            yield f"blend.weights.{model}"
+        for field in () if kind is None else kind.model_fields:
+            yield f"parameters.{model}.{field}"
+
+
+def restarted_models(environment: Mapping[str, str]) -> frozenset[str]:
+    """Return the models whose folds the environment asks to start over (``RESUME_TORCH=0``)."""
+    goes_on = is_switched_on(environment, "RESUME_TORCH", default=True)
+    return frozenset() if goes_on else frozenset({"torch"})
+
+
+def required_models(environment: Mapping[str, str], configured: Sequence[str]) -> tuple[str, ...]:
+    """Return the models without which a prediction is refused.
+
+    Args:
+        environment: ``FAIL_IF_TORCH_MISSING`` wins over the configuration.
+        configured: What the run's configuration asks for.
+    """
+    if not environment.get("FAIL_IF_TORCH_MISSING"):
+        return tuple(configured)
+    return ("torch",) if is_switched_on(environment, "FAIL_IF_TORCH_MISSING") else ()

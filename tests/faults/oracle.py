@@ -11,7 +11,7 @@ import json
 
 import polars as pl
 
-from trainer.run.fold_files import load_block
+from trainer.run.fold_result_file import load_block
 from trainer.store.names import RunPaths
 
 FILES = (

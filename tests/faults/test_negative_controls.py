@@ -12,8 +12,11 @@ import pytest
 from tests.faults import summary
 from tests.faults.lab import problems
 from trainer.config import BoostingConfig
+from trainer.data.sequences import NO_ANNOTATIONS
+from trainer.features.feature_table import FeatureTable
+from trainer.models.base import FoldTask
 from trainer.models.boosting import fold
-from trainer.models.boosting.fold import BoostingTask, fit_fold
+from trainer.models.boosting.fold import fit_fold
 from trainer.models.monitor import Paused, SilentMonitor
 
 ROW = "negative controls: the suite turned red"
@@ -119,14 +122,14 @@ def overfitting():
     label_idx = np.arange(80) // 2 % 4
     values_NF = random.normal(size=(80, 6)).astype(np.float32)
     values_NF[:, 0] = 0.3 * values_NF[:, 0] + label_idx
-    task = BoostingTask(
-        values_NF=values_NF,
-        names=tuple(f"acc.x.{number}" for number in range(6)),
+    task = FoldTask(
+        inputs=FeatureTable(values_NF, tuple(f"acc.x.{number}" for number in range(6))),
         label_idx=label_idx,
         num_classes=4,
         num_targets=2,
         train_idx=np.arange(0, 80, 2),
         valid_idx=np.arange(1, 80, 2),
+        annotations=NO_ANNOTATIONS,
     )
     config = BoostingConfig(
         rounds=24,

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.support.builders import make_table
 from trainer.config import make_config
 from trainer.run.execution import execute
-from trainer.run.fold_files import load_tensors
+from trainer.run.fold_result_file import load_tensors
 from trainer.run.pipeline import Limits
 from trainer.store.reader import RunReader
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from trainer.data.sequences import Sequences
 from trainer.explain.single import demand_one
 from trainer.features.feature_table import align, build_table
-from trainer.models.boosting.booster import BoostingModel, contributions, raw_scores
 from trainer.predict.bundles import PredictError
-from trainer.predict.fitted_models import NUM_THREADS, map_folds
+from trainer.predict.fitted_models import map_folds
 from trainer.predict.predictor import Predictor
 
 Scores = NDArray[np.float64]
@@ -115,39 +114,31 @@ def contributions_of(
             or there are several sequences.
     """
     demand_one(sequence)
-    fitted = predictor.models_of(fold).get("lgbm")
+    models = predictor.models_of(fold).values()
+    fitted = next((each for each in models if each.model.has_contributions), None)
     if fitted is None:
         raise PredictError(
-            f"{predictor.root}: no LightGBM there, and only its trees have contributions. "
-            f"Occlusion shows what the network goes by"
+            f"{predictor.root}: no model with contributions, such as LightGBM. Occlusion shows "
+            f"what the network uses"
         )
-    pair = [answer, other]
-    fitted = fitted.keep(np.all(fitted.knows_MK[:, pair], axis=1))
+    pair = np.array([answer, other])
+    fitted = fitted.select(np.all(fitted.known_MK[:, pair], axis=1))
     if not fitted.folds:
         gestures = [predictor.labels.gestures[k] for k in pair]
         raise PredictError(f"no fold was trained on both {gestures[0]!r} and {gestures[1]!r}")
     table = build_table(predictor.signals(sequence))
-    names = tuple(dict.fromkeys(name for each in fitted.folds for name in each.names))
+    parts = map_folds(fitted, lambda each: each.contributions(table, pair))
+    names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     column_of = {name: column for column, name in enumerate(names)}
-
-    def explain(each: BoostingModel) -> Scores:
-        """Return rows (answer, other) of F contributions, the start, the raw score."""
-        values_NF = align(table, each.names)
-        place = [each.class_idx.tolist().index(k) for k in pair]
-        rows_2F = contributions(each, values_NF, NUM_THREADS)[0, place]
-        told_2F = np.zeros((2, len(names) + 2))
-        told_2F[:, [column_of[name] for name in each.names]] = rows_2F[:, :-1]
-        told_2F[:, -2] = rows_2F[:, -1]
-        told_2F[:, -1] = raw_scores(each, values_NF, NUM_THREADS)[0, place]
-        return told_2F
-
-    told_2MF = map_folds(fitted, explain).swapaxes(0, 1)
+    added_2MF = np.zeros((2, len(parts), len(names)))
+    for number, part in enumerate(parts):
+        added_2MF[:, number, [column_of[name] for name in part.names]] = part.added_NCF[0]
     return Contributions(
         answer=answer,
         other=other,
         names=names,
         values_F=align(table, names)[0].astype(np.float64),
-        added_2MF=told_2MF[:, :, :-2],
-        start_2M=told_2MF[:, :, -2],
-        raw_2M=told_2MF[:, :, -1],
+        added_2MF=added_2MF,
+        start_2M=np.stack([part.start_NC[0] for part in parts], axis=1),
+        raw_2M=np.stack([part.raw_NC[0] for part in parts], axis=1),
     )

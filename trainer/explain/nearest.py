@@ -86,17 +86,16 @@ def nearest(
 
 def _gains(predictor: Predictor) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Return the features that the trees use, and their gain over all folds."""
-    fitted = predictor.models.get("lgbm")
+    fitted = next((each for each in predictor.models.values() if each.model.has_importance), None)
     if fitted is None:
         raise PredictError(
-            f"{predictor.root}: no LightGBM there to say which features matter, so nothing can be "
-            f"called near"
+            f"{predictor.root}: no model with feature importance, such as LightGBM, which the "
+            f"distance needs"
         )
     gains: dict[str, float] = {}
     for each in fitted.folds:
-        told = each.booster.feature_importance("gain")
-        for name, gain in zip(each.names, told, strict=True):
-            gains[name] = gains.get(name, 0.0) + float(gain)
+        for name, gain in each.gains().items():
+            gains[name] = gains.get(name, 0.0) + gain
     used = {name: gain for name, gain in gains.items() if gain > 0}
     return tuple(used), np.array(list(used.values()))
 

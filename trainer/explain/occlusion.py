@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from trainer.blend import vote
 from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.single import demand_one
-from trainer.features.frames import Frames, build_frames
+from trainer.features.frames import Frames
 from trainer.predict.bundles import PredictError
-from trainer.predict.fitted_models import NUM_THREADS, FittedModel, map_folds
+from trainer.predict.fitted_models import FittedModel, map_folds
 from trainer.predict.predictor import Predictor
 
 Values = NDArray[np.float64]
@@ -75,15 +75,7 @@ def attention_of(predictor: Predictor, sequence: Sequences, fold: int | None = N
         PredictError: The run has no network, or no such fold; or there are several sequences.
     """
     fitted, frames = _prepare(predictor, sequence, fold)
-    from trainer.models.network.inference import NetworkModel, attend_fold
-
-    num_steps = len(frames.values_TC)
-
-    def attend(each: NetworkModel) -> Values:
-        weights_P = attend_fold(each, frames, np.array([0]))[0]
-        return _spread(weights_P, num_steps, each.length)
-
-    return Attention(map_folds(fitted, attend))
+    return Attention(np.stack(map_folds(fitted, lambda each: each.attention(frames))))
 
 
 def occlusion_of(
@@ -106,43 +98,29 @@ def occlusion_of(
         PredictError: As for ``attention_of``.
     """
     fitted, frames = _prepare(predictor, sequence, fold)
-    from trainer.models.network.inference import predict_fold
-
     num_steps = len(frames.values_TC)
     num_windows = max(1, min(num_windows, num_steps // MIN_WINDOW_STEPS))
     bounds = np.arange(num_windows + 1) * num_steps // num_windows
     hidden = _hide(frames, bounds)
-    sequence_idx = np.arange(num_windows + 1)
-    proba_MNK = map_folds(fitted, lambda each: predict_fold(each, hidden, sequence_idx))
-    proba_NK = vote(proba_MNK, fitted.weights_M, fitted.knows_MK)
+    proba_MNK = np.stack(map_folds(fitted, lambda each: each.predict(hidden)))
+    proba_NK = vote(proba_MNK, fitted.weights_M, fitted.known_MK)
     return Occlusion(bounds=bounds, whole_K=proba_NK[0], hidden_BK=proba_NK[1:])
 
 
 def _prepare(
     predictor: Predictor, sequence: Sequences, fold: int | None
 ) -> tuple[FittedModel, Frames]:
+    """Return the run's first model with attention, and the sequence's frames."""
     demand_one(sequence)
-    fitted = predictor.models_of(fold).get("torch")
+    models = predictor.models_of(fold).values()
+    fitted = next((each for each in models if each.model.has_attention), None)
     if fitted is None:
         raise PredictError(
-            f"{predictor.root}: no network there, and only it goes through the recording step by "
-            f"step. Contributions show what LightGBM goes by"
+            f"{predictor.root}: no model on time steps, such as the network. Contributions show "
+            f"what LightGBM uses"
         )
-    import torch
-
-    torch.set_num_threads(NUM_THREADS)
-    return fitted, build_frames(predictor.signals(sequence))
-
-
-def _spread(weights_P: Values, num_steps: int, length: int) -> Values:
-    """Lay the weights of pooled steps over the recording's steps, (T,)."""
-    from trainer.models.network.layers import TIME_MULTIPLE
-
-    num_seen = min(num_steps, length)
-    pooled_idx = np.arange(num_seen) // TIME_MULTIPLE
-    weights_T = np.zeros(num_steps)
-    weights_T[num_steps - num_seen :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
-    return weights_T
+    frames: Frames = fitted.model.prepare(predictor.signals(sequence))
+    return fitted, frames
 
 
 def _hide(frames: Frames, bounds: IntArray) -> Frames:

@@ -18,7 +18,8 @@ from trainer.explain.meanings import meaning_of
 from trainer.explain.nearest import Neighbour
 from trainer.explain.occlusion import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table
-from trainer.predict.predictor import MODEL_NAMES, Prediction
+from trainer.models import registry
+from trainer.predict.predictor import Prediction
 
 NUM_GESTURES = 5
 NUM_FEATURES = 12
@@ -84,7 +85,7 @@ def _answer(report: Report) -> Iterator[str]:
         )
         for k in best
     ]
-    models = [MODEL_NAMES[model] for model in prediction.by_model]
+    models = [registry.get(model).phrase for model in prediction.by_model]
     yield section(
         "The answer",
         paragraph(

@@ -8,14 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.features.feature_table import FEATURE_VERSION
-from trainer.features.frames import FRAME_VERSION
+from trainer.models import registry
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import CodecError, loads, unseal
 from trainer.store.names import RunPaths
 
 BUNDLE_SCHEMA = 1
-INPUT_VERSIONS = {"lgbm": FEATURE_VERSION, "torch": FRAME_VERSION}  # of what a model is asked with
 BUNDLE_PARTS = (
     *("schema", "model", "input_version", "gestures", "num_targets", "weights", "fold_weights"),
     *("mirror_left_handers", "fail_if_torch_missing", "folds"),
@@ -31,7 +29,7 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
 
     Args:
         root: The folder it lies in.
-        model: "lgbm" or "torch".
+        model: The model's name.
 
     Raises:
         PredictError: It is damaged, of another version, learnt from features or frames that this
@@ -55,9 +53,10 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
             f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
             f"version wrote it. Resume the run to make it again from the fold files"
         )
-    if bundle["input_version"] != INPUT_VERSIONS[model]:
+    input_version = registry.get(model).input_version
+    if bundle["input_version"] != input_version:
         raise PredictError(
-            f"{path}: expected a model that learnt from version {INPUT_VERSIONS[model]} of its "
+            f"{path}: expected a model that learnt from version {input_version} of its "
             f"inputs, which is what recordings are turned into here; it learnt from version "
             f"{bundle['input_version']}, so its answers would be wrong. Train a new run, or ask "
             f"this one with the version of the project that trained it"

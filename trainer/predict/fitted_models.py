@@ -1,6 +1,6 @@
-"""Halves: one model's folds of a run, opened, and asked side by side.
+"""The fitted models of a run: every model with its folds, opened and ready to predict.
 
-In: a checked bundle; ``Signals``. Out: what each fold says of each sequence.
+In: checked bundles; ``Signals``. Out: each fold's probabilities of each sequence.
 
 Shapes: N sequences, K classes, M folds.
 """
@@ -11,116 +11,86 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.preprocess import Signals
-from trainer.features.feature_table import align, build_table
-from trainer.features.frames import build_frames
-from trainer.models.boosting import booster
-from trainer.models.serialization import unpack_boosting, unpack_network
+from trainer.models import registry
+from trainer.models.base import FittedFold, Model, Proba
 
-Proba = NDArray[np.float64]
+T = TypeVar("T")
 
-NUM_THREADS = 1  # of each fold's model; more would change the network's last bits
-MANY = 64  # sequences, from which on they are asked in the ways that pay for a batch
-NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds asked at once; changes no number
+BATCH_FROM = 64  # sequences, from which on the order of computation for many pays
+NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; changes no number
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """One model's folds, ready to predict.
+    """One model's folds.
 
     Attributes:
-        folds: M models, each parsed when it is first asked and then kept.
-        weights_M: (M,) float64, their votes.
-        knows_MK: (M, K) bool, the gestures that their training parts had.
+        model: The model.
+        folds: M fitted folds, each parsed when it first predicts and then kept.
+        weights_M: (M,) float64, the weights of their votes.
+        known_MK: (M, K) bool, the classes that their training parts have.
         groups: The sensor groups that they use.
     """
 
-    folds: tuple[Any, ...] = field(repr=False)  # megabytes of text
+    model: Model
+    folds: tuple[FittedFold, ...] = field(repr=False)  # megabytes of text
     weights_M: Proba
-    knows_MK: NDArray[np.bool_]
+    known_MK: NDArray[np.bool_]
     groups: tuple[str, ...]
 
-    def keep(self, fold_mask: NDArray[np.bool_]) -> FittedModel:
-        """Return the half with some of its folds, fold_mask (M,) bool."""
+    def select(self, fold_mask: NDArray[np.bool_]) -> FittedModel:
+        """Return the model with some of its folds, fold_mask (M,) bool."""
         return replace(
             self,
-            folds=tuple(each for each, kept in zip(self.folds, fold_mask, strict=True) if kept),
+            folds=tuple(fold for fold, kept in zip(self.folds, fold_mask, strict=True) if kept),
             weights_M=self.weights_M[fold_mask],
-            knows_MK=self.knows_MK[fold_mask],
+            known_MK=self.known_MK[fold_mask],
         )
 
 
 def open_model(bundle: Mapping[str, Any]) -> FittedModel:
-    """Return the folds of a checked bundle."""
-    unpack = unpack_boosting if bundle["model"] == "lgbm" else unpack_network
-    folds = bundle["folds"]
+    """Return the model of a checked bundle."""
+    model = registry.get(bundle["model"])
     is_by_score = bundle["fold_weights"] == "score"
+    folds = tuple(model.open(fold["packed"]) for fold in bundle["folds"])
     return FittedModel(
-        folds=tuple(unpack(fold["packed"]) for fold in folds),
-        weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in folds]),
-        knows_MK=np.stack([fold["known_classes"] for fold in folds]),
-        groups=_groups_of(folds[0]["packed"]),
+        model=model,
+        folds=folds,
+        weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in bundle["folds"]]),
+        known_MK=np.stack([fold["known_classes"] for fold in bundle["folds"]]),
+        groups=folds[0].groups,
     )
 
 
 def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str, Proba]:
-    """Return what each fold of each model says, (M, N, K).
+    """Return the probabilities of each fold of each model, (M, N, K).
 
-    The network is asked first: LightGBM's features are computed while it is at work.
+    Models on frames begin: the feature table takes longest, and is computed while they predict.
     """
-    askers = {"torch": _ask_network, "lgbm": _ask_boosting}
+    is_batch = len(signals.offsets) - 1 >= BATCH_FROM
+    order = sorted(models, key=lambda name: models[name].model.inputs != "frames")
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
-        asked = {
-            model: [pool.submit(ask, each) for each in models[model].folds]
-            for model, asker in askers.items()
-            if model in models
-            for ask in [asker(signals)]
-        }
-        return {model: np.stack([each.result() for each in asked[model]]) for model in models}
+        futures = {}
+        for name in order:
+            inputs = models[name].model.prepare(signals)
+            futures[name] = [
+                pool.submit(fold.predict, inputs, is_batch) for fold in models[name].folds
+            ]
+        return {name: np.stack([each.result() for each in futures[name]]) for name in models}
 
 
-def map_folds(fitted: FittedModel, ask: Callable[[Any], Proba]) -> Proba:
-    """Ask the folds of a model side by side: the libraries work outside Python's lock.
+def map_folds(fitted: FittedModel, function: Callable[[FittedFold], T]) -> list[T]:
+    """Apply a function to the folds of a model side by side: the libraries release Python's lock.
 
     Args:
         fitted: The model.
-        ask: Returns an array for one fold's model; of the same shape for each.
-
-    Returns:
-        The arrays, stacked: (M, ...).
+        function: What is computed with one fold.
     """
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
-        return np.stack(list(pool.map(ask, fitted.folds)))
-
-
-def _groups_of(packed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the sensor groups of a packed fold's channels or features."""
-    if "groups" in packed:
-        return tuple(dict.fromkeys(packed["groups"]))
-    sensors = dict.fromkeys(name.partition(".")[0] for name in packed["feature_names"])
-    return tuple(dict.fromkeys(sensor.partition("_")[0] for sensor in sensors))
-
-
-def _ask_network(signals: Signals) -> Callable[[Any], Proba]:
-    """Return what asks one fold's network about recordings, after preparing them."""
-    import torch
-
-    from trainer.models.network.inference import predict_fold, predict_many
-
-    torch.set_num_threads(NUM_THREADS)
-    frames = build_frames(signals)
-    sequence_idx = np.arange(len(signals.offsets) - 1)
-    predict = predict_many if len(sequence_idx) >= MANY else predict_fold
-    return lambda each: predict(each, frames, sequence_idx)
-
-
-def _ask_boosting(signals: Signals) -> Callable[[Any], Proba]:
-    """Return what asks one fold's LightGBM about recordings, after preparing them."""
-    table = build_table(signals)
-    predict = booster.predict_many if len(table.values_NF) >= MANY else booster.predict
-    return lambda each: predict(each, align(table, each.names))
+        return list(pool.map(function, fitted.folds))

@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.blend import blend_probabilities, vote
-from trainer.config import environment_weights, is_switched_on
+from trainer.config import BlendConfig, environment_weights, required_models
 from trainer.data.device_orientation import correct_orientation
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
+from trainer.models import registry
+from trainer.models.base import Proba
 from trainer.predict.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
-from trainer.predict.fitted_models import FittedModel, Proba, open_model, predict_all
+from trainer.predict.fitted_models import FittedModel, open_model, predict_all
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 
-MODEL_NAMES = {"lgbm": "LightGBM", "torch": "the network"}
 GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of flight"}
 
 
@@ -101,7 +102,7 @@ class Predictor:
                 FAIL_IF_TORCH_MISSING or the run's configuration asks for one.
         """
         root = path if path.is_dir() else path.parent
-        bundles = {model: read_bundle(root, model) for model in ("lgbm", "torch")}
+        bundles = {model.name: read_bundle(root, model.name) for model in registry.all_models()}
         there = {model: bundle for model, bundle in bundles.items() if bundle is not None}
         if not there:
             raise PredictError(
@@ -109,7 +110,7 @@ class Predictor:
                 f"all folds of at least one model are done"
             )
         first = next(iter(there.values()))
-        _demand_network(root, there, bool(first["fail_if_torch_missing"]))
+        _demand_required(root, there, bool(first["fail_if_torch_missing"]))
         _demand_same_labels(root, there)
         return cls(
             root=root,
@@ -119,8 +120,8 @@ class Predictor:
             turned_subjects=tuple(first.get("turned_subjects", ())),
             models={model: open_model(bundle) for model, bundle in there.items()},
             notes=tuple(
-                f"{MODEL_NAMES[model]} has no bundle in this run: not used"
-                for model in bundles
+                f"{registry.get(model).phrase} has no bundle in this run: not used"
+                for model in first["weights"]
                 if model not in there
             ),
         )
@@ -150,7 +151,7 @@ class Predictor:
         signals = self.signals(sequences)
         by_fold = predict_all(models, signals)
         by_model = {
-            model: vote(by_fold[model], fitted.weights_M, fitted.knows_MK)
+            model: vote(by_fold[model], fitted.weights_M, fitted.known_MK)
             for model, fitted in models.items()
         }
         blended_NK, used = blend_probabilities(by_model, self.weights)
@@ -174,13 +175,13 @@ class Predictor:
         for fitted in self.models.values():
             if fold is not None and not 0 <= fold < len(fitted.folds):
                 raise PredictError(
-                    f"fold: expected one of 0 to {len(fitted.folds) - 1}, got {fold}. Choose one of "
-                    f"them, or ask all folds"
+                    f"fold: expected one of 0 to {len(fitted.folds) - 1}, got {fold}. Choose one "
+                    f"of them, or ask all folds"
                 )
         if fold is None:
             return dict(self.models)
         return {
-            model: fitted.keep(np.arange(len(fitted.folds)) == fold)
+            model: fitted.select(np.arange(len(fitted.folds)) == fold)
             for model, fitted in self.models.items()
         }
 
@@ -191,16 +192,17 @@ class Predictor:
         return tuple(group for group in SENSOR_GROUPS if group in known)
 
 
-def _demand_network(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
-    """Refuse to answer without the network where that was asked; the environment has the word."""
-    if "torch" in there:
-        return
-    if is_switched_on(os.environ, "FAIL_IF_TORCH_MISSING", default=is_demanded):
-        raise PredictError(
-            f"{root}: the network's bundle is missing, and FAIL_IF_TORCH_MISSING or the run's "
-            f"blend.fail_if_torch_missing asks for it. Finish the network's folds, or set "
-            f"FAIL_IF_TORCH_MISSING=0 to answer by LightGBM alone"
-        )
+def _demand_required(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
+    """Refuse to predict without a model that is required; the environment wins."""
+    configured = BlendConfig(fail_if_torch_missing=is_demanded).required_models
+    for name in required_models(os.environ, configured):
+        if name not in there:
+            phrase = registry.get(name).phrase
+            raise PredictError(
+                f"{root}: the bundle of {phrase} is missing, and FAIL_IF_TORCH_MISSING or the "
+                f"run's blend.fail_if_torch_missing requires it. Finish the folds of {phrase}, or "
+                f"set FAIL_IF_TORCH_MISSING=0 to predict without"
+            )
 
 
 def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
@@ -217,7 +219,9 @@ def _describe(
     sequences: Sequences, used: Mapping[str, float], known_groups: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Say which models answered, and which sensors they had to go by."""
-    answered = ", ".join(f"{MODEL_NAMES[model]} {weight:.2f}" for model, weight in used.items())
+    answered = ", ".join(
+        f"{registry.get(name).phrase} {weight:.2f}" for name, weight in used.items()
+    )
     notes = [f"answered by: {answered}"]
     present = sequences.presence()
     unused = [GROUP_NAMES[group] for group in present if group not in known_groups]

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from trainer.models import registry
+from trainer.models.base import Checkpoint, FoldResult, Model
 from trainer.models.monitor import Monitor
 from trainer.run.eta import Speedometer
-from trainer.run.fold_files import FoldBlock, dump_block, dump_tensors, load_block, load_tensors
+from trainer.run.fold_result_file import FoldBlock, decode, dump_block, encode, load_block
 from trainer.run.stop_signal import TimeLimit
-from trainer.store.codec import CodecError, dumps, loads
+from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.lock import acquire
 from trainer.store.names import FoldPaths
 from trainer.store.records import FoldRecord, ModelState, ScoreRow
-
-Checkpoint = dict[str, Any]
 
 
 class Telling(Protocol):
@@ -62,6 +62,7 @@ class UnitWork:
     """What there is to do for one fold of one model.
 
     Attributes:
+        model: The model.
         paths: Its files.
         fit: Fits the fold from a checkpoint or from the start; raises ``Paused``.
         score: Scores the validation block.
@@ -69,9 +70,10 @@ class UnitWork:
         key: Of what the run is made from; files of another key are not its own.
     """
 
+    model: Model
     paths: FoldPaths
-    fit: Callable[[Monitor, Checkpoint | None], FoldBlock]
-    score: Callable[[FoldBlock], ScoreRow]
+    fit: Callable[[Monitor, Checkpoint | None], FoldResult]
+    score: Callable[[FoldResult], ScoreRow]
     save_interval_s: float
     key: str
 
@@ -80,6 +82,7 @@ class UnitWork:
 class FoldMonitor:
     """Turns what a fold reports into files, status and history."""
 
+    model: Model
     store: FoldFiles
     recorder: Telling
     switch: Stopping
@@ -105,11 +108,10 @@ class FoldMonitor:
         if self.switch.limit is not None:
             self.switch.limit.note_step(now - self._stepped)
         self._stepped = now
-        is_segmented = self.store.paths.model == "lgbm"  # a pause gives up its segment
         self.recorder.update(
             step=step,
             total_steps=total,
-            pause_costs_s=unsaved_s if is_segmented else 0.0,
+            pause_costs_s=0.0 if self.model.saves_on_pause else unsaved_s,
             kill_costs_s=unsaved_s,
         )
 
@@ -126,8 +128,9 @@ class FoldMonitor:
     def save(self, checkpoint: Checkpoint) -> None:
         """Keep the point to resume from."""
         began = time.monotonic()
-        encode = dumps if self.store.paths.model == "lgbm" else dump_tensors
-        self.store.commit_last(encode({"key": self.key, "state": checkpoint}), self.timed())
+        self.store.commit_last(
+            encode(self.model, {"key": self.key, "state": checkpoint}), self.timed()
+        )
         self._saved = time.monotonic()
         if self.switch.limit is not None:
             self.switch.limit.note_save(self._saved - began)
@@ -145,7 +148,7 @@ class FoldMonitor:
 
 def finished_block(
     paths: FoldPaths, attempt: int, state: ModelState | None, key: str
-) -> tuple[FoldFiles, FoldBlock | None]:
+) -> tuple[FoldFiles, FoldResult | None]:
     """Open a unit and return its finished fold, None where it is not done or damaged.
 
     Args:
@@ -159,7 +162,7 @@ def finished_block(
     if data is None:
         return store, None
     try:
-        block = load_block(paths.model, data)
+        block = load_block(registry.get(paths.model), data)
     except CodecError as error:
         store.problems.append(f"{paths.final}: {error}; the fold is redone")
         return store, None
@@ -169,7 +172,7 @@ def finished_block(
             f"{'this run' if block.key == key else 'another run'}; the fold is redone"
         )
         return store, None
-    return store, block
+    return store, block.result
 
 
 def do_unit(
@@ -179,26 +182,28 @@ def do_unit(
     switch: Stopping,
     speed: Speedometer,
     on_commit: Callable[[FoldFiles], None],
-) -> FoldBlock:
+) -> FoldResult:
     """Fit a fold from its newest checkpoint and commit it.
 
     Raises:
         Paused: Somebody asked to stop; what was done is saved.
     """
     paths = work.paths
-    checkpoint = _newest_checkpoint(store, work.key)
-    progress = _beginning(store.record, checkpoint)
+    checkpoint = _newest_checkpoint(work.model, store, work.key)
+    progress = _beginning(work.model, store.record, checkpoint)
     monitor = FoldMonitor(
-        store, recorder, switch, speed, on_commit, work.save_interval_s, work.key, progress
+        *(work.model, store, recorder, switch, speed, on_commit),
+        *(work.save_interval_s, work.key, progress),
     )
     _announce(recorder, paths, progress, checkpoint is not None)
     speed.begin(paths.model, progress.step)
     lock = acquire(paths.lock, settle_s=0.0)  # whoever works on it holds the run
     try:
-        block = replace(work.fit(monitor, checkpoint), key=work.key)
-        score = work.score(block)
-        done = monitor.timed().model_copy(update={"score": score, "best_step": block.best_step})
-        store.commit_final(dump_block(block), done)
+        result = work.fit(monitor, checkpoint)
+        score = work.score(result)
+        done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
+        block = FoldBlock(paths.model, paths.fold, work.key, result)
+        store.commit_final(dump_block(work.model, block), done)
     finally:
         lock.release()
     on_commit(store)
@@ -207,18 +212,17 @@ def do_unit(
     )
     recorder.log(
         f"{paths.model} fold {paths.fold} done: score {score.score:.4f}, best at "
-        f"{block.best_step}, {store.record.seconds:.0f} s"
+        f"{result.best_step}, {store.record.seconds:.0f} s"
     )
-    return block
+    return result
 
 
-def _newest_checkpoint(store: FoldFiles, key: str) -> Checkpoint | None:
+def _newest_checkpoint(model: Model, store: FoldFiles, key: str) -> Checkpoint | None:
     data = store.load_last()
     if data is None:
         return None
-    decode = loads if store.paths.model == "lgbm" else load_tensors
     try:
-        saved: Checkpoint = decode(data)
+        saved: Checkpoint = decode(model, data)
     except CodecError as error:
         store.problems.append(f"{store.paths.last}: {error}; the fold starts over")
         return None
@@ -229,11 +233,11 @@ def _newest_checkpoint(store: FoldFiles, key: str) -> Checkpoint | None:
     return checkpoint
 
 
-def _beginning(record: FoldRecord, checkpoint: Checkpoint | None) -> FoldRecord:
+def _beginning(model: Model, record: FoldRecord, checkpoint: Checkpoint | None) -> FoldRecord:
     """Return the record to go on from: of an earlier generation, its step is an earlier one."""
     if checkpoint is None:
         return FoldRecord(model=record.model, fold=record.fold)
-    step = len(checkpoint["losses"]) if record.model == "lgbm" else int(checkpoint["step"])
+    step = model.steps_done(checkpoint)
     return record.model_copy(
         update={"done": False, "step": step, "resumed_at": (*record.resumed_at, step)}
     )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trainer.config import Config
-from trainer.run.fold_files import FoldBlock
+from trainer.models.base import FoldResult
 from trainer.run.result_tables import FoldTable, bundle_bytes, importance_bytes, oof_bytes, scores
 from trainer.run.workers.engine import Unit
 from trainer.store.checksums import CheckedFolder
@@ -34,7 +34,7 @@ class Ledger:
     paths: RunPaths
     config: Config
     stores: dict[Unit, FoldFiles] = field(default_factory=dict)
-    blocks: dict[Unit, FoldBlock] = field(default_factory=dict)
+    blocks: dict[Unit, FoldResult] = field(default_factory=dict)
 
     @property
     def left(self) -> list[Unit]:
@@ -46,7 +46,7 @@ class Ledger:
         """Return whether anything was trained already."""
         return bool(self.blocks) or any(store.record.last for store in self.stores.values())
 
-    def enter(self, unit: Unit, store: FoldFiles, block: FoldBlock | None) -> None:
+    def enter(self, unit: Unit, store: FoldFiles, block: FoldResult | None) -> None:
         """Note a unit as it is."""
         self.stores[unit] = store
         if block is not None:
@@ -63,7 +63,7 @@ class Ledger:
         """Return a unit's model, and how many steps are left of it at most."""
         model, store = unit[0], self.stores[unit]
         totals = [s.record.total_steps for s in self.stores.values() if s.paths.model == model]
-        total = self.config.boosting.rounds if model == "lgbm" else max(totals)
+        total = max(totals)
         step = store.record.step if is_current or store.record.last else 0
         return (model, total - step) if total else (model, 1)
 

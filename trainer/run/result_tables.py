@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from trainer.blend import BlendError, blend_probabilities, used_weights
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
-from trainer.predict.bundles import BUNDLE_SCHEMA, INPUT_VERSIONS
-from trainer.run.fold_files import FoldBlock, score_row
+from trainer.models import registry
+from trainer.models.base import FoldResult
+from trainer.predict.bundles import BUNDLE_SCHEMA
+from trainer.run.fold_result_file import score_row
 from trainer.store.codec import dumps, seal
 from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
 
 Proba = NDArray[np.float64]
-Blocks = Mapping[tuple[str, int], FoldBlock]
+Blocks = Mapping[tuple[str, int], FoldResult]
 
 SCORE_KEYS = {"all": "", "imu": "_imu"}
 
@@ -117,18 +119,18 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
 
     Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
     """
-    weights = {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight}
+    weights = config.blend.by_model
     fixed_blocks = fixed_in_advance(blocks)
-    told = {model for model, _ in fixed_blocks}
-    steps = {
-        "lgbm": min(config.boosting.fixed_rounds, config.boosting.rounds),
-        "torch": min(config.network.fixed_epochs, config.network.epochs),
-    }
+    has_fixed = {model for model, _ in fixed_blocks}
     return Scores(
         weights=used_weights(dict.fromkeys(config.models), weights),
         models=_model_scores(table, blocks, config, weights),
         fixed=_model_scores(table, fixed_blocks, config, weights),
-        fixed_steps={model: steps[model] for model in config.models if model in told},
+        fixed_steps={
+            model.name: model.fixed_step(config)
+            for model in registry.select(config.models)
+            if model.name in has_fixed
+        },
     )
 
 
@@ -137,11 +139,11 @@ def fixed_in_advance(blocks: Blocks) -> Blocks:
 
     A model is left out if one of its folds does not have them, for it is an older one.
     """
-    without = {block.model for block in blocks.values() if block.last_proba_NK is None}
+    without = {model for (model, _), block in blocks.items() if block.last_proba_NK is None}
     return {
         key: replace(block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK)
         for key, block in blocks.items()
-        if block.last_proba_NK is not None and block.model not in without
+        if block.last_proba_NK is not None and key[0] not in without
     }
 
 
@@ -164,19 +166,24 @@ def _model_scores(
 
 def importance_bytes(blocks: Blocks, num_folds: int) -> bytes | None:
     """Return ``feature_importance.csv``, or None before all LightGBM folds are done."""
-    done = [blocks.get(("lgbm", fold)) for fold in range(num_folds)]
-    whole = [block for block in done if block is not None]
-    if len(whole) < num_folds:
-        return None
-    frame = importance_table(whole)
+    for model in dict.fromkeys(name for name, _ in blocks):
+        done = [blocks.get((model, fold)) for fold in range(num_folds)]
+        whole = [block for block in done if block is not None]
+        if registry.get(model).has_importance:
+            return None if len(whole) < num_folds else _importance_csv(whole)
+    return None
+
+
+def _importance_csv(blocks: Sequence[FoldResult]) -> bytes:
+    frame = importance_table(dict(enumerate(blocks)))
     return frame.sort("gain_mean", "feature", descending=[True, False]).write_csv().encode()
 
 
-def importance_table(blocks: Sequence[FoldBlock]) -> pl.DataFrame:
-    """Return ``feature_importance.csv``'s columns over the given LightGBM folds, at least one."""
-    names: list[str] = blocks[0].packed["feature_names"]
-    gain_MF = np.stack([np.asarray(block.gain_F, dtype=np.float64) for block in blocks])
-    split_MF = np.stack([np.asarray(block.split_F, dtype=np.float64) for block in blocks])
+def importance_table(blocks: Mapping[int, FoldResult]) -> pl.DataFrame:
+    """Return ``feature_importance.csv``'s columns over the given folds of a model, at least one."""
+    names: list[str] = next(iter(blocks.values())).packed["feature_names"]
+    gain_MF = np.stack([np.asarray(block.gain_F, dtype=np.float64) for block in blocks.values()])
+    split_MF = np.stack([np.asarray(block.split_F, dtype=np.float64) for block in blocks.values()])
     return pl.DataFrame(
         {
             "feature": names,
@@ -187,8 +194,8 @@ def importance_table(blocks: Sequence[FoldBlock]) -> pl.DataFrame:
             "split_std": split_MF.std(axis=0),
         }
     ).with_columns(
-        *(pl.Series(f"gain_fold{block.fold:02d}", gain_MF[i]) for i, block in enumerate(blocks)),
-        *(pl.Series(f"split_fold{block.fold:02d}", split_MF[i]) for i, block in enumerate(blocks)),
+        *(pl.Series(f"gain_fold{fold:02d}", gain_MF[i]) for i, fold in enumerate(blocks)),
+        *(pl.Series(f"split_fold{fold:02d}", split_MF[i]) for i, fold in enumerate(blocks)),
     )
 
 
@@ -199,18 +206,18 @@ def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -
     if len(done) < table.num_folds:
         return None
     folds: list[dict[str, Any]] = []
-    for block in done:
-        true_idx = table.label_idx[table.fold_N == block.fold]
+    for fold, block in enumerate(done):
+        true_idx = table.label_idx[table.fold_N == fold]
         row = score_row(true_idx, block.proba_NK, table.labels.num_targets)
-        folds.append({"score": row.score, "known_classes": block.knows_K, "packed": block.packed})
+        folds.append({"score": row.score, "known_classes": block.known_K, "packed": block.packed})
     bundle = dumps(
         {
             "schema": BUNDLE_SCHEMA,
             "model": model,
-            "input_version": INPUT_VERSIONS[model],
+            "input_version": registry.get(model).input_version,
             "gestures": list(table.labels.gestures),
             "num_targets": table.labels.num_targets,
-            "weights": {"lgbm": config.blend.lgbm_weight, "torch": config.blend.torch_weight},
+            "weights": config.blend.by_model,
             "fold_weights": config.blend.fold_weights,
             "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,

@@ -23,7 +23,7 @@ from trainer.store.feature_cache import FeatureCache, load_features
 from trainer.store.reader import RunReader
 
 if TYPE_CHECKING:
-    from trainer.run.fold_files import FoldBlock
+    from trainer.run.fold_result_file import FoldBlock
 
 MAX_FOLDS = 100  # two arrays of F numbers each
 MAX_CACHES = 1  # one matrix at a time: 100 MB at the competition's size
@@ -71,7 +71,7 @@ def feature_cache(reader: RunReader) -> FeatureCache | str:
 @st.cache_resource(max_entries=MAX_FOLDS, show_spinner=False)
 def _fold(path: Path, digest: str) -> FoldBlock | str:
     """Return a verified fold without its trees, or what is wrong with its file."""
-    from trainer.run.fold_files import load_block
+    from trainer.run.fold_result_file import load_block
 
     try:
         data = path.read_bytes()

@@ -1,8 +1,8 @@
 """Predicting: one warm predictor per server, and what it is asked about one run's recordings.
 
 In: a ``Question``. Out: answers and explanations, each worked out once per content and session; an
-``AnswerError`` says why there is none. ``trainer.predict``, and with it torch and LightGBM, is imported
-when a first answer is asked for.
+``AnswerError`` says why there is none. ``trainer.predict``, and with it torch and LightGBM, is
+imported when a first answer is asked for.
 """
 
 from __future__ import annotations

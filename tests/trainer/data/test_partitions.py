@@ -14,6 +14,7 @@ from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.network.warp import Warp, warped_batch
+from trainer.run import parts as run_parts
 from trainer.run import recordings
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
@@ -117,7 +118,7 @@ def test_what_was_worked_out_of_the_first_parts_is_not_worked_out_again(
         read.append(int(task.name.partition("_")[2].partition("/")[0]))
         return make(task, poll)
 
-    monkeypatch.setattr(parts, "make_part", make_part)
+    monkeypatch.setattr(run_parts, "make_part", make_part)
     folder, config = CheckedFolder(tmp_path / "run"), tiny_config(parts)
 
     def stop():

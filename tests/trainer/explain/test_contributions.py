@@ -97,14 +97,14 @@ def test_contributions_of_one_fold_are_of_that_fold(predictor, sequence):
 def test_a_fold_that_does_not_know_a_gesture_says_nothing_of_it(predictor, sequence):
     """It is left out; without any fold there is no explanation."""
     fitted = predictor.models["lgbm"]
-    knows_MK = fitted.knows_MK.copy()
-    knows_MK[0, 1] = False
+    known_MK = fitted.known_MK.copy()
+    known_MK[0, 1] = False
     partly = dataclasses.replace(
-        predictor, models={"lgbm": dataclasses.replace(fitted, knows_MK=knows_MK)}
+        predictor, models={"lgbm": dataclasses.replace(fitted, known_MK=known_MK)}
     )
     assert contributions_of(partly, sequence, 0, 1).raw_2M.shape == (2, 1)
     assert contributions_of(partly, sequence, 0, 2).raw_2M.shape == (2, 2)
-    knows_MK[1, 1] = False
+    known_MK[1, 1] = False
     with pytest.raises(PredictError, match="no fold was trained on both"):
         contributions_of(partly, sequence, 0, 1)
 

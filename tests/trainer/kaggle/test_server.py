@@ -180,13 +180,13 @@ def broken(warm, *models):
     """Return the predictor with some models that fail on every sequence."""
     models = {
         model: FittedModel(
-            ("not a model",), fitted.weights_M[:1], fitted.knows_MK[:1], fitted.groups
+            fitted.model, ("not a model",), fitted.weights_M[:1], fitted.known_MK[:1], fitted.groups
         )
         if model in models
         else fitted
         for model, fitted in warm.models.items()
     }
-    return Predictor(**{**warm.__dict__, "halves": models})
+    return Predictor(**{**warm.__dict__, "models": models})
 
 
 @pytest.mark.parametrize(("failing", "other"), [("lgbm", "torch"), ("torch", "lgbm")])

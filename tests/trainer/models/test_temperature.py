@@ -5,20 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.trainer.models.boosting.test_fold import CONFIG as BOOSTING
-from tests.trainer.models.boosting.test_fold import fit as boost
-from tests.trainer.models.boosting.test_fold import make_task as make_rows
-from tests.trainer.models.network.test_fold import CONFIG as NETWORK
-from tests.trainer.models.network.test_fold import fit as train
-from tests.trainer.models.network.test_fold import make_task as make_frames
-from trainer.models.boosting.booster import contributions, predict, predict_many, raw_scores
-from trainer.models.network.inference import predict_fold
-from trainer.models.serialization import (
-    pack_boosting,
-    pack_network,
-    unpack_boosting,
-    unpack_network,
+from tests.support.fold_tasks import (
+    BOOSTING_CONFIG,
+    NETWORK_CONFIG,
+    fit_frame_fold,
+    fit_table_fold,
+    make_frame_task,
+    make_table_task,
 )
+from trainer.models.boosting import model as boosting_model
+from trainer.models.boosting.booster import contributions, predict, predict_many, raw_scores
+from trainer.models.network import model as network_model
+from trainer.models.network.inference import predict_fold
 from trainer.models.temperature import GRID, fit_temperature
 
 
@@ -46,15 +44,15 @@ def test_a_part_without_an_error_makes_no_model_endlessly_sure():
 
 def test_lightgbm_keeps_its_temperature_and_its_answers():
     """The same trees and classes; probabilities, contributions and the packed model agree on it."""
-    plain = boost()
-    fitted = boost(config=BOOSTING.model_copy(update={"fit_temperature": True}))
-    model, valid_NF = fitted.model, make_rows().values_NF[make_rows().valid_idx]
+    plain = fit_table_fold()
+    fitted = fit_table_fold(config=BOOSTING_CONFIG.model_copy(update={"fit_temperature": True}))
+    model, valid_NF = fitted.model, make_table_task().inputs.values_NF[make_table_task().valid_idx]
     assert model.text == plain.model.text and model.temperature != 1.0
     np.testing.assert_array_equal(
         fitted.valid_proba_NK.argmax(axis=1), plain.valid_proba_NK.argmax(axis=1)
     )
     np.testing.assert_array_equal(fitted.last_proba_NK, plain.last_proba_NK)
-    for again in (model, unpack_boosting(pack_boosting(model))):
+    for again in (model, boosting_model.unpack(boosting_model.pack(model))):
         np.testing.assert_array_equal(predict(again, valid_NF), fitted.valid_proba_NK)
     np.testing.assert_allclose(predict_many(model, valid_NF), fitted.valid_proba_NK, atol=1e-12)
     np.testing.assert_allclose(
@@ -64,9 +62,9 @@ def test_lightgbm_keeps_its_temperature_and_its_answers():
 
 def test_the_network_keeps_its_temperature_and_its_answers():
     """The same weights and classes; the fixed epoch is left as it was."""
-    plain = train()
-    fitted = train(config=NETWORK.model_copy(update={"fit_temperature": True}))
-    task = make_frames()
+    plain = fit_frame_fold()
+    fitted = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"fit_temperature": True}))
+    task = make_frame_task()
     assert fitted.model.sizes.temperature in GRID
     assert all(fitted.model.weights[name].equal(w) for name, w in plain.model.weights.items())
     np.testing.assert_array_equal(
@@ -74,6 +72,6 @@ def test_the_network_keeps_its_temperature_and_its_answers():
     )
     assert np.abs(fitted.valid_proba_NK - plain.valid_proba_NK).max() > 1e-3
     np.testing.assert_array_equal(fitted.last_proba_NK, plain.last_proba_NK)
-    for again in (fitted.model, unpack_network(pack_network(fitted.model))):
-        told_NK = predict_fold(again, task.frames, task.valid_idx)
+    for again in (fitted.model, network_model.unpack(network_model.pack(fitted.model))):
+        told_NK = predict_fold(again, task.inputs, task.valid_idx)
         np.testing.assert_array_equal(told_NK, fitted.valid_proba_NK)

@@ -17,10 +17,10 @@ from trainer.data.schema import ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS
 from trainer.data.sources import load, read_table, sequences_from_table
 from trainer.features.feature_table import align, build_table
 from trainer.features.frames import build_frames
+from trainer.models import registry
 from trainer.models.boosting import booster
 from trainer.models.network.inference import predict_fold, predict_many
-from trainer.predict.bundles import INPUT_VERSIONS
-from trainer.predict.fitted_models import MANY
+from trainer.predict.fitted_models import BATCH_FROM
 from trainer.predict.prediction_table import prediction_frame
 from trainer.predict.predictor import PredictError, Predictor
 from trainer.store.checksums import CheckedFolder
@@ -140,7 +140,7 @@ def many_table():
 def test_a_sequence_alone_and_among_many_gets_the_same_answer(predictor, many_table):
     """Blended, by model and by fold, to 1e-6, although many are computed in other ways."""
     together = predictor.predict(sequences_from_table(many_table))
-    assert len(together.answers) == 70 >= MANY
+    assert len(together.answers) == 70 >= BATCH_FROM
     for n in (0, 3, 33, 69):
         rows = many_table.filter(pl.col("sequence_id") == together.sequence_ids[n])
         alone = predictor.predict(sequences_from_table(rows))
@@ -154,7 +154,7 @@ def test_many_are_computed_in_float32_but_for_values_beyond_recordings(predictor
     """The digits differ from float64's where float32 is used, and only there."""
     frames = build_frames(preprocess(sequences_from_table(many_table), True))
     idx = np.arange(70)
-    fold = predictor.models["torch"].folds[0]
+    fold = predictor.models["torch"].folds[0].model
     difference_N = np.abs(predict_many(fold, frames, idx) - predict_fold(fold, frames, idx)).max(1)
     assert difference_N[3] < 1e-12
     assert (np.delete(difference_N, 3) > 1e-12).mean() > 0.9
@@ -403,7 +403,7 @@ def test_the_configuration_asks_for_the_network_too(run_copy, monkeypatch):
 @pytest.mark.parametrize("model", ["lgbm", "torch"])
 def test_a_model_that_learnt_from_other_inputs_is_refused(run_copy, model):
     """Features of the same name with other values would be a wrong answer that nobody sees."""
-    rewrite(run_copy, model, input_version=INPUT_VERSIONS[model] - 1)
+    rewrite(run_copy, model, input_version=registry.get(model).input_version - 1)
     with pytest.raises(
         PredictError, match=r"learnt from version \d+, so its answers would be wrong\. Train a new"
     ):

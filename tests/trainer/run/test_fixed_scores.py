@@ -10,7 +10,7 @@ import pytest
 from pages.ui.scores import score_tables
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
-from trainer.run.fold_files import FoldBlock, dump_block, load_block
+from trainer.run.fold_result_file import FoldBlock, dump_block, load_block
 from trainer.run.result_tables import FoldTable, scores
 from trainer.store.records import Scores, dump_record, read_record
 

@@ -5,53 +5,65 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.trainer.models.network.test_fold import CONFIG, SEED, make_task
+from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, make_frame_task
+from trainer.config import Config, FramesConfig
+from trainer.models import registry
 from trainer.models.monitor import SilentMonitor
-from trainer.models.network.fold import fit_fold, predict_fold
-from trainer.models.serialization import pack_network, unpack_network
-from trainer.run.fold_files import dump_block, dump_tensors, load_block, load_tensors, network_block
+from trainer.models.network.inference import predict_fold
+from trainer.models.network.model import pack, unpack
+from trainer.run.fold_result_file import (
+    FoldBlock,
+    dump_block,
+    dump_tensors,
+    load_block,
+    load_tensors,
+)
 from trainer.store.codec import dumps, loads
+
+MODEL = registry.get("torch")
 
 
 @pytest.fixture(scope="module", params=["time_series_net", "branches"])
 def fold(request):
     """A network fold of two epochs."""
-    config = CONFIG.model_copy(update={"architecture": request.param, "epochs": 2})
-    return fit_fold(make_task(), config, SEED, 0, SilentMonitor())
+    config = NETWORK_CONFIG.model_copy(update={"architecture": request.param, "epochs": 2})
+    full = Config(network=config, frames=FramesConfig(length=20))
+    return MODEL.fit(make_frame_task(), full, NETWORK_SEED, 0, SilentMonitor())
 
 
 def test_a_network_fold_comes_back_from_its_file_and_from_a_bundle(fold):
     """Sizes, branches and weights: the same probabilities to the bit."""
-    task = make_task()
-    expected_NK = predict_fold(fold.model, task.frames, task.valid_idx)
-    data = dump_block(network_block(0, fold, np.ones(3, dtype=bool)))
-    for packed in (load_block("torch", data).packed, loads(dumps(pack_network(fold.model)))):
-        model = unpack_network(packed)
-        assert model.sizes == fold.model.sizes
-        np.testing.assert_array_equal(predict_fold(model, task.frames, task.valid_idx), expected_NK)
+    task = make_frame_task()
+    written = unpack(fold.packed)
+    expected_NK = predict_fold(written, task.inputs, task.valid_idx)
+    data = dump_block(MODEL, FoldBlock("torch", 0, "key", fold))
+    for packed in (load_block(MODEL, data).result.packed, loads(dumps(pack(written)))):
+        model = unpack(packed)
+        assert model.sizes == written.sizes
+        np.testing.assert_array_equal(predict_fold(model, task.inputs, task.valid_idx), expected_NK)
 
 
 def test_a_fold_file_holds_the_last_epochs_answers_beside_the_bests(fold):
     """With all sensors and by the motion alone."""
-    block = load_block("torch", dump_block(network_block(0, fold, np.ones(3, dtype=bool))))
-    np.testing.assert_array_equal(block.proba_NK, fold.valid_proba_NK)
+    block = load_block(MODEL, dump_block(MODEL, FoldBlock("torch", 0, "key", fold))).result
+    np.testing.assert_array_equal(block.proba_NK, fold.proba_NK)
     np.testing.assert_array_equal(block.last_proba_NK, fold.last_proba_NK)
     np.testing.assert_array_equal(block.last_proba_imu_NK, fold.last_proba_imu_NK)
 
 
 def test_a_fold_file_without_the_last_epochs_answers_is_read(fold):
     """They are None then."""
-    plain = load_tensors(dump_block(network_block(0, fold, np.ones(3, dtype=bool))))
+    plain = load_tensors(dump_block(MODEL, FoldBlock("torch", 0, "key", fold)))
     del plain["last_proba"], plain["last_proba_imu"]
-    block = load_block("torch", dump_tensors(plain))
+    block = load_block(MODEL, dump_tensors(plain)).result
     assert block.last_proba_NK is None
     assert block.last_proba_imu_NK is None
 
 
 def test_a_model_packed_before_there_were_branches_is_a_time_series_net(fold):
     """Sizes without the two newer names."""
-    plain = pack_network(fold.model)
+    plain = pack(unpack(fold.packed))
     for name in ("architecture", "branches"):
         del plain["sizes"][name]
-    sizes = unpack_network(plain).sizes
+    sizes = unpack(plain).sizes
     assert (sizes.architecture, sizes.branches) == ("time_series_net", ())

@@ -19,6 +19,7 @@ import numpy as np
 
 from trainer.config import BoostingConfig
 from trainer.metric import Score, competition_score
+from trainer.models.base import FoldTask
 from trainer.models.boosting.booster import (
     BoostingModel,
     Index,
@@ -39,7 +40,7 @@ from trainer.models.boosting.checkpoint import (
     start,
     unpack,
 )
-from trainer.models.boosting.fold_data import BoostingTask, FoldData
+from trainer.models.boosting.fold_data import FoldData
 from trainer.models.boosting.model_text import join
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
@@ -47,8 +48,6 @@ from trainer.models.temperature import fit_temperature
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-
-__all__ = ["BoostingFold", "BoostingTask", "fit_fold"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class BoostingFold:
 
 
 def fit_fold(
-    task: BoostingTask,
+    task: FoldTask,
     config: BoostingConfig,
     seed: int,
     fold: int,
@@ -209,7 +208,7 @@ def _parameters(
 
 
 def _report(
-    task: BoostingTask, data: FoldData, progress: Progress, config: BoostingConfig
+    task: FoldTask, data: FoldData, progress: Progress, config: BoostingConfig
 ) -> dict[str, float | int]:
     """Return the numbers of a segment's line of history, of the newest round."""
     predicted_idx = data.class_idx[np.argmax(progress.valid_scores_NP, axis=1)]
@@ -229,14 +228,14 @@ def _report(
 
 
 def _finish(
-    task: BoostingTask, data: FoldData, progress: Progress, config: BoostingConfig
+    task: FoldTask, data: FoldData, progress: Progress, config: BoostingConfig
 ) -> BoostingFold:
     """Join the segments up to the best round and score the validation part with the result."""
 
     def joined(num_trees: int) -> BoostingModel:
         return BoostingModel(
             text=join(progress.texts, num_trees),
-            names=task.names,
+            names=task.inputs.names,
             class_idx=data.class_idx,
             log_shares_P=data.log_shares_P,
             num_classes=task.num_classes,

@@ -17,34 +17,12 @@ from numpy.typing import NDArray
 
 from trainer.config import BoostingConfig
 from trainer.folds import FoldError
+from trainer.models.base import FoldTask
 from trainer.models.boosting.booster import FloatTable, Index, Scores, hideable_mask
 from trainer.models.seeds import derive_seed
 
 if TYPE_CHECKING:
     import lightgbm as lgb
-
-
-@dataclass(frozen=True)
-class BoostingTask:
-    """What one fold is made from.
-
-    Attributes:
-        values_NF: (N, F) float32, NaN missing.
-        names: F feature names ``sensor.signal.statistic``.
-        label_idx: (N,) class indices, targets first.
-        num_classes: K.
-        num_targets: How many of the K classes are targets.
-        train_idx: Rows to learn from.
-        valid_idx: Rows to stop early on and to score.
-    """
-
-    values_NF: FloatTable
-    names: tuple[str, ...]
-    label_idx: Index
-    num_classes: int
-    num_targets: int
-    train_idx: Index
-    valid_idx: Index
 
 
 @dataclass(frozen=True)
@@ -71,7 +49,7 @@ class FoldData:
     valid_set: lgb.Dataset
 
     @classmethod
-    def build(cls, task: BoostingTask, config: BoostingConfig, seed: int, fold: int) -> FoldData:
+    def build(cls, task: FoldTask, config: BoostingConfig, seed: int, fold: int) -> FoldData:
         """Cut, mask and bin one fold.
 
         Raises:
@@ -88,7 +66,7 @@ class FoldData:
         position_K[class_idx] = np.arange(len(class_idx))
         train_NF, row_idx = _training_rows(task, config, seed, fold)
         train_label_idx = own_label_idx[row_idx]
-        valid_NF = task.values_NF[task.valid_idx]
+        valid_NF = task.inputs.values_NF[task.valid_idx]
         valid_label_idx = position_K[task.label_idx[task.valid_idx]]
         known = valid_label_idx >= 0
         if not known.any():
@@ -118,14 +96,14 @@ class FoldData:
 
 
 def _training_rows(
-    task: BoostingTask, config: BoostingConfig, seed: int, fold: int
+    task: FoldTask, config: BoostingConfig, seed: int, fold: int
 ) -> tuple[FloatTable, Index]:
     """Return the rows to learn from, and which of the training rows each one is.
 
     A row that has no light anyway is not copied: it would count twice.
     """
-    hideable_F = hideable_mask(task.names)
-    own_NF = task.values_NF[task.train_idx]
+    hideable_F = hideable_mask(task.inputs.names)
+    own_NF = task.inputs.values_NF[task.train_idx]
     if not hideable_F.any():
         return own_NF, np.arange(len(own_NF))
 

@@ -1,6 +1,6 @@
 """One network fold: epochs of batches, validation after each, early stopping by the score.
 
-In: a ``NetworkTask``, the configuration, a seed. Out: a ``NetworkFold``. A fold that is interrupted
+In: a ``FoldTask``, the configuration, a seed. Out: a ``NetworkFold``. A fold that is interrupted
 between any two steps and goes on from its checkpoint ends with the same bits as one that never was
 (DESIGN.md section 5): order, augmentation and dropout are derived from (seed, fold, epoch or step),
 and everything else is in the checkpoint.
@@ -25,17 +25,17 @@ from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
-from trainer.features.frames import fit_scaler
+from trainer.features.frames import Frames, fit_scaler, frame_length
 from trainer.metric import Score
+from trainer.models.base import FoldTask
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.network.augmentation import HIDEABLE_GROUPS, BatchMaker
 from trainer.models.network.batches import count_batches, epoch_batches
 from trainer.models.network.epochs import EpochRecord, rank, record_epoch
-from trainer.models.network.fold_task import NetworkFold, NetworkTask
+from trainer.models.network.fold_task import NetworkFold, auxiliary_targets, network_sizes
 from trainer.models.network.inference import (
     NetworkModel,
     build_network,
-    predict_fold,
     predict_scaled,
 )
 from trainer.models.network.modules import IMU_PREFIX, GestureNet, NetworkSizes
@@ -43,20 +43,19 @@ from trainer.models.network.optimizer import Optimisation, reproducible
 from trainer.models.seeds import derive_seed
 from trainer.models.temperature import fit_temperature
 
-__all__ = ["NetworkFold", "NetworkModel", "NetworkTask", "fit_fold", "predict_fold"]
-
 Checkpoint = dict[
     str, Any
 ]  # tensors, numbers, strings, lists, dicts: torch.load(weights_only=True)
 
 
 def fit_fold(
-    task: NetworkTask,
+    task: FoldTask,
     config: NetworkConfig,
     seed: int,
     fold: int,
     monitor: Monitor,
     checkpoint: Checkpoint | None = None,
+    length: int | None = None,
 ) -> NetworkFold:
     """Fit one fold, from the start or from a checkpoint.
 
@@ -69,6 +68,7 @@ def fit_fold(
         fold: Its number; part of every derived seed.
         monitor: Told of steps and epochs, asked whether to stop, given checkpoints.
         checkpoint: What ``monitor.save`` was last given for this fold.
+        length: Time steps of a frame, a multiple of 4; None derives it from the training part.
 
     Raises:
         Paused: The monitor asked to stop; the checkpoint was saved.
@@ -76,7 +76,7 @@ def fit_fold(
         ValueError: The checkpoint is of another configuration.
     """
     with reproducible(config.num_threads):
-        fitting = _Fitting(task, config, seed, fold)
+        fitting = _Fitting(task, config, seed, fold, length)
         if checkpoint is not None:
             fitting.load(checkpoint)
         fitting.run(monitor)
@@ -86,14 +86,19 @@ def fit_fold(
 class _Fitting:
     """A fold between two steps; all that changes while it runs is in its checkpoint."""
 
-    def __init__(self, task: NetworkTask, config: NetworkConfig, seed: int, fold: int) -> None:
+    def __init__(
+        self, task: FoldTask, config: NetworkConfig, seed: int, fold: int, length: int | None
+    ) -> None:
         self.task, self.config, self.seed, self.fold = task, config, seed, fold
-        self.scaler = fit_scaler(task.frames, task.train_idx)
-        hints = task.hints(config)
-        self.batch_maker = BatchMaker(task.frames, self.scaler, task.length, config, hints)
-        self.train_lengths_N = np.diff(task.frames.offsets)[task.train_idx]
+        self.frames: Frames = task.inputs
+        lengths_N = np.diff(self.frames.offsets)
+        self.length = frame_length(lengths_N, task.train_idx, length)
+        self.scaler = fit_scaler(self.frames, task.train_idx)
+        hints = auxiliary_targets(task, config)
+        self.batch_maker = BatchMaker(self.frames, self.scaler, self.length, config, hints)
+        self.train_lengths_N = lengths_N[task.train_idx]
         self.batches_per_epoch = count_batches(len(task.train_idx), config.batch_size)
-        self.sizes = task.sizes(config, hints)
+        self.sizes = network_sizes(task, config, hints)
         self.optimisation = Optimisation(
             self.sizes,
             config,
@@ -150,9 +155,9 @@ class _Fitting:
         model = NetworkModel(
             weights={**self.best["weights"], **self.best_imu.get("weights", {})},
             scaler=self.scaler,
-            channels=self.task.frames.channels,
-            groups=self.task.frames.groups,
-            length=self.task.length,
+            channels=self.frames.channels,
+            groups=self.frames.groups,
+            length=self.length,
             sizes=sizes,
         )
         net = build_network(model)
@@ -257,7 +262,7 @@ class _Fitting:
 
     def _predict_valid(self, net: GestureNet) -> NDArray[np.float64]:
         """Predict the validation part, as ``predict_fold`` will with the network's weights."""
-        return predict_scaled(net, self.batch_maker.scaled, self.task.valid_idx, self.task.length)
+        return predict_scaled(net, self.batch_maker.scaled, self.task.valid_idx, self.length)
 
     def _tempered_sizes(self) -> NetworkSizes:
         """Return the sizes, with the temperature that the best epoch's validation asks for."""
@@ -275,13 +280,13 @@ class _Fitting:
 
     def _predict_imu(self, net: GestureNet) -> NDArray[np.float64] | None:
         """Predict the validation part by the IMU alone, where there are other sensors."""
-        if not set(HIDEABLE_GROUPS) & set(self.task.frames.groups):
+        if not set(HIDEABLE_GROUPS) & set(self.frames.groups):
             return None
         return predict_scaled(
             net,
             self.batch_maker.scaled,
             self.task.valid_idx,
-            self.task.length,
+            self.length,
             hidden_groups=HIDEABLE_GROUPS,
         )
 

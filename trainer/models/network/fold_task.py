@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
-from trainer.data.sequences import NO_ANNOTATIONS, Annotations, IntArray
 from trainer.features.frames import Frames, input_branches, num_input_channels
 from trainer.metric import Score
+from trainer.models.base import FoldTask
 from trainer.models.network.augmentation import hideable_columns
 from trainer.models.network.auxiliary_targets import NOTHING_NOTED, Hints, make_hints
 from trainer.models.network.epochs import EpochRecord
@@ -21,55 +21,34 @@ from trainer.models.network.inference import NetworkModel
 from trainer.models.network.modules import NetworkSizes
 
 
-@dataclass(frozen=True)
-class NetworkTask:
-    """What one fold learns from.
+def network_sizes(task: FoldTask, config: NetworkConfig, hints: Hints) -> NetworkSizes:
+    """Return the sizes of the network that fits a fold.
 
-    Attributes:
-        frames: Of all sequences, not scaled.
-        label_idx: (N,) int64 class indices, targets first.
-        num_classes: K.
-        num_targets: How many of the first classes are targets.
-        train_idx: Positions of the training part.
-        valid_idx: Positions of the validation part.
-        length: Time steps of a frame, a multiple of 4.
-        annotations: What people have noted beside the gesture.
+    Args:
+        task: The fold.
+        config: How it is trained.
+        hints: Its auxiliary targets.
     """
+    frames: Frames = task.inputs
+    return NetworkSizes(
+        num_channels=num_input_channels(frames),
+        num_classes=task.num_classes,
+        conv_channels=config.conv_channels,
+        recurrent_units=config.recurrent_units,
+        dropout=config.dropout,
+        architecture=config.architecture,
+        branches=input_branches(frames) if config.architecture == "branches" else (),
+        members=config.members,
+        temperature=config.temperature,
+        light_columns=hideable_columns(frames) if config.imu_network else (),
+        tells_phase=hints.phase_T is not None,
+        num_postures=len(hints.postures),
+    )
 
-    frames: Frames
-    label_idx: IntArray
-    num_classes: int
-    num_targets: int
-    train_idx: IntArray
-    valid_idx: IntArray
-    length: int
-    annotations: Annotations = NO_ANNOTATIONS
 
-    def sizes(self, config: NetworkConfig, hints: Hints) -> NetworkSizes:
-        """Return the sizes of the network that fits the task.
-
-        Args:
-            config: How it learns.
-            hints: What it learns to tell beside the gesture.
-        """
-        return NetworkSizes(
-            num_channels=num_input_channels(self.frames),
-            num_classes=self.num_classes,
-            conv_channels=config.conv_channels,
-            recurrent_units=config.recurrent_units,
-            dropout=config.dropout,
-            architecture=config.architecture,
-            branches=input_branches(self.frames) if config.architecture == "branches" else (),
-            members=config.members,
-            temperature=config.temperature,
-            light_columns=hideable_columns(self.frames) if config.imu_network else (),
-            tells_phase=hints.phase_T is not None,
-            num_postures=len(hints.postures),
-        )
-
-    def hints(self, config: NetworkConfig) -> Hints:
-        """Return what the network learns to tell beside the gesture."""
-        return make_hints(self.annotations) if config.auxiliary_weight > 0 else NOTHING_NOTED
+def auxiliary_targets(task: FoldTask, config: NetworkConfig) -> Hints:
+    """Return what the network is trained to predict beside the gesture."""
+    return make_hints(task.annotations) if config.auxiliary_weight > 0 else NOTHING_NOTED
 
 
 @dataclass(frozen=True)

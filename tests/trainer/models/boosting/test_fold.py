@@ -7,7 +7,18 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
+from tests.support.fold_tasks import (
+    BOOSTING_CONFIG,
+    BOOSTING_FOLD,
+    BOOSTING_SEED,
+    FEATURE_NAMES,
+    fit_table_fold,
+    make_table_task,
+)
 from trainer.config import BoostingConfig
+from trainer.data.sequences import NO_ANNOTATIONS
+from trainer.features.feature_table import FeatureTable
+from trainer.models.base import FoldTask
 from trainer.models.boosting.booster import (
     hideable_mask,
     load_booster,
@@ -17,49 +28,13 @@ from trainer.models.boosting.booster import (
 )
 from trainer.models.boosting.checkpoint import segment_end
 from trainer.models.boosting.fold import fit_fold
-from trainer.models.boosting.fold_data import BoostingTask, FoldData
+from trainer.models.boosting.fold_data import FoldData
+from trainer.models.boosting.model import pack, unpack
 from trainer.models.boosting.model_text import join
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.seeds import derive_seed
-from trainer.models.serialization import pack_boosting, unpack_boosting
 
-NAMES = (
-    *(f"acc.x.stat{i}" for i in range(4)),
-    *(f"rot.w.stat{i}" for i in range(2)),
-    *(f"thm_1.value.stat{i}" for i in range(2)),
-    *(f"tof_2.all.stat{i}" for i in range(2)),
-)
 IS_HIDEABLE = [False] * 6 + [True] * 4
-CONFIG = BoostingConfig(
-    rounds=11,
-    segment_rounds=3,
-    patience_rounds=11,
-    min_data_in_leaf=3,
-    num_leaves=5,
-    learning_rate=0.2,
-    feature_fraction=0.3,
-    fit_temperature=False,
-    num_threads=1,
-)
-SEED = 42
-FOLD = 1
-
-
-def make_task(num_train=90, num_valid=30, num_classes=3, names=NAMES, seed=0):
-    """Return a task that can be learnt: every feature leans a little towards the class."""
-    random = np.random.default_rng(seed)
-    label_idx = np.arange(num_train + num_valid) % num_classes
-    values_NF = random.normal(size=(len(label_idx), len(names))) + 0.7 * label_idx[:, None]
-    values_NF[random.random(values_NF.shape) < 0.05] = np.nan
-    return BoostingTask(
-        values_NF=values_NF.astype(np.float32),
-        names=names,
-        label_idx=label_idx,
-        num_classes=num_classes,
-        num_targets=1,
-        train_idx=np.arange(num_train),
-        valid_idx=np.arange(num_train, num_train + num_valid),
-    )
 
 
 class Listener(SilentMonitor):
@@ -84,10 +59,6 @@ class Listener(SilentMonitor):
         self.checkpoints.append(checkpoint)
 
 
-def fit(task=None, config=CONFIG, monitor=None, checkpoint=None, seed=SEED):
-    return fit_fold(task or make_task(), config, seed, FOLD, monitor or SilentMonitor(), checkpoint)
-
-
 def assert_same_bits(one, other):
     """Two folds are equal to the last bit: trees, probabilities, importance, early stopping."""
     assert one.model.text == other.model.text
@@ -103,21 +74,21 @@ def assert_same_bits(one, other):
 def whole():
     """A fold that was never interrupted, and what it said."""
     listener = Listener()
-    return fit(monitor=listener), listener
+    return fit_table_fold(monitor=listener), listener
 
 
 # Exact resume
 
 
-@pytest.mark.parametrize("stop_before", range(1, CONFIG.rounds + 1))
+@pytest.mark.parametrize("stop_before", range(1, BOOSTING_CONFIG.rounds + 1))
 def test_a_fold_that_was_stopped_at_any_round_ends_with_the_same_bits(whole, stop_before):
     """Paused before round n and resumed from the last checkpoint: model text, probabilities."""
     first = Listener(stop_before)
     with pytest.raises(Paused):
-        fit(monitor=first)
+        fit_table_fold(monitor=first)
     assert len(first.steps) == stop_before - 1
     checkpoint = first.checkpoints[-1] if first.checkpoints else None
-    assert_same_bits(fit(checkpoint=checkpoint), whole[0])
+    assert_same_bits(fit_table_fold(checkpoint=checkpoint), whole[0])
 
 
 def test_a_fold_that_was_stopped_in_every_segment_ends_with_the_same_bits(whole):
@@ -127,7 +98,7 @@ def test_a_fold_that_was_stopped_in_every_segment_ends_with_the_same_bits(whole)
         listener = Listener(stop_before=6)
         num_attempts += 1
         try:
-            fold = fit(monitor=listener, checkpoint=checkpoint)
+            fold = fit_table_fold(monitor=listener, checkpoint=checkpoint)
             break
         except Paused:
             checkpoint = listener.checkpoints[-1]
@@ -138,7 +109,9 @@ def test_a_fold_that_was_stopped_in_every_segment_ends_with_the_same_bits(whole)
 def test_a_fold_that_was_killed_after_its_last_segment_only_finishes(whole):
     """From the last checkpoint not a round is boosted; the result is the same."""
     listener = Listener()
-    assert_same_bits(fit(monitor=listener, checkpoint=whole[1].checkpoints[-1]), whole[0])
+    assert_same_bits(
+        fit_table_fold(monitor=listener, checkpoint=whole[1].checkpoints[-1]), whole[0]
+    )
     assert listener.steps == []
 
 
@@ -146,7 +119,7 @@ def test_a_round_that_was_given_up_is_not_in_the_history(whole):
     """A pause inside a segment gives the segment up: no checkpoint, no curve point of it."""
     listener = Listener(stop_before=5)
     with pytest.raises(Paused):
-        fit(monitor=listener)
+        fit_table_fold(monitor=listener)
     assert [values["step"] for _, values in listener.records] == [3]
     assert len(listener.checkpoints) == 1
     assert whole[1].records[0] == listener.records[0]
@@ -154,14 +127,16 @@ def test_a_round_that_was_given_up_is_not_in_the_history(whole):
 
 def test_the_segment_length_is_part_of_what_is_computed(whole):
     """Another segment length draws other seeds: it is a setting, not a detail of saving."""
-    other = fit(config=CONFIG.model_copy(update={"segment_rounds": 4}))
+    other = fit_table_fold(config=BOOSTING_CONFIG.model_copy(update={"segment_rounds": 4}))
     assert other.model.text != whole[0].model.text
 
 
 def test_the_seed_and_the_fold_decide_the_randomness(whole):
     """Another seed or fold number gives another model on the same data."""
-    assert fit(seed=43).model.text != whole[0].model.text
-    other = fit_fold(make_task(), CONFIG, SEED, FOLD + 1, SilentMonitor())
+    assert fit_table_fold(seed=43).model.text != whole[0].model.text
+    other = fit_fold(
+        make_table_task(), BOOSTING_CONFIG, BOOSTING_SEED, BOOSTING_FOLD + 1, SilentMonitor()
+    )
     assert other.model.text != whole[0].model.text
 
 
@@ -193,9 +168,9 @@ def test_every_round_and_segment_is_told(whole):
 
 def noisy_task():
     """Return a task whose validation part teaches nothing, so that early stopping comes."""
-    task = make_task()
-    values_NF = task.values_NF.copy()
-    values_NF[task.valid_idx] = np.random.default_rng(5).normal(1, 2, (30, len(NAMES)))
+    task = make_table_task()
+    values_NF = task.inputs.values_NF.copy()
+    values_NF[task.valid_idx] = np.random.default_rng(5).normal(1, 2, (30, len(FEATURE_NAMES)))
     return dataclasses.replace(task, values_NF=values_NF)
 
 
@@ -211,7 +186,7 @@ def test_a_segment_is_as_long_as_all_before_it_up_to_100_rounds():
 @pytest.mark.parametrize("segment_rounds", [3, 4, 25])
 def test_early_stopping_counts_across_segments(segment_rounds):
     """Ends exactly patience rounds after the best one, wherever segments end."""
-    config = CONFIG.model_copy(
+    config = BOOSTING_CONFIG.model_copy(
         update={
             "rounds": 60,
             "segment_rounds": segment_rounds,
@@ -220,7 +195,7 @@ def test_early_stopping_counts_across_segments(segment_rounds):
         }
     )
     listener = Listener()
-    fold = fit(noisy_task(), config, listener)
+    fold = fit_table_fold(noisy_task(), config, listener)
     losses = listener.checkpoints[-1]["losses"]
     assert fold.num_rounds == len(losses) == len(listener.steps) < 60
     assert fold.best_round == 1 + int(np.argmin(losses))
@@ -230,12 +205,14 @@ def test_early_stopping_counts_across_segments(segment_rounds):
 @pytest.mark.parametrize("fixed_rounds", [4, 25, 99])
 def test_the_fixed_round_is_reached_whatever_early_stopping_says(fixed_rounds):
     """The fold is boosted to that round at least, and its answers there are not the best's."""
-    stopping = CONFIG.model_copy(update={"rounds": 40, "segment_rounds": 5, "patience_rounds": 3})
-    fold = fit(noisy_task(), stopping.model_copy(update={"fixed_rounds": fixed_rounds}))
+    stopping = BOOSTING_CONFIG.model_copy(
+        update={"rounds": 40, "segment_rounds": 5, "patience_rounds": 3}
+    )
+    fold = fit_table_fold(noisy_task(), stopping.model_copy(update={"fixed_rounds": fixed_rounds}))
     reached = min(fixed_rounds, 40)
     assert fold.num_rounds == max(reached, fold.best_round + 3)
     never_stopped = stopping.model_copy(update={"rounds": reached, "patience_rounds": 99})
-    whole = fit(noisy_task(), never_stopped)
+    whole = fit_table_fold(noisy_task(), never_stopped)
     running_NP = whole_scores(noisy_task(), never_stopped)
     np.testing.assert_allclose(fold.last_proba_NK, softmax(running_NP), atol=1e-12)
     assert (fold.best_round == reached) == np.array_equal(fold.last_proba_NK, fold.valid_proba_NK)
@@ -245,22 +222,22 @@ def test_the_fixed_round_is_reached_whatever_early_stopping_says(fixed_rounds):
 def whole_scores(task, config):
     """Return the running validation scores after the last round."""
     listener = Listener()
-    fit(task, config, listener)
+    fit_table_fold(task, config, listener)
     return listener.checkpoints[-1]["valid_scores"]
 
 
 @pytest.mark.parametrize("stop_before", [2, 5, 7])
 def test_early_stopping_is_not_forgotten_by_a_resume(stop_before):
     """History, best loss and patience are in the checkpoint: the same end, the same model."""
-    config = CONFIG.model_copy(
+    config = BOOSTING_CONFIG.model_copy(
         update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7, "fixed_rounds": 5}
     )
     first = Listener(stop_before)
     with pytest.raises(Paused):
-        fit(noisy_task(), config, first)
+        fit_table_fold(noisy_task(), config, first)
     checkpoint = first.checkpoints[-1] if first.checkpoints else None
-    resumed = fit(noisy_task(), config, checkpoint=checkpoint)
-    assert_same_bits(resumed, fit(noisy_task(), config))
+    resumed = fit_table_fold(noisy_task(), config, checkpoint=checkpoint)
+    assert_same_bits(resumed, fit_table_fold(noisy_task(), config))
 
 
 def test_a_round_that_splits_nothing_adds_no_tree():
@@ -274,7 +251,9 @@ def test_a_round_that_splits_nothing_adds_no_tree():
         values_NF[random.choice(24, 2, replace=False), column] = 1.0
     names = tuple(f"acc.x.stat{i}" for i in range(6))
     train_idx, valid_idx = np.arange(16), np.arange(16, 24)
-    task = BoostingTask(values_NF, names, label_idx, 2, 1, train_idx, valid_idx)
+    task = FoldTask(
+        FeatureTable(values_NF, names), label_idx, 2, 1, train_idx, valid_idx, NO_ANNOTATIONS
+    )
     config = BoostingConfig(
         rounds=40,
         segment_rounds=10,
@@ -284,7 +263,7 @@ def test_a_round_that_splits_nothing_adds_no_tree():
         num_threads=1,
     )
     listener = Listener()
-    fold = fit(task, config, listener)
+    fold = fit_table_fold(task, config, listener)
     assert fold.model.text.count("Tree=") < 2 * fold.best_round
     own_N = fold.valid_proba_NK[np.arange(8), label_idx[valid_idx]]
     best_loss = listener.checkpoints[-1]["best_loss"]
@@ -297,13 +276,13 @@ def test_a_round_that_splits_nothing_adds_no_tree():
 @pytest.mark.parametrize("lacking", [None, 1], ids=["every class", "one that training lacks"])
 def test_the_joined_model_is_the_sum_of_its_segments(lacking):
     """Start scores plus the segments' trees, as boosted: equal probabilities within 1e-12."""
-    task, listener = make_task(num_classes=4), Listener()
+    task, listener = make_table_task(num_classes=4), Listener()
     train_idx = task.train_idx[task.label_idx[task.train_idx] != lacking]
     task = dataclasses.replace(task, train_idx=train_idx)
-    fold = fit(task, monitor=listener)
+    fold = fit_table_fold(task, monitor=listener)
     newest = listener.checkpoints[-1]
     everything = dataclasses.replace(fold.model, text=join(newest["texts"], newest["num_trees"]))
-    raw_NP = raw_scores(everything, task.values_NF[task.valid_idx])
+    raw_NP = raw_scores(everything, task.inputs.values_NF[task.valid_idx])
     assert np.abs(softmax(raw_NP) - softmax(newest["valid_scores"])).max() < 1e-12
 
 
@@ -326,9 +305,9 @@ def test_joining_more_trees_than_there_are_is_refused(whole):
 def test_contributions_of_features_sum_to_the_raw_score(whole):
     """LightGBM's contributions of the joined model, with its start scores, add up to it."""
     model = whole[0].model
-    values_NF = make_task().values_NF[:10]
+    values_NF = make_table_task().values_NF[:10]
     contributions = load_booster(model).predict(values_NF, pred_contrib=True, num_threads=1)
-    by_class_NPF = contributions.reshape(10, 3, len(NAMES) + 1)
+    by_class_NPF = contributions.reshape(10, 3, len(FEATURE_NAMES) + 1)
     raw_NP = raw_scores(model, values_NF)
     assert by_class_NPF.sum(axis=2) + model.log_shares_P == pytest.approx(raw_NP, abs=1e-12)
 
@@ -339,13 +318,13 @@ def test_importance_counts_the_splits_of_the_joined_model(whole):
     leaves = [int(n) for n in re.findall(r"^num_leaves=(\d+)$", fold.model.text, re.MULTILINE)]
     assert fold.split_F.sum() == sum(leaves) - len(leaves)
     assert ((fold.gain_F > 0) == (fold.split_F > 0)).all()
-    assert fold.gain_F.shape == (len(NAMES),)
+    assert fold.gain_F.shape == (len(FEATURE_NAMES),)
 
 
 def test_a_packed_model_predicts_the_same(whole):
     """Model to plain data and back: the same probabilities, bit for bit."""
-    task = make_task()
-    again = predict(unpack_boosting(pack_boosting(whole[0].model)), task.values_NF[task.valid_idx])
+    task = make_table_task()
+    again = predict(unpack(pack(whole[0].model)), task.inputs.values_NF[task.valid_idx])
     assert again.tobytes() == whole[0].valid_proba_NK.tobytes()
 
 
@@ -358,7 +337,7 @@ def test_predicting_keeps_to_the_configured_threads(monkeypatch):
         return ask(booster, *words, num_threads=num_threads, **options)
 
     monkeypatch.setattr(lgb.Booster, "predict", listen)
-    fit()
+    fit_table_fold()
     assert set(asked) == {1}
 
 
@@ -367,9 +346,9 @@ def test_predicting_keeps_to_the_configured_threads(monkeypatch):
 
 def test_a_class_that_the_training_part_lacks_has_no_probability():
     """Class 1 of 4 is only in the validation part: the fold trains, and gives it 0."""
-    task = make_task(num_classes=4)
+    task = make_table_task(num_classes=4)
     train_idx = task.train_idx[task.label_idx[task.train_idx] != 1]
-    fold = fit(dataclasses.replace(task, train_idx=train_idx))
+    fold = fit_table_fold(dataclasses.replace(task, train_idx=train_idx))
     assert fold.model.class_idx.tolist() == [0, 2, 3]
     assert (fold.valid_proba_NK[:, 1] == 0.0).all()
     assert fold.valid_proba_NK.sum(axis=1) == pytest.approx(1.0)
@@ -378,20 +357,20 @@ def test_a_class_that_the_training_part_lacks_has_no_probability():
 
 def test_a_class_that_the_validation_part_lacks_is_no_obstacle():
     """Only class 0 and 1 are validated: the third is known all the same."""
-    task = make_task()
+    task = make_table_task()
     valid_idx = task.valid_idx[task.label_idx[task.valid_idx] != 2]
-    fold = fit(dataclasses.replace(task, valid_idx=valid_idx))
+    fold = fit_table_fold(dataclasses.replace(task, valid_idx=valid_idx))
     assert fold.model.class_idx.tolist() == [0, 1, 2]
 
 
 def test_one_class_alone_is_refused():
     """A training part of one gesture cannot be learnt from; the message says what to do."""
-    task = make_task()
+    task = make_table_task()
     train_idx = task.train_idx[task.label_idx[task.train_idx] == 0]
     with pytest.raises(
         ValueError, match=r"fold 1: expected at least 2 gestures .* got 1; use fewer"
     ):
-        fit(dataclasses.replace(task, train_idx=train_idx))
+        fit_table_fold(dataclasses.replace(task, train_idx=train_idx))
 
 
 # Modality dropout
@@ -399,17 +378,19 @@ def test_one_class_alone_is_refused():
 
 def training_rows(task, **changes):
     """Return the rows that a fold learns from, and their classes."""
-    data = FoldData.build(task, CONFIG.model_copy(update=changes), SEED, FOLD)
-    assert data.valid_NF.tobytes() == task.values_NF[task.valid_idx].tobytes()
+    data = FoldData.build(
+        task, BOOSTING_CONFIG.model_copy(update=changes), BOOSTING_SEED, BOOSTING_FOLD
+    )
+    assert data.valid_NF.tobytes() == task.inputs.values_NF[task.valid_idx].tobytes()
     return data.train_NF, data.train_label_idx
 
 
 def test_each_row_with_light_is_there_a_second_time_without():
     """As recorded first, then copies in the same order; a row without light is not copied."""
-    task = make_task(num_train=600)
-    task.values_NF[np.ix_(task.train_idx[::5], IS_HIDEABLE)] = np.nan
+    task = make_table_task(num_train=600)
+    task.inputs.values_NF[np.ix_(task.train_idx[::5], IS_HIDEABLE)] = np.nan
     own_NF, own_label_idx = training_rows(task, masked_copies=0.0, modality_dropout=0.0)
-    assert own_NF.tobytes() == task.values_NF[task.train_idx].tobytes()
+    assert own_NF.tobytes() == task.inputs.values_NF[task.train_idx].tobytes()
     train_NF, label_idx = training_rows(task, masked_copies=1.0, modality_dropout=0.0)
     has_light_N = ~np.isnan(own_NF[:, IS_HIDEABLE]).all(axis=1)
     assert has_light_N.sum() == 480
@@ -421,19 +402,24 @@ def test_each_row_with_light_is_there_a_second_time_without():
 
 def test_a_share_of_the_rows_is_copied():
     """Half of them: other rows in another fold, the same ones each time."""
-    task = make_task(num_train=600)
+    task = make_table_task(num_train=600)
     train_NF, _ = training_rows(task, masked_copies=0.5)
     assert len(train_NF) == pytest.approx(900, abs=40)
     assert train_NF.tobytes() == training_rows(task, masked_copies=0.5)[0].tobytes()
-    other = FoldData.build(task, CONFIG.model_copy(update={"masked_copies": 0.5}), SEED, FOLD + 1)
+    other = FoldData.build(
+        task,
+        BOOSTING_CONFIG.model_copy(update={"masked_copies": 0.5}),
+        BOOSTING_SEED,
+        BOOSTING_FOLD + 1,
+    )
     assert len(other.train_NF) != len(train_NF) or other.train_NF.tobytes() != train_NF.tobytes()
 
 
 def test_modality_dropout_hides_thermopiles_and_time_of_flight_only():
     """A share of the training rows loses all such features and no other; none is copied."""
-    task = make_task(num_train=600)
+    task = make_table_task(num_train=600)
     train_NF, _ = training_rows(task, masked_copies=0.0, modality_dropout=0.3)
-    before_NF = task.values_NF[task.train_idx]
+    before_NF = task.inputs.values_NF[task.train_idx]
     assert train_NF[:, :6].tobytes() == before_NF[:, :6].tobytes()
     hidden_N = np.isnan(train_NF[:, 6:]).all(axis=1)
     assert hidden_N.mean() == pytest.approx(0.3, abs=0.05)
@@ -442,7 +428,7 @@ def test_modality_dropout_hides_thermopiles_and_time_of_flight_only():
 
 def test_a_copied_row_keeps_its_light_in_the_first_place():
     """Dropout is for rows without a copy: with all of them copied it hides nothing more."""
-    task = make_task()
+    task = make_table_task()
     both, _ = training_rows(task, masked_copies=1.0, modality_dropout=1.0)
     copies, _ = training_rows(task, masked_copies=1.0, modality_dropout=0.0)
     assert both.tobytes() == copies.tobytes()
@@ -450,8 +436,10 @@ def test_a_copied_row_keeps_its_light_in_the_first_place():
 
 def test_without_light_there_is_nothing_to_copy():
     """Acceleration and orientation alone: the rows as they are."""
-    task = make_task()
-    motion = dataclasses.replace(task, values_NF=task.values_NF[:, :6].copy(), names=task.names[:6])
+    task = make_table_task()
+    motion = dataclasses.replace(
+        task, inputs=FeatureTable(task.inputs.values_NF[:, :6].copy(), task.inputs.names[:6])
+    )
     train_NF, label_idx = training_rows(motion)
     assert train_NF.tobytes() == motion.values_NF[task.train_idx].tobytes()
     assert len(label_idx) == len(train_NF)
@@ -459,21 +447,21 @@ def test_without_light_there_is_nothing_to_copy():
 
 def test_the_callers_table_is_not_changed():
     """Hiding works on a copy: the other folds see the table whole."""
-    task = make_task()
-    before = task.values_NF.tobytes()
-    fit(task)
-    assert task.values_NF.tobytes() == before
+    task = make_table_task()
+    before = task.inputs.values_NF.tobytes()
+    fit_table_fold(task)
+    assert task.inputs.values_NF.tobytes() == before
 
 
 def test_the_features_that_can_be_missing_are_known_by_name():
     """Thermopiles and time of flight can be missing; acceleration and orientation stay."""
-    assert hideable_mask(NAMES).tolist() == IS_HIDEABLE
+    assert hideable_mask(FEATURE_NAMES).tolist() == IS_HIDEABLE
 
 
 def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whole):
     """They are what the model says of the validation part with these features missing."""
-    task = make_task()
-    hidden_NF = task.values_NF[task.valid_idx].copy()
+    task = make_table_task()
+    hidden_NF = task.inputs.values_NF[task.valid_idx].copy()
     hidden_NF[:, 6:] = np.nan
     fold = whole[0]
     assert predict(fold.model, hidden_NF).tobytes() == fold.valid_proba_imu_NK.tobytes()
@@ -482,13 +470,13 @@ def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whol
 
 def test_without_thermopiles_and_time_of_flight_there_are_no_imu_probabilities():
     """Where nothing can be hidden there is no second answer."""
-    fold = fit(make_task(names=NAMES[:6]))
+    fold = fit_table_fold(make_table_task(names=FEATURE_NAMES[:6]))
     assert fold.valid_proba_imu_NK is None
 
 
 def test_the_bins_of_the_validation_part_leave_the_number_of_threads_alone():
     """LightGBM's threads are one number for the process: a Dataset without it sets all cores."""
-    config = CONFIG.model_copy(update={"num_threads": 3})
-    data = FoldData.build(make_task(), config, SEED, FOLD)
+    config = BOOSTING_CONFIG.model_copy(update={"num_threads": 3})
+    data = FoldData.build(make_table_task(), config, BOOSTING_SEED, BOOSTING_FOLD)
     assert data.train_set.params["num_threads"] == 3
     assert data.valid_set.params["num_threads"] == 3

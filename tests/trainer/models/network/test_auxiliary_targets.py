@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from tests.support.builders import make_table
-from tests.trainer.models.network.test_fold import CONFIG, SEED, make_task
+from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, fit_network, make_frame_task
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.sequences import NO_ANNOTATIONS, Annotations
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.auxiliary_targets import HintBatch, hint_batch, hint_loss, make_hints
-from trainer.models.network.fold import fit_fold, predict_fold
+from trainer.models.network.inference import predict_fold
 from trainer.models.network.modules import Taught
 
 PHASE_T = np.array([0, 0, 1, -1, 0, 1, 1], dtype=np.int8)  # of two sequences: 4 and 3 steps
@@ -81,27 +81,27 @@ def test_the_loss_of_the_posture_leaves_unknown_ones_out():
 @pytest.mark.parametrize("architecture", ["time_series_net", "branches"])
 def test_what_was_noted_is_a_target_and_never_an_input(architecture):
     """It changes the weights that are learnt; a fitted fold answers without it."""
-    config = CONFIG.model_copy(update={"architecture": architecture, "epochs": 1})
-    task = make_task()
-    with_hints = fit_fold(task, config, SEED, 1, SilentMonitor())
+    config = NETWORK_CONFIG.model_copy(update={"architecture": architecture, "epochs": 1})
+    task = make_frame_task()
+    with_hints = fit_network(task, config, NETWORK_SEED, 1, SilentMonitor())
     assert {"whole.phase.weight", "imu.posture.weight"} <= set(with_hints.model.weights)
     unlike = replace(
         task, annotations=Annotations(1 - task.annotations.phase_T, task.annotations.posture_N)
     )
-    other = fit_fold(unlike, config, SEED, 1, SilentMonitor())
+    other = fit_network(unlike, config, NETWORK_SEED, 1, SilentMonitor())
     gru = "whole.gru.weight_hh_l0"
     assert not torch.equal(with_hints.model.weights[gru], other.model.weights[gru])
-    answer_NK = predict_fold(with_hints.model, task.frames, task.valid_idx)
+    answer_NK = predict_fold(with_hints.model, task.inputs, task.valid_idx)
     np.testing.assert_array_equal(answer_NK, with_hints.valid_proba_NK)
 
 
 def test_with_weight_0_a_fold_has_the_bits_of_one_without_annotations():
     """No head, no random number more, no other weight."""
-    config = CONFIG.model_copy(update={"epochs": 1, "auxiliary_weight": 0.0})
-    asked = fit_fold(make_task(), config, SEED, 1, SilentMonitor())
-    bare = fit_fold(
-        replace(make_task(), annotations=NO_ANNOTATIONS), CONFIG.model_copy(update={"epochs": 1}),
-        SEED, 1, SilentMonitor(),
+    config = NETWORK_CONFIG.model_copy(update={"epochs": 1, "auxiliary_weight": 0.0})
+    asked = fit_network(make_frame_task(), config, NETWORK_SEED, 1, SilentMonitor())
+    bare = fit_network(
+        replace(make_frame_task(), annotations=NO_ANNOTATIONS), NETWORK_CONFIG.model_copy(update={"epochs": 1}),
+        NETWORK_SEED, 1, SilentMonitor(),
     )  # fmt: skip
     assert set(asked.model.weights) == set(bare.model.weights)
     assert all(torch.equal(asked.model.weights[name], bare.model.weights[name])

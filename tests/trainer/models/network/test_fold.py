@@ -10,69 +10,24 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.fold_tasks import (
+    NETWORK_CONFIG,
+    NETWORK_SEED,
+    fit_frame_fold,
+    fit_network,
+    make_frame_task,
+)
 from trainer.config import NetworkConfig
-from trainer.data.sequences import Annotations
 from trainer.features.frames import Frames
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
 from trainer.models.network.batches import count_batches, epoch_batches
-from trainer.models.network.fold import NetworkTask, fit_fold, predict_fold
-from trainer.models.network.inference import attend_fold
+from trainer.models.network.inference import attend_fold, predict_fold
+from trainer.models.network.model import pack, unpack
 from trainer.models.network.modules import NetworkSizes
 from trainer.models.network.optimizer import Optimisation, TrainingDivergedError, reproducible
-from trainer.models.serialization import pack_network, unpack_network
 
-CONFIG = NetworkConfig(
-    epochs=3,
-    batch_size=4,
-    learning_rate=0.1,
-    dropout=0.3,
-    modality_dropout=0.3,
-    mixup_alpha=0.4,
-    rotation_deg=10.0,
-    ema_decay=0.9,
-    stretch=0.2,
-    shift=0.1,
-    sensor_dropout=0.3,
-    conv_channels=(4, 6),
-    recurrent_units=3,
-    patience_epochs=3,
-    fixed_epochs=2,
-    fit_temperature=False,
-    num_threads=1,
-)
 STEPS = 9  # 3 epochs of 12 // 4 batches
-SEED = 9  # with it the last epoch is not the best, so that losing the best one shows
-
-
-def make_task() -> NetworkTask:
-    """18 sequences of 3 gestures, 5 to 22 steps; now and then a sensor is missing."""
-    rng = np.random.default_rng(0)
-    label_idx = np.arange(18) % 3
-    lengths_N = 5 + np.arange(18)
-    values_TC = rng.normal(size=(lengths_N.sum(), 6)).astype(np.float32)
-    values_TC[:, 0] += np.repeat(label_idx, lengths_N)
-    values_TC[::7, 3] = np.nan
-    values_TC[:60, 4:] = np.nan
-    frames = Frames(
-        offsets=np.concatenate([[0], np.cumsum(lengths_N)]),
-        values_TC=values_TC,
-        channels=("acc_x", "acc_y", "acc_z", "linear_x", "thm_1", "tof_1.mean"),
-        groups=("acc", "acc", "acc", "rot", "thm", "tof"),
-    )
-    return NetworkTask(
-        frames=frames,
-        label_idx=label_idx,
-        num_classes=3,
-        num_targets=2,
-        train_idx=np.arange(12),
-        valid_idx=np.arange(12, 18),
-        length=20,
-        annotations=Annotations(
-            phase_T=rng.integers(-1, 2, lengths_N.sum()).astype(np.int8),
-            posture_N=np.array(["lying", "sitting", ""])[np.arange(18) // 3 % 3],
-        ),
-    )
 
 
 class StopAt(SilentMonitor):
@@ -108,15 +63,11 @@ class StopAt(SilentMonitor):
         return torch.load(io.BytesIO(self.saved[-1]), weights_only=True, map_location="cpu")
 
 
-def fit(monitor=None, checkpoint=None, config=CONFIG):
-    return fit_fold(make_task(), config, SEED, 1, monitor or SilentMonitor(), checkpoint)
-
-
 def interrupt(stop_at, checkpoint=None):
     """Return the checkpoint of a fold that was asked to stop at its n-th safe point."""
     monitor = StopAt(stop_at)
     with pytest.raises(Paused):
-        fit(monitor, checkpoint)
+        fit_frame_fold(monitor, checkpoint)
     return monitor.last
 
 
@@ -137,49 +88,53 @@ def bits(fold):
 @pytest.fixture(scope="module")
 def whole():
     """A fold that was never interrupted."""
-    return fit()
+    return fit_frame_fold()
 
 
 # safe points: before each of 9 steps, and before each of 3 validations
 @pytest.mark.parametrize("stop_at", range(STEPS + 3))
 def test_a_fold_paused_at_any_safe_point_ends_with_the_same_bits(whole, stop_at):
     """Weights, probabilities, history and score are those of a fold that was never paused."""
-    assert bits(fit(checkpoint=interrupt(stop_at))) == bits(whole)
+    assert bits(fit_frame_fold(checkpoint=interrupt(stop_at))) == bits(whole)
 
 
 @pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
 def test_a_fold_of_branches_goes_on_with_the_same_bits(stop_at):
     """The other network too, and without an average of its weights."""
-    config = CONFIG.model_copy(
+    config = NETWORK_CONFIG.model_copy(
         update={"architecture": "branches", "conv_channels": (16, 16), "ema_decay": 0.0}
     )
     monitor = StopAt(stop_at)
     with pytest.raises(Paused):
-        fit(monitor, config=config)
-    assert bits(fit(checkpoint=monitor.last, config=config)) == bits(fit(config=config))
+        fit_frame_fold(monitor, config=config)
+    assert bits(fit_frame_fold(checkpoint=monitor.last, config=config)) == bits(
+        fit_frame_fold(config=config)
+    )
 
 
 @pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
 def test_a_fold_of_several_networks_goes_on_with_the_same_bits(stop_at):
     """Two members in one fold: one checkpoint, one optimiser."""
-    config = CONFIG.model_copy(update={"members": 2})
+    config = NETWORK_CONFIG.model_copy(update={"members": 2})
     monitor = StopAt(stop_at)
     with pytest.raises(Paused):
-        fit(monitor, config=config)
-    assert bits(fit(checkpoint=monitor.last, config=config)) == bits(fit(config=config))
+        fit_frame_fold(monitor, config=config)
+    assert bits(fit_frame_fold(checkpoint=monitor.last, config=config)) == bits(
+        fit_frame_fold(config=config)
+    )
 
 
 def test_a_temperature_makes_answers_surer_and_changes_no_weight(whole):
     """Half the temperature: probabilities are squared and scaled to sum to 1; the file keeps it."""
-    surer = fit(config=CONFIG.model_copy(update={"temperature": 0.3}))
-    task = make_task()
+    surer = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"temperature": 0.3}))
+    task = make_frame_task()
     squared_NK = whole.last_proba_NK**2
     np.testing.assert_allclose(
         surer.last_proba_NK, squared_NK / squared_NK.sum(axis=1, keepdims=True), atol=1e-12
     )
-    model = unpack_network(pack_network(surer.model))
+    model = unpack(pack(surer.model))
     np.testing.assert_array_equal(
-        predict_fold(model, task.frames, task.valid_idx), surer.valid_proba_NK
+        predict_fold(model, task.inputs, task.valid_idx), surer.valid_proba_NK
     )
 
 
@@ -187,40 +142,42 @@ def test_a_temperature_makes_answers_surer_and_changes_no_weight(whole):
 def test_a_fold_reaches_the_epoch_that_was_fixed_in_advance(fixed_epochs, num_epochs):
     """Early stopping does not end it before, and its answers are those of that epoch."""
     settings = {"epochs": 12, "patience_epochs": 1, "fixed_epochs": fixed_epochs}
-    config = CONFIG.model_copy(update=settings)
+    config = NETWORK_CONFIG.model_copy(update=settings)
     monitor = StopAt(saves_always=True)
-    fold = fit(monitor, config=config)
+    fold = fit_frame_fold(monitor, config=config)
     assert fold.num_epochs >= num_epochs
     record = fold.history[min(fixed_epochs, 12) - 1]
-    hits_N = fold.last_proba_NK.argmax(axis=1) == make_task().label_idx[12:]
+    hits_N = fold.last_proba_NK.argmax(axis=1) == make_frame_task().label_idx[12:]
     assert record["accuracy"] == hits_N.mean()
     for saved in monitor.saved[-5:]:
         checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
-        assert bits(fit(checkpoint=checkpoint, config=config)) == bits(fold)
+        assert bits(fit_frame_fold(checkpoint=checkpoint, config=config)) == bits(fold)
 
 
 def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
     """With a decay of 0 they are the network's; else they lag behind it, statistics too."""
     for decay, is_same in ((0.0, True), (0.9, False)):
         monitor = StopAt()
-        fold = fit(
-            monitor, config=CONFIG.model_copy(update={"ema_decay": decay, "fixed_epochs": 3})
+        fold = fit_frame_fold(
+            monitor,
+            config=NETWORK_CONFIG.model_copy(update={"ema_decay": decay, "fixed_epochs": 3}),
         )
         current, averaged = monitor.last["model"], monitor.last["averaged"]
         for name in ("whole.head.0.weight", "imu.first_block.norm.running_var"):
             assert current[name].equal(averaged[name]) is is_same
         assert monitor.last["best"]["weights"].keys() == averaged.keys() == current.keys()
         last_NK = predict_fold(
-            replace(fold.model, weights=averaged), make_task().frames, np.arange(12, 18)
+            replace(fold.model, weights=averaged), make_frame_task().inputs, np.arange(12, 18)
         )
         np.testing.assert_array_equal(last_NK, fold.last_proba_NK)
 
 
 def test_the_network_beside_it_takes_nothing_from_the_one_for_all_sensors():
     """With or without one for the IMU, gradients clipped: the same weights, to the last bit."""
-    config = CONFIG.model_copy(update={"gradient_clip": 0.05})
+    config = NETWORK_CONFIG.model_copy(update={"gradient_clip": 0.05})
     pair, alone = (
-        fit(config=config.model_copy(update={"imu_network": is_pair})) for is_pair in (True, False)
+        fit_frame_fold(config=config.model_copy(update={"imu_network": is_pair}))
+        for is_pair in (True, False)
     )
     weights, expected = pair.model.weights, alone.model.weights
     assert all(weights[f"whole.{name}"].equal(tensor) for name, tensor in expected.items())
@@ -234,7 +191,7 @@ def test_an_average_over_two_steps_is_worked_out_by_hand():
     monitors = [StopAt(stop_at) for stop_at in (0, 1, 2)]
     for monitor in monitors:
         with pytest.raises(Paused):
-            fit(monitor)
+            fit_frame_fold(monitor)
     first, one, two = (monitor.last["model"]["imu.head.0.weight"].double() for monitor in monitors)
     expected = (first * 1 / 11 + one * 10 / 11) * 1 / 6 + two * 5 / 6
     averaged = monitors[2].last["averaged"]["imu.head.0.weight"].double()
@@ -246,17 +203,17 @@ def test_a_fold_paused_before_every_step_ends_with_the_same_bits(whole):
     checkpoint = interrupt(0)
     for _ in range(STEPS + 2):
         checkpoint = interrupt(1, checkpoint)
-    assert bits(fit(checkpoint=checkpoint)) == bits(whole)
+    assert bits(fit_frame_fold(checkpoint=checkpoint)) == bits(whole)
 
 
 def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
     """Saving after every step changes no number, and every save is a point to go on from."""
     monitor = StopAt(saves_always=True)
-    assert bits(fit(monitor)) == bits(whole)
+    assert bits(fit_frame_fold(monitor)) == bits(whole)
     assert len(monitor.saved) == STEPS + 3
     for saved in monitor.saved:
         checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
-        assert bits(fit(checkpoint=checkpoint)) == bits(whole)
+        assert bits(fit_frame_fold(checkpoint=checkpoint)) == bits(whole)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +228,7 @@ def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
     checkpoint = interrupt(10)  # in epoch 3, after its second batch; the best epoch is behind
     checkpoint[key] = interrupt(0)[key]
     try:
-        resumed = bits(fit(checkpoint=checkpoint))
+        resumed = bits(fit_frame_fold(checkpoint=checkpoint))
     except (ValueError, IndexError, KeyError):
         return
     assert resumed != bits(whole)
@@ -305,29 +262,32 @@ def overflowing(monkeypatch):
 def test_the_amp_scaler_goes_on_where_it_was(overflowing):
     """With gradients that overflow, so that steps are skipped: the same bits from every save."""
     monitor = StopAt(saves_always=True)
-    expected = bits(fit(monitor))
+    expected = bits(fit_frame_fold(monitor))
     scales = [
         torch.load(io.BytesIO(saved), weights_only=True)["amp_scaler"]["scale"]
         for saved in monitor.saved
     ]
     assert min(np.diff(np.log2(scales))) == -1  # a step was skipped, and the scale halved
     for saved in monitor.saved:
-        assert bits(fit(checkpoint=torch.load(io.BytesIO(saved), weights_only=True))) == expected
+        assert (
+            bits(fit_frame_fold(checkpoint=torch.load(io.BytesIO(saved), weights_only=True)))
+            == expected
+        )
 
 
 def test_a_checkpoint_without_the_amp_scaler_would_not_be_exact(overflowing):
     """Negative control: the first scale again gives other bits."""
-    expected = bits(fit())
+    expected = bits(fit_frame_fold())
     checkpoint = interrupt(3)
     checkpoint["amp_scaler"] = interrupt(0)["amp_scaler"]
-    assert bits(fit(checkpoint=checkpoint)) != expected
+    assert bits(fit_frame_fold(checkpoint=checkpoint)) != expected
 
 
 def test_a_pause_comes_at_the_step_it_was_asked_at():
     """Nothing is trained after the request, and what was trained is in the checkpoint."""
     monitor = StopAt(2)
     with pytest.raises(Paused):
-        fit(monitor)
+        fit_frame_fold(monitor)
     assert monitor.steps == [(1, STEPS), (2, STEPS)]
     assert monitor.last["step"] == 2
     assert monitor.last["history"] == []
@@ -336,7 +296,7 @@ def test_a_pause_comes_at_the_step_it_was_asked_at():
 def test_every_epoch_is_recorded_once_and_nothing_in_it_is_a_clock(whole):
     """The monitor hears what the fold's history holds, counted from 1."""
     monitor = StopAt()
-    fold = fit(monitor)
+    fold = fit_frame_fold(monitor)
     assert fold.history == tuple(monitor.records) == whole.history
     assert [record["epoch"] for record in monitor.records] == [1, 2, 3]
     assert set(monitor.records[0]) == {
@@ -354,34 +314,36 @@ def test_the_best_epoch_has_the_highest_score_then_the_lowest_loss(whole):
 
 def test_patience_ends_a_fold_early_also_when_resumed():
     """With a patience of 1, the first epoch that is not the best is the last."""
-    config = CONFIG.model_copy(update={"epochs": 30, "patience_epochs": 1, "fixed_epochs": 1})
+    config = NETWORK_CONFIG.model_copy(
+        update={"epochs": 30, "patience_epochs": 1, "fixed_epochs": 1}
+    )
     monitor = StopAt(saves_always=True)
-    fold = fit(monitor, config=config)
+    fold = fit_frame_fold(monitor, config=config)
     assert fold.num_epochs == fold.best_epoch + 1 < 30
     for saved in monitor.saved[-3:]:
         checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
-        assert bits(fit(checkpoint=checkpoint, config=config)) == bits(fold)
+        assert bits(fit_frame_fold(checkpoint=checkpoint, config=config)) == bits(fold)
 
 
 def test_a_checkpoint_of_another_schedule_is_refused():
     """OneCycleLR would silently go on with the old number of steps."""
-    config = CONFIG.model_copy(update={"epochs": 4})
+    config = NETWORK_CONFIG.model_copy(update={"epochs": 4})
     with pytest.raises(ValueError, match="expected a schedule of 12 steps, got one of 9"):
-        fit(checkpoint=interrupt(2), config=config)
+        fit_frame_fold(checkpoint=interrupt(2), config=config)
 
 
 def test_a_loss_that_is_not_finite_ends_the_fold():
     """It names the step and what to do."""
-    config = CONFIG.model_copy(update={"learning_rate": 1e30})
+    config = NETWORK_CONFIG.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(TrainingDivergedError, match=r"lower network\.learning_rate"):
-        fit(config=config)
+        fit_frame_fold(config=config)
 
 
 def test_a_wrapper_for_several_gpus_leaves_no_name_and_changes_no_bit(whole, monkeypatch):
     """With DataParallel around the network, no saved name begins with "module."."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monitor = StopAt()
-    fold = fit(monitor)
+    fold = fit_frame_fold(monitor)
     names = [*fold.model.weights, *monitor.last["model"], *monitor.last["best"]["weights"]]
     assert not [name for name in names if "module" in name]
     assert bits(fold) == bits(whole)
@@ -391,7 +353,7 @@ def test_torch_gets_its_settings_back():
     """Threads, deterministic algorithms and no filling are set for the time of a fit only."""
     threads = torch.get_num_threads()
     assert torch.utils.deterministic.fill_uninitialized_memory
-    fit(config=CONFIG.model_copy(update={"num_threads": threads + 1}))
+    fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"num_threads": threads + 1}))
     assert torch.get_num_threads() == threads
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory
@@ -409,14 +371,14 @@ def test_new_memory_is_not_filled_and_no_bit_depends_on_it(whole, monkeypatch):
             yield
 
     monkeypatch.setattr(fold, "reproducible", filling)
-    assert bits(fit()) == bits(whole)
+    assert bits(fit_frame_fold()) == bits(whole)
 
 
 def test_a_sequence_is_predicted_alone_as_in_a_batch(whole):
     """Probabilities agree to 1e-6, sum to 1, and are those of the fold's validation."""
-    task = make_task()
-    together_NK = predict_fold(whole.model, task.frames, task.valid_idx)
-    alone_NK = predict_fold(whole.model, task.frames, task.valid_idx, batch_size=1)
+    task = make_frame_task()
+    together_NK = predict_fold(whole.model, task.inputs, task.valid_idx)
+    alone_NK = predict_fold(whole.model, task.inputs, task.valid_idx, batch_size=1)
     np.testing.assert_allclose(alone_NK, together_NK, rtol=0, atol=1e-6)
     np.testing.assert_allclose(together_NK.sum(axis=1), 1.0)
     np.testing.assert_array_equal(together_NK, whole.valid_proba_NK)
@@ -425,23 +387,25 @@ def test_a_sequence_is_predicted_alone_as_in_a_batch(whole):
 
 def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whole):
     """Hidden, missing and absent columns are the same to a model."""
-    task = make_task()
+    task = make_frame_task()
     imu_frames = Frames(
-        offsets=task.frames.offsets,
-        values_TC=task.frames.values_TC[:, :4],
-        channels=task.frames.channels[:4],
-        groups=task.frames.groups[:4],
+        offsets=task.inputs.offsets,
+        values_TC=task.inputs.values_TC[:, :4],
+        channels=task.inputs.channels[:4],
+        groups=task.inputs.groups[:4],
     )
     imu_NK = predict_fold(whole.model, imu_frames, task.valid_idx)
     np.testing.assert_array_equal(imu_NK, whole.valid_proba_imu_NK)
     assert np.abs(imu_NK - whole.valid_proba_NK).max() > 1e-3
-    fold = fit_fold(replace(task, frames=imu_frames), CONFIG, SEED, 1, SilentMonitor())
+    fold = fit_network(
+        replace(task, inputs=imu_frames), NETWORK_CONFIG, NETWORK_SEED, 1, SilentMonitor()
+    )
     assert fold.valid_proba_imu_NK is None
 
 
 def test_attention_covers_the_steps_that_a_sequence_has(whole):
     """One weight for 4 steps, at most ``length`` steps, summing to 1."""
-    weights = attend_fold(whole.model, make_task().frames, np.array([0, 3, 4, 17]))
+    weights = attend_fold(whole.model, make_frame_task().inputs, np.array([0, 3, 4, 17]))
     assert [len(weights_P) for weights_P in weights] == [2, 2, 3, 5]  # 5, 8, 9, 22 steps
     assert [weights_P.sum() for weights_P in weights] == pytest.approx([1.0] * 4)
 

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.tiny_runs import tiny_config, train
 from trainer.run.refusal import RefusedError
+from trainer.run.transfer import archive as archives
 from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
 from trainer.run.transfer.verification import verify_run
 from trainer.store.lock import acquire
@@ -172,9 +173,9 @@ def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monk
     """By what it would shrink to, by its size, by its number of files."""
     bomb = archive(tmp_path / "bomb.zip", [("tiny/oof.parquet", bytes(20 * 2**20))])
     refuse(bomb, state, tmp_path, "unpacks from .* to 20,971,520 bytes: no run does")
-    monkeypatch.setattr(archive, "MAX_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     refuse(exported, state, tmp_path, "no run does. Nothing was unpacked")
-    monkeypatch.setattr(archive, "MAX_FILES", 3)
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
     refuse(exported, state, tmp_path, "expected at most 3 files, got")
 
 
@@ -422,7 +423,7 @@ def test_an_import_that_is_killed_leaves_no_run(exported, state, monkeypatch):
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr(archive, "replace", killed)
+    monkeypatch.setattr(archives, "replace", killed)
     monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
     with pytest.raises(Killed):
         import_run(exported, state)

@@ -16,6 +16,7 @@ from tests.support.dask_cluster import Cluster
 from tests.support.tiny_runs import PROJECT, TINY, problems_of, tiny_config, train
 from tests.support.worker_runs import Trainer, unequal
 from trainer.models.monitor import Paused
+from trainer.run import parts as run_parts
 from trainer.run import recordings
 from trainer.run.parts import MadeHere
 from trainer.run.recordings import load_dataset
@@ -155,7 +156,7 @@ def test_a_pause_stops_the_workers_and_what_is_kept_is_not_made_again(
         made.append(task.name)
         return make(task, poll)
 
-    monkeypatch.setattr(parts, "make_part", make_part)
+    monkeypatch.setattr(run_parts, "make_part", make_part)
     dataset = load_dataset(tiny_config(parts), MadeHere())
     dataset.open_features(CheckedFolder(root), lambda: None)
     assert made == [f"SUBJ_00000{number}.parquet" for number in (3, 4, 5)]

@@ -11,19 +11,15 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metric import competition_score
-from trainer.models.boosting.fold import BoostingFold
-from trainer.models.serialization import pack_boosting, pack_network
+from trainer.models.base import FoldResult, Model
 from trainer.store.codec import CodecError, dumps, loads
 from trainer.store.records import ScoreRow
-
-if TYPE_CHECKING:
-    from trainer.models.network.fold import NetworkFold
 
 FOLD_SCHEMA = 1
 FOLD_PARTS = (
@@ -34,36 +30,19 @@ FOLD_PARTS = (
 
 @dataclass(frozen=True)
 class FoldBlock:
-    """What the views need of one finished fold.
+    """One finished fold, and what it belongs to.
 
     Attributes:
-        model: "lgbm" or "torch".
+        model: The model's name.
         fold: From 0.
-        proba_NK: (N, K) float64, validation sequences in table order.
-        proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
-        knows_K: (K,) bool, classes that the training part had.
-        best_step: Best round or epoch.
-        packed: The model as plain data.
-        gain_F: (F,) total gain, LightGBM only.
-        split_F: (F,) number of splits, LightGBM only.
         key: Of what it was made from: recordings, settings, code.
-        last_proba_NK: As ``proba_NK``, of the round that was fixed in advance or the last
-            epoch, not of the best; or None.
-        last_proba_imu_NK: The same for ``proba_imu_NK``; or None.
+        result: The fold.
     """
 
     model: str
     fold: int
-    proba_NK: NDArray[np.float64]
-    proba_imu_NK: NDArray[np.float64] | None
-    knows_K: NDArray[np.bool_]
-    best_step: int
-    packed: dict[str, Any]
-    gain_F: NDArray[np.float64] | None = None
-    split_F: NDArray[np.int64] | None = None
-    key: str = ""
-    last_proba_NK: NDArray[np.float64] | None = None
-    last_proba_imu_NK: NDArray[np.float64] | None = None
+    key: str
+    result: FoldResult
 
 
 def score_row(
@@ -81,86 +60,67 @@ def score_row(
     )
 
 
-def boosting_block(fold: int, fitted: BoostingFold) -> FoldBlock:
-    """Return the block of a LightGBM fold."""
-    knows_K = np.zeros(fitted.model.num_classes, dtype=bool)
-    knows_K[fitted.model.class_idx] = True
-    return FoldBlock(
-        model="lgbm",
-        fold=fold,
-        proba_NK=fitted.valid_proba_NK,
-        proba_imu_NK=fitted.valid_proba_imu_NK,
-        knows_K=knows_K,
-        best_step=fitted.best_round,
-        packed=pack_boosting(fitted.model),
-        last_proba_NK=fitted.last_proba_NK,
-        last_proba_imu_NK=fitted.last_proba_imu_NK,
-        gain_F=fitted.gain_F,
-        split_F=fitted.split_F,
-    )
-
-
-def network_block(fold: int, fitted: NetworkFold, knows_K: NDArray[np.bool_]) -> FoldBlock:
-    """Return the block of a network fold."""
-    return FoldBlock(
-        model="torch",
-        fold=fold,
-        proba_NK=fitted.valid_proba_NK,
-        proba_imu_NK=fitted.valid_proba_imu_NK,
-        knows_K=knows_K,
-        best_step=fitted.best_epoch,
-        packed=pack_network(fitted.model),
-        last_proba_NK=fitted.last_proba_NK,
-        last_proba_imu_NK=fitted.last_proba_imu_NK,
-    )
-
-
-def dump_block(block: FoldBlock) -> bytes:
+def dump_block(model: Model, block: FoldBlock) -> bytes:
     """Return the bytes of a fold file."""
-    plain = {
-        "schema": FOLD_SCHEMA,
-        "model": block.model,
-        "fold": block.fold,
-        "key": block.key,
-        "best_step": block.best_step,
-        "oof_proba": block.proba_NK,
-        "oof_proba_imu": block.proba_imu_NK,
-        "known_classes": block.knows_K,
-        "gain": block.gain_F,
-        "split": block.split_F,
-        "packed": block.packed,
-        "last_proba": block.last_proba_NK,
-        "last_proba_imu": block.last_proba_imu_NK,
-    }
-    return dumps(plain) if block.model == "lgbm" else dump_tensors(plain)
+    result = block.result
+    return encode(
+        model,
+        {
+            "schema": FOLD_SCHEMA,
+            "model": block.model,
+            "fold": block.fold,
+            "key": block.key,
+            "best_step": result.best_step,
+            "oof_proba": result.proba_NK,
+            "oof_proba_imu": result.proba_imu_NK,
+            "known_classes": result.known_K,
+            "gain": result.gain_F,
+            "split": result.split_F,
+            "packed": result.packed,
+            "last_proba": result.last_proba_NK,
+            "last_proba_imu": result.last_proba_imu_NK,
+        },
+    )
 
 
-def load_block(model: str, data: bytes) -> FoldBlock:
+def load_block(model: Model, data: bytes) -> FoldBlock:
     """Read a fold file whose checksum was verified.
 
     Raises:
         CodecError: It is not one of ours, or of a newer schema.
     """
-    plain = loads(data) if model == "lgbm" else _arrays(load_tensors(data))
+    plain = _arrays(decode(model, data)) if model.file_format == "tensors" else decode(model, data)
     missing = [part for part in FOLD_PARTS if part not in plain]
     if missing:
         raise CodecError(f"fold file without {', '.join(missing)}: another version wrote it")
     if plain["schema"] > FOLD_SCHEMA:
         raise CodecError(f"fold file of schema {plain['schema']}: this version reads {FOLD_SCHEMA}")
-    return FoldBlock(
-        model=plain["model"],
-        fold=plain["fold"],
+    result = FoldResult(
         proba_NK=plain["oof_proba"],
         proba_imu_NK=plain["oof_proba_imu"],
-        knows_K=plain["known_classes"],
+        known_K=plain["known_classes"],
         best_step=plain["best_step"],
         packed=plain["packed"],
         gain_F=plain["gain"],
         split_F=plain["split"],
-        key=plain["key"],
         last_proba_NK=plain.get("last_proba"),
         last_proba_imu_NK=plain.get("last_proba_imu"),
     )
+    return FoldBlock(plain["model"], plain["fold"], plain["key"], result)
+
+
+def encode(model: Model, value: Any) -> bytes:  # noqa: ANN401 - plain data
+    """Return plain data as the bytes of one of the model's files."""
+    return dumps(value) if model.file_format == "arrays" else dump_tensors(value)
+
+
+def decode(model: Model, data: bytes) -> Any:  # noqa: ANN401 - plain data
+    """Read the bytes of one of the model's files.
+
+    Raises:
+        CodecError: They are not such a file.
+    """
+    return loads(data) if model.file_format == "arrays" else load_tensors(data)
 
 
 def dump_tensors(value: Any) -> bytes:  # noqa: ANN401 - plain data

@@ -1,0 +1,192 @@
+"""LightGBM as a model of a run: boosted trees on the feature table.
+
+In and out: see ``trainer.models.base``.
+
+Shapes: N sequences, F features, K classes, P classes that the fold was trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.config import BoostingConfig, Config
+from trainer.models.base import (
+    Checkpoint,
+    DataSize,
+    FittedFold,
+    FoldContributions,
+    FoldResult,
+    FoldTask,
+    Index,
+    Model,
+    Packed,
+    Proba,
+)
+from trainer.models.monitor import Monitor
+
+if TYPE_CHECKING:
+    from trainer.features.feature_table import FeatureTable
+    from trainer.models.boosting.booster import BoostingModel
+
+S_PER_TREE = 6e-4  # a round, per class; measured as trainer.run.estimate says
+S_PER_SPLIT_CELL = 2.7e-9  # and per row, class and feature that is looked at
+
+
+class LightGBM(Model):
+    """LightGBM on the feature table, in segments that resume exactly."""
+
+    name = "lgbm"
+    title = "LightGBM"
+    phrase = "LightGBM"
+    step_title = "round"
+    step_name = "round"
+    inputs = "features"
+    libraries = ("lightgbm",)
+    code_name = "boosting"
+    code_version = 7
+    fold_file = "lgbm_fold{fold:02d}.pkl"
+    checkpoint_file = "lgbm_fold{fold:02d}_last.pkl"
+    has_importance = True
+    has_contributions = True
+
+    def settings(self, config: Config) -> BoostingConfig:
+        """Return the model's part of the configuration."""
+        return config.boosting
+
+    def max_steps(self, config: Config) -> int:
+        """Return the number of rounds."""
+        return config.boosting.rounds
+
+    def fixed_step(self, config: Config) -> int:
+        """Return the round that was fixed in advance."""
+        return min(config.boosting.fixed_rounds, config.boosting.rounds)
+
+    def num_threads(self, config: Config) -> int:
+        """Return LightGBM's threads."""
+        return config.boosting.num_threads
+
+    def estimate_s(self, config: Config, size: DataSize) -> float:
+        """Return about how many seconds a fold takes, by its trees and cells."""
+        boosting = config.boosting
+        num_rows = size.num_sequences * (1.0 - 1.0 / config.folds.count)
+        if size.has_optional_sensors:
+            num_rows *= 1.0 + boosting.masked_copies
+        num_cells = num_rows * size.num_features * boosting.feature_fraction
+        num_trees = boosting.rounds * size.num_classes
+        return num_trees * (S_PER_TREE + num_cells * S_PER_SPLIT_CELL)
+
+    def fit(
+        self,
+        task: FoldTask,
+        config: Config,
+        seed: int,
+        fold: int,
+        monitor: Monitor,
+        checkpoint: Checkpoint | None = None,
+    ) -> FoldResult:
+        """Boost one fold; see ``trainer.models.boosting.fold``."""
+        from trainer.models.boosting.fold import fit_fold
+
+        fitted = fit_fold(task, config.boosting, seed, fold, monitor, checkpoint)
+        known_K = np.zeros(task.num_classes, dtype=bool)
+        known_K[fitted.model.class_idx] = True
+        return FoldResult(
+            proba_NK=fitted.valid_proba_NK,
+            proba_imu_NK=fitted.valid_proba_imu_NK,
+            known_K=known_K,
+            best_step=fitted.best_round,
+            packed=pack(fitted.model),
+            last_proba_NK=fitted.last_proba_NK,
+            last_proba_imu_NK=fitted.last_proba_imu_NK,
+            gain_F=fitted.gain_F,
+            split_F=fitted.split_F,
+        )
+
+    def steps_done(self, checkpoint: Checkpoint) -> int:
+        """Return the rounds that a checkpoint holds."""
+        return len(checkpoint["losses"])
+
+    def open(self, packed: Mapping[str, Any]) -> FittedFold:
+        """Return the model of a packed fold."""
+        return FittedBoosting(unpack(packed))
+
+    def canary(self, config: Config) -> str:
+        """Return the hash of five rounds on made-up rows."""
+        from trainer.models.boosting.canary import canary_hash
+
+        return canary_hash(config.boosting)
+
+
+@dataclass(frozen=True)
+class FittedBoosting(FittedFold):
+    """One fold's trees.
+
+    Attributes:
+        model: Parsed when it first predicts.
+    """
+
+    model: BoostingModel
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the sensor groups of the features."""
+        sensors = dict.fromkeys(name.partition(".")[0] for name in self.model.names)
+        return tuple(dict.fromkeys(sensor.partition("_")[0] for sensor in sensors))
+
+    def predict(self, inputs: FeatureTable, is_batch: bool = False) -> Proba:
+        """Return the probabilities of all rows of a feature table, (N, K)."""
+        from trainer.features.feature_table import align
+        from trainer.models.boosting import booster
+
+        predict = booster.predict_many if is_batch else booster.predict
+        return predict(self.model, align(inputs, self.model.names))
+
+    def gains(self) -> dict[str, float]:
+        """Return the total gain of each feature."""
+        gain_F = self.model.booster.feature_importance("gain")
+        return dict(zip(self.model.names, map(float, gain_F), strict=True))
+
+    def contributions(self, table: FeatureTable, class_idx: Index) -> FoldContributions:
+        """Return the trees' Shapley values for these classes, which the fold must know."""
+        from trainer.features.feature_table import align
+        from trainer.models.boosting import booster
+
+        values_NF = align(table, self.model.names)
+        place = [self.model.class_idx.tolist().index(k) for k in class_idx]
+        added_NCF = booster.contributions(self.model, values_NF)[:, place]
+        return FoldContributions(
+            names=self.model.names,
+            added_NCF=added_NCF[:, :, :-1],
+            start_NC=added_NCF[:, :, -1],
+            raw_NC=booster.raw_scores(self.model, values_NF)[:, place],
+        )
+
+
+def pack(model: BoostingModel) -> Packed:
+    """Return a fold's model as plain data."""
+    return {
+        "model_text": model.text,
+        "feature_names": list(model.names),
+        "class_idx": model.class_idx,
+        "log_shares": model.log_shares_P,
+        "num_classes": model.num_classes,
+        "temperature": model.temperature,
+    }
+
+
+def unpack(packed: Mapping[str, Any]) -> BoostingModel:
+    """Return the model that ``pack`` made plain."""
+    from trainer.models.boosting.booster import BoostingModel
+
+    return BoostingModel(
+        text=packed["model_text"],
+        names=tuple(packed["feature_names"]),
+        class_idx=np.asarray(packed["class_idx"], dtype=np.int64),
+        log_shares_P=np.asarray(packed["log_shares"], dtype=np.float64),
+        num_classes=int(packed["num_classes"]),
+        temperature=float(packed.get("temperature", 1.0)),
+    )

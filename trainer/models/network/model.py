@@ -1,0 +1,219 @@
+"""The network as a model of a run: PyTorch on frames, one row per time step.
+
+In and out: see ``trainer.models.base``.
+
+Shapes: N sequences, T time steps, P pooled time steps, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.config import Config, NetworkConfig
+from trainer.models.base import (
+    Checkpoint,
+    DataSize,
+    FittedFold,
+    FoldResult,
+    FoldTask,
+    Model,
+    Packed,
+    Proba,
+)
+from trainer.models.monitor import Monitor
+
+if TYPE_CHECKING:
+    from trainer.data.preprocess import Signals
+    from trainer.features.frames import Frames
+    from trainer.models.network.inference import NetworkModel
+
+S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
+FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
+NUM_THREADS = 1  # of prediction; more would change the last bits
+
+
+class Network(Model):
+    """The PyTorch network on frames, which resumes exactly at any step."""
+
+    name = "torch"
+    title = "Network"
+    phrase = "the network"
+    step_title = "epoch"
+    step_name = "step"
+    inputs = "frames"
+    libraries = ("torch",)
+    code_name = "network"
+    code_version = 5
+    fold_file = "torch_models/fold{fold:02d}.pt"
+    checkpoint_file = "torch_models/fold{fold:02d}_last.pth"
+    file_format = "tensors"
+    has_attention = True
+    uses_gpu = True
+    saves_on_pause = True
+
+    def settings(self, config: Config) -> NetworkConfig:
+        """Return the model's part of the configuration."""
+        return config.network
+
+    def max_steps(self, config: Config) -> int:
+        """Return the number of epochs."""
+        return config.network.epochs
+
+    def fixed_step(self, config: Config) -> int:
+        """Return the epoch that was fixed in advance."""
+        return min(config.network.fixed_epochs, config.network.epochs)
+
+    def num_threads(self, config: Config) -> int:
+        """Return torch's threads."""
+        return config.network.num_threads
+
+    def estimate_s(self, config: Config, size: DataSize) -> float:
+        """Return about how many seconds a fold takes, by its time steps and widths."""
+        network = config.network
+        first, second = network.conv_channels
+        has_imu_network = network.imu_network and size.has_optional_sensors
+        num_networks = network.members * (2 if has_imu_network else 1)
+        width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
+        return (
+            network.epochs
+            * num_networks
+            * size.num_rows
+            * (1.0 - 1.0 / config.folds.count)
+            * S_PER_TIME_STEP
+            * (0.3 + 0.7 * width / FULL_WIDTH)  # a third is per step whatever the width
+        )
+
+    def fit(
+        self,
+        task: FoldTask,
+        config: Config,
+        seed: int,
+        fold: int,
+        monitor: Monitor,
+        checkpoint: Checkpoint | None = None,
+    ) -> FoldResult:
+        """Train one fold; see ``trainer.models.network.fold``."""
+        from trainer.models.network.fold import fit_fold
+
+        fitted = fit_fold(
+            task, config.network, seed, fold, monitor, checkpoint, config.frames.length
+        )
+        return FoldResult(
+            proba_NK=fitted.valid_proba_NK,
+            proba_imu_NK=fitted.valid_proba_imu_NK,
+            known_K=np.isin(np.arange(task.num_classes), task.label_idx[task.train_idx]),
+            best_step=fitted.best_epoch,
+            packed=pack(fitted.model),
+            last_proba_NK=fitted.last_proba_NK,
+            last_proba_imu_NK=fitted.last_proba_imu_NK,
+        )
+
+    def steps_done(self, checkpoint: Checkpoint) -> int:
+        """Return the optimiser steps that a checkpoint holds."""
+        return int(checkpoint["step"])
+
+    def open(self, packed: Mapping[str, Any]) -> FittedFold:
+        """Return the model of a packed fold."""
+        return FittedNetwork(unpack(packed))
+
+    def canary(self, config: Config) -> str:
+        """Return the hash of an epoch of two steps on made-up frames."""
+        from trainer.models.network.canary import canary_hash
+
+        return canary_hash(config.network)
+
+    def prepare(self, signals: Signals) -> Frames:
+        """Return frames, and let torch predict with one thread."""
+        import torch
+
+        from trainer.features.frames import build_frames
+
+        torch.set_num_threads(NUM_THREADS)
+        return build_frames(signals)
+
+    def import_libraries(self) -> None:
+        """Import torch and the network."""
+        import trainer.models.network.fold  # noqa: F401 - for its time
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedNetwork(FittedFold):
+    """One fold's network.
+
+    Attributes:
+        model: Built when it first predicts.
+    """
+
+    model: NetworkModel
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the sensor groups of the channels."""
+        return tuple(dict.fromkeys(self.model.groups))
+
+    def predict(self, inputs: Frames, is_batch: bool = False) -> Proba:
+        """Return the probabilities of all sequences of frames, (N, K)."""
+        from trainer.models.network import inference
+
+        predict = inference.predict_many if is_batch else inference.predict_fold
+        return predict(self.model, inputs, np.arange(len(inputs.offsets) - 1))
+
+    def attention(self, frames: Frames) -> NDArray[np.float64]:
+        """Return the weight of each time step of the only sequence, (T,).
+
+        Steps before the last ``length``, which the network does not see, weigh 0. The steps of one
+        pooled step share its weight equally.
+        """
+        from trainer.models.network.inference import attend_fold
+        from trainer.models.network.layers import TIME_MULTIPLE
+
+        num_steps = len(frames.values_TC)
+        weights_P = attend_fold(self.model, frames, np.array([0]))[0]
+        num_seen = min(num_steps, self.model.length)
+        pooled_idx = np.arange(num_seen) // TIME_MULTIPLE
+        weights_T = np.zeros(num_steps)
+        weights_T[num_steps - num_seen :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
+        return weights_T
+
+
+def pack(model: NetworkModel) -> Packed:
+    """Return a fold's network as plain data, its weights as arrays without wrapper names."""
+    return {
+        "weights": {name: tensor.numpy() for name, tensor in model.weights.items()},
+        "scaler_mean": model.scaler.mean_C,
+        "scaler_std": model.scaler.std_C,
+        "channels": list(model.channels),
+        "groups": list(model.groups),
+        "length": model.length,
+        "sizes": dataclasses.asdict(model.sizes),
+    }
+
+
+def unpack(packed: Mapping[str, Any]) -> NetworkModel:
+    """Return the network that ``pack`` made plain; weights may be arrays or tensors."""
+    import torch
+
+    from trainer.features.frames import FrameScaler
+    from trainer.models.network.inference import NetworkModel
+    from trainer.models.network.modules import NetworkSizes
+
+    sizes = dict(packed["sizes"])
+    sizes["conv_channels"] = tuple(sizes["conv_channels"])
+    sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
+    sizes["light_columns"] = tuple(sizes.get("light_columns", ()))
+    return NetworkModel(
+        weights={name: torch.as_tensor(array) for name, array in packed["weights"].items()},
+        scaler=FrameScaler(
+            mean_C=np.asarray(packed["scaler_mean"], dtype=np.float32),
+            std_C=np.asarray(packed["scaler_std"], dtype=np.float32),
+        ),
+        channels=tuple(packed["channels"]),
+        groups=tuple(packed["groups"]),
+        length=int(packed["length"]),
+        sizes=NetworkSizes(**sizes),
+    )

@@ -34,12 +34,12 @@ began = time.perf_counter()
 import re, tempfile
 from pathlib import Path
 from trainer.config import make_config
-from trainer.run.recordings import load_material
+from trainer.run.inputs.recordings import load_dataset
 from trainer.data.sources import fingerprint, load
 from trainer.store.checksums import CheckedFolder
 config = make_config("full", {"data.source": sys.argv[1]}, environment={})
 marks = {"import": time.perf_counter()}
-material = load_material(config)
+material = load_dataset(config)
 marks["read and check"] = time.perf_counter()
 material.signals
 marks["preprocess"] = time.perf_counter()

@@ -44,7 +44,7 @@ from trainer.folds import split
 from trainer.models.boosting.fold import BoostingTask, fit_fold as fit_boosting
 from trainer.models.network.fold import NetworkTask, fit_fold as fit_network
 from trainer.models.monitor import SilentMonitor
-from trainer.run.recordings import load_material
+from trainer.run.inputs.recordings import load_dataset
 marks = []
 def mark():
     peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
@@ -52,7 +52,7 @@ def mark():
 settings = ["boosting.rounds=25", "boosting.patience_rounds=25", "network.epochs=1"]
 config = make_config("full", {"data.source": sys.argv[1]}, settings, {})
 mark()
-material = load_material(config)
+material = load_dataset(config)
 table = build_table(material.signals)
 mark()
 folds = material.assign_folds()

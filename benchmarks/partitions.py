@@ -28,8 +28,8 @@ import hashlib, json, re, resource, sys, tempfile, time
 from pathlib import Path
 from trainer.config import make_config
 from trainer.run.workers.dask_parts import MadeOnDask
-from trainer.run.parts import MadeHere
-from trainer.run.recordings import load_material
+from trainer.run.inputs.parts import MadeHere
+from trainer.run.inputs.recordings import load_dataset
 from trainer.store.checksums import CheckedFolder
 from trainer.store.names import RunPaths
 config = make_config("full", {"data.source": sys.argv[1]}, environment={})
@@ -43,7 +43,7 @@ with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     if num_workers:
         maker._connect()  # a cluster takes seconds to start, whatever the parts
     marks = [time.perf_counter()]
-    material = load_material(config, maker)
+    material = load_dataset(config, maker)
     marks.append(time.perf_counter())
     material.open_features(folder, lambda: None)
     marks.append(time.perf_counter())

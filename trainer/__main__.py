@@ -119,7 +119,7 @@ def train(
         assignments=set_ or [],
         limits=training.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
-        crew=training.read_crew(workers, os.environ, engine),
+        pool=training.read_pool(workers, os.environ, engine),
     )
 
 
@@ -154,8 +154,8 @@ def resume(
     """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
     folder = commands.state_dir(state)
     limits = training.read_limits(time_limit, stop_after_folds, {})
-    crew = training.read_crew(workers, os.environ, engine)
-    training.resume(commands.find_run(folder, run), folder, limits, paused_is_success, crew)
+    pool = training.read_pool(workers, os.environ, engine)
+    training.resume(commands.find_run(folder, run), folder, limits, paused_is_success, pool)
 
 
 @app.command()

@@ -7,13 +7,56 @@ after: seeded shuffles differ between scikit-learn versions.
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
+
+from trainer.data.sequences import LabelTable
 
 
 class FoldError(ValueError):
     """A fold that cannot be trained; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class FoldAssignment:
+    """Which sequence is validated in which fold, in the order of the recordings.
+
+    Attributes:
+        sequence_ids: (N,) unicode.
+        subjects: (N,) unicode.
+        label_idx: (N,) int64 class indices.
+        fold_N: (N,) int64.
+        labels: The label table.
+    """
+
+    sequence_ids: NDArray[np.str_]
+    subjects: NDArray[np.str_]
+    label_idx: NDArray[np.int64]
+    fold_N: NDArray[np.int64]
+    labels: LabelTable
+
+    @property
+    def num_folds(self) -> int:
+        """Return the number of folds."""
+        return int(self.fold_N.max()) + 1
+
+    def split(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (train_idx, valid_idx) of one fold."""
+        return split(self.fold_N, fold)
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return the columns of ``folds.parquet``."""
+        return pl.DataFrame(
+            {
+                "sequence_id": self.sequence_ids,
+                "subject": self.subjects,
+                "gesture": np.array(self.labels.gestures)[self.label_idx],
+                "fold": self.fold_N,
+            }
+        )
 
 
 def assign_folds(

@@ -121,7 +121,7 @@ def warm_up():
     for module in WARM:
         importlib.import_module(module)
     from trainer.config import make_config
-    from trainer.run.canary import canary_hashes
+    from trainer.run.frozen_config import canary_hashes
 
     one_thread = ["boosting.num_threads=1", "network.num_threads=1"]
     canary_hashes(make_config("quick", {}, one_thread, environment={}))

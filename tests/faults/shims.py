@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 
 from trainer.features import feature_table
-from trainer.run import dataset, fold_job, machine, pipeline, recordings, stop_signal
+from trainer.run import fold_job, machine, pipeline, stop_signal
+from trainer.run.inputs import dataset, partitioned_dataset, recordings
 from trainer.store import durable, failpoints, fold_files, lock, records
 
 
 def keep_every_block():
     """Keep each block of the feature table, as a run does whose table takes half a minute."""
-    recordings.KEEP_BLOCK_S = 0.0
+    recordings.KEEP_BLOCK_S = partitioned_dataset.KEEP_BLOCK_S = 0.0
 
 
 def pause_at(call, in_features=False):
@@ -27,26 +28,26 @@ def pause_at(call, in_features=False):
 
     The feature table alone has hundreds, one per column: they are counted by themselves.
     """
-    ask, build = stop_signal.StopSwitch.is_set, pipeline.Session._build_features
+    poll, build = stop_signal.StopSignal.is_set, pipeline.Pipeline._build_inputs
     seen, is_building = 0, False
 
-    def build_features(*arguments):
+    def build_inputs(*arguments):
         nonlocal is_building
         is_building = True
         build(*arguments)
         is_building = False
 
-    def is_set(switch):
+    def is_set(stop):
         nonlocal seen
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and is_building == in_features:
             seen += 1
             if seen == call:
-                switch._request("the fault suite asked", None)
-        return ask(switch)
+                stop.reason = "requested by the fault suite"
+        return poll(stop)
 
-    pipeline.Session._build_features = build_features
-    stop_signal.StopSwitch.is_set = is_set
+    pipeline.Pipeline._build_inputs = build_inputs
+    stop_signal.StopSignal.is_set = is_set
 
 
 def failpoint(name, hit):
@@ -153,11 +154,11 @@ def other_library():
 
 
 def other_bits():
-    """Be a machine on which the canary sings another song."""
-    from trainer.run import canary
+    """Be a machine on which the canaries have other hashes."""
+    from trainer.run import frozen_config
 
     replace_everywhere(
-        canary.canary_hashes, lambda config: dict.fromkeys(config.models, "another song")
+        frozen_config.canary_hashes, lambda config: dict.fromkeys(config.models, "another hash")
     )
 
 

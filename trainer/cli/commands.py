@@ -45,7 +45,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.kaggle.gateway import GatewayError
     from trainer.predict.predictor import PredictError
     from trainer.run.refusal import RefusedError
-    from trainer.run.stop_signal import DurationError
+    from trainer.run.time_limit import DurationError
     from trainer.run.transfer.archive import TransferError
     from trainer.run.workers.engine import EngineError
 

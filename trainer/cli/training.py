@@ -24,6 +24,7 @@ from trainer.config import (
     is_switched_on,
     make_config,
     overlay,
+    restarted_models,
 )
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
@@ -32,7 +33,7 @@ from trainer.store.records import RunFile
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import EarlierRun
-    from trainer.run.workers.pool import Crew
+    from trainer.run.workers.pool import WorkerPool
 
 
 def read_limits(
@@ -40,16 +41,18 @@ def read_limits(
 ) -> Limits:
     """Return when the trainer is to pause by itself."""
     from trainer.run.pipeline import Limits
-    from trainer.run.stop_signal import parse_time_limit
+    from trainer.run.time_limit import parse_time_limit
 
     return Limits(
         time_limit_s=parse_time_limit(time_limit),
         stop_after_folds=stop_after_folds,
-        restart_network=not is_switched_on(environment, "RESUME_TORCH", default=True),
+        restarted_models=restarted_models(environment),
     )
 
 
-def read_crew(workers: str | None, environment: Mapping[str, str], engine: str = "local") -> Crew:
+def read_pool(
+    workers: str | None, environment: Mapping[str, str], engine: str = "local"
+) -> WorkerPool:
     """Return who fits the folds.
 
     Args:
@@ -60,17 +63,17 @@ def read_crew(workers: str | None, environment: Mapping[str, str], engine: str =
     Raises:
         ConfigError: Neither.
     """
-    from trainer.run.workers.pool import Crew
+    from trainer.run.workers.pool import WorkerPool
 
     if not re.fullmatch(r"local|dask|dask://[^/]+:\d+", engine):
         raise ConfigError(f"--engine: expected local, dask or dask://HOST:PORT; got {engine!r}")
     text = workers or environment.get("WORKERS") or "auto"
     if text == "auto":
-        return Crew(None, engine)
+        return WorkerPool(None, engine)
     if not text.isdecimal() or int(text) < 1:
         name = "--workers" if workers else "WORKERS"
         raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
-    return Crew(int(text), engine)
+    return WorkerPool(int(text), engine)
 
 
 def train(
@@ -81,7 +84,7 @@ def train(
     assignments: Sequence[str],
     limits: Limits,
     paused_is_success: bool,
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
 ) -> None:
     """Train a new run, or go on with the run of that name."""
     from trainer.run.control import next_run_name, start_over
@@ -101,7 +104,7 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     origin = "" if earlier is None else _adopt(earlier, root)
-    _execute(root, wanted, limits, paused_is_success, origin, crew)
+    _execute(root, wanted, limits, paused_is_success, origin, pool)
 
 
 def resume(
@@ -109,7 +112,7 @@ def resume(
     state_dir: Path,
     limits: Limits,
     paused_is_success: bool,
-    crew: Crew | None = None,
+    pool: WorkerPool | None = None,
 ) -> None:
     """Go on with a run as it was configured; one under the input folder is copied first."""
     from trainer.run.refusal import RefusedError
@@ -126,7 +129,7 @@ def resume(
             f"run {root.name}: it ended before its configuration was written, so there is nothing "
             f"to resume. Train it again: python -m trainer train --run {root.name}"
         )
-    _execute(root, frozen.settings(), limits, paused_is_success, origin, crew)
+    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool)
 
 
 def _same_config(
@@ -187,7 +190,7 @@ def _execute(
     limits: Limits,
     paused_is_success: bool,
     origin: str,
-    crew: Crew | None,
+    pool: WorkerPool | None,
 ) -> None:
     """Run the trainer in this process and exit with its code."""
     from rich.console import Console
@@ -196,7 +199,7 @@ def _execute(
     from trainer.run.control import DETACHED
     from trainer.run.execution import execute
     from trainer.run.refusal import RefusedError
-    from trainer.run.workers.pool import Crew
+    from trainer.run.workers.pool import WorkerPool
 
     is_detached = os.environ.get(DETACHED) == "1"
     display = Display(Console(quiet=is_detached))
@@ -204,7 +207,7 @@ def _execute(
     try:
         with display.live():
             outcome = execute(
-                root, config, limits, display.log, display.show, origin, crew or Crew()
+                root, config, limits, display.log, display.show, origin, pool or WorkerPool()
             )
     except known_errors() as error:
         is_begun = was_there or RunPaths(root).config.exists()

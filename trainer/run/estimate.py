@@ -1,88 +1,57 @@
-"""How long a run should take, before it begins: a guess from its size, for the plan.
+"""How long a run takes: an estimate before it begins, and the time left while it runs.
 
-In: the configuration and the size of the recordings, and what earlier runs on them took. Out:
-seconds per model, at most.
+In: the configuration, the size of the recordings, folds of earlier runs; steps as they are done.
+Out: seconds per model, at most.
 
-The constants were measured on 2 cores of an EPYC (Zen 3), one thread for each model; `watch`, `asl`
-and simulated recordings of 16 and 81 subjects agree within a third. An earlier run on the same
-recordings says how much faster or slower this machine is. Once it runs, the time left is measured
-instead.
+The constants of the models were measured on 2 cores of an EPYC (Zen 3), one thread a model;
+`watch`, `asl` and simulated recordings of 16 and 81 subjects agree within a third. An earlier run
+on the same recordings shows how much faster or slower this machine is.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainer.config import Config
+from trainer.models import registry
+from trainer.models.base import DataSize
 from trainer.store.records import FoldRecord, RunFile
 
-S_PER_TREE = 6e-4  # LightGBM: a round, per class
-S_PER_SPLIT_CELL = 2.7e-9  # and per row, class and looked-at feature
-S_PER_NETWORK_STEP = 2.5e-5  # the network: an epoch, per time step, at the full preset's widths
-FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)  # what S_PER_NETWORK_STEP was measured at
 NUM_FEATURES_OF = {"acc": 260, "rot": 1490, "thm": 140, "tof": 800}  # about, per sensor group
 
 
-@dataclass(frozen=True)
-class Size:
-    """How large recordings are."""
-
-    num_sequences: int
-    num_rows: int
-    num_classes: int
-    num_features: int
-    has_optional_sensors: bool = False  # thermopiles or time of flight
-
-
-def seconds_per_fold(config: Config, size: Size) -> dict[str, float]:
+def seconds_per_fold(config: Config, size: DataSize) -> dict[str, float]:
     """Return about how long one fold of each model takes, without early stopping."""
-    train_share = 1.0 - 1.0 / config.folds.count
-    boosting, network = config.boosting, config.network
-    num_rows = size.num_sequences * train_share
-    if size.has_optional_sensors:
-        num_rows *= 1.0 + boosting.masked_copies
-    num_cells = num_rows * size.num_features * boosting.feature_fraction
-    num_trees = boosting.rounds * size.num_classes
-    first, second = network.conv_channels
-    num_networks = network.members * (2 if network.imu_network and size.has_optional_sensors else 1)
-    width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
-    seconds = {
-        "lgbm": num_trees * (S_PER_TREE + num_cells * S_PER_SPLIT_CELL),
-        "torch": network.epochs
-        * num_networks
-        * size.num_rows
-        * train_share
-        * S_PER_NETWORK_STEP
-        * (0.3 + 0.7 * width / FULL_WIDTH),  # a third is per step whatever the width
-    }
-    return {model: seconds[model] for model in config.models}
+    return {model.name: model.estimate_s(config, size) for model in registry.select(config.models)}
 
 
-def pace(config: Config, size: Size, units: Sequence[FoldRecord]) -> dict[str, float]:
-    """Return how many times longer than guessed the folds of a run took, per model.
+def pace(config: Config, size: DataSize, folds: Sequence[FoldRecord]) -> dict[str, float]:
+    """Return how many times longer than estimated the folds of a run took, per model.
 
     Args:
         config: Of that run.
         size: Of its recordings.
-        units: Its folds; those that have not begun say nothing.
+        folds: Its folds; those that have not begun do not count.
 
     Returns:
-        Only the models of which something was done; 1.0 is as guessed.
+        Only the models that have begun; 1.0 is as estimated.
     """
-    guessed = seconds_per_fold(config, size)
+    estimated = seconds_per_fold(config, size)
     found: dict[str, float] = {}
-    for model, seconds in guessed.items():
-        begun = [unit for unit in units if unit.model == model and unit.step and unit.total_steps]
-        expected_s = sum(seconds * unit.step / unit.total_steps for unit in begun)
+    for model, seconds in estimated.items():
+        begun = [fold for fold in folds if fold.model == model and fold.step and fold.total_steps]
+        expected_s = sum(seconds * fold.step / fold.total_steps for fold in begun)
         if expected_s > 0.0:
-            found[model] = sum(unit.seconds for unit in begun) / expected_s
+            found[model] = sum(fold.seconds for fold in begun) / expected_s
     return found
 
 
-def size_of(run: RunFile) -> Size:
-    """Return how large the recordings of a run are; the features are guessed."""
-    return Size(
+def size_of(run: RunFile) -> DataSize:
+    """Return how large the recordings of a run are; the number of features is an estimate."""
+    return DataSize(
         num_sequences=run.recordings.num_sequences,
         num_rows=run.recordings.num_rows,
         num_classes=len(run.labels.gestures),
@@ -102,9 +71,54 @@ def has_optional_sensors(groups: Sequence[str]) -> bool:
 
 
 def format_duration(seconds: float) -> str:
-    """Say a guessed duration: no finer than the guess."""
+    """Write an estimated duration, no finer than the estimate."""
     if seconds < 90:
         return f"{max(5, round(seconds / 5) * 5)} s"
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+@dataclass
+class StepTimer:
+    """Seconds per step of each model, measured while folds are fitted.
+
+    Attributes:
+        seconds_per_step: What was measured, per model, newest last.
+    """
+
+    seconds_per_step: dict[str, list[float]] = field(default_factory=dict)
+    _model: str | None = None
+    _step: int = 0
+    _since: float = 0.0
+
+    def begin(self, model: str, step: int) -> None:
+        """Start to time a fold of a model at a step."""
+        self._model, self._step, self._since = model, step, time.monotonic()
+
+    def note(self, step: int) -> None:
+        """Record that the fold has reached a step."""
+        if self._model is None or step <= self._step:
+            return
+        now = time.monotonic()
+        per_step = (now - self._since) / (step - self._step)
+        self.seconds_per_step.setdefault(self._model, []).append(per_step)
+        self._step, self._since = step, now
+
+    def seconds_left(self, work: Sequence[tuple[str, int]], num_workers: int = 1) -> float | None:
+        """Return the seconds that (model, steps) pairs will take, or None where one is unknown.
+
+        Args:
+            work: In the order in which it is done.
+            num_workers: Workers; each takes the next fold as soon as it is free.
+        """
+        free_at = [0.0] * num_workers
+        for model, steps in work:
+            if steps == 0:
+                continue
+            known = self.seconds_per_step.get(model)
+            if not known:
+                return None
+            first = free_at.index(min(free_at))
+            free_at[first] += steps * statistics.median(known[-200:])
+        return max(free_at)

@@ -1,7 +1,6 @@
-"""The order of work: data, features, folds, models, blend; each from where it was left.
+"""One start of the trainer: the lock, the recorder and the stop signal around the pipeline.
 
-In: a run folder and a configuration. Out: the run folder, further on. Everything that is written
-goes through ``trainer.store``; everything that is computed comes from the rooms before this one.
+In: a run folder and a configuration. Out: the run folder, further on, and how this start ended.
 """
 
 from __future__ import annotations
@@ -17,12 +16,14 @@ from trainer.data.schema import DataError
 from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
 from trainer.models.monitor import Paused
-from trainer.run.pipeline import Limits, Session
+from trainer.run.pipeline import Limits, Pipeline
 from trainer.run.refusal import RefusedError
-from trainer.run.stop_signal import StopSwitch, TimeLimit
+from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal, StopSource
+from trainer.run.time_limit import TimeLimit
 from trainer.run.workers.engine import EngineError
-from trainer.run.workers.pool import Crew
+from trainer.run.workers.pool import WorkerPool
 from trainer.store.durable import StoreError
+from trainer.store.identity import own_identity
 from trainer.store.lease import Lease, LeaseLostError
 from trainer.store.lock import LockedError, acquire
 from trainer.store.names import RunPaths
@@ -32,19 +33,19 @@ from trainer.store.records import Command, Status
 
 Outcome = Literal["finished", "paused"]
 
-NO_LOCKS_HERE = (
-    "this folder has no locks of the system: an owner file and its renewals stand for them. Do not "
-    "work on the run from two machines at once"
+NO_SYSTEM_LOCKS = (
+    "this folder has no locks of the operating system: a renewed owner file replaces them. Do "
+    "not work on the run from two machines at once"
 )
 
-TOLD = (
+KNOWN_ERRORS = (
     DataError,
     FeatureError,
     FoldError,
     StoreError,
     RefusedError,
     EngineError,
-)  # their message is the whole story
+)  # their message is enough; all others are recorded with their traceback
 
 
 def execute(
@@ -54,22 +55,22 @@ def execute(
     echo: Callable[[str], None],
     on_beat: Callable[[Status], None] = lambda _: None,
     origin: str = "",
-    crew: Crew = Crew(),  # noqa: B008 - frozen
+    pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
 ) -> Outcome:
-    """Bring a run to its end, or to where it is asked to pause.
+    """Run the pipeline to its end, or until a pause is requested.
 
     Args:
         root: The run folder; made where missing.
         config: The run's configuration; of an existing run, the frozen one.
         limits: When to pause by itself.
-        echo: Shows log lines to whoever started the trainer.
-        on_beat: Given the status at every heartbeat.
+        echo: Shows a log line on the terminal.
+        on_beat: Receives the status at every heartbeat.
         origin: Where the run was copied from just now, in words, for the plan.
-        crew: Who fits the folds; the default is one by one, in this process.
+        pool: The workers that fit the folds; the default is one by one, in this process.
 
     Raises:
         RefusedError: Another trainer holds the run, or it was made from something else.
-        Exception: Whatever ended the run; it is recorded as failed first.
+        Exception: The error that ended the run; it is recorded as failed first.
     """
     paths = RunPaths(root)
     try:
@@ -78,15 +79,18 @@ def execute(
         raise RefusedError(_name_owner(root)) from error
     previous = _last_status(root)
     lease = lock if isinstance(lock, Lease) else None
-    recorder = Recorder(paths, next_attempt(RunReader(root)), echo, on_beat, lease is None)
-    switch = _make_switch(paths, limits, recorder, previous)
+    interrupts = Interrupts()
+    stop = _stop_signal(paths, limits, interrupts, lease, previous)
+    attempt = next_attempt(RunReader(root))
+    recorder = Recorder(paths, attempt, echo, on_beat, lease is None, stop.status_changes)
+    if stop.commands is not None:
+        recorder.update(acknowledged_command=stop.commands.ignored)
     try:
-        with switch.listening():
+        with interrupts.handled():
             recorder.start()
             if lease is not None:
-                switch.demand_held = lease.demand
-                recorder.log(NO_LOCKS_HERE)
-            Session(paths, config, limits, recorder, switch, previous, origin, crew).work()
+                recorder.log(NO_SYSTEM_LOCKS)
+            Pipeline(paths, config, limits, recorder, stop, previous, origin, pool).run()
             recorder.event("finish")
             recorder.close(
                 state="finished",
@@ -100,9 +104,9 @@ def execute(
     except Paused:
         last = recorder.status
         where = {"step": last.step, "redone_s": round(last.pause_costs_s, 3)}
-        recorder.event("pause", last.model, last.fold, where, text=switch.reason or "")
-        recorder.log(f"paused: {switch.reason}; resume goes on from here")
-        recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None, workers=())
+        recorder.event("pause", last.model, last.fold, where, text=stop.reason or "")
+        recorder.log(f"paused: {stop.reason}; resume continues from here")
+        recorder.close(state="paused", message=f"Paused: {stop.reason}.", eta_s=None, workers=())
         return "paused"
     except LeaseLostError:
         recorder.fall_silent()
@@ -119,58 +123,48 @@ def execute(
         lock.release()
 
 
-def _make_switch(
-    paths: RunPaths, limits: Limits, recorder: Recorder, previous: Status | None
-) -> StopSwitch:
-    """Return the switch that listens to commands, signals and the clock."""
-
-    def acknowledge(command_id: str | None) -> None:
-        recorder.update(
-            state="running" if switch.reason is None else "pausing",
-            acknowledged_command=command_id or recorder.status.acknowledged_command,
-            acknowledged_at=time.time(),
-        )
-        recorder.beat()
-
+def _stop_signal(
+    paths: RunPaths,
+    limits: Limits,
+    interrupts: Interrupts,
+    lease: Lease | None,
+    previous: Status | None,
+) -> StopSignal:
+    """Return the signal that is set by interrupts, the time limit and commands to the run."""
     try:
         earlier = RunReader(paths.root).command()
     except StoreError:
-        earlier = None  # damaged: nobody can be meant by it
-    answered = _answered_before(earlier, recorder.status.process_started, previous)
-    recorder.update(acknowledged_command=answered)
-    switch = StopSwitch(
-        paths.command,
-        ignore_command=answered,
-        limit=None if limits.time_limit_s is None else TimeLimit.begin(limits.time_limit_s),
-        on_request=acknowledge,
-    )
-    recorder.listen = switch.is_set  # acknowledges within a beat, also while a long step runs
-    return switch
+        earlier = None  # damaged: not a command to this attempt
+    commands = CommandFile(paths.command, ignored=_ignored_command(earlier, previous))
+    limit = TimeLimit.begin(limits.time_limit_s)
+    sources: list[StopSource] = [interrupts, limit.reason, commands]
+    if lease is not None:
+        sources.insert(0, lease.demand)
+    return StopSignal(sources, limit, commands)
 
 
-def _answered_before(
-    command: Command | None, process_started: float, previous: Status | None
-) -> str | None:
+def _ignored_command(command: Command | None, previous: Status | None) -> str | None:
     """Return the id of a command that was meant for an earlier attempt, not for this one."""
     if command is None:
         return None
     was_acknowledged = previous is not None and previous.acknowledged_command == command.id
-    return command.id if was_acknowledged or command.asked_at < process_started else None
+    is_older = command.asked_at < own_identity().started
+    return command.id if was_acknowledged or is_older else None
 
 
 def _record_failure(recorder: Recorder, error: BaseException) -> None:
-    """Write why the run ended, where that can still be written."""
+    """Record why the run ended, as far as that can still be written."""
     text = f"{type(error).__name__}: {error}"
-    is_told = isinstance(error, TOLD)
-    words = text if is_told else "".join(traceback.format_exception(error)).rstrip()
-    ways: tuple[Callable[[], None], ...] = (
-        lambda: recorder.log(words),
+    is_known = isinstance(error, KNOWN_ERRORS)
+    details = text if is_known else "".join(traceback.format_exception(error)).rstrip()
+    writes: tuple[Callable[[], None], ...] = (
+        lambda: recorder.log(details),
         lambda: recorder.event("fail", text=text),
         lambda: recorder.close(
             state="failed", error=text, message="Failed.", eta_s=None, workers=()
         ),
     )
-    for write in ways:
+    for write in writes:
         try:
             write()
         except (StoreError, OSError) as second:
@@ -178,7 +172,7 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
 
 
 def _name_owner(root: Path) -> str:
-    """Say who holds the run."""
+    """Return a message that names the trainer which holds the run."""
     status = _last_status(root)
     if status is None:
         return f"run {root.name}: another trainer has just begun with it. Wait, or pause it first"
@@ -193,4 +187,4 @@ def _last_status(root: Path) -> Status | None:
     try:
         return RunReader(root).status()
     except StoreError:
-        return None  # damaged: the history knows the attempts too
+        return None  # damaged: the history has the attempts too

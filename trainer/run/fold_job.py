@@ -1,6 +1,7 @@
-"""One unit of work: a fold of a model, from wherever it is to done.
+"""A fold job: one fold of one model, from wherever it is to done.
 
-In: the unit's files and a way to fit it. Out: a ``FoldBlock``, committed as one file.
+In: a ``FoldJob``, training data, the fold's files. Out: a ``FoldResult``, committed as one file.
+The same code runs in the coordinator's process and in workers.
 """
 
 from __future__ import annotations
@@ -8,105 +9,166 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
 
+from trainer.config import Config
 from trainer.models import registry
 from trainer.models.base import Checkpoint, FoldResult, Model
-from trainer.models.monitor import Monitor
-from trainer.run.eta import Speedometer
-from trainer.run.fold_result_file import FoldBlock, decode, dump_block, encode, load_block
-from trainer.run.stop_signal import TimeLimit
+from trainer.run.estimate import StepTimer
+from trainer.run.fold_result_file import (
+    FoldBlock,
+    decode,
+    dump_block,
+    encode,
+    load_block,
+    score_row,
+)
+from trainer.run.inputs.dataset import TrainingData
+from trainer.run.stop_signal import StopSignal
 from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.lock import acquire
-from trainer.store.names import FoldPaths
-from trainer.store.records import FoldRecord, ModelState, ScoreRow
+from trainer.store.names import FoldPaths, RunPaths
+from trainer.store.recorder import Recorder
+from trainer.store.records import FoldRecord, ModelState
+from trainer.store.worker_files import WorkerRecorder
 
-
-class Telling(Protocol):
-    """Where a unit says how far it is: the run's recorder, or a worker's own."""
-
-    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
-        """Change what the next beat says."""
-
-    def beat(self) -> None:
-        """Write the status now."""
-
-    def event(
-        self,
-        event: str,
-        model: str | None = None,
-        fold: int | None = None,
-        values: dict[str, float | int] | None = None,
-        text: str = "",
-    ) -> None:
-        """Append one line to the history."""
-
-    def log(self, text: str) -> None:
-        """Write a line to the log."""
-
-
-class Stopping(Protocol):
-    """Who knows whether a unit is to stop: the run's switch, or a worker's."""
-
-    @property
-    def limit(self) -> TimeLimit | None:
-        """What learns how long a step and a save take."""
-
-    def is_set(self) -> bool:
-        """Return whether to stop at this safe point; cheap."""
+FoldKey = tuple[str, int]  # model and fold
 
 
 @dataclass(frozen=True)
-class UnitWork:
-    """What there is to do for one fold of one model.
+class FoldJob:
+    """One fold of one model; small, so that it can be sent to a worker.
 
     Attributes:
-        model: The model.
-        paths: Its files.
-        fit: Fits the fold from a checkpoint or from the start; raises ``Paused``.
-        score: Scores the validation block.
-        save_interval_s: Between two saves inside an epoch.
-        key: Of what the run is made from; files of another key are not its own.
+        root: The run folder.
+        model: The model's name.
+        fold: From 0.
+        attempt: Of the trainer that holds the run.
+        key: Of what the run is made from; files of another key belong to another run.
+        config: The run's configuration.
     """
 
-    model: Model
-    paths: FoldPaths
-    fit: Callable[[Monitor, Checkpoint | None], FoldResult]
-    score: Callable[[FoldResult], ScoreRow]
-    save_interval_s: float
+    root: Path
+    model: str
+    fold: int
+    attempt: int
     key: str
+    config: Config
+
+    @property
+    def fold_key(self) -> FoldKey:
+        """Return model and fold."""
+        return self.model, self.fold
+
+    @property
+    def paths(self) -> FoldPaths:
+        """Return the fold's files."""
+        return RunPaths(self.root).unit(self.model, self.fold)
+
+
+def open_fold(job: FoldJob, state: ModelState | None) -> tuple[FoldFiles, FoldResult | None]:
+    """Open a fold's files, and return its result; None where it is not done or damaged.
+
+    Args:
+        job: The fold.
+        state: The model's state file, where it can be read.
+    """
+    paths = job.paths
+    files = FoldFiles.open(paths, job.attempt, state)
+    data = files.load_final()
+    if data is None:
+        return files, None
+    try:
+        block = load_block(registry.get(job.model), data)
+    except CodecError as error:
+        files.problems.append(f"{paths.final}: {error}; the fold is redone")
+        return files, None
+    if (block.model, block.fold, block.key) != (job.model, job.fold, job.key):
+        files.problems.append(
+            f"{paths.final}: holds {block.model} fold {block.fold} of "
+            f"{'this run' if block.key == job.key else 'another run'}; the fold is redone"
+        )
+        return files, None
+    return files, block.result
+
+
+def run_fold(
+    job: FoldJob,
+    data: TrainingData,
+    files: FoldFiles,
+    recorder: Recorder | WorkerRecorder,
+    stop: StopSignal,
+    timer: StepTimer,
+    on_commit: Callable[[FoldFiles], None],
+) -> FoldResult:
+    """Fit a fold from its newest checkpoint and commit it.
+
+    Args:
+        job: The fold.
+        data: What it is fitted on.
+        files: Its files, opened by ``open_fold``.
+        recorder: Receives status, history and log.
+        stop: Says when to pause.
+        timer: Measures seconds per step.
+        on_commit: Called after every commit of the files.
+
+    Raises:
+        Paused: A stop was requested; the newest checkpoint is saved.
+    """
+    model = registry.get(job.model)
+    checkpoint = _newest_checkpoint(model, files, job.key)
+    progress = _first_record(model, files.record, checkpoint)
+    monitor = FoldMonitor(model, job, files, recorder, stop, timer, on_commit, progress)
+    _announce(model, job, recorder, progress, checkpoint is not None)
+    timer.begin(job.model, progress.step)
+    lock = acquire(job.paths.lock, settle_s=0.0)  # this process, or its coordinator, holds the run
+    try:
+        task = data.task(model, job.fold)
+        result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
+        score = score_row(task.label_idx[task.valid_idx], result.proba_NK, task.num_targets)
+        done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
+        block = FoldBlock(job.model, job.fold, job.key, result)
+        files.commit_final(dump_block(model, block), done)
+    finally:
+        lock.release()
+    on_commit(files)
+    values = {"score": score.score, "seconds": files.record.seconds}
+    recorder.event("fold", job.model, job.fold, values)
+    recorder.log(
+        f"{job.model} fold {job.fold} done: score {score.score:.4f}, best {model.step_title} "
+        f"{result.best_step}, {files.record.seconds:.0f} s"
+    )
+    return result
 
 
 @dataclass
 class FoldMonitor:
-    """Turns what a fold reports into files, status and history."""
+    """Writes what a fold reports to files, status and history; see ``trainer.models.monitor``."""
 
     model: Model
-    store: FoldFiles
-    recorder: Telling
-    switch: Stopping
-    speed: Speedometer
+    job: FoldJob
+    files: FoldFiles
+    recorder: Recorder | WorkerRecorder
+    stop: StopSignal
+    timer: StepTimer
     on_commit: Callable[[FoldFiles], None]
-    save_interval_s: float
-    key: str
     progress: FoldRecord
     _since: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
     _stepped: float = field(default_factory=time.monotonic)
 
     def should_stop(self) -> bool:
-        """Return whether somebody asked to pause."""
-        return self.switch.is_set()
+        """Return whether to stop at this safe point."""
+        return self.stop.is_set()
 
     def advance(self, step: int, total: int) -> None:
         """Show the step; the heartbeat writes it."""
-        self.speed.note(step)
+        self.timer.note(step)
         self.progress = self.progress.model_copy(update={"step": step, "total_steps": total})
         now = time.monotonic()
         unsaved_s = now - self._saved
-        if self.switch.limit is not None:
-            self.switch.limit.note_step(now - self._stepped)
+        self.stop.limit.note_step(now - self._stepped)
         self._stepped = now
         self.recorder.update(
             step=step,
@@ -116,26 +178,23 @@ class FoldMonitor:
         )
 
     def record(self, event: str, values: dict[str, float | int]) -> None:
-        """Append a point of the fold's curves."""
+        """Append a point of the fold's curves to the history."""
         step = values.get("step", values.get("epoch", self.progress.step))
-        unit = self.store.paths
-        self.recorder.event(event, unit.model, unit.fold, {**values, "step": step})
+        self.recorder.event(event, self.job.model, self.job.fold, {**values, "step": step})
 
     def is_save_due(self) -> bool:
         """Return whether the save interval is over; saving changes no number."""
-        return time.monotonic() - self._saved >= self.save_interval_s
+        return time.monotonic() - self._saved >= self.job.config.network.save_interval_s
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keep the point to resume from."""
+        """Commit the point to resume from."""
         began = time.monotonic()
-        self.store.commit_last(
-            encode(self.model, {"key": self.key, "state": checkpoint}), self.timed()
-        )
+        data = encode(self.model, {"key": self.job.key, "state": checkpoint})
+        self.files.commit_last(data, self.timed())
         self._saved = time.monotonic()
-        if self.switch.limit is not None:
-            self.switch.limit.note_save(self._saved - began)
+        self.stop.limit.note_save(self._saved - began)
         self.recorder.update(pause_costs_s=0.0, kill_costs_s=0.0)
-        self.on_commit(self.store)
+        self.on_commit(self.files)
 
     def timed(self) -> FoldRecord:
         """Return the progress with the seconds worked so far."""
@@ -146,95 +205,24 @@ class FoldMonitor:
         return self.progress
 
 
-def finished_block(
-    paths: FoldPaths, attempt: int, state: ModelState | None, key: str
-) -> tuple[FoldFiles, FoldResult | None]:
-    """Open a unit and return its finished fold, None where it is not done or damaged.
-
-    Args:
-        paths: The unit's files.
-        attempt: Of the trainer that holds the run.
-        state: The model's state file, where it can be read.
-        key: Of what the run is made from.
-    """
-    store = FoldFiles.open(paths, attempt, state)
-    data = store.load_final()
-    if data is None:
-        return store, None
-    try:
-        block = load_block(registry.get(paths.model), data)
-    except CodecError as error:
-        store.problems.append(f"{paths.final}: {error}; the fold is redone")
-        return store, None
-    if (block.model, block.fold, block.key) != (paths.model, paths.fold, key):
-        store.problems.append(
-            f"{paths.final}: holds {block.model} fold {block.fold} of "
-            f"{'this run' if block.key == key else 'another run'}; the fold is redone"
-        )
-        return store, None
-    return store, block.result
-
-
-def do_unit(
-    work: UnitWork,
-    store: FoldFiles,
-    recorder: Telling,
-    switch: Stopping,
-    speed: Speedometer,
-    on_commit: Callable[[FoldFiles], None],
-) -> FoldResult:
-    """Fit a fold from its newest checkpoint and commit it.
-
-    Raises:
-        Paused: Somebody asked to stop; what was done is saved.
-    """
-    paths = work.paths
-    checkpoint = _newest_checkpoint(work.model, store, work.key)
-    progress = _beginning(work.model, store.record, checkpoint)
-    monitor = FoldMonitor(
-        *(work.model, store, recorder, switch, speed, on_commit),
-        *(work.save_interval_s, work.key, progress),
-    )
-    _announce(recorder, paths, progress, checkpoint is not None)
-    speed.begin(paths.model, progress.step)
-    lock = acquire(paths.lock, settle_s=0.0)  # whoever works on it holds the run
-    try:
-        result = work.fit(monitor, checkpoint)
-        score = work.score(result)
-        done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
-        block = FoldBlock(paths.model, paths.fold, work.key, result)
-        store.commit_final(dump_block(work.model, block), done)
-    finally:
-        lock.release()
-    on_commit(store)
-    recorder.event(
-        "fold", paths.model, paths.fold, {"score": score.score, "seconds": store.record.seconds}
-    )
-    recorder.log(
-        f"{paths.model} fold {paths.fold} done: score {score.score:.4f}, best at "
-        f"{result.best_step}, {store.record.seconds:.0f} s"
-    )
-    return result
-
-
-def _newest_checkpoint(model: Model, store: FoldFiles, key: str) -> Checkpoint | None:
-    data = store.load_last()
+def _newest_checkpoint(model: Model, files: FoldFiles, key: str) -> Checkpoint | None:
+    data = files.load_last()
     if data is None:
         return None
     try:
         saved: Checkpoint = decode(model, data)
     except CodecError as error:
-        store.problems.append(f"{store.paths.last}: {error}; the fold starts over")
+        files.problems.append(f"{files.paths.last}: {error}; the fold starts over")
         return None
     if saved.get("key") != key:
-        store.problems.append(f"{store.paths.last}: of another run; the fold starts over")
+        files.problems.append(f"{files.paths.last}: of another run; the fold starts over")
         return None
     checkpoint: Checkpoint = saved["state"]
     return checkpoint
 
 
-def _beginning(model: Model, record: FoldRecord, checkpoint: Checkpoint | None) -> FoldRecord:
-    """Return the record to go on from: of an earlier generation, its step is an earlier one."""
+def _first_record(model: Model, record: FoldRecord, checkpoint: Checkpoint | None) -> FoldRecord:
+    """Return the record to continue from; an earlier generation has an earlier step."""
     if checkpoint is None:
         return FoldRecord(model=record.model, fold=record.fold)
     step = model.steps_done(checkpoint)
@@ -243,18 +231,26 @@ def _beginning(model: Model, record: FoldRecord, checkpoint: Checkpoint | None) 
     )
 
 
-def _announce(recorder: Telling, paths: FoldPaths, progress: FoldRecord, is_resumed: bool) -> None:
+def _announce(
+    model: Model,
+    job: FoldJob,
+    recorder: Recorder | WorkerRecorder,
+    progress: FoldRecord,
+    is_resumed: bool,
+) -> None:
+    """Report that the fold begins; written at once, so that a kill is attributed to it."""
     recorder.update(
-        stage=paths.model,
-        model=paths.model,
-        fold=paths.fold,
+        stage=job.model,
+        model=job.model,
+        fold=job.fold,
+        step_name=model.step_name,
         step=progress.step,
         total_steps=progress.total_steps,
-        message=f"{paths.model} fold {paths.fold}",
+        message=f"{job.model} fold {job.fold}",
     )
     if is_resumed:
-        recorder.event("resume", paths.model, paths.fold, {"step": progress.step})
-        recorder.log(f"{paths.model} fold {paths.fold} resumes at step {progress.step}")
+        recorder.event("resume", job.model, job.fold, {"step": progress.step})
+        recorder.log(f"{job.model} fold {job.fold} resumes at {model.step_name} {progress.step}")
     else:
-        recorder.log(f"{paths.model} fold {paths.fold} begins")
-    recorder.beat()  # a kill in the next moment is told with this fold's name
+        recorder.log(f"{job.model} fold {job.fold} begins")
+    recorder.beat()

@@ -1,4 +1,4 @@
-"""Freezing: what a run was made from, written once and held against every later start.
+"""The frozen configuration: what a run is made from, written once, compared at every later start.
 
 In: configuration, recordings, machine. Out: ``RunFile``; refusals; remarks where bits will differ.
 """
@@ -10,8 +10,8 @@ import time
 import numpy as np
 
 from trainer.config import MOVES_NO_NUMBER, Config, differences, flat_settings
-from trainer.run.canary import canary_hashes
-from trainer.run.dataset import Dataset
+from trainer.models import registry
+from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, machine, versions
 from trainer.run.refusal import RefusedError
 from trainer.store.feature_cache import cache_key
@@ -43,6 +43,11 @@ def freeze(name: str, config: Config, dataset: Dataset) -> RunFile:
     )
 
 
+def canary_hashes(config: Config) -> dict[str, str]:
+    """Return the hash of a tiny fit of each model of the run."""
+    return {model.name: model.canary(config) for model in registry.select(config.models)}
+
+
 def run_key(run_file: RunFile) -> str:
     """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
     settings = flat_settings(run_file.settings())
@@ -52,7 +57,7 @@ def run_key(run_file: RunFile) -> str:
 
 
 def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:
-    """Refuse to go on with other settings, recordings or code than the run was made from.
+    """Refuse to continue with other settings, recordings or code than the run was made from.
 
     Raises:
         RefusedError: Lists every difference and the ways on.
@@ -68,13 +73,13 @@ def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:
         raise RefusedError(
             f"run {frozen.run} was made from something else:\n  "
             + "\n  ".join(changed)
-            + "\nThe ways on: resume it with what it was made from; begin another with --run NAME; "
-            "or start it over with RESUME=0"
+            + "\nEither resume it with what it was made from, or begin another run with --run "
+            "NAME, or start it over with RESUME=0"
         )
 
 
 def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
-    """Say, before hours are spent, whether the bits will be those of one uninterrupted run."""
+    """Return whether the bits will differ from those of an uninterrupted run, in words."""
     here = {"processor": machine().processor, **versions()}
     then = {"processor": frozen.machine.processor, **frozen.versions}
     moved = [
@@ -82,8 +87,8 @@ def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
         for name, before in then.items()
         if before != here.get(name)
     ]
-    songs = canary_hashes(config)
-    unlike = [model for model, song in frozen.canary.items() if song != songs.get(model)]
+    hashes = canary_hashes(config)
+    unlike = [model for model, value in frozen.canary.items() if value != hashes.get(model)]
     if unlike:
         causes = f" ({', '.join(moved)})" if moved else ""
         return [f"{INEXACT}: the canary of {', '.join(unlike)} differs{causes}"]
@@ -91,7 +96,7 @@ def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
 
 
 def _differences_of_recordings(frozen: RunFile, config: Config, dataset: Dataset) -> list[str]:
-    """List in which way the recordings are not those the run was made from."""
+    """List how the recordings differ from those that the run was made from."""
     if frozen.recordings.fingerprint == dataset.fingerprint:
         return []
     catalogue, then = dataset.catalogue, frozen.recordings

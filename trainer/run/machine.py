@@ -1,6 +1,6 @@
 """The machine: what a run's bits depend on beside data and configuration.
 
-In: nothing. Out: versions, processor, and this process pinned to what the configuration says.
+Out: versions, processor; this process pinned to what the configuration asks for.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from pathlib import Path
 from trainer.data.device_orientation import ORIENTATION_VERSION
 from trainer.features.feature_table import FEATURE_VERSION
 from trainer.features.frames import FRAME_VERSION
+from trainer.models import registry
 from trainer.store.records import Machine
-
-BOOSTING_VERSION = 7  # raise it whenever a LightGBM fold would come out with other bits
-NETWORK_VERSION = 5  # the same for a network fold
 
 TRIMS = "MALLOC_TRIM_THRESHOLD_"
 M_TRIM_THRESHOLD = -1  # mallopt(3)
@@ -29,7 +27,7 @@ M_MMAP_THRESHOLD = -3
 PACKAGES = ("numpy", "polars", "lightgbm", "torch", "scikit-learn", "joblib")
 
 # Fewer instructions than the processor has, so that bits agree across processors; read by the
-# libraries when they are first imported. Source: FastSurfer 892, as told in facts/resume.md.
+# libraries when they are first imported. Source: FastSurfer 892.
 PORTABLE = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -38,7 +36,7 @@ PORTABLE = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of every package that moves bits."""
+    """Return the versions of Python and of every package that changes bits."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -49,18 +47,17 @@ def versions() -> dict[str, str]:
 
 
 def code_versions() -> dict[str, int]:
-    """Return the versions of our own code that moves numbers; another one is another run."""
+    """Return the versions of our own code that changes results; another one is another run."""
     return {
         "wearing": ORIENTATION_VERSION,
         "features": FEATURE_VERSION,
         "frames": FRAME_VERSION,
-        "boosting": BOOSTING_VERSION,
-        "network": NETWORK_VERSION,
+        **{model.code_name: model.code_version for model in registry.all_models()},
     }
 
 
 def machine() -> Machine:
-    """Return what is known of this machine."""
+    """Return a description of this machine."""
     return Machine(
         host=socket.gethostname(),
         platform=f"{platform.system()} {platform.machine()}",
@@ -70,13 +67,13 @@ def machine() -> Machine:
 
 
 def pin(exact: str) -> None:
-    """Let waiting threads sleep; fix the instruction set where portable bits are asked for.
+    """Let waiting threads sleep; fix the instruction set for ``exact=portable``.
 
     Threads that spin while they wait starve each other as soon as anything else runs: a round of
     LightGBM on `asl` with 2 threads on 2 busy cores took 2.1 s, and 0.4 s when they sleep.
 
     Raises:
-        RuntimeError: torch is imported already, so it would not listen.
+        RuntimeError: torch is imported already, so it would not read the variables.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is first loaded
     if exact != "portable":
@@ -89,10 +86,10 @@ def pin(exact: str) -> None:
 def reuse_freed_memory() -> None:
     """Undo what Dask's nanny does to the memory of its workers, where the C library is glibc.
 
-    The nanny sets a trim threshold, and glibc then no longer adapts the size from which memory
-    goes back to the system at once: every array over 128 KB is given page by page anew. A part's
-    features then took 44,000 page faults and 200 ms of processor, not 2,000 and 125 ms. The
-    thresholds here are those that glibc adapts to by itself at the most.
+    The nanny sets a trim threshold, and glibc then no longer adapts the size from which memory is
+    returned to the system at once: every array over 128 KB is mapped page by page again. The
+    features of a part then took 44,000 page faults and 200 ms of processor, not 2,000 and 125 ms.
+    The thresholds here are the largest that glibc adapts to by itself.
     """
     if TRIMS in os.environ and sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library

@@ -1,7 +1,7 @@
-"""Ledger: what is known of every fold of every model, and the files that are made of several.
+"""The progress of all folds of a run, and the files that are made of several folds.
 
-In: records and finished folds. Out: ``<model>_state.json``, the views and the bundles. The order in
-which folds were done stays out of all of them.
+In: records and results of folds. Out: ``<model>_state.json``, the result tables and the bundles.
+The order in which folds were done is in none of them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trainer.config import Config
+from trainer.folds import FoldAssignment
 from trainer.models.base import FoldResult
-from trainer.run.result_tables import FoldTable, bundle_bytes, importance_bytes, oof_bytes, scores
-from trainer.run.workers.engine import Unit
+from trainer.run.fold_job import FoldKey
+from trainer.run.result_tables import bundle_bytes, importance_bytes, oof_bytes, scores
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import sha256, write_atomic
 from trainer.store.fold_files import FoldFiles
@@ -21,76 +22,79 @@ from trainer.store.records import FileRef, FoldRecord, ModelState, dump_record
 
 
 @dataclass
-class Ledger:
+class RunProgress:
     """Every fold of every model.
 
     Attributes:
         paths: The run's files.
         config: The run's configuration.
-        stores: The files of every fold of every model, in the order of work.
-        blocks: Finished folds, in the same order.
+        turned_subjects: Subjects whose device orientation was corrected; part of the bundles.
+        files: The files of every fold of every model, in the order of work.
+        results: Finished folds, in the same order.
     """
 
     paths: RunPaths
     config: Config
-    stores: dict[Unit, FoldFiles] = field(default_factory=dict)
-    blocks: dict[Unit, FoldResult] = field(default_factory=dict)
+    turned_subjects: Sequence[str]
+    files: dict[FoldKey, FoldFiles] = field(default_factory=dict)
+    results: dict[FoldKey, FoldResult] = field(default_factory=dict)
 
     @property
-    def left(self) -> list[Unit]:
-        """Return the units that are not done, in the order of work."""
-        return [unit for unit in self.stores if unit not in self.blocks]
+    def unfinished(self) -> list[FoldKey]:
+        """Return the folds that are not done, in the order of work."""
+        return [fold for fold in self.files if fold not in self.results]
 
     @property
-    def is_begun(self) -> bool:
+    def has_begun(self) -> bool:
         """Return whether anything was trained already."""
-        return bool(self.blocks) or any(store.record.last for store in self.stores.values())
+        return bool(self.results) or any(files.record.last for files in self.files.values())
 
-    def enter(self, unit: Unit, store: FoldFiles, block: FoldResult | None) -> None:
-        """Note a unit as it is."""
-        self.stores[unit] = store
-        if block is not None:
-            self.blocks[unit] = block
-            self.blocks = {
-                known: self.blocks[known] for known in self.stores if known in self.blocks
-            }
+    def add(self, fold: FoldKey, files: FoldFiles, result: FoldResult | None) -> None:
+        """Add a fold, or replace it by what it is now."""
+        self.files[fold] = files
+        if result is not None:
+            self.results[fold] = result
+            self.results = {
+                key: self.results[key] for key in self.files if key in self.results
+            }  # in the order of work
 
-    def record(self, unit: Unit) -> FoldRecord:
-        """Return a unit's record; what counts as done is the fold that could be read."""
-        return self.stores[unit].record.model_copy(update={"done": unit in self.blocks})
+    def record(self, fold: FoldKey) -> FoldRecord:
+        """Return a fold's record; only a fold whose file could be read counts as done."""
+        return self.files[fold].record.model_copy(update={"done": fold in self.results})
 
-    def steps_left(self, unit: Unit, is_current: bool = False) -> tuple[str, int]:
-        """Return a unit's model, and how many steps are left of it at most."""
-        model, store = unit[0], self.stores[unit]
-        totals = [s.record.total_steps for s in self.stores.values() if s.paths.model == model]
-        total = max(totals)
-        step = store.record.step if is_current or store.record.last else 0
+    def steps_left(self, fold: FoldKey, is_current: bool = False) -> tuple[str, int]:
+        """Return a fold's model, and how many steps it has left at most; 1 where unknown."""
+        model, files = fold[0], self.files[fold]
+        total = max(
+            each.record.total_steps for each in self.files.values() if each.paths.model == model
+        )
+        step = files.record.step if is_current or files.record.last else 0
         return (model, total - step) if total else (model, 1)
 
     def write_model_state(self, model: str, bundle: FileRef | None) -> None:
         """Write the state file of one model."""
-        folds = tuple(store.record for (name, _), store in self.stores.items() if name == model)
+        folds = tuple(files.record for (name, _), files in self.files.items() if name == model)
         state = ModelState(model=model, folds=folds, bundle=bundle)
         write_atomic(self.paths.model_state(model), dump_record(state))
 
-    def write_views(self, table: FoldTable) -> None:
-        """Bring the views up to what the fold files say."""
-        if not self.blocks:
+    def write_tables(self, folds: FoldAssignment) -> None:
+        """Write the out-of-fold table, the scores and the importance where they have changed."""
+        if not self.results:
             return
-        views = {
-            self.paths.oof.name: oof_bytes(table, self.blocks, self.config.models),
-            self.paths.scores.name: dump_record(scores(table, self.blocks, self.config)),
+        tables = {
+            self.paths.oof.name: oof_bytes(folds, self.results, self.config.models),
+            self.paths.scores.name: dump_record(scores(folds, self.results, self.config)),
         }
-        importance = importance_bytes(self.blocks, table.num_folds)
+        importance = importance_bytes(self.results, folds.num_folds)
         if importance is not None:
-            views[self.paths.importance.name] = importance
-        for name, data in views.items():
+            tables[self.paths.importance.name] = importance
+        for name, data in tables.items():
             self._write_changed(name, data)
 
-    def write_bundles(self, table: FoldTable, models: Sequence[str]) -> None:
-        """Write the bundle of each of the models whose folds are all done."""
+    def write_bundles(self, folds: FoldAssignment, models: Sequence[str]) -> None:
+        """Write the bundle of each of these models whose folds are all done."""
         for model in models:
-            data = bundle_bytes(table, self.blocks, self.config, model)
+            data = bundle_bytes(folds, self.results, self.config, model, self.turned_subjects)
             if data is None:
                 continue
             name = self.paths.bundle(model).name

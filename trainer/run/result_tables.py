@@ -1,6 +1,6 @@
-"""Views: tables that are rebuilt from the fold files whenever a fold is done.
+"""Result tables: made again from the fold files whenever a fold is done.
 
-In: fold blocks. Out: ``oof.parquet``, ``scores.json``, ``feature_importance.csv``, the bundles.
+In: fold results. Out: ``oof.parquet``, ``scores.json``, ``feature_importance.csv``, the bundles.
 
 Shapes: N sequences, K classes, M folds, F features.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from trainer.blend import BlendError, blend_probabilities, used_weights
 from trainer.config import Config
-from trainer.data.sequences import LabelTable
+from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
 from trainer.predict.bundles import BUNDLE_SCHEMA
@@ -28,46 +28,6 @@ from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
 
 Proba = NDArray[np.float64]
 Blocks = Mapping[tuple[str, int], FoldResult]
-
-SCORE_KEYS = {"all": "", "imu": "_imu"}
-
-
-@dataclass(frozen=True)
-class FoldTable:
-    """Which sequence is validated in which fold, in the order of the recordings.
-
-    Attributes:
-        sequence_ids: (N,) unicode.
-        subjects: (N,) unicode.
-        label_idx: (N,) int64.
-        fold_N: (N,) int64.
-        labels: The label table.
-        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
-    """
-
-    sequence_ids: NDArray[np.str_]
-    subjects: NDArray[np.str_]
-    label_idx: NDArray[np.int64]
-    fold_N: NDArray[np.int64]
-    labels: LabelTable
-    turned_subjects: tuple[str, ...] = ()
-
-    @property
-    def num_folds(self) -> int:
-        """Return M."""
-        return int(self.fold_N.max()) + 1
-
-    def to_frame(self) -> pl.DataFrame:
-        """Return ``folds.parquet``'s columns."""
-        gestures = np.array(self.labels.gestures)
-        return pl.DataFrame(
-            {
-                "sequence_id": self.sequence_ids,
-                "subject": self.subjects,
-                "gesture": gestures[self.label_idx],
-                "fold": self.fold_N,
-            }
-        )
 
 
 @dataclass(frozen=True)
@@ -84,29 +44,29 @@ class OutOfFold:
 
 
 def out_of_fold(
-    table: FoldTable, blocks: Blocks, model: str, imu_only: bool = False
+    folds: FoldAssignment, blocks: Blocks, model: str, imu_only: bool = False
 ) -> OutOfFold | None:
     """Put the validation blocks of one model together; None where there is none."""
-    proba_NK = np.full((len(table.label_idx), table.labels.num_classes), np.nan)
+    proba_NK = np.full((len(folds.label_idx), folds.labels.num_classes), np.nan)
     for (name, fold), block in blocks.items():
         part_NK = block.proba_imu_NK if imu_only else block.proba_NK
         if name == model and part_NK is not None:
-            proba_NK[table.fold_N == fold] = part_NK
+            proba_NK[folds.fold_N == fold] = part_NK
     done_N = ~np.isnan(proba_NK[:, 0])
     return OutOfFold(proba_NK, done_N) if done_N.any() else None
 
 
-def oof_bytes(table: FoldTable, blocks: Blocks, models: Sequence[str]) -> bytes:
+def oof_bytes(folds: FoldAssignment, blocks: Blocks, models: Sequence[str]) -> bytes:
     """Return ``oof.parquet``: null where a fold is not done."""
-    frame = table.to_frame()
+    frame = folds.to_frame()
     for imu_only, suffix in ((False, ""), (True, "_imu")):
         for model in models:
-            part = out_of_fold(table, blocks, model, imu_only)
+            part = out_of_fold(folds, blocks, model, imu_only)
             if part is None:
                 continue
             columns = [
                 pl.Series(f"{model}{suffix}:{gesture}", part.proba_NK[:, k], nan_to_null=True)
-                for k, gesture in enumerate(table.labels.gestures)
+                for k, gesture in enumerate(folds.labels.gestures)
             ]
             frame = frame.with_columns(columns)
     buffer = io.BytesIO()
@@ -114,7 +74,7 @@ def oof_bytes(table: FoldTable, blocks: Blocks, models: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
+def scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> Scores:
     """Score every model and the blend: all sensors, IMU only, and their mean.
 
     Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
@@ -124,8 +84,8 @@ def scores(table: FoldTable, blocks: Blocks, config: Config) -> Scores:
     has_fixed = {model for model, _ in fixed_blocks}
     return Scores(
         weights=used_weights(dict.fromkeys(config.models), weights),
-        models=_model_scores(table, blocks, config, weights),
-        fixed=_model_scores(table, fixed_blocks, config, weights),
+        models=_model_scores(folds, blocks, config, weights),
+        fixed=_model_scores(folds, fixed_blocks, config, weights),
         fixed_steps={
             model.name: model.fixed_step(config)
             for model in registry.select(config.models)
@@ -148,13 +108,13 @@ def fixed_in_advance(blocks: Blocks) -> Blocks:
 
 
 def _model_scores(
-    table: FoldTable, blocks: Blocks, config: Config, weights: Mapping[str, float]
+    folds: FoldAssignment, blocks: Blocks, config: Config, weights: Mapping[str, float]
 ) -> dict[str, ModelScores]:
     """Return the scores of each model that has any, and of the blend where every model has."""
     models: dict[str, ModelScores] = {}
     for name in (*config.models, "blend"):
         both = [
-            _sensor_scores(table, _part(table, blocks, config, weights, name, imu_only))
+            _sensor_scores(folds, _part(folds, blocks, config, weights, name, imu_only))
             for imu_only in (False, True)
         ]
         if both[0] is not None:
@@ -199,37 +159,43 @@ def importance_table(blocks: Mapping[int, FoldResult]) -> pl.DataFrame:
     )
 
 
-def bundle_bytes(table: FoldTable, blocks: Blocks, config: Config, model: str) -> bytes | None:
+def bundle_bytes(
+    folds: FoldAssignment,
+    blocks: Blocks,
+    config: Config,
+    model: str,
+    turned_subjects: Sequence[str],
+) -> bytes | None:
     """Return all that prediction needs of one model, or None before all its folds are done."""
-    whole = [blocks.get((model, fold)) for fold in range(table.num_folds)]
+    whole = [blocks.get((model, fold)) for fold in range(folds.num_folds)]
     done = [block for block in whole if block is not None]
-    if len(done) < table.num_folds:
+    if len(done) < folds.num_folds:
         return None
-    folds: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     for fold, block in enumerate(done):
-        true_idx = table.label_idx[table.fold_N == fold]
-        row = score_row(true_idx, block.proba_NK, table.labels.num_targets)
-        folds.append({"score": row.score, "known_classes": block.known_K, "packed": block.packed})
+        true_idx = folds.label_idx[folds.fold_N == fold]
+        row = score_row(true_idx, block.proba_NK, folds.labels.num_targets)
+        parts.append({"score": row.score, "known_classes": block.known_K, "packed": block.packed})
     bundle = dumps(
         {
             "schema": BUNDLE_SCHEMA,
             "model": model,
             "input_version": registry.get(model).input_version,
-            "gestures": list(table.labels.gestures),
-            "num_targets": table.labels.num_targets,
+            "gestures": list(folds.labels.gestures),
+            "num_targets": folds.labels.num_targets,
             "weights": config.blend.by_model,
             "fold_weights": config.blend.fold_weights,
             "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,
-            "turned_subjects": list(table.turned_subjects),
-            "folds": folds,
+            "turned_subjects": list(turned_subjects),
+            "folds": parts,
         }
     )
     return seal(bundle)
 
 
 def _part(
-    table: FoldTable,
+    folds: FoldAssignment,
     blocks: Blocks,
     config: Config,
     weights: Mapping[str, float],
@@ -238,8 +204,8 @@ def _part(
 ) -> OutOfFold | None:
     """Return one model's out-of-fold part, or the blend's where every model has one."""
     if name != "blend":
-        return out_of_fold(table, blocks, name, imu_only)
-    parts = {model: out_of_fold(table, blocks, model, imu_only) for model in config.models}
+        return out_of_fold(folds, blocks, name, imu_only)
+    parts = {model: out_of_fold(folds, blocks, model, imu_only) for model in config.models}
     there = {model: part for model, part in parts.items() if part is not None}
     if len(there) < len(parts):
         return None
@@ -255,20 +221,20 @@ def _part(
     return OutOfFold(blended_NK, done_N)
 
 
-def _sensor_scores(table: FoldTable, part: OutOfFold | None) -> SensorScores | None:
+def _sensor_scores(folds: FoldAssignment, part: OutOfFold | None) -> SensorScores | None:
     if part is None:
         return None
 
     def row(mask_N: NDArray[np.bool_]) -> ScoreRow:
-        return score_row(table.label_idx[mask_N], part.proba_NK[mask_N], table.labels.num_targets)
+        return score_row(folds.label_idx[mask_N], part.proba_NK[mask_N], folds.labels.num_targets)
 
-    folds = tuple(
-        row(table.fold_N == fold) if part.done_N[table.fold_N == fold].all() else None
-        for fold in range(table.num_folds)
+    rows = tuple(
+        row(folds.fold_N == fold) if part.done_N[folds.fold_N == fold].all() else None
+        for fold in range(folds.num_folds)
     )
-    done = [fold.score for fold in folds if fold is not None]
+    done = [fold.score for fold in rows if fold is not None]
     return SensorScores(
-        folds=folds,
+        folds=rows,
         mean=float(np.mean(done)),
         std=float(np.std(done)),
         oof=row(part.done_N),

@@ -53,6 +53,7 @@ class Recorder:
         echo: Callable[[str], None],
         on_beat: Callable[[Status], None] = lambda _: None,
         has_system_lock: bool = True,
+        status_changes: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         """Prepare a recorder.
 
@@ -62,13 +63,14 @@ class Recorder:
             echo: Shows a log line to whoever started the trainer.
             on_beat: Given the status at every beat.
             has_system_lock: Whether the run is held by the system, not by an owner file alone.
+            status_changes: Called before every beat; returns fields of the status to change.
         """
         self._pace = 1.0 if has_system_lock else SLOW_FOLDER
         self.paths = paths
         self.attempt = attempt
         self._echo = echo
         self._on_beat = on_beat
-        self.listen: Callable[[], object] = lambda: None  # asked at every beat: see StopSwitch
+        self._status_changes = status_changes
         self._guard = threading.Lock()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
@@ -107,6 +109,7 @@ class Recorder:
 
     def beat(self) -> None:
         """Write the status now."""
+        changes = self._status_changes()
         with self._guard:
             now = time.time()
             self._status = self._status.model_copy(
@@ -114,6 +117,7 @@ class Recorder:
                     "heartbeat_at": now,
                     "next_heartbeat_at": now + PROMISE_S * self._pace,
                     **self._space(),
+                    **changes,
                 }
             )
             write_atomic(self.paths.status, dump_record(self._status), durable=False)
@@ -137,6 +141,16 @@ class Recorder:
     ) -> None:
         """Append one line to the history."""
         append_line(self.paths.metrics, event_line(self.attempt, event, model, fold, values, text))
+
+    def problem(self, text: str) -> None:
+        """Write a problem to history and log."""
+        self.event("problem", text=text)
+        self.log(f"problem: {text}")
+
+    def problems(self, texts: list[str]) -> None:
+        """Write problems to history and log, and empty the list."""
+        while texts:
+            self.problem(texts.pop(0))
 
     def relay(self, line: bytes) -> None:
         """Append a line of history that a worker wrote, as it is."""
@@ -175,7 +189,6 @@ class Recorder:
         meter = Meter()
         while not self._stopped.wait(BEAT_S * self._pace):
             try:
-                self.listen()
                 self.beat()
                 if meter.is_due():
                     here = [at for at in self._status.workers if at.host == self._status.host]

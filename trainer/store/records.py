@@ -115,6 +115,7 @@ class WorkerStatus(Record):
     pid: int
     step: int = 0
     total_steps: int = 0
+    step_name: str = "step"
     heartbeat_at: float
     progress_at: float
     pause_costs_s: float = 0.0
@@ -142,6 +143,7 @@ class Status(Record):
     fold: int | None = None
     step: int = 0
     total_steps: int = 0
+    step_name: str = "step"
     done_units: int = 0
     total_units: int = 0
     eta_s: float | None = None

@@ -107,6 +107,13 @@ class WorkerRecorder:
         """Append a line to the log."""
         append_line(self._lines, {LOG: text})
 
+    def problems(self, texts: list[str]) -> None:
+        """Write problems to history and log, and empty the list."""
+        while texts:
+            text = texts.pop(0)
+            self.event("problem", text=text)
+            self.log(f"problem: {text}")
+
     @property
     def _lines(self) -> Path:
         return self._paths.lines(self.attempt)

@@ -15,7 +15,7 @@ from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.sequences import Sequences
 from trainer.explain.doctor import examine_for
 from trainer.predict.predictor import Predictor
-from trainer.run.recordings import load_dataset
+from trainer.run.inputs.recordings import load_dataset
 from trainer.simulation.people import REVERSED
 from trainer.simulation.sensors import Recording, reverse
 from trainer.simulation.simulate import simulate

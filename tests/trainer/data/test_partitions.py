@@ -14,12 +14,12 @@ from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.network.warp import Warp, warped_batch
-from trainer.run import parts as run_parts
-from trainer.run import recordings
 from trainer.run.execution import execute
+from trainer.run.inputs import parts as run_parts
+from trainer.run.inputs import recordings
+from trainer.run.inputs.recordings import load_dataset
 from trainer.run.pipeline import Limits
-from trainer.run.recordings import load_dataset
-from trainer.run.workers.pool import Crew
+from trainer.run.workers.pool import WorkerPool
 from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
 
@@ -80,7 +80,7 @@ def test_a_run_on_parts_ends_as_one_on_the_file(whole, parts, tmp_path, workers)
     """Out-of-fold table and scores, byte for byte: the network too, which reads a mapped file."""
     for name, source in (("one", whole), ("many", parts)):
         config = tiny_config(source, "network.stretch=0.2")
-        done = execute(tmp_path / name, config, Limits(), lambda _: None, crew=Crew(workers))
+        done = execute(tmp_path / name, config, Limits(), lambda _: None, pool=WorkerPool(workers))
         assert done == "finished"
     for name in ("oof.parquet", "scores.json", "feature_importance.csv"):
         assert (tmp_path / "many" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()

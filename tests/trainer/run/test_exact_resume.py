@@ -17,7 +17,7 @@ from tests.support.tiny_runs import (
 )
 from trainer.run.fold_result_file import load_tensors
 from trainer.run.pipeline import Limits
-from trainer.run.stop_signal import StopSwitch
+from trainer.run.stop_signal import StopSignal
 from trainer.run.transfer.verification import verify_run
 from trainer.store.codec import loads
 from trainer.store.reader import RunReader
@@ -40,14 +40,14 @@ class PauseAt:
     def __init__(self, monkeypatch, every):
         self.num_asked = 0
 
-        def is_set(switch):
+        def is_set(stop):
             if threading.current_thread() is threading.main_thread():
                 self.num_asked += 1
                 if self.num_asked % every == 0:
-                    switch.reason = "the test"
-            return switch.reason is not None
+                    stop.reason = "the test"
+            return stop.reason is not None
 
-        monkeypatch.setattr(StopSwitch, "is_set", is_set)
+        monkeypatch.setattr(StopSignal, "is_set", is_set)
 
 
 def test_a_run_that_is_paused_all_the_time_ends_with_the_same_bits(

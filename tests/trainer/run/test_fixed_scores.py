@@ -10,8 +10,11 @@ import pytest
 from pages.ui.scores import score_tables
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
+from trainer.folds import FoldAssignment
+from trainer.models import registry
+from trainer.models.base import FoldResult
 from trainer.run.fold_result_file import FoldBlock, dump_block, load_block
-from trainer.run.result_tables import FoldTable, scores
+from trainer.run.result_tables import scores
 from trainer.store.records import Scores, dump_record, read_record
 
 GESTURES = ("pinch", "pull", "wave")  # two targets
@@ -25,29 +28,27 @@ def answers(predicted):
 
 
 def block(model, fold, best, last=None, best_step=20, imu=None):
-    return FoldBlock(
-        model=model,
-        fold=fold,
+    result = FoldResult(
         proba_NK=answers(best),
         proba_imu_NK=None if imu is None else answers(imu),
-        knows_K=np.ones(3, bool),
+        known_K=np.ones(3, bool),
         best_step=best_step,
         packed={},
         last_proba_NK=None if last is None else answers(last),
         last_proba_imu_NK=None if imu is None or last is None else answers(imu),
     )
+    return (model, fold), result
 
 
-def scored(*blocks, config=None):
-    table = FoldTable(
+def scored(*results, config=None):
+    folds = FoldAssignment(
         np.array(list("abcdef")),
         np.array(list("ssttuu")),
         LABEL_IDX,
         FOLD_N,
         LabelTable(GESTURES, 2),
     )
-    by_unit = {(one.model, one.fold): one for one in blocks}
-    return scores(table, by_unit, config or Config())
+    return scores(folds, dict(results), config or Config())
 
 
 RIGHT, WRONG = [0, 1, 2], [1, 1, 2]
@@ -105,8 +106,9 @@ def test_the_fixed_epoch_is_named(epochs, fixed):
 def test_a_fold_file_keeps_the_fixed_answers(model):
     """They come back as they were written, and None where there were none."""
     for last in (WRONG, None):
-        one = block(model, 0, RIGHT, last, imu=RIGHT)
-        back = load_block(model, dump_block(one))
+        _, one = block(model, 0, RIGHT, last, imu=RIGHT)
+        kind = registry.get(model)
+        back = load_block(kind, dump_block(kind, FoldBlock(model, 0, "key", one))).result
         for part in ("last_proba_NK", "last_proba_imu_NK"):
             np.testing.assert_array_equal(getattr(back, part), getattr(one, part))
 

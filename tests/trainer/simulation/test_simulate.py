@@ -18,7 +18,7 @@ from trainer.data.schema import ACC_COLUMNS, SENSOR_COLUMNS, DataError
 from trainer.data.simulation_mark import has_mark, put_mark
 from trainer.data.sources import check_trainable, fingerprint, load
 from trainer.run.frozen_config import freeze
-from trainer.run.recordings import load_dataset
+from trainer.run.inputs.recordings import load_dataset
 from trainer.simulation.arm import accelerate, compute_pose
 from trainer.simulation.gestures import DESIGN, GESTURES
 from trainer.simulation.people import REVERSED, WITHOUT_SENSOR_5, make_person

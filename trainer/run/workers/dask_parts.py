@@ -1,7 +1,7 @@
-"""Parts on Dask: each part of the recordings is one task, whichever worker does it.
+"""Parts on Dask: each part of the recordings is one task, on whichever worker is free.
 
-In: parts. Out: what is made of each, in their order, as if it had been made here. A worker that is
-lost has its parts made by another; a part that costs one worker after the other ends the run.
+In: parts. Out: the rows of each, in their order, the same as if computed in this process. Parts of
+a lost worker are computed by another; a part that loses one worker after the other ends the run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from uuid import uuid4
 
 from trainer.data.sequences import FloatArray
 from trainer.models.monitor import Paused
+from trainer.run.inputs.parts import PartTask, make_part
 from trainer.run.machine import reuse_freed_memory
-from trainer.run.parts import PartTask, make_part
 from trainer.run.workers.dask_cluster import POLL_S, DaskEngine, connect
 from trainer.run.workers.engine import EngineError
-from trainer.run.workers.worker import WorkerSwitch
+from trainer.run.workers.worker import worker_stop_signal
 from trainer.store.durable import make_folder
 from trainer.store.names import RunPaths
 from trainer.store.worker_files import clear, request_stop
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from distributed import Future
 
 LOOK_S = 0.5  # between two looks at which workers there are
-AHEAD = 2  # parts a worker has at once: the one it works on and the next, so that it never waits
-STOP_S = 1.0  # a worker sees within a quarter of a second that it is to stop
+AHEAD = 2  # parts a worker has at once: the one it computes and the next, so that it never waits
+STOP_S = 1.0  # a worker polls its stop signal four times a second
 Pending = tuple[PartTask, "Future[FloatArray | None]"]
 
 
 @dataclass
-class MadeOnDask:
-    """Makes parts on Dask's workers.
+class DaskPartMaker:
+    """Computes parts on Dask's workers.
 
     Attributes:
         paths: The run's files.
@@ -45,8 +45,8 @@ class MadeOnDask:
         engine: ``dask`` or ``dask://HOST:PORT``.
         most: Parts that are worked on at once at the most, or None.
         num_local: Workers of a cluster on this machine.
-        log: Told where the parts are made.
-        tell_problem: Told of a worker that is lost.
+        log: Writes a line to the log.
+        report_problem: Records that a worker was lost.
     """
 
     paths: RunPaths
@@ -55,18 +55,18 @@ class MadeOnDask:
     most: int | None
     num_local: int
     log: Callable[[str], None]
-    tell_problem: Callable[[str], None]
+    report_problem: Callable[[str], None]
     _found: DaskEngine | None = None
 
     def make(self, tasks: Sequence[PartTask], poll: Callable[[], None]) -> Generator[FloatArray]:
-        """Yield what is made of each part, in the order of the tasks.
+        """Yield the rows of each part, in the order of the tasks.
 
         Args:
             tasks: The parts.
             poll: Called often; may raise to stop.
 
         Raises:
-            EngineError: Dask's workers cannot be had, or are lost over and over.
+            EngineError: Dask's workers cannot be reached, or are lost over and over.
         """
         if not tasks:
             return
@@ -82,7 +82,7 @@ class MadeOnDask:
                 if begun and _is_done(begun[0][1]):
                     task, future = begun.popleft()
                     made = _result(task, future)
-                    if made is None:  # its worker was told to end, this trainer was not
+                    if made is None:  # its worker was terminated, this trainer was not
                         begun.appendleft(self._begin(found, task))
                     else:
                         yield made
@@ -94,7 +94,7 @@ class MadeOnDask:
                 self._stop([future for _, future in begun])
 
     def close(self) -> None:
-        """Let go of the workers; those of a cluster of our own end."""
+        """Release the workers; those of a cluster of our own end."""
         if self._found is not None:
             self._found.close()
             self._found = None
@@ -117,7 +117,7 @@ class MadeOnDask:
         return task, future
 
     def _is_room(self, begun: deque[Pending], num_workers: int) -> bool:
-        """Return whether another part may be begun; what is made and not yet taken counts too."""
+        """Return whether another part may be begun; computed rows that wait count too."""
         at_once = AHEAD * max(1, num_workers)
         num_working = sum(not _is_done(future) for _, future in begun)
         return num_working < (at_once if self.most is None else self.most) and (
@@ -125,15 +125,17 @@ class MadeOnDask:
         )
 
     def _look(self, found: DaskEngine, known: frozenset[str]) -> frozenset[str]:
-        """Return the workers that there are, and tell of those that are gone."""
+        """Return the present workers, and report those that are gone."""
         there = found.workers()
         for address in sorted(known - there):
-            others = "Its parts are made by another" if there else "There is no other: start one"
-            self.tell_problem(f"parts: the worker at {address} is gone. {others}")
+            others = (
+                "Its parts are computed by another" if there else "There is no other: start one"
+            )
+            self.report_problem(f"parts: the worker at {address} is gone. {others}")
         return there
 
     def _stop(self, futures: Sequence[Future[FloatArray | None]]) -> None:
-        """Let no worker go on with a part that nobody waits for."""
+        """Stop the workers that compute parts which are no longer needed."""
         make_folder(self.paths.at_work)
         request_stop(self.paths, self.attempt)
         deadline = time.monotonic() + STOP_S
@@ -146,7 +148,7 @@ class MadeOnDask:
 
 
 def make_part_for(root: Path, attempt: int, task: PartTask) -> FloatArray | None:
-    """Return what is made of a part, in a worker; None where the trainer wants it to stop.
+    """Return the rows of a part, in a worker; None where a stop was requested.
 
     Args:
         root: The run folder.
@@ -154,10 +156,10 @@ def make_part_for(root: Path, attempt: int, task: PartTask) -> FloatArray | None
         task: The part.
     """
     reuse_freed_memory()
-    switch = WorkerSwitch(RunPaths(root), attempt)
+    stop = worker_stop_signal(RunPaths(root), attempt)
 
     def poll() -> None:
-        if switch.is_set():
+        if stop.is_set():
             raise Paused
 
     try:
@@ -171,7 +173,7 @@ def _is_done(future: Future[FloatArray | None]) -> bool:
 
 
 def _result(task: PartTask, future: Future[FloatArray | None]) -> FloatArray | None:
-    """Return what a worker made of a part; None where it was told to stop."""
+    """Return the rows of a part; None where its worker was stopped."""
     from distributed import KilledWorker
 
     try:

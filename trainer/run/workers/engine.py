@@ -1,6 +1,6 @@
 """Engines: where folds are fitted when several are fitted side by side.
 
-In: units of work. Out: how each came back. ``LocalEngine`` is joblib's loky: one process per
+In: fold jobs. Out: the outcome of each. ``LocalEngine`` is joblib's loky: one process per
 worker, each a pool of its own, so that a worker that dies takes no other with it.
 """
 
@@ -17,32 +17,32 @@ from dataclasses import dataclass
 from os import getpid
 from typing import TYPE_CHECKING, Protocol
 
-from trainer.run.workers.worker import FoldJob, JobOutcome, fit_unit, settle
+from trainer.run.fold_job import FoldJob, FoldKey
+from trainer.run.workers.shared_arrays import SharedArrays
+from trainer.run.workers.worker import JobOutcome, fit_fold_job, prepare_process
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
 
-Unit = tuple[str, int]  # model and fold
-
 
 class EngineError(RuntimeError):
-    """Workers that cannot be had, or that are lost over and over."""
+    """Workers that cannot be started or reached, or that are lost over and over."""
 
 
 class Engine(Protocol):
-    """Fits units of work somewhere, several at once."""
+    """Fits folds in other processes, several at once."""
 
     def num_workers(self) -> int:
-        """Return how many units can be fitted at once."""
+        """Return how many folds can be fitted at once."""
 
-    def is_free_for(self, unit: Unit) -> bool:
-        """Return whether a worker could begin the unit now."""
+    def is_free_for(self, fold: FoldKey) -> bool:
+        """Return whether a worker could begin the fold now."""
 
-    def begin(self, task: FoldJob) -> None:
-        """Let a free worker fit a unit."""
+    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
+        """Start a fold on a free worker."""
 
-    def ended(self, timeout_s: float) -> list[tuple[Unit, JobOutcome]]:
-        """Wait until a unit comes back, at most so long; return those that have."""
+    def ended(self, timeout_s: float) -> list[tuple[FoldKey, JobOutcome]]:
+        """Wait until a fold ends, at most so long; return those that have ended."""
 
     def close(self) -> None:
         """End all workers."""
@@ -54,9 +54,9 @@ class _Slot:
 
     executor: ProcessPoolExecutor | None = None
     future: Future[JobOutcome] | None = None
-    unit: Unit | None = None
+    fold: FoldKey | None = None
 
-    def begin(self, task: FoldJob) -> None:
+    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
         with block_interrupts():
@@ -64,20 +64,21 @@ class _Slot:
                 # loky replaces a worker whose memory has grown, between two folds, and warns of it
                 warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
                 self.executor = ProcessPoolExecutor(
-                    max_workers=1, initializer=settle, initargs=(getpid(),)
+                    max_workers=1, initializer=prepare_process, initargs=(getpid(),)
                 )
-            self.future, self.unit = self.executor.submit(fit_unit, task), task.unit
+            self.future = self.executor.submit(fit_fold_job, job, shared)
+            self.fold = job.fold_key
 
-    def take(self) -> tuple[Unit, JobOutcome]:
-        """Return how the unit came back, and be free."""
-        assert self.future is not None and self.unit is not None
-        future, unit = self.future, self.unit
-        self.future = self.unit = None
+    def take(self) -> tuple[FoldKey, JobOutcome]:
+        """Return the outcome of the fold, and be free."""
+        assert self.future is not None and self.fold is not None
+        future, fold = self.future, self.fold
+        self.future = self.fold = None
         try:
-            return unit, future.result()
+            return fold, future.result()
         except BrokenExecutor as error:
             self.end()
-            return unit, JobOutcome("lost", _signal_in(str(error)))
+            return fold, JobOutcome("lost", _signal_in(str(error)))
 
     def end(self) -> None:
         if self.executor is not None:
@@ -93,20 +94,20 @@ class LocalEngine:
         self._slots = [_Slot() for _ in range(num_workers)]
 
     def num_workers(self) -> int:
-        """Return how many units can be fitted at once."""
+        """Return how many folds can be fitted at once."""
         return len(self._slots)
 
-    def is_free_for(self, unit: Unit) -> bool:
-        """Return whether a worker could begin the unit now."""
+    def is_free_for(self, fold: FoldKey) -> bool:
+        """Return whether a worker could begin the fold now."""
         return any(slot.future is None for slot in self._slots)
 
-    def begin(self, task: FoldJob) -> None:
-        """Let a free worker fit a unit; the one that has been at work before comes first."""
+    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
+        """Start a fold on a free worker; one whose process exists comes first."""
         free = [slot for slot in self._slots if slot.future is None]
-        max(free, key=lambda slot: slot.executor is not None).begin(task)
+        max(free, key=lambda slot: slot.executor is not None).begin(job, shared)
 
-    def ended(self, timeout_s: float) -> list[tuple[Unit, JobOutcome]]:
-        """Wait until a unit comes back, at most so long; return those that have."""
+    def ended(self, timeout_s: float) -> list[tuple[FoldKey, JobOutcome]]:
+        """Wait until a fold ends, at most so long; return those that have ended."""
         futures = [slot.future for slot in self._slots if slot.future is not None]
         if not futures:
             time.sleep(timeout_s)
@@ -114,15 +115,17 @@ class LocalEngine:
         return [slot.take() for slot in self._slots if slot.future and slot.future.done()]
 
     def close(self) -> None:
-        """End all workers; what they were asked to do is on the disk."""
+        """End all workers; what they have committed is on the disk."""
         for slot in self._slots:
             slot.end()
 
 
 @contextmanager
 def block_interrupts() -> Iterator[None]:
-    """Let processes that start in the body never hear a Ctrl-C; this one hears it afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows: ``settle`` does it, a moment later
+    """Block Ctrl-C for processes that start in the body; this one receives it afterwards."""
+    if not hasattr(
+        signal, "pthread_sigmask"
+    ):  # Windows: ``prepare_process`` does it, a moment later
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -133,6 +136,6 @@ def block_interrupts() -> Iterator[None]:
 
 
 def _signal_in(text: str) -> str:
-    """Return what loky says of a lost worker's end: "SIGKILL(-9)", or "" where it does not know."""
+    """Return the signal in loky's message about a lost worker, "SIGKILL(-9)"; "" without one."""
     found = re.search(r"\{(.*?)\}", text)
     return "" if found is None else found.group(1)

@@ -1,15 +1,13 @@
-"""A worker: fits one fold of one model in a process of its own, and writes that fold's files only.
+"""A worker: fits folds in a process of its own, and writes those folds' files only.
 
-In: a ``FoldJob``, which says where everything lies. Out: a ``JobOutcome``; the fold itself is in
-its file. The same function runs under joblib's loky and as a Dask task.
+In: a ``FoldJob`` and where its training data is. Out: a ``JobOutcome``; the fold itself is in its
+file. The same function runs in a process of this machine and as a Dask task.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
-import math
 import os
 import signal
 import sys
@@ -18,19 +16,18 @@ import time
 import traceback
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from types import FrameType
 from typing import Literal
 
-from trainer.config import Config
 from trainer.folds import FoldError
+from trainer.models import registry
 from trainer.models.monitor import Paused
-from trainer.run.eta import Speedometer
-from trainer.run.fold_job import do_unit, finished_block
+from trainer.run.estimate import StepTimer
+from trainer.run.fold_job import FoldJob, open_fold, run_fold
+from trainer.run.inputs.dataset import TrainingData
 from trainer.run.machine import pin, reuse_freed_memory
-from trainer.run.stop_signal import POLL_S, TimeLimit
-from trainer.run.units import unit_work
-from trainer.run.workers.shared_arrays import Shared, SharedDataset
+from trainer.run.stop_signal import POLL_S, StopSignal
+from trainer.run.workers.shared_arrays import SharedArrays
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.lock import LockedError
@@ -39,49 +36,21 @@ from trainer.store.records import Status, read_record
 from trainer.store.worker_files import WorkerRecorder, is_stop_requested
 
 LOOK_S = 2.0  # between two looks at the coordinator's heartbeat
-FORSAKEN_S = 60.0  # no heartbeat of the coordinator for so long: the worker saves and stops
-PARENT_LOOK_S = 0.5  # where the system does not tell that the parent has died
+ORPHANED_S = 60.0  # without a heartbeat of the coordinator, after which a worker saves and stops
+PARENT_POLL_S = 0.5  # where the system sends no signal when the parent dies
 PR_SET_PDEATHSIG = 1  # prctl(2): a signal for this process when its parent dies
 
-_was_terminated = threading.Event()  # by a SIGTERM of this worker's own
+_was_terminated = threading.Event()  # by a SIGTERM to this worker
 _one_at_a_time = threading.Lock()  # torch's threads and switches belong to the whole process
 
 
 @dataclass(frozen=True)
-class FoldJob:
-    """One fold of one model, and where everything for it lies.
-
-    Attributes:
-        root: The run folder.
-        model: "lgbm" or "torch".
-        fold: From 0.
-        attempt: Of the trainer that holds the run.
-        key: Of what the run is made from.
-        config: The run's configuration.
-        shared: The material.
-    """
-
-    root: Path
-    model: str
-    fold: int
-    attempt: int
-    key: str
-    config: Config
-    shared: Shared
-
-    @property
-    def unit(self) -> tuple[str, int]:
-        """Return model and fold."""
-        return self.model, self.fold
-
-
-@dataclass(frozen=True)
 class JobOutcome:
-    """How a worker came back from a fold.
+    """How a worker ended a fold job.
 
     Attributes:
-        kind: "done": the fold's file is there; "paused": what was done is saved; "taken": somebody
-            else works on the fold; "failed": with ``error``; "lost": the worker is gone.
+        kind: "done": the fold's file is written; "paused": the newest checkpoint is saved; "taken":
+            another process works on the fold; "failed": with ``error``; "lost": the worker is gone.
         text: What happened, in words.
         error: What ended it.
     """
@@ -92,51 +61,56 @@ class JobOutcome:
 
 
 @dataclass
-class WorkerSwitch:
-    """Knows whether the coordinator wants the fold to stop, or is gone.
+class CoordinatorSource:
+    """The coordinator as a source of a worker's stop signal: its request, or its absence.
 
     Attributes:
         paths: The run's files.
         attempt: Of the trainer that holds the run.
-        limit: Learns how long steps and saves take; the coordinator's limit decides.
     """
 
     paths: RunPaths
     attempt: int
-    limit: TimeLimit | None = field(default_factory=lambda: TimeLimit(math.inf, 0.0))
-    _is_set: bool = False
     _next_poll: float = 0.0
     _next_look: float = field(default_factory=lambda: time.monotonic() + LOOK_S)
     _beat: float = 0.0
     _beat_seen: float = field(default_factory=time.monotonic)
 
-    def is_set(self) -> bool:
-        """Return whether to stop at this safe point; cheap."""
+    def __call__(self) -> str | None:
+        """Return why to stop, or None."""
+        if _was_terminated.is_set():
+            return "signal SIGTERM"
         now = time.monotonic()
-        if not self._is_set and now >= self._next_poll:
-            self._next_poll = now + POLL_S
-            is_told = _was_terminated.is_set() or is_stop_requested(self.paths, self.attempt)
-            self._is_set = is_told or self._is_forsaken(now)
-        return self._is_set
+        if now < self._next_poll:
+            return None
+        self._next_poll = now + POLL_S
+        if is_stop_requested(self.paths, self.attempt):
+            return "requested by the coordinator"
+        return "the coordinator is gone" if self._is_orphaned(now) else None
 
-    def _is_forsaken(self, now: float) -> bool:
-        """Return whether the coordinator's heart has stopped, or another one has taken over."""
+    def _is_orphaned(self, now: float) -> bool:
+        """Return whether the coordinator's heartbeat has stopped, or another has taken over."""
         if now < self._next_look:
             return False
         self._next_look = now + LOOK_S
         try:
             status = read_record(self.paths.status, Status)
         except (OSError, StoreError):
-            return now - self._beat_seen > FORSAKEN_S
+            return now - self._beat_seen > ORPHANED_S
         if status.attempt > self.attempt:
             return True
         if status.heartbeat_at != self._beat:
             self._beat, self._beat_seen = status.heartbeat_at, now
-        return now - self._beat_seen > FORSAKEN_S
+        return now - self._beat_seen > ORPHANED_S
 
 
-def settle(parent: int) -> None:
-    """Let this process die with the coordinator, and not of the terminal's Ctrl-C.
+def worker_stop_signal(paths: RunPaths, attempt: int) -> StopSignal:
+    """Return the stop signal of a worker."""
+    return StopSignal(sources=[CoordinatorSource(paths, attempt)])
+
+
+def prepare_process(parent: int) -> None:
+    """Let this process end with the coordinator, and ignore the terminal's Ctrl-C.
 
     Args:
         parent: The coordinator's pid.
@@ -148,69 +122,55 @@ def settle(parent: int) -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    threading.Thread(target=_die_with, args=(parent,), name="parent", daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
 
 
-def fit_unit(task: FoldJob) -> JobOutcome:
+def fit_fold_job(job: FoldJob, shared: SharedArrays) -> JobOutcome:
     """Fit one fold from wherever it is; its file is the result."""
     with _one_at_a_time:
         try:
-            return _fit(task)
+            return _fit(job, shared)
         except Paused:
             _was_terminated.clear()
             return JobOutcome("paused")
         except LockedError as error:
             return JobOutcome("taken", str(error))
-        except Exception as error:  # everything that ends a fold ends the run: told there
+        except Exception as error:  # raised again by the coordinator, where it ends the run
             trace = "".join(traceback.format_exception(error)).rstrip()
             return JobOutcome("failed", trace, _portable(error))
 
 
-def _fit(task: FoldJob) -> JobOutcome:
-    pin(task.config.exact)
+def _fit(job: FoldJob, shared: SharedArrays) -> JobOutcome:
+    pin(job.config.exact)
     reuse_freed_memory()
-    paths = RunPaths(task.root)
-    unit = paths.unit(task.model, task.fold)
-    switch = WorkerSwitch(paths, task.attempt)
-    if switch.is_set():
+    stop = worker_stop_signal(RunPaths(job.root), job.attempt)
+    if stop.is_set():
         return JobOutcome("paused")
-    store, block = finished_block(unit, task.attempt, None, task.key)
-    with WorkerRecorder(unit, task.attempt) as recorder:
+    files, result = open_fold(job, None)
+    with WorkerRecorder(job.paths, job.attempt) as recorder:
 
-        def tell(store: FoldFiles) -> None:
-            while store.problems:
-                problem = store.problems.pop(0)
-                recorder.event("problem", text=problem)
-                recorder.log(f"problem: {problem}")
-            limit = switch.limit
-            if limit is not None:
-                recorder.update(
-                    longest_step_s=limit.longest_step_s, longest_save_s=limit.longest_save_s
-                )
+        def report(files: FoldFiles) -> None:
+            recorder.problems(files.problems)
+            recorder.update(
+                longest_step_s=stop.limit.longest_step_s, longest_save_s=stop.limit.longest_save_s
+            )
 
-        tell(store)
-        if block is None:
-            _load_libraries(task.model)
-            dataset = _material(task.shared)
-            work = unit_work(unit, dataset, dataset.table, task.config, task.key)
-            do_unit(work, store, recorder, switch, Speedometer(), tell)
-        tell(store)
+        report(files)
+        if result is None:
+            registry.get(job.model).import_libraries()
+            run_fold(job, _open(shared), files, recorder, stop, StepTimer(), report)
+        report(files)
     return JobOutcome("done")
 
 
-def _load_libraries(model: str) -> None:
-    """Import what fits the model now, so that it is not counted as the fold's time."""
-    importlib.import_module("lightgbm" if model == "lgbm" else "trainer.models.network.fold")
-
-
 @lru_cache(maxsize=1)
-def _material(shared: Shared) -> SharedDataset:
-    """Return what this process has opened already; another run's is forgotten."""
-    return SharedDataset(shared)
+def _open(shared: SharedArrays) -> TrainingData:
+    """Return what this process has opened before; another run's is closed."""
+    return shared.open()
 
 
 def _portable(error: Exception) -> Exception:
-    """Return the error where it is sure to survive the way back, else its words."""
+    """Return the error where it can be pickled for certain, else its text."""
     is_plain = isinstance(error, StoreError | FoldError)
     return error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
 
@@ -219,9 +179,9 @@ def _on_terminate(number: int, frame: FrameType | None) -> None:
     _was_terminated.set()
 
 
-def _die_with(parent: int) -> None:
+def _end_with(parent: int) -> None:
     import psutil
 
     while os.getppid() == parent and psutil.pid_exists(parent):  # Windows keeps a dead parent's pid
-        time.sleep(PARENT_LOOK_S)
+        time.sleep(PARENT_POLL_S)
     os._exit(1)

@@ -16,12 +16,12 @@ from tests.support.dask_cluster import Cluster
 from tests.support.tiny_runs import PROJECT, TINY, problems_of, tiny_config, train
 from tests.support.worker_runs import Trainer, unequal
 from trainer.models.monitor import Paused
-from trainer.run import parts as run_parts
-from trainer.run import recordings
-from trainer.run.parts import MadeHere
-from trainer.run.recordings import load_dataset
+from trainer.run.inputs import parts as run_parts
+from trainer.run.inputs import recordings
+from trainer.run.inputs.parts import LocalPartMaker
+from trainer.run.inputs.recordings import load_dataset
 from trainer.run.workers.dask_cluster import connect
-from trainer.run.workers.dask_parts import MadeOnDask
+from trainer.run.workers.dask_parts import DaskPartMaker
 from trainer.store.checksums import CheckedFolder
 from trainer.store.names import RunPaths
 
@@ -48,7 +48,7 @@ def cluster(tmp_path):
 
 
 def maker_on(cluster, root, told):
-    return MadeOnDask(RunPaths(root), 1, cluster.engine, None, 1, lambda _: None, told.append)
+    return DaskPartMaker(RunPaths(root), 1, cluster.engine, None, 1, lambda _: None, told.append)
 
 
 def test_a_run_on_parts_on_two_dask_workers_has_the_bits_of_one_process(parts, cluster, tmp_path):
@@ -157,7 +157,7 @@ def test_a_pause_stops_the_workers_and_what_is_kept_is_not_made_again(
         return make(task, poll)
 
     monkeypatch.setattr(run_parts, "make_part", make_part)
-    dataset = load_dataset(tiny_config(parts), MadeHere())
+    dataset = load_dataset(tiny_config(parts), LocalPartMaker())
     dataset.open_features(CheckedFolder(root), lambda: None)
     assert made == [f"SUBJ_00000{number}.parquet" for number in (3, 4, 5)]
     whole = load_dataset(tiny_config(parts))

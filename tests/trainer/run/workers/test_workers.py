@@ -24,7 +24,7 @@ from trainer.run.control import ask
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
 from trainer.run.transfer.verification import verify_run
-from trainer.run.workers.pool import Crew
+from trainer.run.workers.pool import WorkerPool
 from trainer.store.lock import is_held
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
@@ -55,7 +55,7 @@ def test_several_workers_give_the_bits_of_one_process(longer_run, tiny_source, t
     root = tmp_path / "run"
     config = tiny_config(tiny_source, *LONGER)
     shown = []
-    execute(root, config, Limits(), lambda _: None, shown.append, crew=Crew(workers))
+    execute(root, config, Limits(), lambda _: None, shown.append, pool=WorkerPool(workers))
     assert unequal(root, longer_run) == []
     assert missing_points(root) == []
     assert doubled_lines(root) == []
@@ -129,7 +129,7 @@ def test_a_run_with_workers_stops_after_exactly_as_many_folds_as_told(tiny_sourc
     """No fold is begun beyond them."""
     config = tiny_config(tiny_source)
     limits = Limits(stop_after_folds=1)
-    assert execute(tmp_path / "run", config, limits, lambda _: None, crew=Crew(2)) == "paused"
+    assert execute(tmp_path / "run", config, limits, lambda _: None, pool=WorkerPool(2)) == "paused"
     units = RunReader(tmp_path / "run").units()
     assert [unit.done for unit in units] == [True, False, False, False]
     assert [unit.step for unit in units] == [6, 0, 0, 0]

@@ -1,7 +1,7 @@
-"""Material: the recordings of a run and what is made of them, each made when first needed.
+"""The dataset of a run: its recordings, and the feature table and frames that are made of them.
 
-In: a configuration. Out: catalogue, feature table, frames, folds. Where the recordings come from
-and how much of them is in memory at a time: ``recordings``.
+In: a configuration and checked recordings. Out: ``TrainingData``, which folds are fitted on. How
+recordings are read, and how many of them are in memory at a time: ``recordings``.
 
 Shapes: N sequences, F features.
 """
@@ -9,7 +9,7 @@ Shapes: N sequences, F features.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,9 +19,9 @@ from trainer.config import Config
 from trainer.data.sequences import Annotations, Catalogue, LabelTable
 from trainer.features.feature_table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.features.frames import Frames
-from trainer.folds import assign_folds
-from trainer.run.estimate import Size, guess_num_features, has_optional_sensors
-from trainer.run.result_tables import FoldTable
+from trainer.folds import FoldAssignment, assign_folds
+from trainer.models.base import DataSize, FoldTask, Model
+from trainer.run.estimate import guess_num_features, has_optional_sensors
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.feature_cache import (
@@ -33,17 +33,48 @@ from trainer.store.feature_cache import (
 )
 
 NUM_BINS = 5  # equal time bins of the feature table
+KEEP_BLOCK_S = 3.0  # blocks that took longer are kept: a table of 30 s is resumed
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What folds are fitted on: made by a dataset, or mapped by a worker process.
+
+    Attributes:
+        folds: Labels, subjects and folds of all sequences.
+        annotations: Phase and posture, where the recordings have them.
+        features: The feature table; None where no model is trained on it.
+        frames: The frames; None where no model is trained on them.
+    """
+
+    folds: FoldAssignment
+    annotations: Annotations
+    features: FeatureTable | None
+    frames: Frames | None
+
+    def task(self, model: Model, fold: int) -> FoldTask:
+        """Return what one fold of a model is fitted on."""
+        train_idx, valid_idx = self.folds.split(fold)
+        return FoldTask(
+            inputs=self.features if model.inputs == "features" else self.frames,
+            label_idx=self.folds.label_idx,
+            num_classes=self.folds.labels.num_classes,
+            num_targets=self.folds.labels.num_targets,
+            train_idx=train_idx,
+            valid_idx=valid_idx,
+            annotations=self.annotations,
+        )
 
 
 @dataclass
 class Dataset(ABC):
-    """Recordings and what is made of them.
+    """Recordings, and what is made of them when it is first needed.
 
     Attributes:
         config: The run's configuration.
         catalogue: Of the recordings: labelled, with subjects, checked.
         fingerprint: SHA-256 of their content.
-        turned_subjects: Whose recordings were turned back, their devices being worn reversed.
+        turned_subjects: Subjects whose device orientation was corrected.
     """
 
     config: Config
@@ -55,11 +86,11 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def frames(self) -> Frames:
-        """Return what the network sees; ``open_frames`` comes first."""
+        """Return the frames; ``open_frames`` comes first."""
 
     @abstractmethod
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
-        """Make the network's frames where they are not there yet.
+        """Make the frames where they do not exist yet.
 
         Args:
             folder: The run folder.
@@ -68,7 +99,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        """Build the feature table; what took long is kept among the parts."""
+        """Build the feature table, and keep the parts of it that took long."""
 
     @property
     def labels(self) -> LabelTable:
@@ -89,26 +120,16 @@ class Dataset(ABC):
         return self.catalogue.subjects
 
     @property
-    def lengths_N(self) -> NDArray[np.int64]:
-        """Return the sequences' lengths."""
-        return self.catalogue.lengths_N
-
-    @property
-    def annotations(self) -> Annotations:
-        """Return what people have noted beside the gesture."""
-        return self.catalogue.annotations
-
-    @property
     def features(self) -> FeatureCache:
         """Return the feature table; ``open_features`` comes first."""
         assert self._features is not None
         return self._features
 
     @property
-    def size(self) -> Size:
-        """Return how large the recordings are; the features are guessed until they are built."""
+    def size(self) -> DataSize:
+        """Return the size of the recordings; the number of features is estimated until built."""
         guessed = guess_num_features(self.catalogue.groups)
-        return Size(
+        return DataSize(
             num_sequences=self.catalogue.num_sequences,
             num_rows=self.catalogue.num_rows,
             num_classes=self.labels.num_classes,
@@ -129,8 +150,8 @@ class Dataset(ABC):
     def _key_of_turned(self) -> tuple[str, ...]:
         return ("turned", *self.turned_subjects) if self.turned_subjects else ()
 
-    def look_at_cache(self, folder: CheckedFolder) -> str:
-        """Say whether the feature cache is reused or why not."""
+    def open_cache(self, folder: CheckedFolder) -> str:
+        """Load the feature cache; return in words whether it is reused, or why not."""
         cache = load_features(folder, self.feature_key)
         if isinstance(cache, str):
             return f"built ({cache})"
@@ -174,19 +195,32 @@ class Dataset(ABC):
         parts.drop()
         return found
 
-    def forget(self) -> None:
-        """Let go of what the folds are fitted on: the workers have it."""
+    def training_data(self, folds: FoldAssignment, models: Iterable[Model]) -> TrainingData:
+        """Return what the folds of these models are fitted on."""
+        kinds = {model.inputs for model in models}
+        features = None
+        if "features" in kinds:
+            features = FeatureTable(self.features.values_NF, self.features.names)
+        return TrainingData(
+            folds=folds,
+            annotations=self.catalogue.annotations,
+            features=features,
+            frames=self.frames if "frames" in kinds else None,
+        )
+
+    def release(self) -> None:
+        """Free the memory of the feature table and the frames: the workers have them."""
         self._features = None
 
-    def assign_folds(self) -> FoldTable:
+    def assign_folds(self) -> FoldAssignment:
         """Assign every sequence to a fold."""
         fold_N = assign_folds(
             self.label_idx, self.subjects, self.config.folds.count, self.config.seed
         )
-        return self.fold_table(fold_N)
+        return self.fold_assignment(fold_N)
 
-    def fold_table(self, fold_N: NDArray[np.int64]) -> FoldTable:
-        """Return the fold table of fold numbers that were assigned before.
+    def fold_assignment(self, fold_N: NDArray[np.int64]) -> FoldAssignment:
+        """Return the assignment of fold numbers that were made before.
 
         Raises:
             StoreError: They are of another number of sequences.
@@ -196,11 +230,10 @@ class Dataset(ABC):
                 f"folds.parquet: expected {self.catalogue.num_sequences} sequences, got "
                 f"{len(fold_N)}; it belongs to another run"
             )
-        return FoldTable(
+        return FoldAssignment(
             self.catalogue.sequence_ids,
             self.subjects,
             self.label_idx,
             fold_N.astype(np.int64),
             self.labels,
-            self.turned_subjects,
         )

@@ -21,7 +21,7 @@ from trainer.data.sequences import FloatArray
 from trainer.data.sources import fingerprint
 from trainer.features.feature_table import align, blocks_of, build_block, feature_names, join_blocks
 from trainer.features.frames import align_channels, build_frames, frame_layout
-from trainer.run.dataset import NUM_BINS
+from trainer.run.inputs.dataset import NUM_BINS
 
 Kind = Literal["features", "frames"]
 
@@ -53,10 +53,10 @@ class PartTask:
 
 
 class PartMaker(Protocol):
-    """Makes something of many parts, somewhere."""
+    """Computes features or frames of many parts: in this process, or on Dask's workers."""
 
     def make(self, tasks: Sequence[PartTask], poll: Callable[[], None]) -> Generator[FloatArray]:
-        """Yield what is made of each part, in the order of the tasks.
+        """Yield the rows of each part, in the order of the tasks.
 
         Args:
             tasks: The parts.
@@ -64,14 +64,14 @@ class PartMaker(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of whoever helps."""
+        """Release the workers."""
 
 
-class MadeHere:
-    """Makes one part after the other, in this process."""
+class LocalPartMaker:
+    """Computes one part after the other, in this process."""
 
     def make(self, tasks: Sequence[PartTask], poll: Callable[[], None]) -> Generator[FloatArray]:
-        """Yield what is made of each part, in the order of the tasks."""
+        """Yield the rows of each part, in the order of the tasks."""
         for task in tasks:
             yield make_part(task, poll)
 

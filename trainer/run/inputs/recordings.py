@@ -1,0 +1,109 @@
+"""The recordings of a run: read, checked, and held in memory where they are one file.
+
+In: a configuration. Out: a ``Dataset``; of a folder of Parquet files a ``PartitionedDataset``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from trainer.config import Config
+from trainer.data.device_orientation import correct_orientation, find_reversed, find_reversed_by
+from trainer.data.partitions import survey
+from trainer.data.preprocess import Signals, preprocess
+from trainer.data.sequences import Sequences
+from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
+from trainer.features.feature_table import FeatureTable, blocks_of, build_block, join_blocks
+from trainer.features.frames import Frames, build_frames
+from trainer.run.inputs.dataset import KEEP_BLOCK_S, NUM_BINS, Dataset
+from trainer.run.inputs.partitioned_dataset import PartitionedDataset
+from trainer.run.inputs.parts import LocalPartMaker, PartMaker
+from trainer.store.checksums import CheckedFolder
+from trainer.store.feature_cache import FeatureParts
+
+
+def load_dataset(
+    config: Config,
+    maker: PartMaker = LocalPartMaker(),  # noqa: B008 - has no state
+    show: Callable[[str], None] = lambda _: None,
+) -> Dataset:
+    """Read and check the recordings.
+
+    Args:
+        config: The run's configuration.
+        maker: Computes features and frames of recordings in parts.
+        show: Receives the progress of recordings in parts, in words.
+
+    Raises:
+        DataError: They cannot be read or trained on.
+    """
+    parts = open_partitions(config.data.source)
+    if parts is None:
+        sequences = load(config.data.source)
+        check_trainable(sequences, config.folds.count)
+        turned = find_reversed(sequences) if config.data.turn_reversed else ()
+        return InMemoryDataset(
+            config,
+            sequences.catalogue,
+            fingerprint(sequences),
+            correct_orientation(sequences, turned, in_place=True),  # the fingerprint is taken
+            turned_subjects=turned,
+        )
+    surveyed = survey(parts, fingerprint)
+    catalogue = surveyed.catalogue
+    check_trainable(catalogue, config.folds.count)
+    turned = ()
+    if config.data.turn_reversed:
+        turned = find_reversed_by(catalogue.subjects, surveyed.held_N3)
+    return PartitionedDataset(
+        *(config, catalogue, surveyed.fingerprint, parts, surveyed, maker, show),
+        turned_subjects=turned,
+    )
+
+
+@dataclass
+class InMemoryDataset(Dataset):
+    """Recordings that are held in memory.
+
+    Attributes:
+        sequences: All of them, device orientation corrected.
+    """
+
+    sequences: Sequences
+
+    @cached_property
+    def signals(self) -> Signals:
+        """Return the preprocessed recordings."""
+        return preprocess(self.sequences, self.config.data.mirror_left_handers)
+
+    @cached_property
+    def frames(self) -> Frames:
+        """Return the frames."""
+        return build_frames(self.signals)
+
+    def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
+        """Do nothing: frames in memory take a moment, and are made when first needed."""
+
+    def release(self) -> None:
+        """Free the feature table, the frames, and the signals that they were made from."""
+        super().release()
+        for name in ("signals", "frames"):
+            self.__dict__.pop(name, None)
+
+    def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
+        blocks = blocks_of(self.signals)
+        return join_blocks([self._block(block, parts, poll) for block in blocks])
+
+    def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
+        """Return one block of the table, from an earlier attempt where it was kept."""
+        kept = parts.load(block)
+        if kept is not None:
+            return FeatureTable(*kept)
+        began = time.monotonic()
+        table = build_block(self.signals, block, NUM_BINS, poll)
+        if time.monotonic() - began >= KEEP_BLOCK_S:
+            parts.save(block, table.values_NF, table.names)
+        return table

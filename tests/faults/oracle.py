@@ -11,6 +11,7 @@ import json
 
 import polars as pl
 
+from trainer.models import registry
 from trainer.run.fold_result_file import load_block
 from trainer.store.names import RunPaths
 
@@ -57,7 +58,7 @@ def fold_digests(unit):
     name = f"{unit.model} fold {unit.fold}"
     if not unit.final_path.exists():
         return {name: "missing"}
-    block = load_block(unit.model, unit.final_path.read_bytes())
+    block = load_block(registry.get(unit.model), unit.final_path.read_bytes()).result
     model = block.packed["model_text"] if unit.model == "lgbm" else weight_digest(block)
     importance = "" if block.gain_F is None else block.gain_F.tobytes() + block.split_F.tobytes()
     return {

@@ -93,17 +93,17 @@ def kill_at_step(model, fold, step):
     """Return Python that arms a kill -9 at a round or a batch, before anything of it is saved."""
     return f"""
         import os, signal
-        from trainer.run.fold_job import UnitMonitor
+        from trainer.run.fold_job import FoldMonitor
 
-        advance = UnitMonitor.advance
+        advance = FoldMonitor.advance
 
         def die_at_step(self, step, total):
             advance(self, step, total)
-            unit = self.store.paths
+            unit = self.job
             if (unit.model, unit.fold, step) == ({model!r}, {fold}, {step}):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        UnitMonitor.advance = die_at_step
+        FoldMonitor.advance = die_at_step
         """
 
 

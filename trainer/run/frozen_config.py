@@ -73,7 +73,7 @@ def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:
         raise RefusedError(
             f"run {frozen.run} was made from something else:\n  "
             + "\n  ".join(changed)
-            + "\nEither resume it with what it was made from, or begin another run with --run "
+            + "\nEither resume it with what it was made from, or begin another with --run "
             "NAME, or start it over with RESUME=0"
         )
 

@@ -165,7 +165,9 @@ class Recorder:
     def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
         """Stop beating and write the last status."""
         self._stop()
-        self.update(**changes)
+        last_changes = self._status_changes()
+        self._status_changes = dict
+        self.update(**last_changes | changes)
         self.beat()
 
     def stand_down(self, previous: Status | None, reason: str) -> None:

@@ -127,7 +127,7 @@ def test_a_trainer_outlives_who_started_it_and_pauses_when_asked(state, endless)
 
     asked = control.ask(root, "pause", "the test")
     derived = wait_for_state(root, "paused")
-    assert derived.reason == "Paused: asked by the test."
+    assert derived.reason == "Paused: requested by the test."
     assert derived.status.acknowledged_command == asked.id
     assert derived.status.acknowledged_at - asked.asked_at < 5.0
     wait_for(lambda: not psutil.pid_exists(pid) or _is_zombie(pid), "the process has ended")
@@ -145,7 +145,7 @@ def test_a_paused_run_is_resumed_and_a_killed_trainer_is_seen_at_once(state, end
 
     def save_and_pause(monitor, checkpoint):
         save(monitor, checkpoint)
-        monitor.switch.reason = "the test"
+        monitor.stop.reason = "the test"
 
     monkeypatch.setattr(FoldMonitor, "save", save_and_pause)
     assert train(root, endless) == "paused"
@@ -390,11 +390,11 @@ def test_what_is_started_is_what_was_chosen_whatever_the_environment_says(
     assert environment[control.DETACHED] == "1"
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(PROJECT)
     chosen = {}
-    monkeypatch.setattr(command_words.starting, "train", lambda **options: chosen.update(options))
+    monkeypatch.setattr(command_words.training, "train", lambda **options: chosen.update(options))
     monkeypatch.setattr(command_words.os, "environ", environment)
     command_words.app(words[4:], standalone_mode=False)
     assert (chosen["state_dir"], chosen["name"]) == (state.resolve(), "first")
-    assert chosen["limits"].restart_network is False
+    assert chosen["limits"].restarted_models == frozenset()
     again = make_config(chosen["preset"], chosen["options"], chosen["assignments"], environment)
     assert again == config
 
@@ -431,7 +431,7 @@ def test_a_failure_is_recorded_with_its_traceback_and_raised(state, tiny_source,
     def broken(*_):
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr("trainer.run.fold_work.unit_work", broken)
+    monkeypatch.setattr("trainer.run.fold_fitting.run_fold", broken)
     with pytest.raises(ZeroDivisionError):
         train(state / "first", tiny_config(tiny_source, "models=lgbm"))
     derived = derive_state(RunReader(state / "first"))

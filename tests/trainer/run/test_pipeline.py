@@ -159,7 +159,7 @@ def resume_record_texts(root):
 def test_a_run_stops_after_as_many_folds_as_told(half_done):
     """Paused, with one fold done and no bundle: a bundle means that all folds are in it."""
     derived = derive_state(RunReader(half_done))
-    assert (derived.state, derived.reason) == ("paused", "Paused: after 1 folds, as told.")
+    assert (derived.state, derived.reason) == ("paused", "Paused: after 1 folds, as requested.")
     assert [unit.done for unit in RunReader(half_done).units()] == [True, False, False, False]
     there = {path.name for path in half_done.rglob("*")}
     assert not there & {"lgbm_bundle.pkl", "torch_bundle.pkl", "feature_importance.csv"}
@@ -241,7 +241,7 @@ def test_recordings_that_changed_are_refused_with_what_changed(paused, tmp_path)
     table.filter(pl.col("sequence_id") != "SEQ_000003").write_parquet(tmp_path / "fewer.parquet")
     with pytest.raises(RefusedError, match=r"sequences 48 -> 47; rows") as got:
         train(paused, tiny_config(tmp_path / "fewer.parquet"))
-    assert "begin another with --run NAME; or start it over with RESUME=0" in str(got.value)
+    assert "begin another with --run NAME, or start it over with RESUME=0" in str(got.value)
 
 
 def test_other_settings_are_refused_with_the_difference(paused, tiny_source):
@@ -372,7 +372,7 @@ def test_a_pause_that_an_earlier_attempt_answered_is_not_obeyed_again(paused, co
         seen.append(derive_state(RunReader(paused)).state)
 
     assert train(paused, config, Limits(stop_after_folds=1), echo=look) == "paused"
-    assert RunReader(paused).status().message == "Paused: after 1 folds, as told."
+    assert RunReader(paused).status().message == "Paused: after 1 folds, as requested."
     assert set(seen[:-1]) == {"running"}
 
 
@@ -380,4 +380,4 @@ def test_a_damaged_command_does_not_stop_a_start(paused, config):
     """Nobody can be meant by it."""
     (paused / "command.json").write_bytes(b'{"schema": 1, "id"')
     assert train(paused, config, Limits(stop_after_folds=1)) == "paused"
-    assert RunReader(paused).status().message == "Paused: after 1 folds, as told."
+    assert RunReader(paused).status().message == "Paused: after 1 folds, as requested."

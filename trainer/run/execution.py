@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trainer.config import Config
 from trainer.data.schema import DataError
@@ -23,8 +23,7 @@ from trainer.run.stop_signal import StopSwitch, TimeLimit
 from trainer.run.workers.engine import EngineError
 from trainer.run.workers.pool import Crew
 from trainer.store.durable import StoreError
-from trainer.store.lease import Lease, LeaseLostError
-from trainer.store.lock import LockedError, acquire
+from trainer.store.locks import Lease, LeaseLostError, LockedError, acquire
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder, next_attempt
@@ -78,7 +77,13 @@ def execute(
         raise RefusedError(_name_owner(root)) from error
     previous = _last_status(root)
     lease = lock if isinstance(lock, Lease) else None
-    recorder = Recorder(paths, next_attempt(RunReader(root)), echo, on_beat, lease is None)
+    attempt = next_attempt(RunReader(root))
+
+    def poll() -> dict[str, Any]:  # acknowledges within a beat, also while a long step runs
+        switch.is_set()
+        return {}
+
+    recorder = Recorder(paths, attempt, echo, on_beat, lease is None, poll)
     switch = _make_switch(paths, limits, recorder, previous)
     try:
         with switch.listening():
@@ -105,12 +110,12 @@ def execute(
         recorder.close(state="paused", message=f"Paused: {switch.reason}.", eta_s=None, workers=())
         return "paused"
     except LeaseLostError:
-        recorder.fall_silent()
+        recorder.stop()
         raise
     except RefusedError as error:
         recorder.event("problem", text=f"refused: {error}")
         recorder.log(str(error))
-        recorder.stand_down(previous, str(error))
+        recorder.restore(previous, str(error))
         raise
     except BaseException as error:
         _record_failure(recorder, error)
@@ -130,7 +135,6 @@ def _make_switch(
             acknowledged_command=command_id or recorder.status.acknowledged_command,
             acknowledged_at=time.time(),
         )
-        recorder.beat()
 
     try:
         earlier = RunReader(paths.root).command()
@@ -144,7 +148,6 @@ def _make_switch(
         limit=None if limits.time_limit_s is None else TimeLimit.begin(limits.time_limit_s),
         on_request=acknowledge,
     )
-    recorder.listen = switch.is_set  # acknowledges within a beat, also while a long step runs
     return switch
 
 

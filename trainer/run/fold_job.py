@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from trainer.models import registry
 from trainer.models.base import Checkpoint, FoldResult, Model
@@ -18,32 +18,10 @@ from trainer.run.fold_result_file import FoldBlock, decode, dump_block, encode, 
 from trainer.run.stop_signal import TimeLimit
 from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
 from trainer.store.names import FoldPaths
+from trainer.store.recorder import EventRecorder
 from trainer.store.records import FoldRecord, ModelState, ScoreRow
-
-
-class Telling(Protocol):
-    """Where a unit says how far it is: the run's recorder, or a worker's own."""
-
-    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
-        """Change what the next beat says."""
-
-    def beat(self) -> None:
-        """Write the status now."""
-
-    def event(
-        self,
-        event: str,
-        model: str | None = None,
-        fold: int | None = None,
-        values: dict[str, float | int] | None = None,
-        text: str = "",
-    ) -> None:
-        """Append one line to the history."""
-
-    def log(self, text: str) -> None:
-        """Write a line to the log."""
 
 
 class Stopping(Protocol):
@@ -84,7 +62,7 @@ class FoldMonitor:
 
     model: Model
     store: FoldFiles
-    recorder: Telling
+    recorder: EventRecorder
     switch: Stopping
     speed: Speedometer
     on_commit: Callable[[FoldFiles], None]
@@ -178,7 +156,7 @@ def finished_block(
 def do_unit(
     work: UnitWork,
     store: FoldFiles,
-    recorder: Telling,
+    recorder: EventRecorder,
     switch: Stopping,
     speed: Speedometer,
     on_commit: Callable[[FoldFiles], None],
@@ -243,13 +221,16 @@ def _beginning(model: Model, record: FoldRecord, checkpoint: Checkpoint | None) 
     )
 
 
-def _announce(recorder: Telling, paths: FoldPaths, progress: FoldRecord, is_resumed: bool) -> None:
+def _announce(
+    recorder: EventRecorder, paths: FoldPaths, progress: FoldRecord, is_resumed: bool
+) -> None:
     recorder.update(
         stage=paths.model,
         model=paths.model,
         fold=paths.fold,
         step=progress.step,
         total_steps=progress.total_steps,
+        step_name=registry.get(paths.model).step_name,
         message=f"{paths.model} fold {paths.fold}",
     )
     if is_resumed:

@@ -13,6 +13,7 @@ import polars as pl
 
 from trainer.config import Config
 from trainer.data.schema import DataError
+from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.dataset import Dataset
 from trainer.run.fold_job import finished_block
@@ -197,7 +198,7 @@ class Session:
         for model in self.config.models:
             state = self._model_state(model)
             for fold in range(self.config.folds.count):
-                unit = self.paths.unit(model, fold)
+                unit = self.paths.fold(registry.get(model), fold)
                 store, block = finished_block(unit, self.recorder.attempt, state, key)
                 if model == "torch" and self.limits.restart_network:
                     store.start_over()

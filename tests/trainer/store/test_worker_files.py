@@ -1,36 +1,24 @@
-"""Workers and their coordinator: what one says and the other takes over, and when each gives up."""
+"""Worker files: a worker's status and lines, and how the coordinator copies them once."""
 
 from __future__ import annotations
 
 import json
 import math
 import shutil
-import time
 import zipfile
 
 import pytest
 
-from trainer.cli.training import read_crew
-from trainer.config import ConfigError, make_config
-from trainer.models.monitor import Paused
-from trainer.run.eta import Speedometer
-from trainer.run.stop_signal import StopSwitch
+from trainer.models import registry
 from trainer.run.transfer.archive import export_run
-from trainer.run.workers import pool as crews
-from trainer.run.workers import worker as workers
-from trainer.run.workers.coordinator import SideBySide
-from trainer.run.workers.engine import EngineError, LocalEngine
-from trainer.run.workers.pool import Crew, Work, most_threads
-from trainer.run.workers.worker import JobOutcome, WorkerSwitch
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.recorder import Recorder
-from trainer.store.records import FoldRecord, dump_record
+from trainer.store.recorder import WorkerRecorder
+from trainer.store.records import FoldRecord
 from trainer.store.worker_files import (
-    WorkerListener,
-    WorkerRecorder,
+    WorkerReader,
     clear,
     collect_lines,
     is_stop_requested,
@@ -45,77 +33,70 @@ def paths(tmp_path):
 
 
 @pytest.fixture
-def unit(paths):
-    return paths.unit("lgbm", 1)
+def fold(paths):
+    return fold_of(paths, "lgbm", 1)
 
 
-@pytest.fixture
-def recorder(paths):
-    """The coordinator's, of the third start of the trainer."""
-    recorder = Recorder(paths, 3, echo=lambda _: None)
-    recorder.start()
-    yield recorder
-    recorder.close(state="paused")
+def fold_of(paths, model, number):
+    return paths.fold(registry.get(model), number)
 
 
-def say(unit, attempt, *steps):
-    with WorkerRecorder(unit, attempt) as said:
+def record_steps(fold, attempt, *steps):
+    """Write what a worker writes at these steps."""
+    with WorkerRecorder(fold, attempt) as recorder:
         for step in steps:
-            said.update(step=step, total_steps=100, stage="lgbm")
-            said.event("segment", "lgbm", 1, {"step": step, "loss": math.nan})
-        said.log("half-way")
-        said.beat()
+            recorder.update(step=step, total_steps=100, stage="lgbm")
+            recorder.event("segment", "lgbm", 1, {"step": step, "loss": math.nan})
+        recorder.log("half-way")
+        recorder.beat()
 
 
-# What a worker says
-
-
-def test_a_coordinator_hears_every_line_once_and_the_newest_step(paths, unit):
-    """Also what is said after it has listened; the log's lines are not the history's."""
-    listener = WorkerListener(unit, attempt=3)
-    assert listener.look() is False
-    say(unit, 3, 10, 20)
-    assert listener.look() is True
-    assert (listener.status.step, listener.status.total_steps) == (20, 100)
-    heard = list(listener.new_lines())
-    assert [json.loads(line)["values"] for line, _ in heard[:2]] == [
+def test_every_line_is_read_once_and_the_newest_step(paths, fold):
+    """Also lines that are written later; lines for the log are separate from events."""
+    reader = WorkerReader(fold, attempt=3)
+    assert reader.read_status() is False
+    record_steps(fold, 3, 10, 20)
+    assert reader.read_status() is True
+    assert (reader.status.step, reader.status.total_steps) == (20, 100)
+    lines = list(reader.new_lines())
+    assert [json.loads(line)["values"] for line, _ in lines[:2]] == [
         {"step": 10, "loss": None},
         {"step": 20, "loss": None},
     ]
-    assert heard[2:] == [(None, "half-way")]
-    assert list(listener.new_lines()) == []
-    say(unit, 3, 30)
-    assert [json.loads(line)["values"]["step"] for line, _ in listener.new_lines() if line] == [30]
-    listener.forget()
+    assert lines[2:] == [(None, "half-way")]
+    assert list(reader.new_lines()) == []
+    record_steps(fold, 3, 30)
+    assert [json.loads(line)["values"]["step"] for line, _ in reader.new_lines() if line] == [30]
+    reader.remove_files()
     assert list(paths.at_work.iterdir()) == []
 
 
-def test_a_coordinator_does_not_listen_to_workers_of_an_earlier_start(unit):
-    """Their status may still lie there."""
-    say(unit, 2, 10)
-    listener = WorkerListener(unit, attempt=3)
-    assert listener.look() is False
-    assert list(listener.new_lines()) == []
+def test_workers_of_an_earlier_start_are_not_read(fold):
+    """Their files may still exist."""
+    record_steps(fold, 2, 10)
+    reader = WorkerReader(fold, attempt=3)
+    assert reader.read_status() is False
+    assert list(reader.new_lines()) == []
 
 
-def test_a_line_that_a_killed_worker_left_half_written_is_cut_by_the_next(unit):
-    """What the next one writes stays whole."""
-    say(unit, 3, 10)
-    with unit.lines(3).open("ab") as file:
+def test_a_torn_line_of_a_killed_worker_is_cut_by_the_next(fold):
+    """The next worker's lines stay whole."""
+    record_steps(fold, 3, 10)
+    with fold.lines(3).open("ab") as file:
         file.write(b'{"event": "segm')
-    listener = WorkerListener(unit, attempt=3)
-    before = list(listener.new_lines())
-    say(unit, 3, 20)
+    reader = WorkerReader(fold, attempt=3)
+    before = list(reader.new_lines())
+    record_steps(fold, 3, 20)
     assert len(before) == 2
-    assert [json.loads(line)["values"]["step"] for line, _ in listener.new_lines() if line] == [20]
+    assert [json.loads(line)["values"]["step"] for line, _ in reader.new_lines() if line] == [20]
 
 
-def test_lines_that_a_killed_coordinator_left_are_taken_over_once(paths, unit):
-    """Those it had copied are recognised by content; half a line and the log's are left out."""
-    other = paths.unit("torch", 0)
-    say(unit, 2, 10, 20, 30)
-    say(other, 2, 7)
-    lines = unit.lines(2).read_bytes().splitlines(keepends=True)
+def test_lines_that_a_killed_coordinator_left_are_copied_once(paths, fold):
+    """Lines that it had copied are recognised by content; torn lines and log lines are left out."""
+    other = fold_of(paths, "torch", 0)
+    record_steps(fold, 2, 10, 20, 30)
+    record_steps(other, 2, 7)
+    lines = fold.lines(2).read_bytes().splitlines(keepends=True)
     paths.metrics.write_bytes(lines[0])
     with other.lines(2).open("ab") as file:
         file.write(b'{"event": "segm')
@@ -131,23 +112,23 @@ def test_lines_that_a_killed_coordinator_left_are_taken_over_once(paths, unit):
     assert collect_lines(paths) == 0
 
 
-def test_what_a_lost_worker_left_half_written_goes_with_it(paths, unit):
-    """Of its own fold only: the others are being written."""
-    others = [paths.unit("lgbm", 2).last_path, paths.unit("torch", 1).record, paths.status]
-    for path in (unit.record, unit.final_path, unit.last_path, unit.beat, *others):
+def test_temporary_files_of_a_lost_worker_are_removed(paths, fold):
+    """Those of its own fold only: the others are being written."""
+    others = [fold_of(paths, "lgbm", 2).last_path, fold_of(paths, "torch", 1).record, paths.status]
+    for path in (fold.record, fold.final_path, fold.last_path, fold.beat, *others):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(f".{path.name}.77-5.tmp").write_bytes(b"half")
-    remove_temporary_files_of(unit)
+    remove_temporary_files_of(fold)
     left = sorted(path.name for path in paths.root.rglob("*.tmp"))
     assert left == sorted(f".{path.name}.77-5.tmp" for path in others)
 
 
-def test_an_export_takes_the_lines_of_workers_that_were_killed_and_nothing_else(tiny_run, tmp_path):
-    """What was shared is made again; what was said is taken over where the run goes on."""
+def test_an_export_contains_the_lines_of_killed_workers_and_no_other_file(tiny_run, tmp_path):
+    """Shared arrays are made again; the lines are copied when the run is resumed."""
     root = tmp_path / "tiny"
     shutil.copytree(tiny_run, root)
     killed = RunPaths(root)
-    say(killed.unit("lgbm", 1), 1, 10)
+    record_steps(fold_of(killed, "lgbm", 1), 1, 10)
     request_stop(killed, 1)
     (killed.at_work / "frames_TC.npy").write_bytes(b"large")
     export_run(root, tmp_path / "tiny.zip")
@@ -156,8 +137,8 @@ def test_an_export_takes_the_lines_of_workers_that_were_killed_and_nothing_else(
     assert at_work == ["tiny/units/at_work/lgbm_fold01.1.lines"]
 
 
-def test_what_is_not_the_workers_stays_in_their_folder(paths):
-    """Whoever put it there may want it."""
+def test_other_files_in_the_workers_folder_are_kept(paths):
+    """A user may have put them there."""
     paths.at_work.mkdir(parents=True)
     (paths.at_work / "mine.txt").write_text("kept")
     (paths.at_work / "lgbm_fold00.beat").write_text("{}")
@@ -165,250 +146,19 @@ def test_what_is_not_the_workers_stays_in_their_folder(paths):
     assert [path.name for path in paths.at_work.iterdir()] == ["mine.txt"]
 
 
-# When a worker stops
-
-
-def test_a_worker_stops_when_its_own_or_a_later_start_is_told_to(paths):
-    """What an earlier start was told is over."""
+def test_a_stop_applies_to_its_own_and_earlier_starts(paths):
+    """A stop that was requested by an earlier start is over."""
     paths.root.mkdir()
     assert is_stop_requested(paths, 3) is False
     request_stop(paths, 2)
     assert [is_stop_requested(paths, attempt) for attempt in (1, 2, 3)] == [True, True, False]
-    assert WorkerSwitch(paths, 2).is_set() is True
-    assert WorkerSwitch(paths, 3).is_set() is False
 
 
-def test_a_worker_stops_when_another_start_has_the_run(recorder, paths, monkeypatch):
-    """Its commits would be refused anyway."""
-    monkeypatch.setattr(workers, "LOOK_S", 0.0)
-    assert WorkerSwitch(paths, 3).is_set() is False
-    assert WorkerSwitch(paths, 2).is_set() is True
-
-
-def test_a_worker_stops_when_the_coordinators_heart_has_stopped(paths, monkeypatch):
-    """Seen by its own clock: another machine's may differ."""
-    monkeypatch.setattr(workers, "LOOK_S", 0.0)
-    monkeypatch.setattr(workers, "POLL_S", 0.0)
-    monkeypatch.setattr(workers, "FORSAKEN_S", 0.3)
-    coordinator = Recorder(paths, 3, echo=lambda _: None)
-    paths.root.mkdir()
-    coordinator.beat()
-    switch = WorkerSwitch(paths, 3)
-    assert switch.is_set() is False
-    time.sleep(0.2)
-    coordinator.beat()
-    assert switch.is_set() is False
-    time.sleep(0.2)
-    assert switch.is_set() is False
-    time.sleep(0.2)
-    assert switch.is_set() is True
-
-
-def test_a_commit_is_refused_where_another_worker_has_committed_since(unit):
-    """Two workers that both believe the fold theirs do not overwrite each other."""
+def test_a_commit_is_refused_if_another_worker_has_committed_since(fold):
+    """Two workers on the same fold do not overwrite each other."""
     progress = FoldRecord(model="lgbm", fold=1, step=1)
-    slow, quick = FoldFiles.open(unit, 3, None), FoldFiles.open(unit, 3, None)
+    slow, quick = FoldFiles.open(fold, 3, None), FoldFiles.open(fold, 3, None)
     quick.commit_last(b"newer", progress)
     with pytest.raises(StoreError, match="expected generation 0, got 1: another worker has taken"):
         slow.commit_last(b"older", progress)
-    assert FoldFiles.open(unit, 3, None).load_last() == b"newer"
-
-
-# What the coordinator makes of what comes back
-
-
-class Rehearsed:
-    """An engine whose workers come back as the test says, fold by fold."""
-
-    def __init__(self, endings, num_workers=2):
-        self.endings, self.size, self.running, self.begun = endings, num_workers, [], []
-
-    def num_workers(self):
-        return self.size
-
-    def is_free_for(self, unit):
-        return len(self.running) < self.size
-
-    def begin(self, task):
-        self.running.append(task)
-        self.begun.append((task, len(self.running)))
-
-    def ended(self, timeout_s):
-        if not self.running:
-            time.sleep(timeout_s)
-            return []
-        unit = self.running.pop(0)
-        left = self.endings.get(unit)
-        return [(unit, left.pop(0) if left else JobOutcome("done"))]
-
-    def close(self):
-        self.running.clear()
-
-
-def coordinate(recorder, engine, units, max_units=None, on_loss=lambda unit: None):
-    done = []
-    switch = StopSwitch(recorder.paths.command)
-    SideBySide(
-        paths=recorder.paths,
-        recorder=recorder,
-        switch=switch,
-        engine=engine,
-        waiting=list(units),
-        task=lambda unit: on_loss(unit) or unit,
-        on_commit=lambda record: None,
-        on_done=done.append,
-        max_units=max_units,
-        speed=Speedometer(),
-    ).run()
-    return done
-
-
-LOST = JobOutcome("lost", "SIGKILL(-9)")
-
-
-def test_a_fold_that_loses_its_worker_twice_goes_alone_and_a_third_loss_ends_the_run(recorder):
-    """The message names the fold, the signal and what it usually means."""
-    engine = Rehearsed({("lgbm", 0): [LOST, LOST, LOST]})
-    units = [("lgbm", 0), ("lgbm", 1), ("lgbm", 2), ("lgbm", 3)]
-    with pytest.raises(EngineError) as caught:
-        coordinate(recorder, engine, units)
-    assert str(caught.value).startswith(
-        "lgbm fold 0: its worker was ended by SIGKILL(-9); the system does that when memory runs "
-        "out. 3 workers were lost there without getting further, the last of them alone"
-    )
-    alone = [beside for unit, beside in engine.begun if unit == ("lgbm", 0)]
-    assert (len(alone), alone[-1]) == (3, 1)
-    told = [event.text for event in RunReader(recorder.paths.root).events()]
-    assert len(told) == 2
-    assert told[0].endswith("Another worker goes on from the last checkpoint")
-
-
-def test_losses_with_progress_between_them_do_not_end_a_run(recorder):
-    """Each of five workers leaves a checkpoint more than the one before."""
-    generations = iter(range(1, 99))
-
-    def commit(unit):
-        record = FoldRecord(model=unit[0], fold=unit[1], generation=next(generations))
-        path = recorder.paths.unit(*unit).record
-        path.parent.mkdir(exist_ok=True)
-        engine.on_end = lambda: path.write_bytes(dump_record(record))
-
-    class Committing(Rehearsed):
-        def ended(self, timeout_s):
-            self.on_end()
-            return super().ended(timeout_s)
-
-    engine = Committing({("lgbm", 0): [LOST] * 5}, num_workers=1)
-    assert coordinate(recorder, engine, [("lgbm", 0)], on_loss=commit) == [("lgbm", 0)]
-    assert len(engine.begun) == 6
-
-
-def test_a_failing_fold_stops_the_others_and_keeps_its_own_message(recorder):
-    """The worker's trace comes along as a note."""
-    failed = JobOutcome(
-        "failed", "Traceback: there", StoreError("lgbm_fold01.pkl: the disk is full")
-    )
-    engine = Rehearsed({("lgbm", 1): [failed], ("lgbm", 0): [JobOutcome("paused")]})
-    with pytest.raises(StoreError, match="the disk is full") as caught:
-        coordinate(recorder, engine, [("lgbm", 1), ("lgbm", 0), ("lgbm", 2)])
-    assert caught.value.__notes__ == ["in a worker:\nTraceback: there"]
-    assert [unit for unit, _ in engine.begun] == [("lgbm", 1), ("lgbm", 0)]
-
-
-def test_a_fold_that_an_earlier_worker_still_holds_is_tried_again(recorder, monkeypatch):
-    """On another machine a dead worker's lease lasts a while."""
-    monkeypatch.setattr("trainer.run.workers.coordinator.TAKEN_WAIT_S", 0.05)
-    engine = Rehearsed({("lgbm", 0): [JobOutcome("taken", "held by pid 7")] * 2})
-    assert coordinate(recorder, engine, [("lgbm", 0), ("lgbm", 1)]) == [("lgbm", 1), ("lgbm", 0)]
-
-
-def test_no_more_folds_are_begun_than_allowed(recorder):
-    """A fold that is taken up again does not count twice."""
-    engine = Rehearsed({("lgbm", 0): [LOST]})
-    with pytest.raises(Paused):
-        coordinate(recorder, engine, [("lgbm", fold) for fold in range(4)], max_units=2)
-    assert sorted({unit for unit, _ in engine.begun}) == [("lgbm", 0), ("lgbm", 1)]
-
-
-# How many there are
-
-
-def work(**changes):
-    usual = {
-        "num_units": 10,
-        "seconds": 600.0,
-        "num_threads": 1,
-        "count_bytes": lambda: 100 << 20,
-        "has_system_locks": True,
-    }
-    return Work(**(usual | changes))
-
-
-@pytest.fixture
-def four_cores(monkeypatch):
-    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
-    monkeypatch.setattr(crews, "free_bytes", lambda: 16 << 30)
-
-
-@pytest.mark.parametrize(
-    ("asked", "changes", "workers", "why"),
-    [
-        (None, {}, 4, "4 folds side by side (auto: cores)"),
-        (None, {"num_threads": 2}, 2, "2 folds side by side (auto: cores)"),
-        (None, {"num_units": 3}, 3, "3 folds side by side (auto: folds left)"),
-        (None, {"num_units": 1}, 1, "folds one by one (auto: folds left)"),
-        (None, {"count_bytes": lambda: 2 << 30}, 2, "2 folds side by side (auto: memory)"),
-        (None, {"count_bytes": lambda: 99 << 30}, 1, "folds one by one (auto: memory)"),
-        (None, {"seconds": 12.0}, 1, "folds one by one (auto: about 12 s of work)"),
-        (None, {"has_system_locks": False}, 1, "folds one by one: this folder has no locks"),
-        (3, {"seconds": 12.0}, 3, "3 folds side by side (as told)"),
-        (16, {}, 10, "10 folds side by side (as told)"),
-        (3, {"has_system_locks": False}, 1, "folds one by one: this folder has no locks"),
-        (1, {"count_bytes": None}, 1, "folds one by one (as told)"),
-    ],
-)
-def test_as_many_folds_side_by_side_as_there_is_room_for(four_cores, asked, changes, workers, why):
-    """A core and memory for each; not for work that is done before a worker has started."""
-    engine, told = Crew(asked).muster(work(**changes))
-    assert told.startswith(why)
-    assert (1 if engine is None else engine.num_workers()) == workers
-
-
-def test_the_model_with_the_most_threads_decides_how_many_fit():
-    """Of those that are left to fit."""
-    config = make_config(None, {}, ["boosting.num_threads=1", "network.num_threads=4"], {})
-    assert most_threads(config, ["lgbm", "torch"]) == 4
-    assert most_threads(config, ["lgbm"]) == 1
-
-
-def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
-    """It is of a start, not of the configuration."""
-    assert read_crew(None, {}) == Crew(None)
-    assert read_crew("auto", {"WORKERS": "3"}) == Crew(None)
-    assert read_crew(None, {"WORKERS": "3"}) == Crew(3)
-    assert read_crew("2", {"WORKERS": "3"}) == Crew(2)
-    with pytest.raises(ConfigError, match="--workers: expected auto or a number from 1; got '0'"):
-        read_crew("0", {})
-    assert read_crew("2", {}, "dask://10.0.0.1:8786") == Crew(2, "dask://10.0.0.1:8786")
-    with pytest.raises(ConfigError, match="expected local, dask or dask://HOST:PORT; got 'ray'"):
-        read_crew(None, {}, "ray")
-    with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1; got 'many'"):
-        read_crew(None, {"WORKERS": "many"})
-
-
-def test_an_engine_that_nobody_asked_anything_starts_no_process():
-    """Its workers are started when they are needed."""
-    engine = LocalEngine(3)
-    assert engine.is_free_for(("lgbm", 0))
-    assert (engine.num_workers(), engine.ended(0.0)) == (3, [])
-    engine.close()
-
-
-def test_the_time_left_is_that_of_the_worker_who_is_done_last():
-    """Each takes the next fold as soon as it is free."""
-    speed = Speedometer({"lgbm": [0.5], "torch": [2.0]})
-    work = [("lgbm", 10), ("lgbm", 20), ("torch", 5)]
-    assert speed.seconds_left(work) == 25.0
-    assert speed.seconds_left(work, num_workers=2) == 15.0
-    assert speed.seconds_left([*work, ("torch", 0)], num_workers=9) == 10.0
-    assert Speedometer({"lgbm": [0.5]}).seconds_left(work, num_workers=2) is None
+    assert FoldFiles.open(fold, 3, None).load_last() == b"newer"

@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
 from trainer.run.stop_signal import StopSwitch
 from trainer.run.workers.engine import Engine, EngineError, Unit
 from trainer.run.workers.worker import FoldJob, JobOutcome
 from trainer.store.durable import StoreError
-from trainer.store.names import RunPaths
+from trainer.store.names import FoldPaths, RunPaths
 from trainer.store.recorder import Recorder
 from trainer.store.records import FoldRecord, read_record
 from trainer.store.worker_files import (
-    WorkerListener,
+    WorkerReader,
     collect_lines,
     remove_temporary_files_of,
     request_stop,
@@ -45,7 +46,7 @@ class _Running:
         is_timed: Whether its first step was seen.
     """
 
-    listener: WorkerListener
+    listener: WorkerReader
     speed: Speedometer
     begun_at: int
     generation: int
@@ -143,7 +144,7 @@ class SideBySide:
                 return
             self.waiting.remove(unit)
             attempt = self.recorder.attempt
-            listener = WorkerListener(self.paths.unit(*unit), attempt)
+            listener = WorkerReader(self._fold_paths(unit), attempt)
             speed = Speedometer(self.speed.seconds_per_step)
             generation = self._generation(unit)
             self._running[unit] = _Running(listener, speed, generation, generation)
@@ -173,7 +174,7 @@ class SideBySide:
         running = self._running.pop(unit)
         self._listen(running)
         if ending.kind != "failed":
-            running.listener.forget()
+            running.listener.remove_files()
         if ending.kind == "done":
             self._losses.pop(unit, None)
             self.on_done(unit)
@@ -221,20 +222,23 @@ class SideBySide:
             self._error = ending.error
             self._error.add_note(f"in a worker:\n{ending.text}")
 
+    def _fold_paths(self, unit: Unit) -> FoldPaths:
+        return self.paths.fold(registry.get(unit[0]), unit[1])
+
     def _problem(self, text: str) -> None:
         self.recorder.event("problem", text=text)
         self.recorder.log(f"problem: {text}")
 
     def _generation(self, unit: Unit) -> int:
         try:
-            return read_record(self.paths.unit(*unit).record, FoldRecord).generation
+            return read_record(self._fold_paths(unit).record, FoldRecord).generation
         except (FileNotFoundError, StoreError):
             return 0
 
     def _listen(self, running: _Running) -> None:
         """Take over what a worker has said since the last look."""
         listener = running.listener
-        has_moved = listener.look()
+        has_moved = listener.read_status()
         for line, log in listener.new_lines():
             if line is None:
                 self.recorder.log(log)
@@ -257,6 +261,7 @@ class SideBySide:
                 fold=said.fold,
                 step=said.step,
                 total_steps=said.total_steps,
+                step_name=said.step_name,
             )
         record = self._changed_record(running)
         if record is not None:

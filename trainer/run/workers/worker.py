@@ -24,6 +24,7 @@ from typing import Literal
 
 from trainer.config import Config
 from trainer.folds import FoldError
+from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.eta import Speedometer
 from trainer.run.fold_job import do_unit, finished_block
@@ -33,10 +34,11 @@ from trainer.run.units import unit_work
 from trainer.run.workers.shared_arrays import Shared, SharedDataset
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
-from trainer.store.lock import LockedError
+from trainer.store.locks import LockedError
 from trainer.store.names import RunPaths
+from trainer.store.recorder import WorkerRecorder
 from trainer.store.records import Status, read_record
-from trainer.store.worker_files import WorkerRecorder, is_stop_requested
+from trainer.store.worker_files import is_stop_requested
 
 LOOK_S = 2.0  # between two looks at the coordinator's heartbeat
 FORSAKEN_S = 60.0  # no heartbeat of the coordinator for so long: the worker saves and stops
@@ -170,7 +172,7 @@ def _fit(task: FoldJob) -> JobOutcome:
     pin(task.config.exact)
     reuse_freed_memory()
     paths = RunPaths(task.root)
-    unit = paths.unit(task.model, task.fold)
+    unit = paths.fold(registry.get(task.model), task.fold)
     switch = WorkerSwitch(paths, task.attempt)
     if switch.is_set():
         return JobOutcome("paused")

@@ -17,7 +17,7 @@ from trainer.run.refusal import RefusedError
 from trainer.run.transfer import archive as archives
 from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
 from trainer.run.transfer.verification import verify_run
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
 from trainer.store.names import RunNameError
 from trainer.store.reader import RunReader, list_runs
 
@@ -122,7 +122,7 @@ def test_a_run_that_is_there_is_not_overwritten(run, exported, state):
     back = import_run(exported, state)
     (back / "notes.json").write_text("mine")
     for source in (exported, run):
-        with pytest.raises(RefusedError, match="run tiny: there already"):
+        with pytest.raises(RefusedError, match="run tiny: it already exists"):
             import_run(source, state)
     assert (back / "notes.json").read_text() == "mine"
     assert [entry.name for entry in state.iterdir()] == ["tiny"]
@@ -172,7 +172,12 @@ def test_a_link_in_a_folder_is_refused(run, state, tmp_path, target):
 def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monkeypatch):
     """By what it would shrink to, by its size, by its number of files."""
     bomb = archive(tmp_path / "bomb.zip", [("tiny/oof.parquet", bytes(20 * 2**20))])
-    refuse(bomb, state, tmp_path, "unpacks from .* to 20,971,520 bytes: no run does")
+    refuse(
+        bomb,
+        state,
+        tmp_path,
+        "expected a run, got an archive that unpacks from .* to 20,971,520 bytes",
+    )
     monkeypatch.setattr(archives, "MAX_BYTES", 1000)
     refuse(exported, state, tmp_path, "no run does. Nothing was unpacked")
     monkeypatch.setattr(archives, "MAX_FILES", 3)
@@ -387,7 +392,7 @@ def test_what_is_no_run_is_not_deleted(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     for path in (tmp_path / "photos", tmp_path / "nowhere"):
-        with pytest.raises(RefusedError, match="no run there"):
+        with pytest.raises(RefusedError, match="no run in this folder"):
             delete_run(path)
     assert (tmp_path / "photos" / "cat.jpg").exists()
 
@@ -410,7 +415,9 @@ def test_an_export_that_cannot_be_written_says_so_and_leaves_no_half(run, tmp_pa
 
 def test_what_is_no_run_is_not_exported(tmp_path):
     """The message says where the runs are to be seen."""
-    with pytest.raises(RefusedError, match=r"no run there\. See python -m trainer status"):
+    with pytest.raises(
+        RefusedError, match=r"no run in this folder\. List the runs: python -m trainer status"
+    ):
         export_run(tmp_path, tmp_path / "no.zip")
 
 

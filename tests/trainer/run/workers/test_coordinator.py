@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from trainer.cli.training import read_crew
+from trainer.cli.training import read_pool
 from trainer.config import ConfigError, make_config
 from trainer.models import registry
 from trainer.models.monitor import Paused
@@ -251,17 +251,17 @@ def test_the_model_with_the_most_threads_decides_how_many_fit():
 
 def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
     """It is of a start, not of the configuration."""
-    assert read_crew(None, {}) == Crew(None)
-    assert read_crew("auto", {"WORKERS": "3"}) == Crew(None)
-    assert read_crew(None, {"WORKERS": "3"}) == Crew(3)
-    assert read_crew("2", {"WORKERS": "3"}) == Crew(2)
+    assert read_pool(None, {}) == Crew(None)
+    assert read_pool("auto", {"WORKERS": "3"}) == Crew(None)
+    assert read_pool(None, {"WORKERS": "3"}) == Crew(3)
+    assert read_pool("2", {"WORKERS": "3"}) == Crew(2)
     with pytest.raises(ConfigError, match="--workers: expected auto or a number from 1; got '0'"):
-        read_crew("0", {})
-    assert read_crew("2", {}, "dask://10.0.0.1:8786") == Crew(2, "dask://10.0.0.1:8786")
+        read_pool("0", {})
+    assert read_pool("2", {}, "dask://10.0.0.1:8786") == Crew(2, "dask://10.0.0.1:8786")
     with pytest.raises(ConfigError, match="expected local, dask or dask://HOST:PORT; got 'ray'"):
-        read_crew(None, {}, "ray")
+        read_pool(None, {}, "ray")
     with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1; got 'many'"):
-        read_crew(None, {"WORKERS": "many"})
+        read_pool(None, {"WORKERS": "many"})
 
 
 def test_an_engine_that_nobody_asked_anything_starts_no_process():

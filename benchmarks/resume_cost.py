@@ -24,6 +24,7 @@ from trainer.features.feature_table import build_table
 from trainer.features.frames import build_frames, frame_length
 from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
+from trainer.models import registry
 from trainer.models.boosting.fold import _parameters, fit_fold
 from trainer.models.boosting.fold_data import BoostingTask, FoldData
 from trainer.models.monitor import SilentMonitor
@@ -42,7 +43,7 @@ class SavingMonitor(SilentMonitor):
 
     def __init__(self, folder, model):
         """Save into a folder."""
-        self.store = FoldFiles.open(RunPaths(Path(folder)).unit(model, 0), 1, None)
+        self.store = FoldFiles.open(RunPaths(Path(folder)).fold(registry.get(model), 0), 1, None)
         self.encode = dumps if model == "lgbm" else dump_tensors
         self.seconds = []
         self.saved_at = 0.0

@@ -149,7 +149,7 @@ def shoot(page: Page, target: Path) -> None:
 
 def num_done(reader: RunReader) -> int:
     """Return how many folds of the run are done."""
-    return sum(unit.done for unit in reader.units())
+    return sum(unit.done for unit in reader.fold_records())
 
 
 if __name__ == "__main__":

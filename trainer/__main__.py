@@ -1,10 +1,10 @@
 """The command line: ``python -m trainer COMMAND``.
 
-In: words. Out: exit code 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.
+In: arguments. Out: exit code 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.
 
-    python -m trainer train --run first        train on the embedded recordings
-    python -m trainer resume first             go on after a pause, a kill or a timeout
-    python -m trainer predict first FILE.csv   ask it what a recording is
+    python -m trainer train --run first        train on the recordings that ship with the project
+    python -m trainer resume first             continue after a pause, a kill or a timeout
+    python -m trainer predict first FILE.csv   predict the gestures of recordings
 """
 
 from __future__ import annotations
@@ -25,38 +25,41 @@ State = Annotated[
 TimeLimit = Annotated[
     str,
     typer.Option(
-        help="Pause in time: 90s, 45m, 11.5h; none; auto: half an hour before a session ends"
+        help="Pause before this time is over, such as 90s, 45m or 11.5h; none: no limit; auto: "
+        "pause half an hour before a Kaggle or Colab session ends"
     ),
 ]
 StopAfter = Annotated[
-    int | None, typer.Option(min=1, help="Pause by itself after so many folds, to try a resume")
+    int | None,
+    typer.Option(min=1, help="Pause after this number of folds, for example to try a resume"),
 ]
 PausedOk = Annotated[
-    bool, typer.Option("--paused-is-success", help="Exit with 0 instead of 3 when paused")
+    bool, typer.Option("--paused-is-success", help="Exit with code 0 instead of 3 when paused")
 ]
 Workers = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
-        help="Folds fitted side by side, each in a process of its own; the result is the same to "
-        "the last bit (default: $WORKERS or auto, as many as cores and memory have room for)",
+        help="Number of folds to fit side by side, each in its own process; the results are "
+        "identical for any number (default: $WORKERS, or auto: as many as cores and memory allow)",
     ),
 ]
 EngineName = Annotated[
     str,
     typer.Option(
         metavar="ENGINE",
-        help="Where: local; dask, a Dask cluster on this machine; dask://HOST:PORT, a scheduler "
-        "whose workers see the state folder at the same path",
+        help="Where workers run. local: processes on this machine; dask: a Dask cluster on this "
+        "machine; dask://HOST:PORT: a Dask scheduler whose workers see the state folder at the "
+        "same path",
     ),
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name, or its folder's path")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or path of its folder")]
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train gesture models on wrist-sensor recordings; pause, resume and use them.",
+    help="Train gesture models on wrist-sensor recordings, pause and resume training, and predict.",
     epilog="Exit codes: 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.",
 )
 
@@ -67,28 +70,42 @@ def train(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="watch (real recordings that ship with the project), a CSV or Parquet file or a "
-            "folder in the competition's schema, simulated[:SUBJECTS] (made from a model of the "
-            "arm), or kaggle (default: watch)",
+            help="Recordings to train on. watch: real recordings that ship with the project; a "
+            "CSV or Parquet file or a folder in the competition's schema; simulated[:SUBJECTS]: "
+            "computed from a model of the arm; kaggle: the competition's data (default: watch)",
         ),
     ] = None,
     run: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the run (default: SOURCE-n)")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of the run (default: the source's name and the next free number)",
+        ),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="quick (minutes) or full (default: full)")
+        str | None, typer.Option(help="Preset of settings: quick (minutes) or full (default: full)")
     ] = None,
     models: Annotated[
-        str | None, typer.Option(help="lgbm,torch or one of them (default: both)")
+        str | None,
+        typer.Option(
+            help="Models to train, separated by commas: lgbm, torch (default: lgbm,torch)"
+        ),
     ] = None,
-    folds: Annotated[int | None, typer.Option(help="Folds by subject (default: 5)")] = None,
-    rounds: Annotated[int | None, typer.Option(help="LightGBM's rounds at most")] = None,
-    epochs: Annotated[int | None, typer.Option(help="The network's epochs at most")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything random (default: 42)")] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Number of cross-validation folds, split by subject (default: 5)"),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Maximum number of LightGBM rounds")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Maximum number of epochs of the network")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (default: 42)")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any setting by the dotted name in config.json"
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any setting by its name in config.json, such as boosting.learning_rate=0.05",
         ),
     ] = None,
     time_limit: TimeLimit = "auto",
@@ -98,10 +115,11 @@ def train(
     engine: EngineName = "local",
     state: State = None,
 ) -> None:
-    """Train a new run, or go on with the run of that name.
+    """Train a new run, or continue the run of that name.
 
-    Prints the plan, trains LightGBM and a network over folds by subject, blends them and ends
-    with the score. Ctrl-C pauses; a second one ends at once; either way resume goes on.
+    Prints the plan, trains LightGBM and a network with cross-validation by subject, blends their
+    predictions and prints the score. Ctrl-C pauses the run; a second Ctrl-C stops it at once.
+    After both, resume continues it.
     """
     options = {
         "data.source": data,
@@ -125,19 +143,20 @@ def train(
 
 @app.command()
 def status(
-    run: Annotated[str | None, typer.Argument(metavar="RUN", help="One run; all if left out")] = (
-        None
-    ),
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs")] = False,
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="Name or path of one run (default: all runs)"),
+    ] = (None),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     state: State = None,
 ) -> None:
-    """Show what is there, what runs, and what that rests on."""
+    """Show all runs and their states, or one run with the evidence for its state."""
     commands.status(commands.state_dir(state), run, as_json)
 
 
 @app.command()
 def pause(run: RunName, state: State = None) -> None:
-    """Ask a run to pause and wait until it has saved everything."""
+    """Pause a running run and wait until it has saved everything."""
     commands.pause(commands.find_run(commands.state_dir(state), run))
 
 
@@ -151,7 +170,7 @@ def resume(
     engine: EngineName = "local",
     state: State = None,
 ) -> None:
-    """Go on with a paused, interrupted or failed run, with the configuration it was made with."""
+    """Continue a paused, interrupted or failed run with its own configuration."""
     folder = commands.state_dir(state)
     limits = training.read_limits(time_limit, stop_after_folds, {})
     pool = training.read_pool(workers, os.environ, engine)
@@ -161,21 +180,26 @@ def resume(
 @app.command()
 def predict(
     run: RunName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet with sequences")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or Parquet file with sequences")
+    ],
     demographics: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Handedness by subject, CSV or Parquet")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CSV or Parquet file with the handedness of the subjects"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the table to a .csv or .parquet file")
     ] = None,
     by_model: Annotated[
-        bool, typer.Option("--by-model", help="Also each model's probabilities")
+        bool, typer.Option("--by-model", help="Also write the probabilities of each model")
     ] = False,
     state: State = None,
 ) -> None:
-    """Say which gesture each sequence of a file is, with probabilities.
+    """Predict the gesture of each sequence of a file, with probabilities.
 
-    Where MODEL_PATH is set, the run or bundle that it names answers instead of RUN.
+    If MODEL_PATH is set, the run or bundle that it names is used instead of RUN.
     """
     root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
     commands.predict(root, file, demographics, out, by_model)
@@ -183,24 +207,24 @@ def predict(
 
 @app.command()
 def verify(run: RunName, state: State = None) -> None:
-    """Check every file of a run against its recorded checksum."""
+    """Compare every file of a run with its recorded checksum."""
     commands.verify(commands.find_run(commands.state_dir(state), run))
 
 
 @app.command()
 def export(
     run: RunName,
-    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="Where to write it")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.zip", help="The zip file to write")],
     dataset_metadata: Annotated[
         str | None,
         typer.Option(
             metavar="OWNER/SLUG",
-            help="Also write dataset-metadata.json beside it, for a dataset of this name on Kaggle",
+            help="Also write dataset-metadata.json beside it, for a Kaggle dataset of this name",
         ),
     ] = None,
     state: State = None,
 ) -> None:
-    """Write a run as one zip, to take elsewhere and resume there."""
+    """Write a run to one zip file, to import and resume it on another machine."""
     commands.export(commands.find_run(commands.state_dir(state), run), file, dataset_metadata)
 
 
@@ -208,11 +232,13 @@ def export(
 def import_(
     source: Annotated[
         Path,
-        typer.Argument(metavar="FILE_OR_FOLDER", help="A zip that export wrote, or a run's folder"),
+        typer.Argument(
+            metavar="FILE_OR_FOLDER", help="A zip file written by export, or a run's folder"
+        ),
     ],
     state: State = None,
 ) -> None:
-    """Take in a run from a zip, or from a folder that may be read-only."""
+    """Import a run from a zip file, or from a folder, which may be read-only."""
     commands.import_run(source, commands.state_dir(state))
 
 
@@ -223,15 +249,16 @@ def serve(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Ask a local gateway for FOLDER/test.csv (default: the competition's folder)",
+            help="Folder with the test.csv to predict (default: the competition's folder)",
         ),
     ] = None,
     state: State = None,
 ) -> None:
-    """Answer the competition's gateway; away from it, a local one, and write submission.parquet.
+    """Serve predictions to the competition's gateway, and write submission.parquet.
 
-    Uses the competition's own package where it is mounted, else a stand-in that asks the same way.
-    Where MODEL_PATH is set, the run or bundle that it names answers instead of RUN.
+    Outside the competition, a local gateway predicts a folder's test.csv: the gateway of the
+    competition's own package if it is mounted, else a replacement that makes the same calls.
+    If MODEL_PATH is set, the run or bundle that it names is used instead of RUN.
     """
     root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
     commands.serve(root, data)
@@ -239,16 +266,16 @@ def serve(
 
 @app.command()
 def simulate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or an empty folder")],
-    subjects: Annotated[int, typer.Option(min=1, max=1000, help="How many people")] = 81,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random")] = 42,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder")],
+    subjects: Annotated[int, typer.Option(min=1, max=1000, help="Number of people")] = 81,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed")] = 42,
     state: State = None,
 ) -> None:
-    """Write simulated recordings of all sensors in the competition's schema; nothing goes to state.
+    """Write simulated recordings of all sensors, in the competition's schema, to a folder.
 
-    They are made from a model of the arm: a score on them says nothing about the competition's.
-    Their acceleration carries a mark, by which a run knows them under any name.
-    81 subjects take 1.1 GB and about a minute.
+    They are computed from a model of the arm: a score on them does not apply to real recordings.
+    A mark in their acceleration identifies them as simulated in every run, under any name.
+    81 subjects take 1.1 GB and about a minute. The state folder is not used.
     """
     from trainer.simulation.simulate import write_folder
 
@@ -258,10 +285,10 @@ def simulate(
 
 
 def main() -> None:
-    """Run the command line; known errors end with their message and their exit code."""
+    """Run the command line; known errors are printed as a message and end with their exit code."""
     try:
         app(standalone_mode=True)
-    except SystemExit:  # how every command ends: the errors below are not looked up for it
+    except SystemExit:  # every command ends so; this avoids the imports of the errors below
         raise
     except commands.known_errors() as error:
         print(f"{error}", file=sys.stderr)

@@ -44,8 +44,8 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     observer.watch(page)
     pause_and_resume(page)
     wait_for_text(page, "Ended at", 120)
-    assert all(unit.done for unit in reader.units())
-    assert max(unit.attempt for unit in reader.units()) == 2
+    assert all(unit.done for unit in reader.fold_records())
+    assert max(unit.attempt for unit in reader.fold_records()) == 2
 
     def is_all_shown():  # the strip says so before the board is drawn
         return max(event_delays(observer.seen(page), reader)) < math.inf

@@ -35,7 +35,7 @@ def consult(root, num_folds=2, models=("lgbm", "torch")):
     found = {}
     for model in models:
         for fold in range(num_folds):
-            found |= fold_digests(paths.unit(model, fold))
+            found |= fold_digests(paths.fold(registry.get(model), fold))
     names = [name for name in FILES if not name.endswith("_bundle.pkl") or name[:-11] in models]
     found |= {f"bytes of {name}": file_digest(root / name) for name in names}
     if paths.oof.exists():

@@ -15,7 +15,7 @@ from pathlib import Path
 from trainer.features import feature_table
 from trainer.run import fold_job, machine, pipeline, stop_signal
 from trainer.run.inputs import dataset, partitioned_dataset, recordings
-from trainer.store import durable, failpoints, fold_files, lock, records
+from trainer.store import durable, fold_files, locks, records
 
 
 def keep_every_block():
@@ -52,20 +52,20 @@ def pause_at(call, in_features=False):
 
 def failpoint(name, hit):
     """Arm a failpoint, as ``TRAINER_FAILPOINT=NAME:HIT`` does for a process of its own."""
-    assert name in failpoints.FAILPOINTS
-    failpoints._armed, failpoints._hit = name, str(hit)
+    assert name in durable.FAILPOINTS
+    durable._armed, durable._hit = name, str(hit)
 
 
 def count_failpoints(target):
     """Write down how often each failpoint is reached."""
-    counts = dict.fromkeys(failpoints.FAILPOINTS, 0)
+    counts = dict.fromkeys(durable.FAILPOINTS, 0)
 
     def reach(name):
         if threading.current_thread() is threading.main_thread():
             counts[name] += 1
             Path(target).write_text(repr(counts))
 
-    replace_everywhere(failpoints.reach, reach)
+    replace_everywhere(durable.reach, reach)
 
 
 def failing_disk(call, code, forever, told):
@@ -181,7 +181,7 @@ def slow_rounds(seconds):
 
 def slow_writes(seconds):
     """Wait between the halves of every durable write, so that a signal lands inside one."""
-    reach = failpoints.reach
+    reach = durable.reach
 
     def wait_there(name):
         if name == "write.half" and threading.current_thread() is threading.main_thread():
@@ -198,7 +198,7 @@ def no_lock():
         def release(self):
             pass
 
-    replace_everywhere(lock.acquire, lambda path, **options: NoLock())
+    replace_everywhere(locks.acquire, lambda path, **options: NoLock())
 
 
 def replace_everywhere(old, new):

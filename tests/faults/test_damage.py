@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults import summary
 from tests.faults.lab import last_line, problems, read_json
+from trainer.models import registry
 from trainer.run import control
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -118,7 +119,7 @@ def unit_of(state, name):
     match = re.search(r"fold(\d\d)(_last)?\.", name)
     if match is None or name.startswith("units/"):
         return None
-    path = RunPaths(state).unit(model, int(match[1])).record
+    path = RunPaths(state).fold(registry.get(model), int(match[1])).record
     return read_json(path) if path.exists() else None
 
 

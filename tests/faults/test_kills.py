@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults import summary
 from tests.faults.lab import last_line, problems
-from trainer.store.failpoints import FAILPOINTS
+from trainer.store.durable import FAILPOINTS
 
 AT_FAILPOINT = "kill -9 at a failpoint, then resume"
 IN_RECOVERY = "kill -9 again during the recovery"

@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults import power, summary
 from tests.faults.lab import Lab
+from trainer.models import registry
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
@@ -51,7 +52,7 @@ def lost_of_unit(root, name, floor):
         state = RunReader(root).model_state(model)
     except StoreError as error:
         return [str(error)]
-    store = FoldFiles.open(RunPaths(root).unit(model, int(fold)), 99, state)
+    store = FoldFiles.open(RunPaths(root).fold(registry.get(model), int(fold)), 99, state)
     if store.record.generation < floor:
         return [f"{name}: generation {floor} was committed, {store.record.generation} is there"]
     is_there = store.load_final() if store.record.done else store.load_last()

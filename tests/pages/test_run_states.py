@@ -19,7 +19,8 @@ from trainer.run.transfer import archive
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.records import ResumeRecord, dump_record
+from trainer.store.records import dump_record
+from trainer.store.resume_record import ResumeRecord
 from trainer.store.run_state import derive_state
 
 ROOT = Path(__file__).parents[2]
@@ -481,7 +482,7 @@ def test_problems_come_first_in_the_log():
 def test_a_curve_has_one_line_per_fold_and_names_its_axes(make_run):
     """Axes carry names; the step axis ends at the last possible step, so it stands still."""
     reader = RunReader(make_run("first"))
-    from trainer.store.reader import curves
+    from trainer.store.event_log import curves
 
     points = curves(reader.events()).filter(model="lgbm")
     figure = charts.curve_chart(points, charts.CURVES["Score"], "round", 100, [50.0])

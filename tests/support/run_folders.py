@@ -16,9 +16,9 @@ import polars as pl
 from tests.support.builders import GESTURES
 from trainer.config import make_config
 from trainer.store.durable import append_line, write_atomic
-from trainer.store.identity import ProcessIdentity, boot_id, own_identity
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
 from trainer.store.names import RunPaths
+from trainer.store.process import ProcessIdentity, boot_id, own_identity
 from trainer.store.records import (
     Command,
     DataSummary,

@@ -1,7 +1,7 @@
-"""What each command of the command line does.
+"""The commands of the command line, except ``train`` and ``resume``.
 
-In: checked options. Out: text on the terminal, files, and an exit code. Heavy rooms are imported
-where they are used, so that ``status`` answers at once.
+In: checked options. Out: text on the terminal, files, and an exit code. Slow imports are inside the
+functions that need them, so that ``status`` starts quickly.
 """
 
 from __future__ import annotations
@@ -11,33 +11,27 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from trainer.cli.reports import status_json, status_lines
-from trainer.config import (
-    ConfigError,
-)
+from trainer.config import ConfigError
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError, RunPaths
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
 
-if TYPE_CHECKING:
-    pass
-
 FAILED, REFUSED, PAUSED = 1, 2, 3
-SIMULATED_ANSWERS = "the models learnt from simulated recordings: of real ones they know little"
-ACKNOWLEDGE_WAIT_S = 120.0  # a LightGBM round or a batch on a slow machine, many times over
+SIMULATED_WARNING = "the models were trained on simulated recordings; expect errors on real ones"
+ACKNOWLEDGE_WAIT_S = 120.0  # many times a LightGBM round or a batch on a slow machine
 
 
 class UsageError(ValueError):
-    """Words that make no sense together; the message says what to type instead."""
+    """Arguments that cannot be used; the message contains what to type instead."""
 
 
 def known_errors() -> tuple[type[Exception], ...]:
-    """Return the errors whose message is for people; all others are bugs and keep their trace."""
+    """Return the errors whose message is enough; all others are bugs and keep their traceback."""
     from trainer.blend import BlendError
     from trainer.data.schema import DataError
     from trainer.features.feature_table import FeatureError
@@ -57,7 +51,7 @@ def known_errors() -> tuple[type[Exception], ...]:
 
 
 def exit_code(error: Exception) -> int:
-    """Return 1 where something broke on the way, 2 where it was refused from the start."""
+    """Return 1 for an error during the work, 2 for a refusal before it."""
     from trainer.blend import BlendError
     from trainer.features.feature_table import FeatureError
     from trainer.kaggle.gateway import GatewayError
@@ -73,55 +67,55 @@ def state_dir(option: Path | None) -> Path:
 
 
 def find_run(folder: Path, run: str) -> Path:
-    """Return a run's folder by name or path; else that of an earlier run under the input folder.
+    """Return a run's folder by name or path, else of a run of this name in the input folder.
 
     Raises:
-        UsageError: There is no such run; those that are there are named.
+        UsageError: There is no such run; the message lists the existing ones.
     """
     for root in (folder / run, Path(run)):
         if RunPaths(root).has_config or RunPaths(root).status.exists():
             return root
-    from trainer.run.transfer.adoption import choose, find_earlier
+    from trainer.run.transfer.adoption import choose, find_input_runs
 
-    earlier = choose(find_earlier(run))
-    if earlier is not None:
-        return earlier.root
-    there = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
-    raise UsageError(f"{run}: no run of that name in {folder}. There: {there}")
+    found = choose(find_input_runs(run))
+    if found is not None:
+        return found.root
+    existing = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
+    raise UsageError(f"{run}: no run of that name in {folder}. Existing runs: {existing}")
 
 
 def model_path() -> Path | None:
-    """Return the trained model that ``MODEL_PATH`` asks to use as it is, or None.
+    """Return the trained model that ``MODEL_PATH`` names, or None if it is not set.
 
     Raises:
-        UsageError: There is none.
+        UsageError: The file or folder does not exist.
     """
     text = os.environ.get("MODEL_PATH")
     if not text:
         return None
     if not Path(text).exists():
         raise UsageError(
-            f"MODEL_PATH: expected a run folder or an lgbm_bundle.pkl, got {text!r}, which is not "
-            f"there. Correct it, or unset it to train"
+            f"MODEL_PATH: expected a run folder or an lgbm_bundle.pkl, got {text!r}, which does "
+            f"not exist. Correct it, or unset it to train"
         )
     return Path(text)
 
 
 def status(folder: Path, run: str | None, as_json: bool) -> None:
-    """Show one run with its evidence, or all runs, a line each."""
+    """Print one run with its evidence, or one line for each run."""
     readers = [RunReader(find_run(folder, run))] if run else list_runs(folder)
     derived_states = [(reader, derive_state(reader)) for reader in readers]
     if as_json:
         print(json.dumps([status_json(*pair) for pair in derived_states], indent=2))
     elif not derived_states:
-        print(f"No run in {folder}. Begin one: python -m trainer train")
+        print(f"No run in {folder}. Start one: python -m trainer train")
     else:
         for reader, derived in derived_states:
             print("\n".join(status_lines(reader, derived, with_evidence=run is not None)))
 
 
 def pause(root: Path) -> None:
-    """Ask a run to pause, wait for the acknowledgement, then for the saving."""
+    """Request a pause, wait for the acknowledgement, then until everything is saved."""
     from trainer.run.control import ask
     from trainer.run.refusal import RefusedError
 
@@ -129,30 +123,34 @@ def pause(root: Path) -> None:
     derived = derive_state(reader)
     if not derived.is_active:
         raise RefusedError(f"run {root.name}: not running but {derived.state}. {derived.reason}")
-    asked = ask(root, "pause", "command line")
-    print(f"asked {root.name} to pause")
+    command = ask(root, "pause", "command line")
+    print(f"pause of {root.name} requested")
     deadline = time.monotonic() + ACKNOWLEDGE_WAIT_S
     acknowledged = False
     while time.monotonic() < deadline:
         derived = derive_state(reader)
-        if derived.status and derived.status.acknowledged_command == asked.id and not acknowledged:
+        if (
+            derived.status
+            and derived.status.acknowledged_command == command.id
+            and not acknowledged
+        ):
             acknowledged = True
-            waited_s = (derived.status.acknowledged_at or asked.asked_at) - asked.asked_at
+            waited_s = (derived.status.acknowledged_at or command.asked_at) - command.asked_at
             print(f"acknowledged after {waited_s:.1f} s")
         if not derived.is_active:
             print(f"{derived.state}: {derived.reason}")
             return
         time.sleep(0.1)
     raise RefusedError(
-        f"run {root.name}: no answer within {ACKNOWLEDGE_WAIT_S:.0f} s ({derived.reason}). Ending "
-        f"its process is safe too: resume goes on from the last checkpoint"
+        f"run {root.name}: not paused within {ACKNOWLEDGE_WAIT_S:.0f} s ({derived.reason}). You "
+        f"can kill its process: resume continues from the last checkpoint"
     )
 
 
 def predict(
     root: Path, file: Path, demographics: Path | None, out: Path | None, by_model: bool
 ) -> None:
-    """Predict the sequences of a file and print or write one row each."""
+    """Predict the sequences of a file, and print or write one row for each."""
     from trainer.data.sources import read_table, sequences_from_table
     from trainer.explain.doctor import examine_for, warnings
     from trainer.predict.prediction_table import prediction_frame
@@ -166,10 +164,10 @@ def predict(
     prediction = predictor.predict(sequences)
     frame = prediction_frame(prediction, by_model)
     found = warnings(examine_for(predictor, sequences))
-    told = [f"warning: {finding.line}" for finding in found]
+    lines = [f"warning: {finding.line}" for finding in found]
     if _is_simulated(predictor.root):
-        told.insert(0, f"warning: {SIMULATED_ANSWERS}")
-    for line in (*prediction.notes, *told):
+        lines.insert(0, f"warning: {SIMULATED_WARNING}")
+    for line in (*prediction.notes, *lines):
         print(line, file=sys.stderr)
     if out is None:
         sys.stdout.write(frame.write_csv())
@@ -182,16 +180,16 @@ def predict(
 
 
 def _is_simulated(root: Path) -> bool:
-    """Return whether models come from simulated recordings, as far as their folder tells."""
+    """Return whether a folder's configuration shows training on simulated recordings."""
     try:
         run_file = RunReader(root).run_file()
-    except StoreError:  # `verify` names it; the bundles answer without
+    except StoreError:  # ``verify`` names it; prediction does not need the configuration
         return False
     return run_file is not None and run_file.is_simulated
 
 
 def verify(root: Path) -> None:
-    """Check every file of a run against its recorded checksum."""
+    """Compare every file of a run with its recorded checksum."""
     from trainer.run.transfer.verification import verify_run
 
     checks = verify_run(root)
@@ -204,25 +202,25 @@ def verify(root: Path) -> None:
 
 
 def serve(root: Path, data: Path | None) -> None:
-    """Answer the competition's gateway, or a local one on a folder's test.csv."""
+    """Serve predictions to the competition's gateway, or to a local one on a folder's test.csv."""
     from trainer.data.sources import find_competition
     from trainer.kaggle.server import serve
 
     if data is None:
-        data = find_competition()  # it brings the server's package, which a scored run needs too
+        data = find_competition()  # it contains the server's package, which a scored run needs too
     report = serve(root, data, Path("submission.parquet"), print)
     if report is None:
         return
     warm_ms = sorted(1000.0 * seconds for seconds in report.seconds[1:]) or [0.0]
     print(
-        f"{report.submission}: {len(report.answers):,} sequences; first answer "
-        f"{report.seconds[0]:.1f} s with the models' loading, then "
-        f"{warm_ms[len(warm_ms) // 2]:.0f} ms in the median, {warm_ms[-1]:.0f} ms at most"
+        f"{report.submission}: {len(report.predictions):,} sequences; the first took "
+        f"{report.seconds[0]:.1f} s with loading the models, the others "
+        f"{warm_ms[len(warm_ms) // 2]:.0f} ms (median), {warm_ms[-1]:.0f} ms (maximum)"
     )
 
 
 def export(root: Path, target: Path, dataset_id: str | None) -> None:
-    """Write a run as one zip, and beside it what Kaggle's tool needs where that was asked for."""
+    """Export a run to a zip, and for a dataset id also write the metadata for Kaggle beside it."""
     from trainer.run.transfer.archive import export_run
     from trainer.run.transfer.dataset_metadata import check_dataset_id, write_metadata
 
@@ -231,20 +229,20 @@ def export(root: Path, target: Path, dataset_id: str | None) -> None:
     export_run(root, target)
     if dataset_id is not None:
         path = write_metadata(root, target.parent, dataset_id)
-        print(f"{path}: then kaggle datasets create -p {target.parent}, which takes all in it")
-    print(f"{target}: {target.stat().st_size:,} bytes. Take it in with: python -m trainer import")
+        print(f"{path}: upload the folder with: kaggle datasets create -p {target.parent}")
+    size = f"{target.stat().st_size:,} bytes"
+    print(f"{target}: {size}. Import it with: python -m trainer import {target.name}")
 
 
 def import_run(source: Path, folder: Path) -> None:
-    """Take in a run."""
-    from trainer.run.transfer.archive import TransferError
-    from trainer.run.transfer.archive import import_run as take_in
+    """Import a run and verify its files."""
+    from trainer.run.transfer import archive
     from trainer.run.transfer.verification import verify_run
 
     if not source.exists():
-        raise TransferError(f"{source}: not there. Expected a zip or a run folder")
-    root = take_in(source, folder)
+        raise archive.TransferError(f"{source}: missing. Expected a zip or a run folder")
+    root = archive.import_run(source, folder)
     for check in verify_run(root):
         if not check.is_good:
-            print(f"BAD {check.name}: {check.detail}; resume redoes what it held")
-    print(f"{root}: there. Go on with: python -m trainer resume {root.name}")
+            print(f"BAD {check.name}: {check.detail}; resume makes it again")
+    print(f"{root}: imported. Continue with: python -m trainer resume {root.name}")

@@ -1,6 +1,6 @@
-"""What a terminal shows while the trainer works: the log, and one live line of progress.
+"""Display: the log, and below it one live line of progress, while the trainer runs.
 
-In: log lines and statuses. Out: text on the terminal; nothing where there is none.
+In: log lines and statuses. Out: text; the live line only on a terminal.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from trainer.store.records import Status
 
 
 class Display:
-    """Log lines above a line of progress."""
+    """The log above one line of progress."""
 
     def __init__(self, console: Console) -> None:
-        """Draw on a console."""
+        """Write to a console."""
         self.console = console
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -43,11 +43,11 @@ class Display:
         self._progress = None
 
     def log(self, text: str) -> None:
-        """Show a log line."""
+        """Print a log line."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, status: Status) -> None:
-        """Move the progress line."""
+        """Update the line of progress."""
         if self._progress is None or self._task is None:
             return
         is_in_fold = status.model is not None and status.done_units < status.total_units
@@ -63,7 +63,7 @@ class Display:
 
 
 def format_left(eta_s: float | None) -> str:
-    """Say how much time is left, "at most": a fold may stop early."""
+    """Return the time left in words; "at most", since a fold may stop early."""
     if eta_s is None:
         return ""
     minutes, seconds = divmod(round(eta_s), 60)

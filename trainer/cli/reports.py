@@ -1,6 +1,6 @@
-"""Reports: a run in lines for a terminal and in JSON for programs.
+"""Reports: a run as lines for a terminal and as JSON for programs.
 
-In: a run folder and the verdict on it. Out: lines and plain values.
+In: a run folder and its derived state. Out: lines and plain values.
 """
 
 from __future__ import annotations
@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from trainer.models import registry
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
 from trainer.store.records import Scores
 from trainer.store.run_state import DerivedState, describe
 
 NUM_TOP_FEATURES = 10
-SIMULATED_LINE = "Simulated recordings: these scores say nothing about real ones."
+SIMULATED_LINE = "Simulated recordings: these scores do not apply to real ones."
 
 
 def outcome_lines(root: Path, outcome: Literal["finished", "paused"]) -> list[str]:
-    """Return what a start of the trainer ends with: scores, top features, how to go on."""
+    """Return the lines at the end of a start: scores, top features, the next command."""
     reader = RunReader(root)
     scores, importance = reader.scores(), reader.importance()
     lines = [] if scores is None else score_lines(scores, _is_simulated(reader))
@@ -26,8 +27,11 @@ def outcome_lines(root: Path, outcome: Literal["finished", "paused"]) -> list[st
         top = importance["feature"].head(NUM_TOP_FEATURES)
         lines.append("top features by gain: " + ", ".join(top))
     if outcome == "paused":
-        return [*lines, f"Paused. Go on with: python -m trainer resume {root.name}"]
-    return [*lines, f"Finished: {root}. Ask it: python -m trainer predict {root.name} FILE.csv"]
+        return [*lines, f"Paused. Continue with: python -m trainer resume {root.name}"]
+    return [
+        *lines,
+        f"Finished: {root}. Predict with it: python -m trainer predict {root.name} FILE.csv",
+    ]
 
 
 def status_lines(reader: RunReader, derived: DerivedState, with_evidence: bool) -> list[str]:
@@ -36,19 +40,21 @@ def status_lines(reader: RunReader, derived: DerivedState, with_evidence: bool) 
     if not with_evidence:
         return lines
     lines += [f"  {evidence.what:<14} {evidence.seen}" for evidence in derived.evidence]
-    for unit in reader.units():
-        score = "" if unit.score is None else f" score {unit.score.score:.4f}"
-        how = "done" if unit.done else f"step {unit.step} of {unit.total_steps or '?'}"
-        lines.append(f"  {unit.model} fold {unit.fold}: {how}{score}, {unit.seconds:.0f} s")
+    for fold in reader.fold_records():
+        score = "" if fold.score is None else f" score {fold.score.score:.4f}"
+        step_name = registry.get(fold.model).step_name
+        steps = f"{step_name} {fold.step} of {fold.total_steps or '?'}"
+        progress = "done" if fold.done else steps
+        lines.append(f"  {fold.model} fold {fold.fold}: {progress}{score}, {fold.seconds:.0f} s")
     scores = reader.scores()
-    told = [] if scores is None else score_lines(scores, _is_simulated(reader))
-    return lines + [f"  {line}" for line in told]
+    table = [] if scores is None else score_lines(scores, _is_simulated(reader))
+    return lines + [f"  {line}" for line in table]
 
 
 def status_json(reader: RunReader, derived: DerivedState) -> dict[str, Any]:
-    """Return what programs are told of a run; a damaged file is a problem of this run alone."""
+    """Return a run for programs; ``problem`` names a damaged file of the run."""
     status = derived.status
-    told = {
+    described = {
         "run": reader.name,
         "state": derived.state,
         "reason": derived.reason,
@@ -57,11 +63,16 @@ def status_json(reader: RunReader, derived: DerivedState) -> dict[str, Any]:
         "status": None if status is None else status.model_dump(mode="json", by_alias=True),
     }
     try:
-        units, scores = reader.units(), reader.scores()
+        folds, scores = reader.fold_records(), reader.scores()
     except StoreError as error:
-        return told | {"units": [], "scores": None, "is_simulated": None, "problem": str(error)}
-    return told | {
-        "units": [unit.model_dump(mode="json", by_alias=True) for unit in units],
+        return described | {
+            "units": [],
+            "scores": None,
+            "is_simulated": None,
+            "problem": str(error),
+        }
+    return described | {
+        "units": [fold.model_dump(mode="json", by_alias=True) for fold in folds],
         "scores": None if scores is None else scores.model_dump(mode="json", by_alias=True),
         "is_simulated": _is_simulated(reader),
         "problem": None,
@@ -69,7 +80,7 @@ def status_json(reader: RunReader, derived: DerivedState) -> dict[str, Any]:
 
 
 def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
-    """Return the scores as a small table: mean and spread over folds, and out of fold."""
+    """Return the scores as a small table: mean and spread over folds, out of fold, accuracy."""
     lines = [SIMULATED_LINE] if is_simulated else []
     lines += [f"{'':<9}{'mean of folds':>22}{'out of fold':>14}{'accuracy':>11}"]
     for model, row in scores.models.items():

@@ -1,6 +1,6 @@
-"""Starting: what ``train`` and ``resume`` do before and after the trainer is at work.
+"""The commands ``train`` and ``resume``: choose the run and its configuration, then execute it.
 
-In: checked options. Out: a run that was begun, adopted or gone on with, and an exit code.
+In: checked options. Out: a run that is new, adopted from the input folder or resumed; an exit code.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
-    from trainer.run.transfer.adoption import EarlierRun
+    from trainer.run.transfer.adoption import InputRun
     from trainer.run.workers.pool import WorkerPool
 
 
 def read_limits(
     time_limit: str, stop_after_folds: int | None, environment: Mapping[str, str]
 ) -> Limits:
-    """Return when the trainer is to pause by itself."""
+    """Return the conditions under which the trainer pauses by itself."""
     from trainer.run.pipeline import Limits
     from trainer.run.time_limit import parse_time_limit
 
@@ -53,15 +53,15 @@ def read_limits(
 def read_pool(
     workers: str | None, environment: Mapping[str, str], engine: str = "local"
 ) -> WorkerPool:
-    """Return who fits the folds.
+    """Return the workers that fit the folds.
 
     Args:
-        workers: A number or ``auto``; None asks the environment's ``WORKERS``.
+        workers: A number or ``auto``; None reads the environment's ``WORKERS``.
         environment: The process environment.
         engine: ``local``, ``dask`` or ``dask://HOST:PORT``.
 
     Raises:
-        ConfigError: Neither.
+        ConfigError: An argument has another form.
     """
     from trainer.run.workers.pool import WorkerPool
 
@@ -86,7 +86,7 @@ def train(
     paused_is_success: bool,
     pool: WorkerPool | None = None,
 ) -> None:
-    """Train a new run, or go on with the run of that name."""
+    """Train a new run, or continue the run of that name."""
     from trainer.run.control import next_run_name, start_over
 
     if model_path() is not None:
@@ -94,16 +94,16 @@ def train(
         return
     wanted = make_config(preset, options, assignments)
     root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
-    goes_on = is_switched_on(os.environ, "RESUME", default=True)
-    if RunPaths(root).config.exists() and not goes_on:
+    may_continue = is_switched_on(os.environ, "RESUME", default=True)
+    if RunPaths(root).config.exists() and not may_continue:
         print(f"RESUME=0: the old run is now {start_over(root)}")
     frozen = RunReader(root).run_file()
-    earlier = _earlier_run(root, name is not None) if frozen is None and goes_on else None
-    if earlier is not None:
-        frozen = earlier.run_file
+    found = _input_run(root, name is not None) if frozen is None and may_continue else None
+    if found is not None:
+        frozen = found.run_file
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
-    origin = "" if earlier is None else _adopt(earlier, root)
+    origin = "" if found is None else _adopt(found, root)
     _execute(root, wanted, limits, paused_is_success, origin, pool)
 
 
@@ -114,20 +114,20 @@ def resume(
     paused_is_success: bool,
     pool: WorkerPool | None = None,
 ) -> None:
-    """Go on with a run as it was configured; one under the input folder is copied first."""
+    """Continue a run with its own configuration; a run in the input folder is copied first."""
     from trainer.run.refusal import RefusedError
-    from trainer.run.transfer.adoption import find_earlier
+    from trainer.run.transfer.adoption import find_input_runs
 
     origin = ""
-    earlier = next((run for run in find_earlier() if run.root == root), None)
-    if earlier is not None:
+    found = next((run for run in find_input_runs() if run.root == root), None)
+    if found is not None:
         root = state_dir / check_run_name(root.name)
-        origin = _adopt(earlier, root)
+        origin = _adopt(found, root)
     frozen = RunReader(root).run_file()
     if frozen is None:
         raise RefusedError(
-            f"run {root.name}: it ended before its configuration was written, so there is nothing "
-            f"to resume. Train it again: python -m trainer train --run {root.name}"
+            f"run {root.name}: it ended before its configuration was written, so it cannot be "
+            f"resumed. Train it again: python -m trainer train --run {root.name}"
         )
     _execute(root, frozen.settings(), limits, paused_is_success, origin, pool)
 
@@ -135,53 +135,54 @@ def resume(
 def _same_config(
     frozen: RunFile, preset: str | None, options: Mapping[str, Any], assignments: Sequence[str]
 ) -> Config:
-    """Return the frozen configuration if nothing else was asked for.
+    """Return the frozen configuration if the options agree with it.
 
     Raises:
-        RefusedError: Lists what differs.
+        RefusedError: They differ; the message lists the differences.
     """
     from trainer.run.refusal import RefusedError
 
     settings = frozen.settings()
     base = settings
-    if preset is not None:  # its own settings count, but where the recordings lie is not one
+    if preset is not None:  # its settings count, but it has none for the recordings
         base = make_config(preset, {"data.source": settings.data.source}, environment={})
-    asked = overlay(base, environment_settings(os.environ), assignments, options)
-    changed = differences(settings, asked)
+    wanted = overlay(base, environment_settings(os.environ), assignments, options)
+    changed = differences(settings, wanted)
     if changed:
         raise RefusedError(
             f"run {frozen.run} was made with other options:\n  " + "\n  ".join(changed) + "\n"
-            f"Go on with its own: python -m trainer resume {frozen.run}; or begin another with "
-            f"--run NAME; or start it over with RESUME=0"
+            f"Continue with its own: python -m trainer resume {frozen.run}; or start another run "
+            f"with --run NAME; or start this one over with RESUME=0"
         )
-    return overlay(settings, {"data.source": asked.data.source})
+    return overlay(settings, {"data.source": wanted.data.source})
 
 
-def _earlier_run(root: Path, is_named: bool) -> EarlierRun | None:
-    """Return the earlier run under the input folder that a new start of this name goes on with.
+def _input_run(root: Path, is_named: bool) -> InputRun | None:
+    """Return the run under the input folder to continue, or None.
 
-    A run that nobody named is a new one; then those that are there are told.
+    Only a run of the name given with ``--run`` is continued. Without ``--run`` the run is a new
+    one, and the runs under the input folder are listed.
     """
     from trainer.run.control import DETACHED
-    from trainer.run.transfer.adoption import choose, find_earlier
+    from trainer.run.transfer.adoption import choose, find_input_runs
 
     if os.environ.get(DETACHED) == "1":
-        return None  # the dashboard starts new runs; it imports earlier ones
+        return None  # the dashboard starts new runs, and imports others
     if is_named:
-        return choose(find_earlier(root.name))
-    for run in find_earlier():
+        return choose(find_input_runs(root.name))
+    for run in find_input_runs():
         print(
-            f"earlier run {run.run_file.run} in {run.root}: {run.progress}. Go on with it: "
+            f"run {run.run_file.run} found in {run.root}: {run.progress}. Continue it with "
             f"--run {run.run_file.run}"
         )
     return None
 
 
-def _adopt(earlier: EarlierRun, root: Path) -> str:
-    """Copy an earlier run to where it is to go on; return from where, for the plan."""
+def _adopt(found: InputRun, root: Path) -> str:
+    """Copy a run into the state folder; return its origin in words, for the plan."""
     from trainer.run.transfer.adoption import adopt
 
-    return adopt(earlier, root.parent, root.name)
+    return adopt(found, root.parent, root.name)
 
 
 def _execute(
@@ -192,7 +193,7 @@ def _execute(
     origin: str,
     pool: WorkerPool | None,
 ) -> None:
-    """Run the trainer in this process and exit with its code."""
+    """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
 
     from trainer.cli.display import Display
@@ -203,16 +204,18 @@ def _execute(
 
     is_detached = os.environ.get(DETACHED) == "1"
     display = Display(Console(quiet=is_detached))
-    was_there = root.exists()
+    has_existed = root.exists()
     try:
         with display.live():
             outcome = execute(
                 root, config, limits, display.log, display.show, origin, pool or WorkerPool()
             )
     except known_errors() as error:
-        is_begun = was_there or RunPaths(root).config.exists()
+        is_begun = has_existed or RunPaths(root).config.exists()
         if not (is_detached or is_begun or isinstance(error, RefusedError)):
-            shutil.rmtree(root, ignore_errors=True)  # bad recordings: there is no run yet
+            shutil.rmtree(
+                root, ignore_errors=True
+            )  # the recordings were refused: there is no run yet
         raise
     if not is_detached:
         print("\n".join(outcome_lines(root, outcome)))

@@ -1,9 +1,9 @@
-"""Gateway: a stand-in of the competition's, in this process, without its package.
+"""Gateway: a local replacement for the competition's gateway, in this process.
 
-In: a ``predict`` function, test.csv. Out: submission.parquet, and how long each answer took. It
-asks as the real one does (competition.md, section 6): types guessed from the first rows of the
-file, one sequence at a time, in a new random order, as Arrow streams, every answer checked. What it
-leaves out is the network between.
+In: a ``predict`` function, test.csv. Out: submission.parquet, and the seconds of each call. It
+calls ``predict`` as the competition's gateway does (competition.md, section 6): column types are
+guessed from the first rows of the file, sequences come one at a time in random order as Arrow
+streams, and every prediction is checked. There is no network between.
 """
 
 from __future__ import annotations
@@ -28,64 +28,64 @@ DEMOGRAPHICS_COLUMNS = (
 
 
 class GatewayError(RuntimeError):
-    """An answer that the competition's gateway would refuse."""
+    """A prediction that the competition's gateway would refuse."""
 
 
 @dataclass(frozen=True)
 class GatewayReport:
-    """What the gateway saw.
+    """The calls of the gateway.
 
     Attributes:
         submission: The file that was written.
-        answers: Sequence id to gesture, in the order asked.
-        seconds: Of each call, in the order asked; the first loads the models.
+        predictions: Sequence id to gesture, in the order of the calls.
+        seconds: Seconds of each call, in the same order; the first loads the models.
     """
 
     submission: Path
-    answers: dict[str, str]
+    predictions: dict[str, str]
     seconds: tuple[float, ...]
 
 
 def run_gateway(
     predict: Predict, folder: Path, gestures: Collection[str], submission: Path
 ) -> GatewayReport:
-    """Ask for every sequence of a folder's test.csv and write the submission.
+    """Predict every sequence of a folder's test.csv and write the submission.
 
     Args:
         predict: Called with one sequence's rows and its subject's demographics.
-        folder: Holds test.csv and, where there is one, test_demographics.csv.
-        gestures: The answers that are allowed.
-        submission: Where the answers go: ``sequence_id``, ``gesture``.
+        folder: Contains test.csv and perhaps test_demographics.csv.
+        gestures: The gestures that may be predicted.
+        submission: The file to write, with columns ``sequence_id`` and ``gesture``.
 
     Raises:
         DataError: There is no test.csv, or it has no sequences.
-        GatewayError: An answer is no plain str or not one of the gestures.
-        Exception: Whatever ``predict`` raises.
+        GatewayError: A prediction is no plain str or not one of the gestures.
+        Exception: Any exception of ``predict``.
     """
-    answers: dict[str, str] = {}
+    predictions: dict[str, str] = {}
     seconds = []
     for sequence_id, sequence, demographics in _batches(folder):
         began = time.perf_counter()
-        answer = predict(through_arrow(sequence), through_arrow(demographics))
+        gesture = predict(through_arrow(sequence), through_arrow(demographics))
         seconds.append(time.perf_counter() - began)
-        answers[sequence_id] = _checked(answer, sequence_id, gestures)
-    columns = {"sequence_id": list(answers), "gesture": list(answers.values())}
+        predictions[sequence_id] = _checked(gesture, sequence_id, gestures)
+    columns = {"sequence_id": list(predictions), "gesture": list(predictions.values())}
     temporary = submission.with_name(f".{submission.name}.tmp")
     pl.DataFrame(columns).write_parquet(temporary)
     temporary.replace(submission)
-    return GatewayReport(submission, answers, tuple(seconds))
+    return GatewayReport(submission, predictions, tuple(seconds))
 
 
 def through_arrow(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a table as it comes out at the other end of the wire."""
-    wire = io.BytesIO()
-    table.write_ipc_stream(wire, compression="lz4")
-    wire.seek(0)
-    return pl.read_ipc_stream(wire)
+    """Return a table as it arrives after it was sent as an Arrow stream."""
+    stream = io.BytesIO()
+    table.write_ipc_stream(stream, compression="lz4")
+    stream.seek(0)
+    return pl.read_ipc_stream(stream)
 
 
 def _batches(folder: Path) -> Iterator[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    """Yield id, rows and demographics of every sequence, in a new order each time."""
+    """Yield id, rows and demographics of every sequence, in a random order."""
     test = _read(folder / "test.csv")
     people = folder / "test_demographics.csv"
     empty = pl.DataFrame(schema=dict.fromkeys(DEMOGRAPHICS_COLUMNS, pl.String))
@@ -107,8 +107,8 @@ def _read(path: Path) -> pl.DataFrame:
     except (OSError, pl.exceptions.PolarsError) as error:
         first_line = str(error).partition("\n")[0]
         raise DataError(
-            f"{path}: expected the competition's table, could not be read ({first_line}). Name the "
-            f"folder that holds it with --data"
+            f"{path}: expected the competition's table, could not be read ({first_line}). Give "
+            f"its folder with --data"
         ) from error
     needed = "sequence_id" if path.name == "test.csv" else "subject"
     if needed not in table.columns:
@@ -116,13 +116,13 @@ def _read(path: Path) -> pl.DataFrame:
     return table
 
 
-def _checked(answer: object, sequence_id: str, gestures: Collection[str]) -> str:
-    if type(answer) is not str:
+def _checked(gesture: object, sequence_id: str, gestures: Collection[str]) -> str:
+    if type(gesture) is not str:
         raise GatewayError(
-            f"sequence {sequence_id}: expected a plain str, got {type(answer).__name__}"
+            f"sequence {sequence_id}: expected a plain str, got {type(gesture).__name__}"
         )
-    if answer not in gestures:
+    if gesture not in gestures:
         raise GatewayError(
-            f"sequence {sequence_id}: expected one of the run's gestures, got {answer!r}"
+            f"sequence {sequence_id}: expected one of the run's gestures, got {gesture!r}"
         )
-    return answer
+    return gesture

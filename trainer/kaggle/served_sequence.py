@@ -1,8 +1,9 @@
-"""One sequence as the competition's gateway hands it over in, ``Sequences`` and remarks out.
+"""Served sequence: one sequence in the form in which the competition's gateway sends it.
 
-The gateway guesses column types from the first 100 rows of its file, so a column may arrive as
-text, as whole numbers or as nothing at all. Nothing is refused here that can be taken as missing:
-an answer is owed for every sequence, and what was missing is said.
+In: its rows and its subject's demographics, columns of any type. Out: ``Sequences``, and remarks on
+values that could not be used. The gateway guesses column types from the first 100 rows of its file,
+so a column may arrive as text, as whole numbers or without values. Every sequence needs a
+prediction, so unusable values are taken as missing and noted instead of refused.
 
 Shapes: T time steps of the one sequence, C columns of one sensor group.
 """
@@ -17,20 +18,20 @@ from trainer.data.demographics import right_handed
 from trainer.data.schema import ACC_COLUMNS, ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS, DataError
 from trainer.data.sequences import FloatArray, Sequences
 
-UNKNOWN = "?"  # the id of a sequence that came without one
+UNKNOWN = "?"  # the id of a sequence without one
 
 
 def read_served(
     sequence: pl.DataFrame, demographics: pl.DataFrame
 ) -> tuple[Sequences, tuple[str, ...]]:
-    """Return one sequence, and in words what of it could not be used.
+    """Return one sequence, and remarks on its values that could not be used.
 
     Args:
         sequence: All rows of one sequence, in order; any types.
-        demographics: The subject's row; empty or odd where nothing is known.
+        demographics: The subject's row; may be empty, with columns of any type.
 
     Raises:
-        DataError: There is not a single row.
+        DataError: It has no rows.
     """
     if sequence.is_empty():
         raise DataError(
@@ -42,8 +43,8 @@ def read_served(
         for columns in (ACC_COLUMNS, ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS)
     )
     if acc_TC is None:
-        # the models cannot do without; their answer then rests on the other sensors, if on any
-        remarks.append("no acceleration at all, asked as if it had read 0 throughout")
+        # the models need it; their prediction then depends on the other sensors, if there are any
+        remarks.append("no acceleration at all, taken as 0 throughout")
     return (
         Sequences(
             sequence_ids=np.array([first_text(sequence, "sequence_id")], dtype=np.str_),
@@ -63,7 +64,7 @@ def read_served(
 
 
 def first_text(table: pl.DataFrame, name: str) -> str:
-    """Return a column's first value as text; UNKNOWN where there is none."""
+    """Return a column's first value as text; UNKNOWN if it has none."""
     if name not in table.columns or table.is_empty() or table[name][0] is None:
         return UNKNOWN
     return str(table[name][0])
@@ -72,7 +73,7 @@ def first_text(table: pl.DataFrame, name: str) -> str:
 def _read_group(
     table: pl.DataFrame, columns: tuple[str, ...], remarks: list[str]
 ) -> FloatArray | None:
-    """Return one sensor group, (T, C) float32, or None where no value of it is known."""
+    """Return one sensor group, (T, C) float32, or None if it has no value."""
     present = [name for name in columns if name in table.columns]
     if not present:
         return None
@@ -83,7 +84,7 @@ def _read_group(
     values[~(np.abs(values) <= MAX_MAGNITUDE)] = np.nan
     lost_C = np.isnan(values).sum(axis=0) - np.array(given.null_count().row(0))
     remarks += [
-        f"{name}: {count} of {len(table)} values are no usable numbers, taken as missing"
+        f"{name}: {count} of {len(table)} values are not usable numbers, taken as missing"
         for name, count in zip(present, lost_C.tolist(), strict=True)
         if count > 0
     ]
@@ -95,7 +96,7 @@ def _read_group(
 
 
 def _as_number(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Return a column as float64; what is no number becomes null."""
+    """Return a column as float64; a value that is not a number becomes null."""
     column = pl.col(name)
     if dtype == pl.String:
         column = column.str.strip_chars()

@@ -1,11 +1,11 @@
-"""Kaggle: answer the competition's inference server, one sequence at a time.
+"""Server: predictions for the competition's gateway, one sequence at a time.
 
 In: a run with at least one finished model; sequences as the gateway sends them. Out: one gesture
-each, a plain ``str``; a line on stderr for every sequence that was not whole.
+each, a plain ``str``; a line on stderr for every sequence with unusable values.
 
-In a notebook: ``from trainer.kaggle import predict`` (the run: ``MODEL_PATH``, or ``CKPT_DIR``), or
-``python -m trainer serve RUN``. Models are loaded at the first call, since the server must be up
-within 15 minutes, and the first call may take its time (competition.md, section 6).
+In a notebook: ``from trainer.kaggle import predict`` (the run comes from ``MODEL_PATH`` or
+``CKPT_DIR``), or ``python -m trainer serve RUN``. The first call loads the models: the server must
+start within 15 minutes, and the first call has no such limit (competition.md, section 6).
 """
 
 from __future__ import annotations
@@ -37,46 +37,46 @@ COMPETITION_GESTURES = frozenset(gesture.name for gesture in GESTURES)
 
 
 def predict(sequence: pl.DataFrame, demographics: pl.DataFrame) -> str:
-    """Name the gesture of one sequence, by the run that the environment names.
+    """Return the gesture of one sequence, predicted by the run that the environment names.
 
     Args:
         sequence: All rows of one sequence, in order.
         demographics: The subject's row; may be empty.
 
     Raises:
-        PredictError: There is no finished run, or no model could answer.
+        PredictError: There is no finished run, or no model can predict the sequence.
     """
-    return _default_answerer().predict(sequence, demographics)
+    return _default_server().predict(sequence, demographics)
 
 
 @cache
-def _default_answerer() -> Answerer:
-    return Answerer(newest_model(os.environ))
+def _default_server() -> SequenceServer:
+    return SequenceServer(newest_model(os.environ))
 
 
-def _say(line: str) -> None:
+def _print_to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
-class Answerer:
-    """A run that answers; it knows nothing of one call at the next, so their order is free.
+class SequenceServer:
+    """Predicts single sequences with one run; no call depends on another.
 
     Attributes:
         root: A run folder, or an ``lgbm_bundle.pkl``.
-        log: Given a line for every sequence that was not whole or not answered by all models.
+        log: Called with a line for every unusable value and every model that fails.
     """
 
     root: Path
-    log: Callable[[str], None] = field(default=_say)
+    log: Callable[[str], None] = field(default=_print_to_stderr)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """Return the models, loaded when first asked for."""
+        """Return the models; the first call loads them."""
         return Predictor.load(self.root)
 
     def predict(self, sequence: pl.DataFrame, demographics: pl.DataFrame) -> str:
-        """Name the gesture of one sequence.
+        """Return the gesture of one sequence.
 
         Args:
             sequence: All rows of one sequence, in order; columns of any type.
@@ -86,9 +86,9 @@ class Answerer:
             A plain str: the gateway refuses numpy's.
 
         Raises:
-            PredictError: No model could answer; a guess would hide it.
+            PredictError: No model can predict the sequence; a guess would hide that.
         """
-        predictor = self.predictor  # its own errors are not of this sequence
+        predictor = self.predictor  # loading errors do not name this sequence
         name = first_text(sequence, "sequence_id")
         try:
             recording, remarks = read_served(sequence, demographics)
@@ -96,17 +96,17 @@ class Answerer:
             raise PredictError(f"sequence {name}: {error}") from error
         for remark in remarks:
             self.log(f"sequence {name}: {remark}")
-        by_model = self._ask(predictor, name, recording)
+        by_model = self._predict_by_model(predictor, name, recording)
         blended_NK, _ = blend_probabilities(by_model, predictor.weights)
         return str(predictor.labels.gestures[int(np.argmax(blended_NK[0]))])
 
-    def _ask(
+    def _predict_by_model(
         self, predictor: Predictor, name: str, recording: Sequences
     ) -> Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]:
-        """Return (1, K) of each model that can answer; say why the others cannot.
+        """Return the (1, K) probabilities of each model that does not fail; log the others.
 
         Raises:
-            PredictError: None can, or only models without weight.
+            PredictError: All fail, or all that have a weight.
         """
         by_model, reasons = {}, []
         for model, fitted in predictor.models.items():
@@ -114,67 +114,67 @@ class Answerer:
             try:
                 proba_NK = alone.predict(recording).by_model[model]
                 if not np.isfinite(proba_NK).all():
-                    raise FloatingPointError("probabilities that are no numbers")
-            except Exception as error:  # whatever it is, the other model can still answer
+                    raise FloatingPointError("probabilities that are not finite")
+            except Exception as error:  # the other models can still predict
                 reasons.append(f"{model}: {type(error).__name__}: {error}")
-                self.log(f"sequence {name}: {reasons[-1]}; left to the other model")
+                self.log(f"sequence {name}: {reasons[-1]}; predicted without it")
             else:
                 by_model[model] = proba_NK
         if not any(predictor.weights.get(model, 0.0) > 0.0 for model in by_model):
-            raise PredictError(f"sequence {name}: no model could answer ({'; '.join(reasons)})")
+            raise PredictError(f"sequence {name}: no model could predict it ({'; '.join(reasons)})")
         return by_model
 
 
 def serve(
-    root: Path, data: Path, submission: Path, say: Callable[[str], None]
+    root: Path, data: Path, submission: Path, log: Callable[[str], None]
 ) -> GatewayReport | None:
-    """Answer the competition's gateway: the real one where it asks, else a local one.
+    """Serve predictions to the competition's gateway, or to a local one outside the competition.
 
     Args:
         root: The run.
-        data: A folder with test.csv and test_demographics.csv, which the real one does not ask for;
-            it may bring the competition's package.
-        submission: Where the stand-in of the gateway writes; the competition's own package writes
+        data: A folder with test.csv and test_demographics.csv for a local gateway; it may also
+            contain the competition's package.
+        submission: The file that the local gateway writes; the competition's package writes
             ``submission.parquet`` in the working folder.
-        say: Shows a line.
+        log: Called with each line of output.
 
     Returns:
-        What the stand-in of the gateway saw; None where the competition's own was used.
+        The calls of the local gateway; None if the competition's package was used.
 
     Raises:
-        PredictError: Nothing to ask the run with, or it could not answer.
+        PredictError: The competition's package is missing, or a sequence cannot be predicted.
     """
-    answerer = Answerer(root)
+    server = SequenceServer(root)
     is_rerun = RERUN in os.environ
-    package = find_package(data, say)
+    package = find_package(data, log)
     if is_rerun:
         if package is None:
             raise PredictError(
-                f"{PACKAGE}: the competition's package is not there, and {RERUN} asks for it. Add "
+                f"{PACKAGE}: the competition's package is missing, and {RERUN} requires it. Add "
                 f"the competition's data to the notebook"
             )
-        say(f"serving {root.name} to the competition's gateway")
-        package.CMIInferenceServer(answerer.predict).serve()
+        log(f"serving {root.name} to the competition's gateway")
+        package.CMIInferenceServer(server.predict).serve()
         return None
-    gestures = answerer.predictor.labels.gestures
+    gestures = server.predictor.labels.gestures
     foreign = [gesture for gesture in gestures if gesture not in COMPETITION_GESTURES]
     if package is not None and foreign:
-        say(f"{PACKAGE}: not used, it refuses {foreign[0]!r}, which this run can answer")
+        log(f"{PACKAGE}: not used; it refuses {foreign[0]!r}, which this run can predict")
     elif package is not None:
-        say(f"asking {root.name} through the competition's own gateway")
+        log(f"serving {root.name} to the competition's gateway on local files")
         paths = (str(data / "test.csv"), str(data / "test_demographics.csv"))
-        package.CMIInferenceServer(answerer.predict).run_local_gateway(data_paths=paths)
+        package.CMIInferenceServer(server.predict).run_local_gateway(data_paths=paths)
         return None
-    say(f"asking {root.name} through a stand-in of the competition's gateway")
-    return run_gateway(answerer.predict, data, gestures, submission)
+    log(f"serving {root.name} to a local replacement for the competition's gateway")
+    return run_gateway(server.predict, data, gestures, submission)
 
 
-def find_package(data: Path, say: Callable[[str], None]) -> Any:  # noqa: ANN401 - a module
-    """Return the competition's server module, or None where it is not there or cannot be loaded.
+def find_package(data: Path, log: Callable[[str], None]) -> Any:  # noqa: ANN401 - a module
+    """Return the competition's server module, or None if it is missing or cannot be loaded.
 
     Args:
-        data: A folder that may hold the package.
-        say: Told why a package that is there cannot be loaded.
+        data: A folder that may contain the package.
+        log: Called with the reason if the package exists but cannot be loaded.
     """
     if (data / PACKAGE).is_dir() and str(data) not in sys.path:
         sys.path.append(str(data))
@@ -183,5 +183,5 @@ def find_package(data: Path, say: Callable[[str], None]) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(f"{PACKAGE}.cmi_inference_server")
     except ImportError as error:
-        say(f"{PACKAGE}: there, but cannot be loaded ({error}); not used")
+        log(f"{PACKAGE}: cannot be loaded ({error}); not used")
         return None

@@ -23,10 +23,9 @@ from trainer.run.time_limit import TimeLimit
 from trainer.run.workers.engine import EngineError
 from trainer.run.workers.pool import WorkerPool
 from trainer.store.durable import StoreError
-from trainer.store.identity import own_identity
-from trainer.store.lease import Lease, LeaseLostError
-from trainer.store.lock import LockedError, acquire
+from trainer.store.locks import Lease, LeaseLostError, LockedError, acquire
 from trainer.store.names import RunPaths
+from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder, next_attempt
 from trainer.store.records import Command, Status
@@ -109,12 +108,12 @@ def execute(
         recorder.close(state="paused", message=f"Paused: {stop.reason}.", eta_s=None, workers=())
         return "paused"
     except LeaseLostError:
-        recorder.fall_silent()
+        recorder.stop()
         raise
     except RefusedError as error:
         recorder.event("problem", text=f"refused: {error}")
         recorder.log(str(error))
-        recorder.stand_down(previous, str(error))
+        recorder.restore(previous, str(error))
         raise
     except BaseException as error:
         _record_failure(recorder, error)

@@ -154,7 +154,8 @@ class FoldFitting:
 
     def _show_commit(self, model: str, left_s: float | None) -> None:
         """Rewrite the model's state file and the time left."""
-        self.progress.write_model_state(model, None)
+        self.progress.bundles.pop(model, None)
+        self.progress.write_model_state(model)
         self.recorder.update(eta_s=left_s, pauses_at=self.stop.limit.pauses_at_epoch_s)
 
     def _pause_between_folds(self, num_done: int) -> None:

@@ -27,11 +27,10 @@ from trainer.run.inputs.dataset import TrainingData
 from trainer.run.stop_signal import StopSignal
 from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
 from trainer.store.names import FoldPaths, RunPaths
-from trainer.store.recorder import Recorder
+from trainer.store.recorder import EventRecorder
 from trainer.store.records import FoldRecord, ModelState
-from trainer.store.worker_files import WorkerRecorder
 
 FoldKey = tuple[str, int]  # model and fold
 
@@ -64,7 +63,7 @@ class FoldJob:
     @property
     def paths(self) -> FoldPaths:
         """Return the fold's files."""
-        return RunPaths(self.root).unit(self.model, self.fold)
+        return RunPaths(self.root).fold(registry.get(self.model), self.fold)
 
 
 def open_fold(job: FoldJob, state: ModelState | None) -> tuple[FoldFiles, FoldResult | None]:
@@ -97,7 +96,7 @@ def run_fold(
     job: FoldJob,
     data: TrainingData,
     files: FoldFiles,
-    recorder: Recorder | WorkerRecorder,
+    recorder: EventRecorder,
     stop: StopSignal,
     timer: StepTimer,
     on_commit: Callable[[FoldFiles], None],
@@ -149,7 +148,7 @@ class FoldMonitor:
     model: Model
     job: FoldJob
     files: FoldFiles
-    recorder: Recorder | WorkerRecorder
+    recorder: EventRecorder
     stop: StopSignal
     timer: StepTimer
     on_commit: Callable[[FoldFiles], None]
@@ -234,7 +233,7 @@ def _first_record(model: Model, record: FoldRecord, checkpoint: Checkpoint | Non
 def _announce(
     model: Model,
     job: FoldJob,
-    recorder: Recorder | WorkerRecorder,
+    recorder: EventRecorder,
     progress: FoldRecord,
     is_resumed: bool,
 ) -> None:

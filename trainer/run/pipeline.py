@@ -111,6 +111,7 @@ class Pipeline:
             max_folds=self.limits.stop_after_folds,
         ).run()
         self._write_resume_record()
+        progress.drop_checkpoints()
 
     @property
     def folder(self) -> CheckedFolder:
@@ -185,7 +186,9 @@ class Pipeline:
                 files.repair()
                 self.recorder.problems(files.problems)
                 progress.add(job.fold_key, files, result)
-            progress.write_model_state(model, None if state is None else state.bundle)
+            if state is not None and state.bundle is not None:
+                progress.bundles[model] = state.bundle
+            progress.write_model_state(model)
         self.recorder.update(done_units=len(progress.results), total_units=len(progress.files))
         return progress
 

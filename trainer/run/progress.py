@@ -31,6 +31,7 @@ class RunProgress:
         turned_subjects: Subjects whose device orientation was corrected; part of the bundles.
         files: The files of every fold of every model, in the order of work.
         results: Finished folds, in the same order.
+        bundles: The bundle of each model that has one.
     """
 
     paths: RunPaths
@@ -38,6 +39,7 @@ class RunProgress:
     turned_subjects: Sequence[str]
     files: dict[FoldKey, FoldFiles] = field(default_factory=dict)
     results: dict[FoldKey, FoldResult] = field(default_factory=dict)
+    bundles: dict[str, FileRef] = field(default_factory=dict)
 
     @property
     def unfinished(self) -> list[FoldKey]:
@@ -71,10 +73,10 @@ class RunProgress:
         step = files.record.step if is_current or files.record.last else 0
         return (model, total - step) if total else (model, 1)
 
-    def write_model_state(self, model: str, bundle: FileRef | None) -> None:
+    def write_model_state(self, model: str) -> None:
         """Write the state file of one model."""
         folds = tuple(files.record for (name, _), files in self.files.items() if name == model)
-        state = ModelState(model=model, folds=folds, bundle=bundle)
+        state = ModelState(model=model, folds=folds, bundle=self.bundles.get(model))
         write_atomic(self.paths.model_state(model), dump_record(state))
 
     def write_tables(self, folds: FoldAssignment) -> None:
@@ -99,9 +101,15 @@ class RunProgress:
                 continue
             name = self.paths.bundle(model).name
             self._write_changed(name, data)
-            self.write_model_state(
-                model, FileRef(name=name, sha256=sha256(data), num_bytes=len(data))
-            )
+            self.bundles[model] = FileRef(name=name, sha256=sha256(data), num_bytes=len(data))
+            self.write_model_state(model)
+
+    def drop_checkpoints(self) -> None:
+        """Delete the points to resume from: a finished run does not need them."""
+        for files in self.files.values():
+            files.drop_checkpoints()
+        for model in self.config.models:
+            self.write_model_state(model)
 
     def _write_changed(self, name: str, data: bytes) -> None:
         folder = CheckedFolder(self.paths.root)

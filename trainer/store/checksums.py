@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.store.durable import StoreError, sha256, write_atomic
-from trainer.store.failpoints import reach
+from trainer.store.durable import StoreError, reach, sha256, write_atomic
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"

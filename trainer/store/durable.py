@@ -2,6 +2,9 @@
 
 In: bytes. Out: files. Order of a replacement: temporary file in the same folder, flush, fsync,
 ``os.replace``, fsync of the folder; on Windows a bounded retry while a reader has it open.
+
+Failpoints: with ``TRAINER_FAILPOINT=NAME:HIT`` in the environment, the process kills itself with
+SIGKILL the HIT-th time that the named place of a write is reached. Only tests set it.
 """
 
 from __future__ import annotations
@@ -10,23 +13,47 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from trainer.store.failpoints import reach
-
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
-
+FAILPOINTS = (
+    "write.opened",  # the temporary file exists and is empty
+    "write.half",  # half of its bytes are in it
+    "write.flushed",  # all of them, not yet on the disk
+    "write.synced",  # on the disk, not yet renamed
+    "replace.done",  # renamed, the folder not yet on the disk
+    "folder.synced",
+    "unit.rotated",  # the checkpoint is its previous generation, the new one not yet in place
+    "unit.placed",  # the new generation is in place, no record names it
+    "unit.recorded",
+    "checksum.file_written",  # a whole file is in place, its checksum is not recorded
+    "metrics.appended",
+)
 
 _PIECE_BYTES = 1 << 24  # of a large file that is hashed
+
+_armed, _, _hit = os.environ.get("TRAINER_FAILPOINT", "").partition(":")
+_counts: Counter[str] = Counter()
 
 
 class StoreError(RuntimeError):
     """A file of the state folder that cannot be written or read; the message names it."""
+
+
+def reach(failpoint: str) -> None:
+    """Kill this process if a test has armed this failpoint and the hit is due."""
+    if failpoint != _armed:
+        return
+    _counts[failpoint] += 1
+    if _counts[failpoint] == int(_hit or 1):
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 def sha256(data: bytes) -> str:
@@ -47,7 +74,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
     """Replace a file by new content, all or nothing.
 
     Args:
-        path: The file; its folder is made where missing.
+        path: The file; its folder is created if missing.
         data: The whole new content.
         durable: Whether the content must survive a power cut when this returns.
 
@@ -70,7 +97,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 def write_new(path: Path, data: bytes, durable: bool = True) -> None:
-    """Write a file in place, flushed and, where asked, on the disk."""
+    """Write a file in place, flushed and, if durable, synced to the disk."""
     make_folder(path.parent)
     with path.open("wb") as file:
         reach("write.opened")
@@ -100,7 +127,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder where it is missing, so that its name survives a power cut."""
+    """Create a folder if it is missing, so that its name survives a power cut."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -109,7 +136,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut; Windows has no such call."""
+    """Sync a folder, so that renames in it survive a power cut; Windows has no such call."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -121,7 +148,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_temporary_files(root: Path) -> None:
-    """Remove the temporary files that killed writers left; those of living processes stay."""
+    """Remove the temporary files of killed writers; those of running processes stay."""
     import psutil
 
     for path in root.rglob(".*.tmp"):
@@ -136,7 +163,7 @@ def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge
 
 
 def append_line(path: Path, value: Any) -> None:  # noqa: ANN401 - the JSON edge
-    """Append one JSON line in a single write."""
+    """Append a value as one line of JSON, in a single write."""
     append_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
     reach("metrics.appended")
 

@@ -1,30 +1,146 @@
-"""Journal: the history of one run that is being written, read on from where the last look ended.
+"""Event log: ``metrics.jsonl``, one JSON line per event, and the curves in it.
 
-In: ``metrics.jsonl``, perhaps growing, perhaps replaced by another run's. Out: the events beside
-the curves' points, and the points as a frame. A look costs what is new, not what there is: a page
-of a live run looks every second, and 20,000 points took some tenths of a second to read.
+In: the file, which may grow or be replaced by another run's. Out: events, and the points of the
+curves as a frame. ``EventLog`` reads on from the end of its last reading: a page of a live run
+reads every second, and reading 20,000 points took some tenths of a second.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from trainer.store.reader import CURVE_EVENTS, Event, curves, merge_curves, read_events
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import polars as pl
 
-_TAIL_BYTES = 256  # before the end of the last look: they tell a file that goes on from another
+CURVE_EVENTS = ("segment", "epoch")  # the events that carry a point of a curve
+
+_TAIL_BYTES = 256  # before the end of the last reading: if they differ, it is another file
 
 
-class Journal:
-    """What was read of one history so far; threads may share it."""
+@dataclass(frozen=True)
+class Event:
+    """One line of ``metrics.jsonl``.
+
+    Attributes:
+        event: "segment", "epoch", "fold", "start", "resume", "pause", "interrupted", "finish",
+            "fail", "problem" or "beat".
+        time: Seconds since 1970; no result depends on it.
+        attempt: Number of the trainer's start that wrote it, from 1.
+        model: Name of the model, or None.
+        fold: From 0, or None.
+        values: Numbers such as step, train_loss, valid_loss, score, learning_rate.
+        text: A description, or "".
+    """
+
+    event: str
+    time: float
+    attempt: int
+    model: str | None
+    fold: int | None
+    values: dict[str, float]
+    text: str
+
+
+def event_line(
+    attempt: int,
+    event: str,
+    model: str | None,
+    fold: int | None,
+    values: Mapping[str, float | int] | None,
+    text: str,
+) -> dict[str, Any]:
+    """Return one line of ``metrics.jsonl``."""
+    line: dict[str, Any] = {"event": event, "time": time.time(), "attempt": attempt}
+    if model is not None:
+        line |= {"model": model, "fold": fold}
+    if values:
+        line["values"] = {key: _finite(value) for key, value in values.items()}
+    if text:
+        line["text"] = text
+    return line
+
+
+def read_events(path: Path, offset: int = 0) -> tuple[tuple[Event, ...], int]:
+    """Return the events after a byte offset, and the offset of the next call.
+
+    Args:
+        path: ``metrics.jsonl``.
+        offset: The offset that an earlier call returned; 0 reads all.
+    """
+    if not path.exists():
+        return (), 0
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read()
+    end = data.rfind(b"\n") + 1
+    return tuple(_parse_events(data[:end])), offset + end
+
+
+def curves(events: list[Event]) -> pl.DataFrame:
+    """Return the points of all curves.
+
+    If two attempts computed the same step of a fold, the newer attempt's point counts.
+
+    Returns:
+        Columns model, fold, step, attempt, time, then one Float64 column per number.
+    """
+    import polars as pl
+
+    points = {
+        (event.model, event.fold, event.values.get("step")): event
+        for event in sorted(
+            (event for event in events if event.event in CURVE_EVENTS),
+            key=lambda event: event.attempt,
+        )
+    }
+    rows = [
+        {
+            "model": event.model,
+            "fold": event.fold,
+            "attempt": event.attempt,
+            "time": event.time,
+            **{key: float(value) for key, value in event.values.items()},
+        }
+        for event in points.values()
+    ]
+    if not rows:
+        return pl.DataFrame(schema={"model": pl.String, "fold": pl.Int64, "step": pl.Float64})
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame.sort("model", "fold", "step")
+
+
+def merge_curves(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Return the points of two consecutive parts of one event log, as ``curves`` of both would.
+
+    Args:
+        old: Points of the earlier events.
+        new: Points of the later events.
+    """
+    import polars as pl
+
+    if old.is_empty() or new.is_empty():
+        return new if old.is_empty() else old
+    key = ["model", "fold", "step"]
+    return (
+        pl.concat([old, new], how="diagonal_relaxed")
+        .sort("attempt", maintain_order=True)
+        .unique(key, keep="last", maintain_order=True)
+        .sort(key)
+    )
+
+
+class EventLog:
+    """The events of one run as far as they were read; threads may share it."""
 
     def __init__(self, path: Path) -> None:
-        """Read nothing yet.
+        """Open the log; the first call reads it.
 
         Args:
             path: ``metrics.jsonl``.
@@ -38,28 +154,28 @@ class Journal:
         self._points = curves([])
 
     def events(self) -> list[Event]:
-        """Return all events that are no point of a curve, oldest first; never change the list."""
+        """Return all events but the points of curves, oldest first; do not change the list."""
         with self._lock:
             self._read_on()
             return self._events
 
     def curves(self) -> pl.DataFrame:
-        """Return the points of all curves, as ``reader.curves`` does."""
+        """Return the points of all curves, as the function ``curves`` does."""
         with self._lock:
             self._read_on()
             return self._points
 
     def _read_on(self) -> None:
-        """Take in what came since the last look; begin anew where the file is another one."""
+        """Read what was appended since the last reading; start over if it is another file."""
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            self._forget()
+            self._reset()
             return
         if self._is_known(stat):
             return
-        if not self._goes_on(stat):
-            self._forget()
+        if not self._has_grown(stat):
+            self._reset()
         new, self._offset = read_events(self._path, self._offset)
         self._events = [*self._events, *(e for e in new if e.event not in CURVE_EVENTS)]
         self._points = merge_curves(self._points, curves(list(new)))
@@ -73,12 +189,12 @@ class Journal:
             == (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         )
 
-    def _goes_on(self, stat: os.stat_result) -> bool:
-        """Return whether what was read is still the beginning of the file."""
+    def _has_grown(self, stat: os.stat_result) -> bool:
+        """Return whether the bytes read so far are still the beginning of the file."""
         seen = self._seen
         is_same_file = seen is not None and seen.st_ino == stat.st_ino
-        has_grown = seen is not None and seen.st_size != stat.st_size >= self._offset
-        return is_same_file and has_grown and self._read_tail() == self._tail
+        is_longer = seen is not None and seen.st_size != stat.st_size >= self._offset
+        return is_same_file and is_longer and self._read_tail() == self._tail
 
     def _read_tail(self) -> bytes:
         start = max(0, self._offset - _TAIL_BYTES)
@@ -86,6 +202,32 @@ class Journal:
             file.seek(start)
             return file.read(self._offset - start)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._seen, self._offset, self._tail = None, 0, b""
         self._events, self._points = [], curves([])
+
+
+def _parse_events(data: bytes) -> Iterator[Event]:
+    for line in data.splitlines():
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            yield Event(
+                event=str(raw["event"]),
+                time=float(raw["time"]),
+                attempt=int(raw["attempt"]),
+                model=raw.get("model"),
+                fold=raw.get("fold"),
+                values={
+                    key: float(value)
+                    for key, value in raw.get("values", {}).items()
+                    if value is not None
+                },
+                text=str(raw.get("text", "")),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # a damaged line: one point of a curve is missing, none is wrong
+
+
+def _finite(value: float | int) -> float | int | None:
+    """Return the number, or None, which JSON can hold, in place of NaN and infinity."""
+    return value if value == value and abs(value) != float("inf") else None

@@ -1,4 +1,4 @@
-"""Names: every path inside a run folder, and what a run may be called.
+"""Names: every path inside a run folder, and the names that a run may have.
 
 In: a run folder. Out: paths. All paths inside the folder's files are relative to it.
 """
@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Protocol
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-ModelName = Literal["lgbm", "torch"]
 
 
 class RunNameError(ValueError):
@@ -20,7 +18,7 @@ class RunNameError(ValueError):
 
 
 def check_run_name(name: str) -> str:
-    """Return the name if a run may have it.
+    """Return the name if a run may have it; raise otherwise.
 
     Raises:
         RunNameError: It does not match ``[a-z0-9][a-z0-9._-]{0,63}``.
@@ -31,6 +29,23 @@ def check_run_name(name: str) -> str:
             f"got {name!r}. Choose another with --run NAME"
         )
     return name
+
+
+class ModelFiles(Protocol):
+    """The file names of a kind of model; ``trainer.models.base.Model`` has them.
+
+    Attributes:
+        name: The model's name.
+        fold_file: Pattern of a finished fold's file, with ``{fold:02d}``.
+        checkpoint_file: Pattern of the file to resume from.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - see above
+    @property
+    def fold_file(self) -> str: ...  # noqa: D102
+    @property
+    def checkpoint_file(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -46,32 +61,32 @@ class RunPaths:
 
     @property
     def config_copy(self) -> Path:
-        """The configuration's copy, from which it is read where it is damaged or gone."""
+        """A copy of the configuration, read if the first is damaged or missing."""
         return self.root / "config.json.prev"
 
     @property
     def has_config(self) -> bool:
-        """Whether the configuration was written: it or its copy is there."""
+        """Whether the configuration or its copy exists."""
         return self.config.exists() or self.config_copy.exists()
 
     @property
     def status(self) -> Path:
-        """What the trainer says it is doing."""
+        """State and progress of the trainer."""
         return self.root / "status.json"
 
     @property
     def command(self) -> Path:
-        """What people ask of the trainer."""
+        """The last command to the trainer."""
         return self.root / "command.json"
 
     @property
     def notes(self) -> Path:
-        """Title and note that people gave the run."""
+        """Title and note that a user gave the run."""
         return self.root / "notes.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the trainer while it lives."""
+        """Held by the trainer while it runs."""
         return self.root / "lock"
 
     @property
@@ -101,7 +116,7 @@ class RunPaths:
 
     @property
     def resume_record(self) -> Path:
-        """How the finished run came to its end."""
+        """The attempts of a finished run."""
         return self.root / "resume_record.json"
 
     @property
@@ -111,49 +126,45 @@ class RunPaths:
 
     @property
     def units(self) -> Path:
-        """Each unit's own record and lock."""
+        """The folder of the folds' records and locks."""
         return self.root / "units"
 
     @property
     def at_work(self) -> Path:
-        """What workers say while they are at work; empty otherwise."""
+        """The folder of the workers' progress; it exists while workers run."""
         return self.units / "at_work"
 
     @property
     def stop(self) -> Path:
-        """Tells the workers of the attempt that is written in it to stop."""
+        """Names the attempt whose workers must save and stop."""
         return self.at_work / "stop"
 
     @property
     def log(self) -> Path:
-        """What the process printed."""
+        """The output of the trainer."""
         return self.root / "trainer.log"
 
     def model_state(self, model: str) -> Path:
-        """The record of one model's folds."""
+        """The records of one model's folds."""
         return self.root / f"{model}_state.json"
 
     def bundle(self, model: str) -> Path:
-        """All that prediction needs of one model."""
+        """Everything that prediction needs of one model."""
         return self.root / f"{model}_bundle.pkl"
 
-    def unit(self, model: str, fold: int) -> FoldPaths:
+    def fold(self, model: ModelFiles, fold: int) -> FoldPaths:
         """The files of one fold of one model."""
-        stem = f"fold{fold:02d}"
-        if model == "lgbm":
-            final, last = f"lgbm_{stem}.pkl", f"lgbm_{stem}_last.pkl"
-        else:
-            final, last = f"torch_models/{stem}.pt", f"torch_models/{stem}_last.pth"
-        return FoldPaths(self.root, model, fold, final, last)
+        final, last = model.fold_file.format(fold=fold), model.checkpoint_file.format(fold=fold)
+        return FoldPaths(self.root, model.name, fold, final, last)
 
 
 @dataclass(frozen=True)
 class FoldPaths:
-    """The files of one unit of work: one fold of one model. It writes only these.
+    """The files of one fold of one model; a fold job writes only these.
 
     Attributes:
         root: The run folder.
-        model: "lgbm" or "torch".
+        model: Name of the model.
         fold: From 0.
         final: Name of the finished fold's file, relative to the run folder.
         last: Name of the file to resume from, relative to the run folder.
@@ -167,21 +178,21 @@ class FoldPaths:
 
     @property
     def record(self) -> Path:
-        """The unit's own record, which names the checksums of its files."""
+        """The fold's own record, which holds the checksums of its files."""
         return RunPaths(self.root).units / f"{self._stem}.json"
 
     @property
     def lock(self) -> Path:
-        """Held by whoever works on the unit."""
+        """Held by the process that fits the fold."""
         return RunPaths(self.root).units / f"{self._stem}.lock"
 
     @property
     def beat(self) -> Path:
-        """What the worker on it says of itself, while it is at work."""
+        """Progress of the worker that fits the fold, while it runs."""
         return RunPaths(self.root).at_work / f"{self._stem}.beat"
 
     def lines(self, attempt: int) -> Path:
-        """The worker's lines of history, until the coordinator has taken them over."""
+        """The worker's event lines, until the coordinator has copied them."""
         return RunPaths(self.root).at_work / f"{self._stem}.{attempt}.lines"
 
     @property
@@ -193,6 +204,11 @@ class FoldPaths:
     def last_path(self) -> Path:
         """The file to resume from."""
         return self.root / self.last
+
+    @property
+    def previous_path(self) -> Path:
+        """The generation of ``last_path`` before the newest."""
+        return self.last_path.with_name(f"{self.last_path.name}.prev")
 
     @property
     def _stem(self) -> str:

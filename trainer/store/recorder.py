@@ -1,7 +1,9 @@
-"""Recorder: the one writer of status, history and log, with a heartbeat of its own.
+"""Recorder: writes status, events and log of a run or of one fold, with a heartbeat of its own.
 
-In: what the trainer does. Out: ``status.json`` at every beat, also while a long step runs,
-``metrics.jsonl``, ``trainer.log``.
+In: what the trainer or a worker does. Out: of the trainer ``status.json``, ``metrics.jsonl`` and
+``trainer.log``; of a worker ``units/at_work/<model>_fold00.beat`` and ``.<attempt>.lines``, which
+the coordinator copies (``worker_files``). The status is replaced at every beat, also during a long
+step.
 """
 
 from __future__ import annotations
@@ -9,42 +11,162 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from trainer.store.durable import (
     StoreError,
     append_line,
     append_text,
     cut_torn_line,
+    make_folder,
     write_atomic,
 )
-from trainer.store.identity import own_identity
-from trainer.store.names import RunPaths
+from trainer.store.event_log import event_line
+from trainer.store.names import FoldPaths, RunPaths
+from trainer.store.process import BEAT_EVENT, Meter, own_identity, space
 from trainer.store.reader import RunReader
-from trainer.store.records import FoldRecord, Status, dump_record, read_record
-from trainer.store.resources import BEAT_EVENT, Meter, space
+from trainer.store.records import FoldRecord, Status, WorkerStatus, dump_record, read_record
 
-BEAT_S = 0.5  # a page looks every second, so what it shows is at most 1.5 s old
-PROMISE_S = 3.0  # "the next beat comes within": six beats, for a slow disk or a busy machine
-SLOW_FOLDER = 10.0  # times as rarely where every write goes over a network, as on Google Drive
+BEAT_S = 0.5  # a page reads every second, so what it shows is at most 1.5 s old
+NEXT_BEAT_S = 3.0  # after a beat the next one is due: six beats, for a slow disk or a busy machine
+SLOW_FOLDER = 10.0  # times as rarely if every write goes over a network, as on Google Drive
+LOG = "log"  # the key of a worker's line that is meant for the log, not for the event log
 
 
 def next_attempt(reader: RunReader) -> int:
     """Return the number of this start of the trainer, counted from 1."""
     seen = [event.attempt for event in reader.events()]
-    # neither the history nor the status is flushed to the disk, so the units' records count too
+    # neither events nor status are synced to the disk, so the folds' records count too
     places: list[tuple[Path, type[Status] | type[FoldRecord]]] = [(reader.paths.status, Status)]
     places += [(path, FoldRecord) for path in reader.paths.units.glob("*.json")]
     for path, kind in places:
-        with contextlib.suppress(FileNotFoundError, StoreError):  # damaged: the others know
+        with contextlib.suppress(FileNotFoundError, StoreError):  # damaged: the others are enough
             seen.append(read_record(path, kind).attempt)
     return max(seen, default=0) + 1
 
 
-class Recorder:
-    """Writes what the trainer says of itself; only the process that holds the lock has one."""
+class EventRecorder(ABC):
+    """Writes a status at every beat, and events; a fold job needs no more of it.
+
+    Attributes:
+        attempt: Number of the trainer's start, from 1.
+    """
+
+    def __init__(
+        self,
+        status: Status | WorkerStatus,
+        status_path: Path,
+        events_path: Path,
+        beat_s: float = BEAT_S,
+        status_changes: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        """Prepare a recorder; ``start`` writes the first status.
+
+        Args:
+            status: The first status.
+            status_path: The file that holds it.
+            events_path: The file to which events are appended.
+            beat_s: Seconds between two beats.
+            status_changes: Called before every beat; returns changed fields of the status, which do
+                not count as progress.
+        """
+        self.attempt = status.attempt
+        self._latest = status
+        self._status_path, self._events_path = status_path, events_path
+        self._beat_s = beat_s
+        self._status_changes = status_changes
+        self._guard = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Cut a torn event line, write the first status and start the heartbeat."""
+        make_folder(self._events_path.parent)
+        cut_torn_line(self._events_path)
+        self.beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the heartbeat; nothing is written after it."""
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
+        """Change fields of the next status, as far as it has them; counts as progress."""
+        known = {key: new for key, new in changes.items() if key in type(self._latest).model_fields}
+        with self._guard:
+            self._latest = self._latest.model_copy(update={"progress_at": time.time(), **known})
+
+    def beat(self) -> None:
+        """Write the status now."""
+        self._write_status(self._status_changes())
+
+    def event(
+        self,
+        event: str,
+        model: str | None = None,
+        fold: int | None = None,
+        values: Mapping[str, float | int] | None = None,
+        text: str = "",
+    ) -> None:
+        """Append one line to the events."""
+        append_line(self._events_path, event_line(self.attempt, event, model, fold, values, text))
+
+    def problem(self, text: str) -> None:
+        """Write a problem to the events and to the log."""
+        self.event("problem", text=text)
+        self.log(f"problem: {text}")
+
+    def problems(self, texts: list[str]) -> None:
+        """Write problems to the events and to the log, and empty the list."""
+        while texts:
+            self.problem(texts.pop(0))
+
+    @abstractmethod
+    def log(self, text: str) -> None:
+        """Write a line to the log."""
+
+    @abstractmethod
+    def _measure(self, now: float) -> dict[str, Any]:
+        """Return the fields of the status that are measured at each beat."""
+
+    def _write_status(self, changes: dict[str, Any]) -> None:
+        with self._guard:
+            now = time.time()
+            measured = self._measure(now)
+            self._latest = self._latest.model_copy(
+                update={"heartbeat_at": now, **measured, **changes}
+            )
+            write_atomic(self._status_path, dump_record(self._latest), durable=False)
+
+    def _heartbeat(self) -> None:
+        while not self._stopped.wait(self._beat_s):
+            self._beat_once()
+
+    def _beat_once(self) -> None:
+        with contextlib.suppress(StoreError):  # a full disk ends the fold where it saves, not here
+            self.beat()
+
+
+class Recorder(EventRecorder):
+    """The recorder of the trainer; only the process that holds the run's lock has one."""
 
     def __init__(
         self,
@@ -59,24 +181,20 @@ class Recorder:
 
         Args:
             paths: The run's files.
-            attempt: Which start of the trainer this is, from 1.
-            echo: Shows a log line to whoever started the trainer.
-            on_beat: Given the status at every beat.
-            has_system_lock: Whether the run is held by the system, not by an owner file alone.
-            status_changes: Called before every beat; returns fields of the status to change.
+            attempt: Number of this start of the trainer, from 1.
+            echo: Shows a log line on the terminal.
+            on_beat: Called with the status at every beat.
+            has_system_lock: Whether the run is held by a system lock, not by an owner file alone.
+            status_changes: As in ``EventRecorder``.
         """
-        self._pace = 1.0 if has_system_lock else SLOW_FOLDER
+        pace = 1.0 if has_system_lock else SLOW_FOLDER
         self.paths = paths
-        self.attempt = attempt
         self._echo = echo
         self._on_beat = on_beat
-        self._status_changes = status_changes
-        self._guard = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._beat_forever, name="heartbeat", daemon=True)
-        identity = own_identity()
-        now = time.time()
-        self._status = Status(
+        self._next_beat_s = NEXT_BEAT_S * pace
+        self._meter: Meter | None = None
+        identity, now = own_identity(), time.time()
+        first = Status(
             run=paths.root.name,
             state="running",
             host=identity.host,
@@ -85,75 +203,20 @@ class Recorder:
             process_started=identity.started,
             attempt=attempt,
             heartbeat_at=now,
-            next_heartbeat_at=now + PROMISE_S * self._pace,
+            next_heartbeat_at=now + self._next_beat_s,
             progress_at=now,
             lock_kind="system" if has_system_lock else "owner file",
         )
+        super().__init__(first, paths.status, paths.metrics, BEAT_S * pace, status_changes)
 
     @property
     def status(self) -> Status:
-        """Return what was last said."""
-        return self._status
-
-    def start(self) -> None:
-        """Cut a torn history line, write the first status and begin to beat."""
-        self.paths.root.mkdir(parents=True, exist_ok=True)
-        cut_torn_line(self.paths.metrics)
-        self.beat()
-        self._thread.start()
-
-    def update(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
-        """Change what the next beat says; counts as progress."""
-        with self._guard:
-            self._status = self._status.model_copy(update={"progress_at": time.time(), **changes})
-
-    def beat(self) -> None:
-        """Write the status now."""
-        changes = self._status_changes()
-        with self._guard:
-            now = time.time()
-            self._status = self._status.model_copy(
-                update={
-                    "heartbeat_at": now,
-                    "next_heartbeat_at": now + PROMISE_S * self._pace,
-                    **self._space(),
-                    **changes,
-                }
-            )
-            write_atomic(self.paths.status, dump_record(self._status), durable=False)
-        self._on_beat(self._status)
-
-    def _space(self) -> dict[str, int]:
-        """Return memory and disk, with the memory of the workers on this machine."""
-        found = space(self.paths.root)
-        own = [at for at in self._status.workers if at.host == self._status.host]
-        return found | {
-            "used_memory_mb": found["used_memory_mb"] + sum(at.used_memory_mb or 0 for at in own)
-        }
-
-    def event(
-        self,
-        event: str,
-        model: str | None = None,
-        fold: int | None = None,
-        values: dict[str, float | int] | None = None,
-        text: str = "",
-    ) -> None:
-        """Append one line to the history."""
-        append_line(self.paths.metrics, event_line(self.attempt, event, model, fold, values, text))
-
-    def problem(self, text: str) -> None:
-        """Write a problem to history and log."""
-        self.event("problem", text=text)
-        self.log(f"problem: {text}")
-
-    def problems(self, texts: list[str]) -> None:
-        """Write problems to history and log, and empty the list."""
-        while texts:
-            self.problem(texts.pop(0))
+        """Return the latest status."""
+        assert isinstance(self._latest, Status)
+        return self._latest
 
     def relay(self, line: bytes) -> None:
-        """Append a line of history that a worker wrote, as it is."""
+        """Append an event line that a worker wrote, unchanged."""
         append_text(self.paths.metrics, line.decode())
 
     def log(self, text: str) -> None:
@@ -163,62 +226,76 @@ class Recorder:
         self._echo(text)
 
     def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
-        """Stop beating and write the last status."""
-        self._stop()
-        last_changes = self._status_changes()
-        self._status_changes = dict
-        self.update(**last_changes | changes)
-        self.beat()
+        """Stop the heartbeat and write the last status: these changes are final."""
+        self.stop()
+        self.update(**self._status_changes() | changes)
+        self._write_status({})
 
-    def stand_down(self, previous: Status | None, reason: str) -> None:
-        """Stop beating and leave the run as it was: nothing was done, so nothing has changed."""
+    def restore(self, previous: Status | None, reason: str) -> None:
+        """Stop and write the previous status again: a refused start changes nothing."""
         if previous is None:
             self.close(state="failed", error=reason, message="Refused.", eta_s=None)
             return
-        self._stop()
+        self.stop()
         write_atomic(self.paths.status, dump_record(previous), durable=False)
 
-    def fall_silent(self) -> None:
-        """Stop beating and write nothing more: the run is another trainer's now."""
-        self._stop()
+    def _write_status(self, changes: dict[str, Any]) -> None:
+        super()._write_status(changes)
+        self._on_beat(self.status)
 
-    def _stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join()
+    def _measure(self, now: float) -> dict[str, Any]:
+        """Return memory, with that of the workers on this machine, disk, and the next beat."""
+        found = space(self.paths.root)
+        workers_mb = sum(worker.used_memory_mb or 0 for worker in self._workers_here())
+        return {
+            "next_heartbeat_at": now + self._next_beat_s,
+            **found,
+            "used_memory_mb": found["used_memory_mb"] + workers_mb,
+        }
 
-    def _beat_forever(self) -> None:
-        meter = Meter()
-        while not self._stopped.wait(BEAT_S * self._pace):
-            try:
-                self.beat()
-                if meter.is_due():
-                    here = [at for at in self._status.workers if at.host == self._status.host]
-                    pids = tuple(at.pid for at in here)
-                    self.event(BEAT_EVENT, values=meter.read(self.paths.root, pids))
-            except StoreError as error:
-                self._echo(str(error))  # a full disk ends the run where it saves, not here
+    def _beat_once(self) -> None:
+        try:
+            self.beat()
+            self._meter = self._meter or Meter()
+            if self._meter.is_due():
+                pids = tuple(worker.pid for worker in self._workers_here())
+                self.event(BEAT_EVENT, values=self._meter.read(self.paths.root, pids))
+        except StoreError as error:
+            self._echo(str(error))  # a full disk ends the run where it saves, not here
 
-
-def event_line(
-    attempt: int,
-    event: str,
-    model: str | None,
-    fold: int | None,
-    values: Mapping[str, float | int] | None,
-    text: str,
-) -> dict[str, Any]:
-    """Return one line of ``metrics.jsonl``."""
-    line: dict[str, Any] = {"event": event, "time": time.time(), "attempt": attempt}
-    if model is not None:
-        line |= {"model": model, "fold": fold}
-    if values:
-        line["values"] = {key: _finite(value) for key, value in values.items()}
-    if text:
-        line["text"] = text
-    return line
+    def _workers_here(self) -> list[WorkerStatus]:
+        return [worker for worker in self.status.workers if worker.host == self.status.host]
 
 
-def _finite(value: float | int) -> float | int | None:
-    """JSON has no NaN or infinity: null says that there is no number."""
-    return value if value == value and abs(value) != float("inf") else None
+class WorkerRecorder(EventRecorder):
+    """The recorder of a worker; only the worker that fits the fold has one."""
+
+    def __init__(self, paths: FoldPaths, attempt: int) -> None:
+        """Prepare a recorder.
+
+        Args:
+            paths: The fold's files.
+            attempt: Number of the trainer's start, from 1.
+        """
+        identity, now = own_identity(), time.time()
+        first = WorkerStatus(
+            model=paths.model,
+            fold=paths.fold,
+            attempt=attempt,
+            host=identity.host,
+            pid=identity.pid,
+            heartbeat_at=now,
+            progress_at=now,
+        )
+        super().__init__(first, paths.beat, paths.lines(attempt))
+
+    def log(self, text: str) -> None:
+        """Write a line that the coordinator copies to the log."""
+        append_line(self._events_path, {LOG: text})
+
+    def _measure(self, now: float) -> dict[str, Any]:
+        import psutil
+
+        used = psutil.Process().memory_info()
+        own = used.rss - getattr(used, "shared", 0)  # arrays that all workers read count once
+        return {"used_memory_mb": own >> 20}

@@ -15,7 +15,6 @@ from trainer.config import SCHEMA, Config
 from trainer.store.durable import StoreError, dump_json
 
 RunState = Literal["running", "pausing", "paused", "failed", "finished"]
-Stage = Literal["starting", "data", "features", "folds", "lgbm", "torch", "blend", "done"]
 
 
 def _check_schema(value: object) -> object:
@@ -27,7 +26,7 @@ def _check_schema(value: object) -> object:
 
 
 class Record(BaseModel):
-    """What all JSON files share."""
+    """Base of all JSON files: frozen, and refused if its schema is newer than this version's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -35,7 +34,7 @@ class Record(BaseModel):
 
 
 class Labels(BaseModel):
-    """The label table: targets first."""
+    """The gestures, targets first."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,10 +43,10 @@ class Labels(BaseModel):
 
 
 class DataSummary(BaseModel):
-    """What the run was made from, by content.
+    """The recordings that a run is trained on.
 
-    ``is_simulated`` is what the recordings themselves say; files written before it was kept say
-    False, so ask ``RunFile.is_simulated``.
+    ``is_simulated`` is read from the recordings themselves. Files of earlier versions lack it and
+    read as False; ``RunFile.is_simulated`` also looks at the source's name.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -62,7 +61,7 @@ class DataSummary(BaseModel):
 
 
 class Machine(BaseModel):
-    """Where a run was made; another processor may give other last bits."""
+    """The machine that created a run; another processor may give other last bits."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -73,10 +72,11 @@ class Machine(BaseModel):
 
 
 class RunFile(Config):
-    """``config.json``: the frozen configuration and what it was frozen with.
+    """``config.json``: the frozen configuration, the recordings, versions and machine.
 
-    ``code`` holds the versions of our own code that moves numbers; another one is refused.
-    ``canary`` is a hash per model of a tiny fit on this machine; another one is not bit-exact.
+    ``code`` holds the versions of the project's code that changes results; a run of another version
+    is refused. ``canary`` holds the hash of a tiny fit per model; where another machine gives
+    another hash, the run is not bit-exact.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -93,19 +93,19 @@ class RunFile(Config):
 
     @property
     def is_simulated(self) -> bool:
-        """Return whether the recordings are simulated, by the source's name or their content."""
+        """Return whether the recordings are simulated, by their source's name or their content."""
         return self.data.is_simulated or self.recordings.is_simulated
 
     def settings(self) -> Config:
-        """Return the configuration alone."""
+        """Return the configuration without what was frozen with it."""
         return Config(**{name: getattr(self, name) for name in Config.model_fields})
 
 
 class WorkerStatus(Record):
-    """``units/at_work/*.beat``: what a worker says of the fold it fits, replaced at every beat.
+    """``units/at_work/*.beat``: the progress of a worker on its fold, replaced at every beat.
 
-    Inside ``status.json`` both times are the coordinator's, of when it saw them change.
-    ``longest_step_s`` and ``longest_save_s`` are what a time limit must leave room for.
+    Inside ``status.json`` both times are those at which the coordinator saw a change. A time limit
+    must leave time for ``longest_step_s`` and ``longest_save_s``.
     """
 
     model: str
@@ -126,18 +126,18 @@ class WorkerStatus(Record):
 
 
 class Status(Record):
-    """``status.json``: what the trainer says of itself, replaced at every beat.
+    """``status.json``: the state and progress of the trainer, replaced at every beat.
 
-    Times are seconds since 1970; intervals on the trainer's side are measured on the monotonic
-    clock. ``process_started`` is the operating system's, so that a recycled pid is told apart.
-    ``pause_costs_s`` and ``kill_costs_s`` are the seconds of work that a pause or a kill right now
-    would have to redo. Where several folds are fitted side by side, ``workers`` says which worker
-    does what, and model, fold and step are of the one that moved last.
+    Times are seconds since 1970; the trainer measures intervals on the monotonic clock.
+    ``process_started`` comes from the operating system, so that a recycled pid is recognised.
+    ``pause_costs_s`` and ``kill_costs_s`` are the seconds of work to redo after a pause or a kill
+    now. If several folds are fitted side by side, ``workers`` holds the progress of each worker,
+    and model, fold and step are those of the worker that moved last.
     """
 
     run: str
     state: RunState
-    stage: Stage = "starting"
+    stage: str = "starting"  # then data, features, folds, the name of a model, done
     message: str = ""
     model: str | None = None
     fold: int | None = None
@@ -169,14 +169,14 @@ class Status(Record):
 
     @property
     def units_begun(self) -> float:
-        """Return how much of the folds that are in work is done, in folds."""
+        """Return the finished part of the folds that are being fitted, in folds."""
         if self.workers:
             return sum(at.step / at.total_steps for at in self.workers if at.total_steps)
         return self.step / self.total_steps if self.total_steps and self.model else 0.0
 
 
 class Command(Record):
-    """``command.json``: what people ask of the trainer."""
+    """``command.json``: the last command of a user to the trainer."""
 
     id: str
     command: Literal["pause", "run"]
@@ -186,14 +186,14 @@ class Command(Record):
 
 
 class Notes(Record):
-    """``notes.json``: what people call the run."""
+    """``notes.json``: title and note that a user gave the run."""
 
     title: str = ""
     note: str = ""
 
 
 class FileRef(BaseModel):
-    """A file by name, relative to the run folder, and by content."""
+    """A file's name, relative to the run folder, its checksum and its size."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -203,7 +203,7 @@ class FileRef(BaseModel):
 
 
 class ScoreRow(BaseModel):
-    """The competition's score, its halves, and plain accuracy; each in 0..1."""
+    """The competition's score, its two parts, and accuracy; each in 0..1."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -215,7 +215,7 @@ class ScoreRow(BaseModel):
 
 
 class FoldRecord(Record):
-    """One fold of one model: the truth about how far it is and which files hold it."""
+    """One fold of one model: its progress and its files; this record counts above all others."""
 
     model: str
     fold: int
@@ -233,44 +233,8 @@ class FoldRecord(Record):
     last_previous: FileRef | None = None
 
 
-class Interruption(BaseModel):
-    """One end of an attempt that was not the end of the run."""
-
-    model_config = ConfigDict(frozen=True)
-
-    attempt: int
-    how: Literal["paused", "killed", "failed"]
-    time: float
-    model: str | None = None
-    fold: int | None = None
-    step: int | None = None
-    redone_s: float = 0.0
-    text: str = ""
-
-
-class ResumeRecord(Record):
-    """``resume_record.json``: how a finished run came to its end.
-
-    Attributes:
-        attempts: Starts of the trainer.
-        interruptions: Ends of attempts that were not the end of the run.
-        is_exact: Whether nothing speaks against the bits of a run never interrupted.
-        redone_points: Segments and epochs that more than one attempt computed, so that their
-            numbers could be held against each other.
-        unequal_points: Those of them that came out otherwise, in words.
-        remarks: What was damaged, missing or other on the way.
-    """
-
-    attempts: int
-    interruptions: tuple[Interruption, ...]
-    is_exact: bool
-    redone_points: int = 0
-    unequal_points: tuple[str, ...] = ()
-    remarks: tuple[str, ...]
-
-
 class ModelState(Record):
-    """``lgbm_state.json``, ``torch_state.json``: all folds of one model."""
+    """``<model>_state.json``: all folds of one model."""
 
     model: str
     folds: tuple[FoldRecord, ...] = ()
@@ -278,7 +242,7 @@ class ModelState(Record):
 
 
 class SensorScores(BaseModel):
-    """Scores under one choice of sensors: per fold (None: not done), mean, spread, out of fold."""
+    """Scores for one choice of sensors: per fold (None: not done), mean, spread, out of fold."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -289,7 +253,7 @@ class SensorScores(BaseModel):
 
 
 class ModelScores(BaseModel):
-    """All sensors; IMU only where thermopiles or time of flight exist; and their mean."""
+    """All sensors; IMU only, if thermopiles or time of flight exist; and the mean of both."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -302,11 +266,11 @@ class Scores(Record):
     """``scores.json``: a view, rebuilt from the fold files.
 
     Attributes:
-        weights: Of the blend, by model.
-        models: At each fold's best round or epoch, which was chosen on the fold that is scored.
-        fixed: At the round or epoch that was fixed before training, so nothing was chosen on the
-            fold that is scored; only models all of whose done folds have it, and the blend of them.
-        fixed_steps: Which round or epoch that is, by model.
+        weights: Weights of the blend, by model.
+        models: Scores at each fold's best round or epoch, which was chosen on the scored fold.
+        fixed: Scores at the round or epoch that was fixed before training, so that nothing was
+            chosen on the scored fold; only of models whose finished folds all have it.
+        fixed_steps: That round or epoch, by model.
     """
 
     weights: dict[str, float]
@@ -322,8 +286,8 @@ def read_record(path: Path, kind: type[R]) -> R:
     """Read and check one JSON file.
 
     Raises:
-        FileNotFoundError: It is not there.
-        StoreError: It is damaged or of a newer schema; the message names it and what is wrong.
+        FileNotFoundError: The file does not exist.
+        StoreError: It is damaged or has a newer schema; the message names it and the problem.
     """
     try:
         data = path.read_bytes()
@@ -335,15 +299,15 @@ def read_record(path: Path, kind: type[R]) -> R:
 
 
 def parse_record(data: bytes, path: Path, kind: type[R]) -> R:
-    """Check the bytes of one JSON file; the path is for the message.
+    """Check the bytes of one JSON file; the path only appears in the message.
 
     Raises:
-        StoreError: They are damaged or of a newer schema.
+        StoreError: They are damaged or have a newer schema.
     """
     try:
         return kind.model_validate(json.loads(data))
     except (ValidationError, ValueError) as error:
-        detail = first_error(error) if isinstance(error, ValidationError) else str(error)
+        detail = _first_error(error) if isinstance(error, ValidationError) else str(error)
         raise StoreError(f"{path}: expected a {kind.__name__} record; {detail}") from error
 
 
@@ -352,10 +316,10 @@ def dump_record(record: BaseModel) -> bytes:
     return dump_json(record.model_dump(mode="json", by_alias=True))
 
 
-def first_error(error: ValidationError) -> str:
-    """Return the first complaint of a validation as one line: field, problem, what came."""
+def _first_error(error: ValidationError) -> str:
+    """Return the first error of a validation as one line: field, problem, value."""
     detail: Any = error.errors()[0]
     where = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "missing":
-        return f"{where}: {detail['msg']}"  # what came is the whole record
+        return f"{where}: {detail['msg']}"  # the value is the whole record
     return f"{where}: {detail['msg']}, got {str(detail.get('input'))[:80]!r}"

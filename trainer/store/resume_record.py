@@ -1,4 +1,4 @@
-"""History: how often a run was interrupted, where, what was redone, and whether it is exact.
+"""Resume record: how often a run was interrupted, where, what was redone, and whether it is exact.
 
 In: the events of ``metrics.jsonl``. Out: ``ResumeRecord``.
 """
@@ -6,13 +6,51 @@ In: the events of ``metrics.jsonl``. Out: ``ResumeRecord``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
-from trainer.store.reader import Event
-from trainer.store.records import Interruption, ResumeRecord
+from pydantic import BaseModel, ConfigDict
 
-INEXACT = "continued, not bit-exact"  # how a problem that costs the bits begins
-POINTS = ("segment", "epoch")
+from trainer.store.event_log import CURVE_EVENTS, Event
+from trainer.store.records import Record
+
+INEXACT = "continued, not bit-exact"  # how a problem begins after which the bits may differ
 _HOW = {"pause": "paused", "interrupted": "killed", "fail": "failed"}
+
+
+class Interruption(BaseModel):
+    """One end of an attempt that was not the end of the run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    attempt: int
+    how: Literal["paused", "killed", "failed"]
+    time: float
+    model: str | None = None
+    fold: int | None = None
+    step: int | None = None
+    redone_s: float = 0.0
+    text: str = ""
+
+
+class ResumeRecord(Record):
+    """``resume_record.json``: the attempts of a finished run.
+
+    Attributes:
+        attempts: Starts of the trainer.
+        interruptions: Ends of attempts that were not the end of the run.
+        is_exact: Whether no event shows bits other than those of an uninterrupted run.
+        redone_points: Segments and epochs that more than one attempt computed, so that their
+            numbers could be compared.
+        unequal_points: Those of them whose numbers differ, in words.
+        remarks: What was damaged, missing or different, in words.
+    """
+
+    attempts: int
+    interruptions: tuple[Interruption, ...]
+    is_exact: bool
+    redone_points: int = 0
+    unequal_points: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
 
 
 def resume_record(events: Sequence[Event]) -> ResumeRecord:
@@ -20,22 +58,7 @@ def resume_record(events: Sequence[Event]) -> ResumeRecord:
     redone, unequal = _redone_points(events)
     return ResumeRecord(
         attempts=max((event.attempt for event in events), default=0),
-        interruptions=tuple(
-            Interruption.model_validate(
-                {
-                    "attempt": _ended_attempt(event),
-                    "how": _HOW[event.event],
-                    "time": event.time,
-                    "model": event.model,
-                    "fold": event.fold,
-                    "step": None if "step" not in event.values else int(event.values["step"]),
-                    "redone_s": event.values.get("redone_s", 0.0),
-                    "text": event.text,
-                }
-            )
-            for event in events
-            if event.event in _HOW
-        ),
+        interruptions=tuple(_interruption(event) for event in events if event.event in _HOW),
         is_exact=not unequal and not any(event.text.startswith(INEXACT) for event in events),
         redone_points=redone,
         unequal_points=tuple(unequal),
@@ -43,31 +66,42 @@ def resume_record(events: Sequence[Event]) -> ResumeRecord:
     )
 
 
+def _interruption(event: Event) -> Interruption:
+    is_kill = event.event == "interrupted"  # a killed attempt writes nothing: the next one does
+    return Interruption.model_validate(
+        {
+            "attempt": event.attempt - 1 if is_kill else event.attempt,
+            "how": _HOW[event.event],
+            "time": event.time,
+            "model": event.model,
+            "fold": event.fold,
+            "step": None if "step" not in event.values else int(event.values["step"]),
+            "redone_s": event.values.get("redone_s", 0.0),
+            "text": event.text,
+        }
+    )
+
+
 def _redone_points(events: Sequence[Event]) -> tuple[int, list[str]]:
-    """Hold what an attempt computed again against what an earlier one had said of it.
+    """Compare the points that an attempt computed again with those of the attempt before.
 
     Returns:
-        How many points of the curves were computed more than once, and which came out otherwise.
+        How many points were computed more than once, and in words those whose numbers differ.
     """
-    said: dict[tuple[str | None, int | None, float], Event] = {}
+    points: dict[tuple[str | None, int | None, float], Event] = {}
     redone, unequal = 0, []
     for event in events:
-        if event.event not in POINTS or "step" not in event.values:
+        if event.event not in CURVE_EVENTS or "step" not in event.values:
             continue
         place = (event.model, event.fold, event.values["step"])
-        earlier = said.get(place)
-        said[place] = event
-        if earlier is None or earlier.attempt == event.attempt:
+        before = points.get(place)
+        points[place] = event
+        if before is None or before.attempt == event.attempt:
             continue
         redone += 1
-        if earlier.values != event.values:
+        if before.values != event.values:
             unequal.append(
                 f"{event.model} fold {event.fold}, {event.event} {event.values['step']:g}: attempt "
-                f"{event.attempt} has other numbers than attempt {earlier.attempt}"
+                f"{event.attempt} has other numbers than attempt {before.attempt}"
             )
     return redone, unequal
-
-
-def _ended_attempt(event: Event) -> int:
-    """A kill writes nothing: the next attempt finds it and tells."""
-    return event.attempt - 1 if event.event == "interrupted" else event.attempt

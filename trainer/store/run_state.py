@@ -1,8 +1,8 @@
-"""Verdict: what a run is doing, derived from evidence and never from one file's word.
+"""Run state: what a run is doing, derived from several observations, never from one file alone.
 
-In: a run folder and the time. Out: one of seven states, each with what it rests on.
-Order of evidence: the lock, then the process by (host, boot, pid, start time), then the heartbeat
-against its own promise, then the time of the last progress.
+In: a run folder and the time. Out: one of seven states with its evidence. Order of evidence: the
+lock; the process by host, boot, pid and start time; the time at which the next heartbeat is due;
+the time of the last progress.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.store.durable import StoreError
-from trainer.store.identity import Liveness, ProcessIdentity, liveness
-from trainer.store.lock import is_held
+from trainer.store.locks import is_held
+from trainer.store.process import Liveness, ProcessIdentity, liveness
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Status, WorkerStatus
 
 StateName = Literal["running", "pausing", "paused", "interrupted", "stalled", "failed", "finished"]
 
-HEARTBEAT_GRACE_S = 4.0  # beyond the promise, before a silent trainer is called stalled
-STALL_AFTER_S = 180.0  # alive and beating, but no round, batch or block for so long
+HEARTBEAT_GRACE_S = 4.0  # after a heartbeat is due, before the trainer counts as stalled
+STALL_AFTER_S = 180.0  # with heartbeats, but without a round, batch or block for so long
 SCARCE_MEMORY_MB = 256  # less than a fold's tables: the next allocation may be the last
 SCARCE_DISK_MB = 64
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One observation, in words for people."""
+    """One observation in words."""
 
     what: str
     seen: str
@@ -38,10 +38,10 @@ class DerivedState:
     """What a run is doing.
 
     Attributes:
-        state: One of the seven.
-        reason: One sentence for people.
-        evidence: What it rests on.
-        status: What the trainer said, where that can be read.
+        state: One of seven.
+        reason: One sentence that explains it.
+        evidence: The observations from which it is derived.
+        status: The trainer's last status; None if it cannot be read.
     """
 
     state: StateName
@@ -56,16 +56,16 @@ class DerivedState:
 
     @property
     def can_resume(self) -> bool:
-        """Return whether Resume would go on with it."""
+        """Return whether the run can be resumed."""
         return self.state in ("paused", "interrupted", "failed")
 
 
 def derive_state(reader: RunReader, now: float | None = None) -> DerivedState:
-    """Return the verdict on a run.
+    """Return the state of a run.
 
     Args:
         reader: The run.
-        now: Seconds since 1970; None is the present.
+        now: Seconds since 1970; None is the current time.
     """
     moment = time.time() if now is None else now
     held = is_held(reader.paths.lock)
@@ -94,26 +94,26 @@ def _decide(
     is_alive = held if held is not None else process == "alive"
     if not is_alive:
         return "interrupted", (
-            f"The trainer stopped without a word while it was at {describe(status)}; everything "
-            f"up to the last checkpoint is kept. Resume goes on from there.{_likely_cause(status)}"
+            f"The trainer's process ended without a final status at {describe(status)}. Everything "
+            f"up to the last checkpoint is kept; Resume continues there.{_likely_cause(status)}"
         )
-    silence_s = now - status.next_heartbeat_at
-    if silence_s > HEARTBEAT_GRACE_S:
-        return "stalled", f"The process is there, but its heartbeat is {silence_s:.0f} s overdue."
+    overdue_s = now - status.next_heartbeat_at
+    if overdue_s > HEARTBEAT_GRACE_S:
+        return "stalled", f"The process exists, but its heartbeat is {overdue_s:.0f} s overdue."
     idle_s = now - status.progress_at
     if idle_s > STALL_AFTER_S:
-        return "stalled", f"The process is alive, but nothing has moved for {idle_s:.0f} s."
+        return "stalled", f"The process is alive, but has made no progress for {idle_s:.0f} s."
     if status.state == "pausing" or _is_pause_open(status, command):
-        return "pausing", "Asked to pause; it saves at the next safe point."
+        return "pausing", "A pause was requested; the trainer saves at the next safe point."
     return "running", f"Working on {describe(status)}."
 
 
 def _likely_cause(status: Status) -> str:
-    """Say what the last heartbeat knows of why the process is gone."""
+    """Return a sentence on a shortage that the last heartbeat shows, or ""."""
     if status.free_memory_mb is not None and status.free_memory_mb < SCARCE_MEMORY_MB:
         return (
             f" Memory was nearly full at its last heartbeat ({status.free_memory_mb:,} MB free, "
-            f"{status.used_memory_mb:,} MB its own): the system probably ended it."
+            f"{status.used_memory_mb:,} MB used by the trainer): the system probably killed it."
         )
     if status.free_disk_mb is not None and status.free_disk_mb < SCARCE_DISK_MB:
         return f" The disk was nearly full at its last heartbeat ({status.free_disk_mb:,} MB free)."
@@ -121,15 +121,14 @@ def _likely_cause(status: Status) -> str:
 
 
 def describe(status: Status) -> str:
-    """Say where the trainer is: stage, or model, fold and step."""
+    """Return where the trainer is: stage, or model, fold and step."""
     if status.model is None or status.fold is None:
         return f"stage {status.stage}"
     return " and ".join(_place(at) for at in status.workers or (status,))
 
 
 def _place(at: Status | WorkerStatus) -> str:
-    unit = "round" if at.model == "lgbm" else "step"
-    return f"{at.model} fold {at.fold}, {unit} {at.step} of {at.total_steps}"
+    return f"{at.model} fold {at.fold}, {at.step_name} {at.step} of {at.total_steps}"
 
 
 def _is_pause_open(status: Status, command: Command | None) -> bool:
@@ -154,7 +153,7 @@ def _evidence(
         Evidence("Process", f"pid {status.pid} on {status.host}: {process}"),
         Evidence("Heartbeat", f"{beat_s:.1f} s ago"),
         Evidence("Last progress", f"{progress_s:.1f} s ago"),
-        Evidence("Status file", f"says {status.state}, attempt {status.attempt}"),
+        Evidence("Status file", f"{status.state}, attempt {status.attempt}"),
     ]
     if status.used_memory_mb is not None and status.free_memory_mb is not None:
         used, free = f"{status.used_memory_mb:,} MB", f"{status.free_memory_mb:,} MB"
@@ -166,13 +165,14 @@ def _evidence(
         for at in status.workers
     ]
     if command is not None:
-        answer = "acknowledged" if command.id == status.acknowledged_command else "not answered yet"
-        lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {answer}"))
+        is_acknowledged = command.id == status.acknowledged_command
+        seen = "acknowledged" if is_acknowledged else "not acknowledged yet"
+        lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {seen}"))
     return tuple(lines)
 
 
 def _lock_evidence(held: bool | None, kind: str = "system") -> Evidence:
     seen = {True: "held", False: "free", None: "cannot be seen here (read-only folder)"}[held]
     if kind != "system":
-        seen += f" (an {kind} and its renewals; this folder has no locks of the system)"
+        seen += f" (an {kind} that is renewed; this file system has no locks)"
     return Evidence("Lock", seen)

@@ -16,6 +16,7 @@ import streamlit as st
 
 from pages.ui.shared import readers
 from pages.ui.shared.readers import Version
+from trainer.models import registry
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import CodecError
 from trainer.store.durable import sha256
@@ -50,7 +51,7 @@ def importance_so_far(reader: RunReader) -> SoFar:
     """Return the importance from the files of the LightGBM folds that are done."""
     units = [unit for unit in readers.units(reader) if unit.model == "lgbm"]
     read = [
-        _fold(reader.paths.unit("lgbm", unit.fold).final_path, unit.final.sha256)
+        _fold(reader.paths.fold(registry.get(unit.model), unit.fold).final_path, unit.final.sha256)
         for unit in units
         if unit.done and unit.final is not None
     ]

@@ -22,7 +22,7 @@ from watchdog.observers import Observer
 
 from pages.ui.shared import frame, toasts
 from trainer.run import control
-from trainer.store.identity import boot_id
+from trainer.store.process import boot_id
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
 

@@ -11,8 +11,7 @@ import streamlit as st
 
 from pages.ui.shared import frame, live, logs, readers, words
 from trainer.store.reader import RunReader
-from trainer.store.records import Interruption, ResumeRecord
-from trainer.store.resume_record import resume_record
+from trainer.store.resume_record import Interruption, ResumeRecord, resume_record
 from trainer.store.run_state import DerivedState
 
 NUM_LINES = 8

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
-from trainer.store import reader as store_reader
+from trainer.store import event_log
 from trainer.store.durable import StoreError
-from trainer.store.event_log import Journal
-from trainer.store.reader import Event, RunReader
-from trainer.store.records import FoldRecord, Notes, ResumeRecord, RunFile, Scores
+from trainer.store.event_log import Event, EventLog
+from trainer.store.reader import RunReader
+from trainer.store.records import FoldRecord, Notes, RunFile, Scores
+from trainer.store.resume_record import ResumeRecord
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +59,7 @@ def units(reader: RunReader, problems: list[str] | None = None) -> tuple[FoldRec
     """Return every fold of every model, in the order of work."""
     paths = reader.paths
     files = (paths.config, paths.config_copy, *map(paths.model_state, ("lgbm", "torch")))
-    return _shown(lambda: _record("units", version(*files), reader), problems) or ()
+    return _shown(lambda: _record("fold_records", version(*files), reader), problems) or ()
 
 
 def events(reader: RunReader) -> list[Event]:
@@ -69,7 +70,7 @@ def events(reader: RunReader) -> list[Event]:
 def curves(reader: RunReader) -> pl.DataFrame:
     """Return the points of all curves: model, fold, step, then one column per number."""
     points = _shown(_journal(str(reader.paths.metrics)).curves)
-    return store_reader.curves([]) if points is None else points
+    return event_log.curves([]) if points is None else points
 
 
 def folds(reader: RunReader) -> pl.DataFrame | None:
@@ -115,8 +116,8 @@ def _frame(what: str, version: Version, _reader: RunReader) -> pl.DataFrame | No
 
 
 @st.cache_resource(max_entries=MAX_FRAMES, show_spinner=False)
-def _journal(path: str) -> Journal:
-    return Journal(Path(path))
+def _journal(path: str) -> EventLog:
+    return EventLog(Path(path))
 
 
 def _shown(read: Callable[[], T], problems: list[str] | None = None) -> T | None:

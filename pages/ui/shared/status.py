@@ -13,7 +13,8 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.shared import controls, frame, live, readers, words
-from trainer.store.reader import Event, RunReader
+from trainer.store.event_log import Event
+from trainer.store.reader import RunReader
 from trainer.store.records import FoldRecord, RunFile, Scores, Status
 from trainer.store.run_state import DerivedState
 

@@ -14,7 +14,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.shared import frame, words
-from trainer.store.reader import Event
+from trainer.store.event_log import Event
 from trainer.store.records import Status
 from trainer.store.run_state import DerivedState
 

@@ -11,7 +11,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.shared import words
-from trainer.store.reader import Event
+from trainer.store.event_log import Event
 
 WORDS = {
     "start": "Started",

@@ -12,9 +12,9 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.shared import charts, panels
-from trainer.store.reader import Event
+from trainer.store.event_log import Event
+from trainer.store.process import BEAT_EVENT, READING_S
 from trainer.store.records import Status
-from trainer.store.resources import BEAT_EVENT, READING_S
 from trainer.store.run_state import DerivedState
 
 METERS = {

@@ -11,6 +11,7 @@ import pytest
 from pages.ui.features import charts_features, feature_files, ranks
 from pages.ui.shared import distributions, importance
 from tests.pages.test_result_pages import metrics, texts, visit
+from trainer.models import registry
 from trainer.store.durable import write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -96,7 +97,7 @@ def test_importance_of_the_folds_that_are_done_shows_while_others_are_trained(re
 def test_a_damaged_fold_file_is_named_and_the_others_are_shown(real_run):
     """Its checksum differs from the recorded one, so it is never parsed."""
     real_run.importance.unlink()
-    real_run.unit("lgbm", 0).final_path.write_bytes(b"not a fold")
+    real_run.fold(registry.get("lgbm"), 0).final_path.write_bytes(b"not a fold")
     app = visit("features")
     assert "lgbm_fold00.pkl: content differs from its recorded SHA-256" in texts(app)
     assert "From 1 of 2 folds" in texts(app)

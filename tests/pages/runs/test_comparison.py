@@ -17,7 +17,8 @@ from pages.ui.train import fold_table
 from tests.pages.test_run_states import texts, visit
 from tests.support import run_folders
 from trainer.store.durable import write_atomic
-from trainer.store.reader import RunReader, curves
+from trainer.store.event_log import curves
+from trainer.store.reader import RunReader
 from trainer.store.records import ScoreRow, Scores, SensorScores, dump_record
 
 

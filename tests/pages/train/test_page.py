@@ -12,8 +12,9 @@ from pages.ui.train import alerts, fold_table, machine
 from tests.pages.test_run_states import metrics, texts, visit
 from tests.support import run_folders
 from trainer.store.durable import append_line, write_atomic
+from trainer.store.event_log import Event, curves
 from trainer.store.names import RunPaths
-from trainer.store.reader import Event, RunReader, curves
+from trainer.store.reader import RunReader
 from trainer.store.records import WorkerStatus, dump_record
 from trainer.store.run_state import derive_state
 

@@ -167,7 +167,7 @@ def test_a_paused_run_exits_3_and_resume_finishes_it(cli, tiny_source, tmp_path)
     """--stop-after-folds 1 pauses after one fold; resume does the other and exits 0."""
     code, out, _ = cli(*train_words(tiny_source, "--run", "first", "--stop-after-folds", 1))
     assert code == PAUSED
-    assert "Paused. Go on with: python -m trainer resume first" in out
+    assert "Paused. Continue with: python -m trainer resume first" in out
     assert not (tmp_path / "state" / "first" / "lgbm_bundle.pkl").exists()
     code, out, err = cli("resume", "first")
     assert code == FINISHED, err
@@ -199,7 +199,7 @@ def test_a_running_run_pauses_when_asked_and_says_when_it_was_heard(cli, tiny_so
         trainer.communicate()
     assert code == FINISHED, err
     lines = out.splitlines()
-    assert lines[0] == "asked first to pause"
+    assert lines[0] == "pause of first requested"
     assert lines[1].startswith("acknowledged after ") and lines[2].startswith("paused: ")
 
 
@@ -405,7 +405,7 @@ def test_an_unknown_run_is_refused_with_those_there_are(cli, run_copy, words):
     rest = {"export": ["x.zip"]}.get(words[0], words[1:])
     code, _, err = cli(words[0], "tyni", *rest)
     assert code == REFUSED
-    assert err == f"tyni: no run of that name in {run_copy.parent}. There: tiny\n"
+    assert err == f"tyni: no run of that name in {run_copy.parent}. Existing runs: tiny\n"
 
 
 def test_what_breaks_on_the_way_exits_1_with_its_message(cli, run_copy):
@@ -425,7 +425,7 @@ def test_status_without_runs_says_how_to_begin(cli, tmp_path):
     """An empty or missing state folder is no error."""
     code, out, _ = cli("status")
     assert code == FINISHED
-    assert out == f"No run in {tmp_path / 'state'}. Begin one: python -m trainer train\n"
+    assert out == f"No run in {tmp_path / 'state'}. Start one: python -m trainer train\n"
 
 
 def test_status_shows_a_run_with_its_evidence(cli, run_copy):
@@ -494,7 +494,7 @@ def test_predict_warns_of_models_that_learnt_from_simulated_recordings(cli, run_
     CheckedFolder(run_copy).write("config.json", record)
     code, same, err = cli("predict", "tiny", file)
     assert (code, same) == (FINISHED, out)
-    assert "warning: the models learnt from simulated recordings" in err
+    assert "warning: the models were trained on simulated recordings" in err
     for path in run_copy.glob("config.json*"):
         path.write_bytes(b"{}")
     code, same, err = cli("predict", run_copy, file)
@@ -642,9 +642,9 @@ def test_importing_what_is_no_run_or_is_there_already_is_refused(cli, run_copy, 
     """Exit 2 with the reason."""
     (tmp_path / "x.zip").write_text("no zip")
     for source, message in (
-        (tmp_path / "gone.zip", "not there"),
-        (tmp_path / "x.zip", "expected a zip that export wrote"),
-        (run_copy, "run tiny: there already"),
+        (tmp_path / "gone.zip", "missing"),
+        (tmp_path / "x.zip", "expected a zip written by export"),
+        (run_copy, "run tiny: it already exists"),
     ):
         code, _, err = cli("import", source)
         assert code == REFUSED
@@ -664,4 +664,4 @@ def test_the_command_line_is_a_module(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stdout) == (REFUSED, "")
-    assert done.stderr == f"nothing: no run of that name in {tmp_path}. There: none\n"
+    assert done.stderr == f"nothing: no run of that name in {tmp_path}. Existing runs: none\n"

@@ -73,7 +73,7 @@ def test_the_command_line_marks_simulated_scores(make_run, made_from):
     """``train`` ends with the mark above its scores, ``status`` too, in lines and in JSON."""
     reader = RunReader(make_run("made", **made_from))
     real = RunReader(make_run("real"))
-    mark = "Simulated recordings: these scores say nothing about real ones."
+    mark = "Simulated recordings: these scores do not apply to real ones."
     assert mark in reports.outcome_lines(reader.root, "finished")
     assert f"  {mark}" in reports.status_lines(reader, derive_state(reader), with_evidence=True)
     assert reports.status_json(reader, derive_state(reader))["is_simulated"] is True

@@ -103,7 +103,7 @@ def test_two_versions_on_kaggle_give_one_run_and_its_answers(project, tmp_path):
     assert not (versions[0] / "submission.parquet").exists()
     assert len(pl.read_parquet(versions[1] / "submission.parquet")) == 8
     state = RunReader(versions[1] / "state" / "r1")
-    assert [unit.done for unit in state.units()] == [True] * 4
+    assert [unit.done for unit in state.fold_records()] == [True] * 4
 
 
 def test_colab_keeps_its_run_on_the_drive_and_lets_only_its_own_door_in(project, tmp_path):

@@ -24,8 +24,8 @@ from trainer.run.fold_job import FoldMonitor
 from trainer.run.pipeline import Limits
 from trainer.run.refusal import RefusedError
 from trainer.run.transfer.verification import verify_run
-from trainer.store.identity import ProcessIdentity, liveness
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
+from trainer.store.process import ProcessIdentity, liveness
 from trainer.store.reader import RunReader
 from trainer.store.records import Notes
 from trainer.store.run_state import derive_state
@@ -160,7 +160,7 @@ def test_a_paused_run_is_resumed_and_a_killed_trainer_is_seen_at_once(state, end
     assert derived.can_resume and not derived.is_active
 
     assert train(root, endless) == "paused"
-    unit = RunReader(root).units()[0]
+    unit = RunReader(root).fold_records()[0]
     first, second = unit.resumed_at
     assert (first, unit.step) == (2, segment_end(second, endless.boosting))
 

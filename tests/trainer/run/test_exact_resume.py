@@ -62,7 +62,7 @@ def test_a_run_that_is_paused_all_the_time_ends_with_the_same_bits(
         assert len(outcomes) < 30
     assert len(outcomes) >= 3
     assert_same_result(root, tiny_run)
-    assert {unit.model for unit in RunReader(root).units() if unit.resumed_at} == {"torch"}
+    assert {unit.model for unit in RunReader(root).fold_records() if unit.resumed_at} == {"torch"}
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(root, tiny_source, tiny_run):
@@ -72,7 +72,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(root, tiny
         assert derive_state(RunReader(root)).state == "interrupted"
     assert train(root, tiny_config(tiny_source)) == "finished"
     assert_same_result(root, tiny_run)
-    resumed = {(unit.model, unit.fold): unit.resumed_at for unit in RunReader(root).units()}
+    resumed = {(unit.model, unit.fold): unit.resumed_at for unit in RunReader(root).fold_records()}
     assert resumed == {("lgbm", 0): (), ("lgbm", 1): (2,), ("torch", 0): (3,), ("torch", 1): ()}
     assert len(events_of(root, "interrupted")) == 2
     assert problems_of(root) == []

@@ -160,7 +160,8 @@ def test_a_run_stops_after_as_many_folds_as_told(half_done):
     """Paused, with one fold done and no bundle: a bundle means that all folds are in it."""
     derived = derive_state(RunReader(half_done))
     assert (derived.state, derived.reason) == ("paused", "Paused: after 1 folds, as requested.")
-    assert [unit.done for unit in RunReader(half_done).units()] == [True, False, False, False]
+    records = RunReader(half_done).fold_records()
+    assert [record.done for record in records] == [True, False, False, False]
     there = {path.name for path in half_done.rglob("*")}
     assert not there & {"lgbm_bundle.pkl", "torch_bundle.pkl", "feature_importance.csv"}
     assert set(RunReader(half_done).scores().models) == {"lgbm"}
@@ -203,7 +204,7 @@ def test_a_damaged_state_file_is_made_again_before_anything_is_trained(paused, c
 
     def look(text):
         if "settings" in text:  # a line of the plan
-            seen.extend(unit.done for unit in RunReader(paused).units())
+            seen.extend(unit.done for unit in RunReader(paused).fold_records())
 
     assert train(paused, config, Limits(stop_after_folds=1), echo=look) == "paused"
     assert seen == [True, False, False, False]

@@ -1,13 +1,12 @@
-"""The journal: a growing history read on, never twice, and begun anew where it is another one."""
+"""Event log: a growing file is read on, never twice, and from its start if it is another file."""
 
 from __future__ import annotations
 
 import pytest
 
-from trainer.store import event_log as store_journal
+from trainer.store import event_log
 from trainer.store.durable import append_line
-from trainer.store.event_log import Journal
-from trainer.store.reader import curves, read_events
+from trainer.store.event_log import EventLog, curves, read_events
 
 
 @pytest.fixture
@@ -32,14 +31,14 @@ def write(path, *events):
         append_line(path, event)
 
 
-def test_a_history_that_is_not_there_yet_is_empty(path):
-    """A run has no history before its first word."""
-    journal = Journal(path)
-    assert journal.events() == []
-    assert journal.curves().columns == ["model", "fold", "step"]
+def test_a_missing_file_is_an_empty_log(path):
+    """A run has no event log before its first event."""
+    log = EventLog(path)
+    assert log.events() == []
+    assert log.curves().columns == ["model", "fold", "step"]
 
 
-def test_a_look_reads_only_what_came_since_the_last(path, monkeypatch):
+def test_a_reading_reads_only_new_bytes(path, monkeypatch):
     """Twenty thousand points are not read again for one more."""
     offsets = []
 
@@ -47,77 +46,77 @@ def test_a_look_reads_only_what_came_since_the_last(path, monkeypatch):
         offsets.append(offset)
         return read_events(file, offset)
 
-    monkeypatch.setattr(store_journal, "read_events", spy)
+    monkeypatch.setattr(event_log, "read_events", spy)
     write(path, point(1, score=0.5))
-    journal = Journal(path)
-    journal.curves()
+    log = EventLog(path)
+    log.curves()
     size = path.stat().st_size
-    journal.curves()
+    log.curves()
     write(path, point(2, score=0.6))
-    assert journal.curves()["score"].to_list() == [0.5, 0.6]
+    assert log.curves()["score"].to_list() == [0.5, 0.6]
     assert offsets == [0, size]
 
 
 def test_points_read_in_pieces_are_those_read_at_once(path):
-    """Also where a resumed run repeats steps, and where a number appears late."""
-    history = [
+    """Also if a resumed run repeats steps, and if a value appears late."""
+    events = [
         *(point(step, score=step / 10) for step in (1, 2, 3)),
         *(point(step, fold=1, score=step / 20) for step in (1, 2)),
         *(point(step, attempt=2, score=step / 30, valid_loss=0.5) for step in (3, 4)),
         point(2, attempt=1, score=0.99),
     ]
-    journal = Journal(path)
-    for event in history:
+    log = EventLog(path)
+    for event in events:
         write(path, event)
-        journal.curves()
+        log.curves()
     whole = curves(list(read_events(path)[0]))
-    assert journal.curves().select(whole.columns).equals(whole)
+    assert log.curves().select(whole.columns).equals(whole)
     assert whole["score"].to_list() == [0.1, 0.99, 0.1, 4 / 30, 0.05, 0.1]
 
 
-def test_events_are_those_beside_the_points(path):
-    """What happened is told apart from how the curves went on."""
+def test_events_are_all_but_the_points_of_curves(path):
+    """Segments and epochs are only in the curves."""
     write(path, point(0, event="start"), point(1), point(2, event="fold"))
-    assert [event.event for event in Journal(path).events()] == ["start", "fold"]
+    assert [event.event for event in EventLog(path).events()] == ["start", "fold"]
 
 
 def test_an_unfinished_line_is_read_when_it_is_whole(path):
-    """A reader never trusts half a line, and does not lose its other half."""
+    """A reader never uses half a line, and does not lose its other half."""
     write(path, point(1, score=0.5), point(2, score=0.6))
     data = path.read_bytes()
     path.write_bytes(data[:-20])
-    journal = Journal(path)
-    assert journal.curves()["step"].to_list() == [1.0]
+    log = EventLog(path)
+    assert log.curves()["step"].to_list() == [1.0]
     with path.open("ab") as file:
         file.write(data[-20:])
-    assert journal.curves()["step"].to_list() == [1.0, 2.0]
+    assert log.curves()["step"].to_list() == [1.0, 2.0]
 
 
-def test_a_run_that_was_started_over_begins_anew(path, tmp_path):
+def test_the_log_of_a_run_that_was_started_over_is_read_from_its_start(path, tmp_path):
     """Another file under the same name, longer than the old one, is not its continuation."""
     write(path, point(1, score=0.5))
-    journal = Journal(path)
-    journal.curves()
+    log = EventLog(path)
+    log.curves()
     other = tmp_path / "other"
     write(other, *(point(step, score=0.9) for step in (5, 6, 7)))
     other.replace(path)
-    assert journal.curves()["step"].to_list() == [5.0, 6.0, 7.0]
+    assert log.curves()["step"].to_list() == [5.0, 6.0, 7.0]
 
 
-def test_another_content_of_the_same_file_begins_anew(path):
+def test_other_content_of_the_same_file_is_read_from_its_start(path):
     """A copy over the old file keeps its number on the disk, not its bytes."""
     write(path, point(1, score=0.5))
-    journal = Journal(path)
-    journal.curves()
+    log = EventLog(path)
+    log.curves()
     path.write_bytes(path.read_bytes().replace(b"0.5", b"0.7") * 2)
-    assert journal.curves()["score"].to_list() == [0.7]
+    assert log.curves()["score"].to_list() == [0.7]
 
 
-def test_a_history_that_is_gone_is_forgotten(path):
+def test_a_deleted_log_is_empty(path):
     """A deleted run leaves no curves."""
     write(path, point(1, score=0.5))
-    journal = Journal(path)
-    journal.curves()
+    log = EventLog(path)
+    log.curves()
     path.unlink()
-    assert journal.curves().is_empty()
-    assert journal.events() == []
+    assert log.curves().is_empty()
+    assert log.events() == []

@@ -1,4 +1,4 @@
-"""The reader: whole files only; what is damaged or newer is named; the newest attempt's point."""
+"""Reader: whole files only; damaged and newer ones are named; the newest attempt's points count."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 
 from tests.support import run_folders
 from trainer.store.durable import StoreError, append_line, write_atomic
-from trainer.store.names import RunPaths
-from trainer.store.reader import RunReader, curves, list_runs, read_events
-from trainer.store.recorder import Recorder, next_attempt
+from trainer.store.event_log import curves, read_events
+from trainer.store.reader import RunReader, list_runs
 from trainer.store.records import (
     Command,
     ModelState,
@@ -75,8 +74,8 @@ def test_every_record_comes_back_as_it_was_written(copied, name):
 
 
 @pytest.mark.parametrize("name", ["config.json", "status.json", "lgbm_state.json", "scores.json"])
-def test_a_newer_schema_is_refused_with_what_to_do(copied, name):
-    """Guessing what a newer version meant could lose a run."""
+def test_a_newer_schema_is_refused_with_a_remedy(copied, name):
+    """Guessing the meaning of a newer version could lose a run."""
     path = copied.root / name
     values = json.loads(path.read_bytes()) | {"schema": 2}
     path.write_text(json.dumps(values))
@@ -91,19 +90,19 @@ def test_a_newer_schema_is_refused_with_what_to_do(copied, name):
     [b"", b'{"schema": 1, "mod', b"[]", b"null", b"{}", b"\xff\xfe", b'{"schema": "one"}'],
 )
 def test_a_damaged_record_is_named_and_never_half_read(copied, name, content):
-    """Empty, cut, of another shape, no text: the message has the file and what was expected."""
+    """Empty, cut, of another shape, no text: the message names the file and the expected record."""
     path = copied.root / name
     path.write_bytes(content)
     with pytest.raises(StoreError, match=f"{name}: expected a {RECORDS[name].__name__} record"):
         read_record(path, RECORDS[name])
 
 
-def test_a_run_that_has_not_begun_has_nothing_and_is_no_error(tmp_path):
-    """Every reader answers None or empty for what is not there yet."""
+def test_a_run_that_has_not_started_has_nothing_and_is_no_error(tmp_path):
+    """Every method returns None or an empty value for a missing file."""
     reader = RunReader(tmp_path)
     assert (reader.run_file(), reader.status(), reader.command(), reader.scores()) == (None,) * 4
     assert (reader.folds(), reader.oof(), reader.importance()) == (None, None, None)
-    assert (reader.notes(), reader.units(), reader.events(), reader.log_tail()) == (
+    assert (reader.notes(), reader.fold_records(), reader.events(), reader.log_tail()) == (
         Notes(),
         (),
         [],
@@ -112,29 +111,29 @@ def test_a_run_that_has_not_begun_has_nothing_and_is_no_error(tmp_path):
     assert (reader.grid_map(), reader.signature()) == ({}, {})
 
 
-def test_the_units_are_all_folds_of_all_models_in_the_order_of_work(copied):
-    """Also those that nobody has begun."""
-    assert [(unit.model, unit.fold, unit.done) for unit in copied.units()] == [
+def test_the_fold_records_are_all_folds_of_all_models_in_the_order_of_work(copied):
+    """Also folds that have not begun."""
+    assert [(record.model, record.fold, record.done) for record in copied.fold_records()] == [
         ("lgbm", 0, True),
         ("lgbm", 1, True),
         ("torch", 0, True),
         ("torch", 1, True),
     ]
     copied.paths.model_state("torch").unlink()
-    assert [unit.done for unit in copied.units()] == [True, True, False, False]
+    assert [record.done for record in copied.fold_records()] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("name", ["oof.parquet", "folds.parquet"])
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(200) + b"PAR1"])
 def test_a_damaged_table_is_named(copied, name, content):
-    """Half a Parquet file is no table."""
+    """Half a Parquet file is not a table."""
     (copied.root / name).write_bytes(content)
     with pytest.raises(StoreError, match=f"{name}: not a readable Parquet file"):
         copied.oof() if name == "oof.parquet" else copied.folds()
 
 
-def test_every_prefix_of_the_history_gives_its_whole_lines_and_no_other(tmp_path):
-    """Wherever a reader catches the writer: never half a line, never an invented one."""
+def test_every_prefix_of_the_event_log_gives_its_whole_lines_and_no_other(tmp_path):
+    """At any moment of writing: never half a line, never an invented one."""
     write_events(tmp_path, point(1, 1), point(2, 1), point(3, 1))
     data = (tmp_path / "metrics.jsonl").read_bytes()
     for length in range(len(data) + 1):
@@ -143,8 +142,8 @@ def test_every_prefix_of_the_history_gives_its_whole_lines_and_no_other(tmp_path
         assert steps == [1.0, 2.0, 3.0][: data[:length].count(b"\n")]
 
 
-def test_reading_goes_on_where_it_ended_and_a_torn_line_is_read_when_it_is_whole(tmp_path):
-    """A page need not read the whole history again."""
+def test_reading_continues_at_the_offset_and_a_torn_line_is_read_when_it_is_whole(tmp_path):
+    """A page does not read the whole event log again."""
     path = tmp_path / "metrics.jsonl"
     write_events(tmp_path, point(1, 1))
     events, offset = read_events(path)
@@ -174,7 +173,7 @@ def test_a_damaged_line_costs_that_line_only(tmp_path, line):
 
 
 def test_of_two_points_of_one_step_the_newest_attempts_counts(tmp_path):
-    """A redone epoch replaces the one that a kill took back; order in the file does not matter."""
+    """A redone epoch replaces the one before the kill; the order in the file does not matter."""
     reader = write_events(
         tmp_path,
         point(1, 2, score=0.7),
@@ -193,63 +192,12 @@ def test_of_two_points_of_one_step_the_newest_attempts_counts(tmp_path):
     ]
 
 
-def test_a_number_that_is_not_finite_is_written_as_none_and_is_missing_in_the_curve(tmp_path):
-    """JSON has no NaN: a diverged loss is a hole in its curve, not a broken line."""
-    recorder = Recorder(RunPaths(tmp_path), 1, echo=lambda _: None)
-    recorder.event("epoch", "torch", 0, {"step": 1, "train_loss": float("nan"), "score": 0.5})
-    recorder.event("epoch", "torch", 0, {"step": 2, "train_loss": 0.25, "score": 0.5})
-    frame = curves(RunReader(tmp_path).events())
-    assert frame["train_loss"].to_list() == [None, 0.25]
-
-
-def test_no_points_are_an_empty_table_with_its_columns():
+def test_no_points_give_an_empty_table_with_its_columns():
     """A page draws nothing, without an error."""
     assert curves([]).columns[:3] == ["model", "fold", "step"]
 
 
-def test_attempts_count_on_also_when_status_or_history_is_lost(tmp_path):
-    """A new start never takes the number of an old one."""
-    paths, reader = RunPaths(tmp_path), RunReader(tmp_path)
-    assert next_attempt(reader) == 1
-    write_events(tmp_path, point(1, 3))
-    paths.status.write_bytes(b"{")
-    assert next_attempt(reader) == 4
-    recorder = Recorder(paths, 4, echo=lambda _: None)
-    recorder.beat()
-    paths.metrics.unlink()
-    assert next_attempt(reader) == 5
-
-
-def test_a_start_cuts_the_line_that_a_kill_tore(tmp_path):
-    """Before anything is appended, so that no new line is glued to it."""
-    reader = write_events(tmp_path, point(1, 1))
-    with reader.paths.metrics.open("ab") as file:
-        file.write(b'{"event": "ep')
-    recorder = Recorder(reader.paths, 2, echo=lambda _: None)
-    recorder.start()
-    recorder.event("start")
-    recorder.close(state="paused")
-    assert [event.event for event in reader.events()] == ["epoch", "start"]
-
-
-def test_the_heartbeat_beats_while_nothing_else_happens(tmp_path, monkeypatch):
-    """A long step does not look like a death; beating is not progress."""
-    monkeypatch.setattr("trainer.store.recorder.BEAT_S", 0.01)
-    recorder = Recorder(RunPaths(tmp_path), 1, echo=lambda _: None)
-    beats = []
-    recorder._on_beat = beats.append
-    recorder.start()
-    while len(beats) < 4:
-        pass
-    recorder.close(state="finished")
-    assert beats[3].heartbeat_at > beats[0].heartbeat_at
-    assert beats[3].progress_at == beats[0].progress_at
-    status = RunReader(tmp_path).status()
-    assert status.state == "finished"
-    assert status.next_heartbeat_at - status.heartbeat_at == pytest.approx(3.0)
-
-
-def test_a_log_of_any_size_shows_its_last_lines(tmp_path):
+def test_the_tail_of_a_long_log_is_its_last_lines(tmp_path):
     """And a torn character in the middle of the log is no error."""
     reader = RunReader(tmp_path)
     lines = [f"line {number} ü" for number in range(20_000)]
@@ -258,8 +206,8 @@ def test_a_log_of_any_size_shows_its_last_lines(tmp_path):
     assert len(reader.log_tail()) == 200
 
 
-def test_runs_are_listed_the_latest_first_and_folders_in_transit_are_not(tmp_path):
-    """A folder that is arriving or being deleted, or that holds no run, is no run."""
+def test_runs_are_listed_the_latest_first_without_unfinished_imports(tmp_path):
+    """A folder that is being imported or deleted, or without a run, is not a run."""
     old, new = (tmp_path / name for name in ("old", "new"))
     for root in (old, new):
         run_folders.make_run(tmp_path, root.name, "finished")
@@ -272,7 +220,7 @@ def test_runs_are_listed_the_latest_first_and_folders_in_transit_are_not(tmp_pat
 
 
 def test_the_signature_changes_with_every_file_that_pages_show(copied):
-    """And with no other."""
+    """And with no other file."""
     before = copied.signature()
     assert set(before) >= {"config.json", "status.json", "metrics.jsonl", "scores.json"}
     (copied.root / "lgbm_fold00.pkl").write_bytes(b"")

@@ -1,7 +1,7 @@
-"""Transfer: a run as one zip, and back; deleting a run.
+"""Archive: a run is exported to one zip file, imported from it, or deleted.
 
-In: a run folder, a zip, or a folder that was copied or mounted from somewhere else. Out: a run in
-the state folder. Nothing that an archive brings is run, and nothing lands outside the run's folder.
+In: a run folder, a zip, or a folder that was copied or mounted from another machine. Out: a zip, or
+a run in the state folder. Nothing in an archive is executed or written outside the run's folder.
 """
 
 from __future__ import annotations
@@ -23,31 +23,33 @@ from trainer.store.run_state import derive_state
 
 MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
 MAX_FILES = 10_000
-MAX_RATIO = 200  # real checkpoints shrink by less than 10; a bomb by 1,000 and more
-UNREADABLE = (  # what zipfile raises at damaged, encrypted or foreign archives
+MAX_RATIO = 200  # real checkpoints compress by less than 10; a zip bomb by 1,000 and more
+UNREADABLE = (  # raised by zipfile for damaged, encrypted or foreign archives
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, UnicodeError),
 )
-ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one step
-LEFT_BEHIND_S = 86_400.0  # no import takes a day: an older arrival was killed
-LEFT_OUT = ("lock", "command.json", "stop")  # of this process and this moment, not of the run
-LEFT_OUT_ENDINGS = (".lock", ".owner", ".tmp", ".beat", ".npy")
+ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one rename
+ABANDONED_S = 86_400.0  # no import takes a day: an older unfinished one was killed
+EXCLUDED = ("lock", "command.json", "stop")  # they belong to a live process, not to the run
+EXCLUDED_SUFFIXES = (".lock", ".owner", ".tmp", ".beat", ".npy")
 
 
 class TransferError(ValueError):
-    """An archive or folder that is not a run, or not safely one."""
+    """An archive or folder that is not a run or cannot be trusted."""
 
 
 def export_run(root: Path, target: Path) -> None:
     """Write a run as one zip.
 
     Raises:
-        RefusedError: There is no run, or a trainer is writing it now.
+        RefusedError: There is no run, or a trainer is writing to it.
     """
     if not RunReader(root).paths.has_config:
-        raise RefusedError(f"{root}: no run there. See python -m trainer status")
+        raise RefusedError(
+            f"{root}: no run in this folder. List the runs: python -m trainer status"
+        )
     if derive_state(RunReader(root)).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is writing it. Pause it, then export")
+        raise RefusedError(f"run {root.name}: a trainer is writing to it. Pause it, then export it")
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         _pack(root, temporary)
@@ -66,16 +68,16 @@ def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
 
     Args:
         source: A zip that ``export_run`` wrote, or a run folder, perhaps read-only.
-        state_dir: Where it goes.
-        name: What it is called there; None: the name in its ``config.json``.
+        state_dir: The state folder.
+        name: The run's new name; None keeps the name in its ``config.json``.
 
     Returns:
         The new run folder.
 
     Raises:
-        TransferError: It is not a run, is damaged, or holds what no run holds.
-        RefusedError: A run of that name is there.
-        RunNameError: No run may be called so.
+        TransferError: It is not a run, is damaged, or contains files that no run contains.
+        RefusedError: A run of that name exists.
+        RunNameError: The name cannot be used.
     """
     if name is not None:
         check_run_name(name)
@@ -83,13 +85,13 @@ def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
     _remove_leftovers(state_dir)
     arriving = state_dir / f"{ARRIVING}{uuid.uuid4().hex[:8]}"
     try:
-        _bring(source, arriving)
+        _copy_or_unpack(source, arriving)
         own_name = _check(arriving, source)
         target = state_dir / (name or own_name)
         if target.exists():
             raise RefusedError(
-                f"run {target.name}: there already. Import this one under another name, or delete "
-                f"that one first"
+                f"run {target.name}: it already exists. Import this run under another name, or "
+                f"delete the existing one first"
             )
         record_name(arriving, target.name)
         replace(arriving, target)
@@ -100,20 +102,20 @@ def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
 
 
 def delete_run(root: Path) -> None:
-    """Delete a run and everything it holds; of a link, the link alone.
+    """Delete a run and all its files; of a link, only the link.
 
-    It loses its name in one step, so that a kill half-way leaves no half run; what such a kill
-    leaves goes with the next run that is deleted or imported.
+    The folder is renamed first, so that a kill leaves no incomplete run; the next deletion or
+    import removes the remains.
 
     Raises:
-        RefusedError: A trainer is at work on it, or it is no run.
-        TransferError: Not everything could be deleted.
+        RefusedError: A trainer is running it, or the folder is not a run.
+        TransferError: Not every file could be deleted.
     """
     reader = RunReader(root)
     if not (reader.paths.has_config or reader.paths.status.exists()):
-        raise RefusedError(f"{root}: no run there")
+        raise RefusedError(f"{root}: no run in this folder")
     if derive_state(reader).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it first")
+        raise RefusedError(f"run {root.name}: a trainer is running it. Pause it first")
     _remove_leftovers(root.parent)
     going = root.with_name(f"{DELETING}{uuid.uuid4().hex[:8]}")
     try:
@@ -124,50 +126,52 @@ def delete_run(root: Path) -> None:
             shutil.rmtree(going)
     except OSError as error:
         raise TransferError(
-            f"run {root.name}: could not be deleted whole ({error.strerror or error}). Allow "
-            f"writing to {root.parent}; what is left is in {going if going.exists() else root}"
+            f"run {root.name}: could not be deleted completely ({error.strerror or error}). Allow "
+            f"writing to {root.parent}; the rest is in {going if going.exists() else root}"
         ) from error
 
 
 def _remove_leftovers(state_dir: Path) -> None:
-    """Remove what a killed deletion or a killed import left; nobody lists it."""
+    """Remove what killed deletions and killed imports left."""
     for folder in state_dir.glob(f"{DELETING}*"):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in state_dir.glob(f"{ARRIVING}*"):
-        with contextlib.suppress(FileNotFoundError):  # it has just arrived
-            if time.time() - folder.stat().st_mtime > LEFT_BEHIND_S:
+        with contextlib.suppress(FileNotFoundError):  # its import has just finished
+            if time.time() - folder.stat().st_mtime > ABANDONED_S:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bring(source: Path, target: Path) -> None:
-    """Copy or unpack a source; a folder must be a run that nobody writes."""
+def _copy_or_unpack(source: Path, target: Path) -> None:
+    """Copy or unpack a source; a folder must be a run that no trainer writes to."""
     if not source.is_dir():
         _unpack(source, target)
         return
     if not RunReader(source).paths.has_config:
         raise TransferError(f"{source}: no config.json in it. Expected a run folder")
     if derive_state(RunReader(source)).is_active:
-        raise RefusedError(f"{source}: a trainer is writing it. Pause it, then import")
+        raise RefusedError(f"{source}: a trainer is writing to it. Pause it, then import it")
     _copy_folder(source, target)
 
 
 def _pack(root: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in sorted(root.rglob("*")):
-            if path.is_file() and not _is_left_out(path):
+            if path.is_file() and not _is_excluded(path):
                 name = f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
                 archive.write(path, name)
 
 
-def _is_left_out(path: Path) -> bool:
-    return path.name in LEFT_OUT or path.suffix in LEFT_OUT_ENDINGS
+def _is_excluded(path: Path) -> bool:
+    return path.name in EXCLUDED or path.suffix in EXCLUDED_SUFFIXES
 
 
 def _copy_folder(source: Path, target: Path) -> None:
     for path in source.rglob("*"):
         if path.is_symlink():
-            raise TransferError(f"{path}: a link. Expected plain files; copy what it points to")
-        if path.is_file() and not _is_left_out(path):
+            raise TransferError(
+                f"{path}: a link. Expected plain files; copy the file that it points to"
+            )
+        if path.is_file() and not _is_excluded(path):
             place = target / path.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, place)
@@ -182,7 +186,7 @@ def _unpack(source: Path, target: Path) -> None:
                 _unpack_member(archive, item, target)
     except UNREADABLE as error:
         raise TransferError(
-            f"{source.name}: expected a zip that export wrote; {error}. Export the run again"
+            f"{source.name}: expected a zip written by export; {error}. Export the run again"
         ) from error
 
 
@@ -193,7 +197,8 @@ def _check_members(members: list[zipfile.ZipInfo]) -> None:
     packed = max(1, sum(item.compress_size for item in members))
     if num_bytes > MAX_BYTES or num_bytes / packed > MAX_RATIO:
         raise TransferError(
-            f"unpacks from {packed:,} to {num_bytes:,} bytes: no run does. Nothing was unpacked"
+            f"expected a run, got an archive that unpacks from {packed:,} to {num_bytes:,} bytes. "
+            f"Nothing was unpacked"
         )
     folders = [item.filename.replace("\\", "/").partition("/")[0] for item in members]
     for item in members:
@@ -215,7 +220,7 @@ def _unpack_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path
         while block := packed.read(1 << 20):
             num_bytes += len(block)
             if num_bytes > item.file_size:
-                raise TransferError(f"{item.filename!r}: larger than the archive says")
+                raise TransferError(f"{item.filename!r}: larger than its entry in the archive")
             file.write(block)
 
 

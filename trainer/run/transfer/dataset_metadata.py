@@ -1,4 +1,4 @@
-"""Dataset metadata: what Kaggle's own tool needs beside an archive to make a dataset of it.
+"""Dataset metadata: the file with which Kaggle's command line makes a dataset of an archive.
 
 In: a run, an OWNER/SLUG. Out: ``dataset-metadata.json``. Source: the wiki of Kaggle's command line,
 "Dataset metadata" (id, title and slug of 6 to 50 characters).
@@ -14,12 +14,12 @@ from trainer.store.durable import StoreError, dump_json, write_atomic
 from trainer.store.reader import RunReader
 
 FILE_NAME = "dataset-metadata.json"
-LICENCE = "other"  # who may use somebody's recordings and models is for them to say
+LICENCE = "other"  # the owner of the recordings and models chooses the licence
 MIN_LENGTH, MAX_LENGTH = 6, 50  # of a title and of a slug
 
 
 def check_dataset_id(dataset_id: str) -> str:
-    """Return the id if Kaggle may take it.
+    """Return the id if it has the form that Kaggle expects; raise otherwise.
 
     Raises:
         TransferError: It is not OWNER/SLUG.
@@ -34,15 +34,15 @@ def check_dataset_id(dataset_id: str) -> str:
 
 
 def write_metadata(root: Path, folder: Path, dataset_id: str) -> Path:
-    """Write the metadata of a run's archive into the folder that is to be uploaded.
+    """Write the metadata of a run's archive into the folder to upload.
 
     Args:
         root: The run.
-        folder: Where the archive lies.
-        dataset_id: OWNER/SLUG, as checked.
+        folder: The folder of the archive.
+        dataset_id: OWNER/SLUG, checked by ``check_dataset_id``.
 
     Returns:
-        The file.
+        The file's path.
 
     Raises:
         TransferError: It cannot be written.

@@ -1,4 +1,4 @@
-"""Verification: every file of a run against its recorded checksum.
+"""Verification: every file of a run is compared with its recorded checksum.
 
 In: a run folder. Out: one check per file.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from trainer.models import registry
 from trainer.store.checksums import FILE_NAME as CHECKSUMS_NAME
 from trainer.store.checksums import Checksums
 from trainer.store.durable import StoreError, sha256
@@ -30,7 +31,7 @@ from trainer.store.records import (
 
 @dataclass(frozen=True)
 class Check:
-    """One file's verdict."""
+    """The result of checking one file."""
 
     name: str
     is_good: bool
@@ -40,25 +41,26 @@ class Check:
 def verify_run(root: Path) -> list[Check]:
     """Check every file that a record of the run names, and every record itself.
 
-    A checkpoint's generations count by content: either place may hold either.
+    The generations of a checkpoint count by content: either of its two files may hold either. A
+    finished run names no checkpoints any more; files that no record names are not checked.
     """
     checks = _check_records(root)
     try:
-        whole = read_record(root / CHECKSUMS_NAME, Checksums).files
+        named = read_record(root / CHECKSUMS_NAME, Checksums).files
     except (FileNotFoundError, StoreError):
-        whole = ()  # said above
-    checks += [_check_file(root, ref) for ref in whole]
+        named = ()  # one of the checks above
+    checks += [_check_file(root, ref) for ref in named]
     try:
-        units = RunReader(root).units()
+        records = RunReader(root).fold_records()
     except StoreError:
-        units = ()  # said above
-    for unit in units:
-        checks += _check_unit(root, unit)
+        records = ()  # one of the checks above
+    for record in records:
+        checks += _check_fold(root, record)
     return checks
 
 
 def _check_records(root: Path) -> list[Check]:
-    """Read every JSON file as what it is; those on which others rest must be there."""
+    """Read every JSON file; those on which others depend must exist."""
     paths = RunPaths(root)
     kinds: dict[Path, type[BaseModel]] = {
         paths.config: RunFile,
@@ -69,10 +71,10 @@ def _check_records(root: Path) -> list[Check]:
         paths.command: Command,
     }
     needed = [paths.config, paths.status, root / CHECKSUMS_NAME]
-    for model in ("lgbm", "torch"):
-        kinds[paths.model_state(model)] = ModelState
-        if any(root.glob(f"units/{model}_*.json")):
-            needed.append(paths.model_state(model))
+    for model in registry.all_models():
+        kinds[paths.model_state(model.name)] = ModelState
+        if any(paths.units.glob(f"{model.name}_*.json")):
+            needed.append(paths.model_state(model.name))
     checks = [_check_record(path, kind, path in needed) for path, kind in kinds.items()]
     return [check for check in checks if check is not None]
 
@@ -81,7 +83,7 @@ def _check_record(path: Path, kind: type[BaseModel], is_needed: bool) -> Check |
     try:
         read_record(path, kind)
     except FileNotFoundError:
-        return Check(path.name, False, "not there") if is_needed else None
+        return Check(path.name, False, "missing") if is_needed else None
     except StoreError as error:
         return Check(path.name, False, str(error))
     return Check(path.name, True, f"a {kind.__name__} record")
@@ -102,32 +104,33 @@ def _check_file(root: Path, ref: FileRef) -> Check:
     )
 
 
-def _check_unit(root: Path, unit: FoldRecord) -> list[Check]:
-    paths = RunPaths(root).unit(unit.model, unit.fold)
+def _check_fold(root: Path, record: FoldRecord) -> list[Check]:
+    """Check a fold by its own record or, if that is damaged or older, by the model's state file."""
+    path = RunPaths(root).fold(registry.get(record.model), record.fold).record
     checks = []
     try:
-        own = read_record(paths.record, FoldRecord)
-        unit = max(unit, own, key=lambda record: record.generation)
+        own = read_record(path, FoldRecord)
+        record = max(record, own, key=lambda one: one.generation)
     except (FileNotFoundError, StoreError) as error:
-        if unit.generation:
-            checks.append(Check(str(paths.record.relative_to(root)), False, str(error)))
-    if unit.final is not None:
-        checks.append(_check_file(root, unit.final))
-    if unit.last is None:
+        if record.generation:
+            checks.append(Check(str(path.relative_to(root)), False, str(error)))
+    if record.final is not None:
+        checks.append(_check_file(root, record.final))
+    if record.last is None:
         return checks
-    newest = _check_generation(root, unit.last)
+    newest = _check_generation(root, record.last)
     checks.append(newest)
-    is_rotated = newest.is_good and newest.name != unit.last.name  # a commit was cut off there
-    if unit.last_previous is not None and not is_rotated:
-        checks.append(_check_generation(root, unit.last_previous))
+    is_rotated = newest.is_good and newest.name != record.last.name  # a commit was cut off there
+    if record.last_previous is not None and not is_rotated:
+        checks.append(_check_generation(root, record.last_previous))
     return checks
 
 
 def _check_generation(root: Path, ref: FileRef) -> Check:
-    """Look for a generation in both places; the name of the check is the place it is in.
+    """Search for a generation in both files; the check is named after the file that holds it.
 
-    A commit that is cut off after it has moved the newest generation to the place of the one
-    before, and before its record is written, leaves that one nowhere, and nothing else to do.
+    A commit that is cut off after it has moved the newest generation to the previous one's place,
+    and before its record is written, has overwritten the previous one; the newest is enough.
     """
     for name in (ref.name, f"{ref.name}.prev"):
         path = root / name

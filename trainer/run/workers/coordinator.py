@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_job import FoldJob, FoldKey
@@ -19,11 +20,11 @@ from trainer.run.workers.engine import Engine, EngineError
 from trainer.run.workers.shared_arrays import SharedArrays
 from trainer.run.workers.worker import JobOutcome
 from trainer.store.durable import StoreError
-from trainer.store.names import RunPaths
+from trainer.store.names import FoldPaths, RunPaths
 from trainer.store.recorder import Recorder
 from trainer.store.records import FoldRecord, read_record
 from trainer.store.worker_files import (
-    WorkerListener,
+    WorkerReader,
     collect_lines,
     remove_temporary_files_of,
     request_stop,
@@ -40,14 +41,14 @@ class _RunningFold:
     """A fold that a worker is fitting.
 
     Attributes:
-        listener: Reads what the worker reports.
+        reader: Reads what the worker reports.
         timer: Measures its seconds per step.
         begun_at: Generation of the fold's record when the worker got it.
         generation: The newest that was seen.
         is_timed: Whether its first step was seen.
     """
 
-    listener: WorkerListener
+    reader: WorkerReader
     timer: StepTimer
     begun_at: int
     generation: int
@@ -125,7 +126,7 @@ class Coordinator:
         """
         work = [
             (fold[0], max(1, status.total_steps - status.step))
-            if (status := running.listener.status) is not None and status.total_steps
+            if (status := running.reader.status) is not None and status.total_steps
             else work_of(fold)
             for fold, running in self._running.items()
         ]
@@ -147,10 +148,10 @@ class Coordinator:
                 return
             self.waiting.remove(fold)
             attempt = self.recorder.attempt
-            listener = WorkerListener(self.paths.unit(*fold), attempt)
+            reader = WorkerReader(self._fold_paths(fold), attempt)
             timer = StepTimer(self.timer.seconds_per_step)
             generation = self._generation(fold)
-            self._running[fold] = _RunningFold(listener, timer, generation, generation)
+            self._running[fold] = _RunningFold(reader, timer, generation, generation)
             self._begun.add(fold)
             self.engine.begin(self.make_job(fold), self.shared)
 
@@ -177,14 +178,14 @@ class Coordinator:
         running = self._running.pop(fold)
         self._listen(running)
         if outcome.kind != "failed":
-            running.listener.forget()
+            running.reader.remove_files()
         if outcome.kind == "done":
             self._losses.pop(fold, None)
             self.on_done(fold)
             return
         self.waiting.insert(0, fold)
         if outcome.kind == "lost":
-            remove_temporary_files_of(running.listener.paths)
+            remove_temporary_files_of(running.reader.paths)
             self._note_loss(fold, running, outcome.text)
         elif outcome.kind == "taken":
             self._note_taken(fold, outcome.text)
@@ -197,7 +198,7 @@ class Coordinator:
         """Report that a worker is gone; end the run after too many losses without progress."""
         has_progressed = self._generation(fold) > running.begun_at
         losses = self._losses[fold] = 1 if has_progressed else self._losses.get(fold, 0) + 1
-        status = running.listener.status
+        status = running.reader.status
         who = "its worker" if status is None else f"its worker (pid {status.pid} on {status.host})"
         was = f"was ended by {how}" if how else "is gone"
         likely = ""
@@ -225,22 +226,25 @@ class Coordinator:
             self._error = outcome.error
             self._error.add_note(f"in a worker:\n{outcome.text}")
 
+    def _fold_paths(self, fold: FoldKey) -> FoldPaths:
+        return self.paths.fold(registry.get(fold[0]), fold[1])
+
     def _generation(self, fold: FoldKey) -> int:
         try:
-            return read_record(self.paths.unit(*fold).record, FoldRecord).generation
+            return read_record(self._fold_paths(fold).record, FoldRecord).generation
         except (FileNotFoundError, StoreError):
             return 0
 
     def _listen(self, running: _RunningFold) -> None:
         """Read what a worker has reported since the last look."""
-        listener = running.listener
-        has_moved = listener.look()
-        for line, log in listener.new_lines():
+        reader = running.reader
+        has_moved = reader.read_status()
+        for line, log in reader.new_lines():
             if line is None:
                 self.recorder.log(log)
             else:
                 self.recorder.relay(line)
-        status = listener.status
+        status = reader.status
         if status is None:
             return
         self.stop.limit.note_step(status.longest_step_s)
@@ -265,7 +269,7 @@ class Coordinator:
     def _changed_record(self, running: _RunningFold) -> FoldRecord | None:
         """Return a fold's record where the worker has committed since the last look."""
         try:
-            record = read_record(running.listener.paths.record, FoldRecord)
+            record = read_record(running.reader.paths.record, FoldRecord)
         except (FileNotFoundError, StoreError):
             return None
         if record.generation <= running.generation:
@@ -276,9 +280,9 @@ class Coordinator:
     def _show(self) -> None:
         """Show in the run's status which worker does what."""
         workers = tuple(
-            running.listener.status
+            running.reader.status
             for running in self._running.values()
-            if running.listener.status is not None
+            if running.reader.status is not None
         )
         self.recorder.update(
             progress_at=self.recorder.status.progress_at,  # showing is no progress

@@ -1,4 +1,4 @@
-"""Transfer: a run as one zip and back; what is no run, or not safely one, lands nowhere."""
+"""Archive: a run to one zip and back; what is not a run, or not safe, is imported nowhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainer.run.refusal import RefusedError
 from trainer.run.transfer import archive as archives
 from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
 from trainer.run.transfer.verification import verify_run
-from trainer.store.lock import acquire
+from trainer.store.locks import acquire
 from trainer.store.names import RunNameError
 from trainer.store.reader import RunReader, list_runs
 
@@ -59,7 +59,7 @@ def archive(path, members, **options):
 
 
 def assert_nothing_landed(state, tmp_path, before):
-    """No run, no folder in transit, no file anywhere around."""
+    """Neither a run nor an unfinished import nor a file outside the state folder remains."""
     assert list_runs(state) == []
     assert list(state.iterdir()) == []
     assert {path for path in tmp_path.rglob("*") if path != state} == before
@@ -72,8 +72,8 @@ def refuse(source, state, tmp_path, match):
     assert_nothing_landed(state, tmp_path, before)
 
 
-def test_a_run_goes_out_and_comes_back_byte_for_byte(run, exported, state):
-    """Every file but the lock and the command, verified at the other end."""
+def test_export_and_import_keep_every_byte(run, exported, state):
+    """Every file but the lock and the command; the imported run is verified."""
     (run / "lock").touch()
     (run / "command.json").write_text("{}")
     back = import_run(exported, state)
@@ -86,7 +86,7 @@ def test_a_run_goes_out_and_comes_back_byte_for_byte(run, exported, state):
 def test_a_paused_run_is_finished_elsewhere_to_the_same_result(
     tiny_run, tiny_source, tmp_path, state
 ):
-    """Export after the first fold, import, resume: the table of the run that never was moved."""
+    """Export after the first fold, import, resume: the table of a run that was never moved."""
     from trainer.run.pipeline import Limits
 
     config = tiny_config(tiny_source)
@@ -111,18 +111,18 @@ def test_a_read_only_folder_is_copied_and_the_copy_can_be_written(run, state):
             path.chmod(stat.S_IRWXU)
 
 
-def test_a_run_takes_its_own_name_whatever_folder_or_archive_it_comes_in(run, state):
+def test_a_run_keeps_its_name_whatever_folder_or_archive_it_comes_in(run, state):
     """The name in config.json counts."""
     renamed = run.rename(run.with_name("output"))
     assert import_run(renamed, state).name == "tiny"
 
 
-def test_a_run_that_is_there_is_not_overwritten(run, exported, state):
-    """The same name again: refused, and the one that is there is untouched."""
+def test_an_existing_run_is_not_overwritten(run, exported, state):
+    """The same name again: refused, and the existing run is untouched."""
     back = import_run(exported, state)
     (back / "notes.json").write_text("mine")
     for source in (exported, run):
-        with pytest.raises(RefusedError, match="run tiny: there already"):
+        with pytest.raises(RefusedError, match="run tiny: it already exists"):
             import_run(source, state)
     assert (back / "notes.json").read_text() == "mine"
     assert [entry.name for entry in state.iterdir()] == ["tiny"]
@@ -146,8 +146,8 @@ def test_a_run_that_is_there_is_not_overwritten(run, exported, state):
         "other/escaped.txt",
     ],
 )
-def test_a_name_that_leads_out_of_the_runs_folder_is_refused(exported, state, tmp_path, name):
-    """Nothing at all is unpacked, also not the good files before it."""
+def test_a_file_name_outside_the_runs_folder_is_refused(exported, state, tmp_path, name):
+    """Nothing is unpacked, not even the good files before it."""
     with zipfile.ZipFile(exported, "a") as file:
         file.writestr(name, "escaped")
     refuse(exported, state, tmp_path, "expected plain files in one folder. Nothing was unpacked")
@@ -170,30 +170,40 @@ def test_a_link_in_a_folder_is_refused(run, state, tmp_path, target):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monkeypatch):
-    """By what it would shrink to, by its size, by its number of files."""
+    """By its ratio of compression, by its size, by its number of files."""
     bomb = archive(tmp_path / "bomb.zip", [("tiny/oof.parquet", bytes(20 * 2**20))])
-    refuse(bomb, state, tmp_path, "unpacks from .* to 20,971,520 bytes: no run does")
+    refuse(
+        bomb,
+        state,
+        tmp_path,
+        "expected a run, got an archive that unpacks from .* to 20,971,520 bytes",
+    )
     monkeypatch.setattr(archives, "MAX_BYTES", 1000)
-    refuse(exported, state, tmp_path, "no run does. Nothing was unpacked")
+    refuse(
+        exported,
+        state,
+        tmp_path,
+        "expected a run, got an archive that unpacks .* Nothing was unpacked",
+    )
     monkeypatch.setattr(archives, "MAX_FILES", 3)
     refuse(exported, state, tmp_path, "expected at most 3 files, got")
 
 
-def test_an_archive_that_lies_about_a_size_is_refused(state, tmp_path):
+def test_an_archive_with_a_wrong_size_is_refused(state, tmp_path):
     """The header says 10 bytes, the content has a million."""
     path = archive(tmp_path / "liar.zip", [("tiny/oof.parquet", os.urandom(1000) * 1000)])
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     path.write_bytes(bytes(data))
-    refuse(path, state, tmp_path, "liar.zip: expected a zip|larger than the archive says")
+    refuse(path, state, tmp_path, "liar.zip: expected a zip|larger than its entry in the archive")
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "tiny.zip", "table.parquet"])
 def test_a_foreign_file_is_refused(state, tmp_path, name):
-    """Whatever its name says."""
+    """Whatever its name is."""
     (tmp_path / name).write_bytes(b"PAR1 or text, no archive")
-    refuse(tmp_path / name, state, tmp_path, f"{name}: expected a zip that export wrote")
+    refuse(tmp_path / name, state, tmp_path, f"{name}: expected a zip written by export")
 
 
 def test_an_archive_or_folder_of_something_else_is_refused(state, tmp_path):
@@ -217,7 +227,7 @@ def test_an_archive_or_folder_of_something_else_is_refused(state, tmp_path):
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_refused(run, state, tmp_path, change, match):
-    """Newer, with a name that leads out, incomplete or out of range."""
+    """Newer, with a name outside the folder, incomplete or out of range."""
     values = json.loads((run / "config.json").read_bytes()) | change
     for path in run.glob("config.json*"):
         path.write_text(json.dumps(values))
@@ -240,7 +250,7 @@ def test_damage_anywhere_in_an_archive_is_refused_or_harmless(state, tmp_path):
         target = state / "unpacked"
         shutil.rmtree(target, ignore_errors=True)
         try:
-            archive._unpack(path, target)
+            archives._unpack(path, target)
         except TransferError:
             return None
         return content(target)
@@ -255,17 +265,17 @@ def test_damage_anywhere_in_an_archive_is_refused_or_harmless(state, tmp_path):
 
 
 def test_an_encrypted_archive_is_refused(exported, state, tmp_path):
-    """Its flag alone: there is no password to ask for."""
+    """By its flag alone: a run has no password."""
     data = bytearray(exported.read_bytes())
     at = data.index(b"PK\x01\x02")
     data[at + 8] |= 1
     exported.write_bytes(bytes(data))
-    refuse(exported, state, tmp_path, "expected a zip that export wrote")
+    refuse(exported, state, tmp_path, "expected a zip written by export")
 
 
 @pytest.mark.parametrize("act", ["export", "delete"])
 def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
-    """Half of one thing and half of another would come out."""
+    """Its files would not fit together."""
     held = acquire(run / "lock")
     said = json.loads((run / "status.json").read_bytes())
     (run / "status.json").write_text(json.dumps(said | {"state": "running"}))
@@ -277,8 +287,8 @@ def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
     assert not list(tmp_path.glob("*no.zip*"))
 
 
-def test_a_deleted_run_is_gone_and_nothing_else(run, exported):
-    """Also where an earlier deletion of the same run was killed half-way."""
+def test_only_the_deleted_run_is_gone(run, exported):
+    """Also if an earlier deletion of the same run was killed."""
     other = import_run(exported, run.parent / "others")
     leftover = run.with_name(".deleting-tiny")
     (leftover / "units").mkdir(parents=True)
@@ -288,8 +298,8 @@ def test_a_deleted_run_is_gone_and_nothing_else(run, exported):
     assert content(other)
 
 
-def test_what_a_killed_deletion_or_import_left_goes_with_the_next_one(run, exported):
-    """A kill after the rename leaves a hidden folder: never listed, and not for ever."""
+def test_remains_of_a_killed_deletion_or_import_are_removed_by_the_next_one(run, exported):
+    """A kill after the rename leaves a hidden folder, which is never listed."""
     state = run.parent
     killed, arriving, dead = (
         state / name for name in (".deleting-1", ".arriving-1", ".arriving-2")
@@ -306,7 +316,7 @@ def test_what_a_killed_deletion_or_import_left_goes_with_the_next_one(run, expor
 
 
 def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
-    """The name goes first, in one step."""
+    """The folder is renamed first."""
 
     class Killed(BaseException):
         pass
@@ -322,7 +332,7 @@ def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
     assert not run.exists()
 
 
-def test_of_a_link_the_link_alone_is_deleted(run, state):
+def test_of_a_link_only_the_link_is_deleted(run, state):
     """The run it points to belongs to another state folder."""
     state.mkdir()
     (state / "linked").symlink_to(run)
@@ -331,23 +341,23 @@ def test_of_a_link_the_link_alone_is_deleted(run, state):
     assert all(check.is_good for check in verify_run(run))
 
 
-def test_a_deletion_that_cannot_be_finished_says_what_is_left(run, monkeypatch):
-    """For instance a file that belongs to somebody else."""
+def test_a_deletion_that_cannot_be_finished_names_the_rest(run, monkeypatch):
+    """For instance a file that belongs to another user."""
 
     def denied(path, **_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(shutil, "rmtree", denied)
-    with pytest.raises(TransferError, match=r"Permission denied.*what is left is in .*\.deleting-"):
+    with pytest.raises(TransferError, match=r"Permission denied.*the rest is in .*\.deleting-"):
         delete_run(run)
 
 
 @pytest.mark.parametrize("damage", ["missing", "flipped", "empty"])
 @pytest.mark.parametrize("way", ["zip", "folder"])
-def test_a_run_with_only_the_copy_of_its_configuration_goes_out_and_back(
+def test_a_run_with_only_the_copy_of_its_configuration_is_exported_and_imported(
     run, state, tmp_path, damage, way
 ):
-    """config.json.prev vouches for it, and config.json is put back on the other side."""
+    """config.json.prev is enough, and the imported run has config.json again."""
     whole = (run / "config.json").read_bytes()
     (run / "config.json").unlink()
     if damage != "missing":
@@ -363,7 +373,7 @@ def test_a_run_with_only_the_copy_of_its_configuration_goes_out_and_back(
 
 
 def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
-    """Also where its status is gone too."""
+    """Also if its status is missing."""
     (run / "config.json").unlink()
     (run / "status.json").unlink()
     assert [reader.name for reader in list_runs(run.parent)] == ["tiny"]
@@ -372,7 +382,7 @@ def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
 
 
 def test_a_run_can_be_imported_under_another_name(exported, state):
-    """Its configuration says the new name; a name that no run may have lands nowhere."""
+    """Its configuration has the new name; an impossible name is refused and nothing imported."""
     import_run(exported, state)
     other = import_run(exported, state, "theirs")
     assert RunReader(other).run_file().run == "theirs"
@@ -382,17 +392,19 @@ def test_a_run_can_be_imported_under_another_name(exported, state):
     assert sorted(entry.name for entry in state.iterdir()) == ["theirs", "tiny"]
 
 
-def test_what_is_no_run_is_not_deleted(tmp_path):
-    """A wrong path never costs a folder."""
+def test_a_folder_without_a_run_is_not_deleted(tmp_path):
+    """A wrong path never deletes a folder."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     for path in (tmp_path / "photos", tmp_path / "nowhere"):
-        with pytest.raises(RefusedError, match="no run there"):
+        with pytest.raises(RefusedError, match="no run in this folder"):
             delete_run(path)
     assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
-def test_an_export_that_cannot_be_written_says_so_and_leaves_no_half(run, tmp_path, monkeypatch):
+def test_an_export_that_cannot_be_written_is_reported_and_leaves_no_part(
+    run, tmp_path, monkeypatch
+):
     """A missing folder, a full disk: the earlier export is untouched."""
     with pytest.raises(TransferError, match="could not be written"):
         export_run(run, tmp_path / "missing" / "tiny.zip")
@@ -408,14 +420,16 @@ def test_an_export_that_cannot_be_written_says_so_and_leaves_no_half(run, tmp_pa
     assert not list(tmp_path.glob(".*"))
 
 
-def test_what_is_no_run_is_not_exported(tmp_path):
-    """The message says where the runs are to be seen."""
-    with pytest.raises(RefusedError, match=r"no run there\. See python -m trainer status"):
+def test_a_folder_without_a_run_is_not_exported(tmp_path):
+    """The message contains the command that lists the runs."""
+    with pytest.raises(
+        RefusedError, match=r"no run in this folder\. List the runs: python -m trainer status"
+    ):
         export_run(tmp_path, tmp_path / "no.zip")
 
 
 def test_an_import_that_is_killed_leaves_no_run(exported, state, monkeypatch):
-    """Half a run is never listed: it gets its name when it is whole."""
+    """A part of a run is never listed: it gets its name when it is whole."""
 
     class Killed(BaseException):
         pass
@@ -431,7 +445,7 @@ def test_an_import_that_is_killed_leaves_no_run(exported, state, monkeypatch):
     assert list_runs(state) == []
 
 
-def test_an_archive_can_be_read_by_anybody(run, exported):
+def test_an_archive_can_be_read_by_other_programs(run, exported):
     """A plain zip: one folder, named as the run, with relative names."""
     with zipfile.ZipFile(io.BytesIO(exported.read_bytes())) as file:
         assert file.testzip() is None

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.estimate import StepTimer
 from trainer.run.stop_signal import StopSignal
@@ -105,7 +106,7 @@ def test_losses_with_progress_between_them_do_not_end_a_run(recorder):
 
     def commit(unit):
         record = FoldRecord(model=unit[0], fold=unit[1], generation=next(generations))
-        path = recorder.paths.unit(*unit).record
+        path = recorder.paths.fold(registry.get(unit[0]), unit[1]).record
         path.parent.mkdir(exist_ok=True)
         engine.on_end = lambda: path.write_bytes(dump_record(record))
 

@@ -126,7 +126,7 @@ def test_a_run_whose_scheduler_is_lost_says_so_and_goes_on_without_it(
 
 def is_told_or_done(root, lost):
     """Return whether a lost worker is told of; its fold may have been done just before."""
-    units = RunReader(root).units()
+    units = RunReader(root).fold_records()
     is_done = any((u.model, u.fold) == (lost.model, lost.fold) and u.done for u in units)
     return is_done or any(f"(pid {lost.pid} on " in text for text in problems_of(root))
 

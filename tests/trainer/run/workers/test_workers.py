@@ -25,7 +25,7 @@ from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
 from trainer.run.transfer.verification import verify_run
 from trainer.run.workers.pool import WorkerPool
-from trainer.store.lock import is_held
+from trainer.store.locks import is_held
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
@@ -130,6 +130,6 @@ def test_a_run_with_workers_stops_after_exactly_as_many_folds_as_told(tiny_sourc
     config = tiny_config(tiny_source)
     limits = Limits(stop_after_folds=1)
     assert execute(tmp_path / "run", config, limits, lambda _: None, pool=WorkerPool(2)) == "paused"
-    units = RunReader(tmp_path / "run").units()
+    units = RunReader(tmp_path / "run").fold_records()
     assert [unit.done for unit in units] == [True, False, False, False]
     assert [unit.step for unit in units] == [6, 0, 0, 0]

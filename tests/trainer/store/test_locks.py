@@ -1,4 +1,4 @@
-"""A state folder without locks of the system: owner file and renewals, said in the status."""
+"""Locks, and leases in a state folder without system locks: an owner file that is renewed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,29 @@ import pytest
 
 from tests.support.tiny_runs import PROJECT, assert_same_result, tiny_config, train
 from trainer.run.refusal import RefusedError
-from trainer.store import lease, lock
-from trainer.store.lease import Lease, LeaseLostError, owner_path, read_owner
-from trainer.store.lock import LockedError, acquire, has_system_locks, is_held
+from trainer.store import locks
+from trainer.store.locks import (
+    Lease,
+    LeaseLostError,
+    LockedError,
+    acquire,
+    has_system_locks,
+    is_held,
+    owner_path,
+    read_owner,
+)
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
 
 @pytest.fixture
 def no_locks(monkeypatch):
-    """A system that knows no flock, as Google Drive's folder in Colab."""
+    """A file system without flock, such as Google Drive's folder in Colab."""
 
     def flock(descriptor, operation):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
 
 
 @pytest.fixture
@@ -42,32 +50,53 @@ def write_owner(path, age_s, **changes):
     owner_path(path).write_text(json.dumps(owner))
 
 
+def test_the_lock_is_held_by_one_process_and_free_after_its_death(path):
+    """A second trainer is refused; a dead one leaves no lock; checking does not take it."""
+    assert is_held(path) is False
+    code = (
+        "import sys, time; from pathlib import Path; from trainer.store.locks import acquire\n"
+        "lock = acquire(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "held\n"
+    assert is_held(path) is True
+    with pytest.raises(LockedError, match="held by another process"):
+        acquire(path)
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert is_held(path) is False
+    acquire(path).release()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
-def test_a_system_without_locks_is_found_out(path, monkeypatch, code):
-    """By what the call itself says."""
+def test_a_file_system_without_locks_is_recognised(path, monkeypatch, code):
+    """By the error of the call itself."""
     assert has_system_locks(path)
 
     def flock(descriptor, operation):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
     assert not has_system_locks(path)
 
 
 @pytest.mark.parametrize(
     ("kind", "has_locks"), [("fuse.drive", False), ("ext4", True), ("fuseblk", True)]
 )
-def test_a_mount_whose_locks_nobody_else_sees_has_none(path, monkeypatch, kind, has_locks):
+def test_a_mount_whose_locks_other_machines_do_not_see_has_none(path, monkeypatch, kind, has_locks):
     """The innermost mount of the folder counts; a local disk by way of FUSE has locks."""
     mounts = path.with_name("mounts")
     folder = str(path.parent.resolve()).replace(" ", "\\040")
     mounts.write_text(f"none / overlay rw 0 0\nx {folder} {kind} rw 0 0\ny /other fuse.x rw 0 0\n")
-    monkeypatch.setattr(lock, "MOUNTS", mounts)
+    monkeypatch.setattr(locks, "MOUNTS", mounts)
     assert has_system_locks(path) == has_locks
 
 
-def test_without_locks_an_owner_file_holds_the_run_and_goes_with_it(path, no_locks):
-    """Held, refused to others with who it is, free again after."""
+def test_without_locks_an_owner_file_holds_the_run_and_is_deleted_afterwards(path, no_locks):
+    """Held; refused to others, with the owner in the message; free again."""
     held = acquire(path, 0.0)
     assert isinstance(held, Lease)
     assert read_owner(path).pid == os.getpid()
@@ -80,8 +109,8 @@ def test_without_locks_an_owner_file_holds_the_run_and_goes_with_it(path, no_loc
 
 
 @pytest.mark.parametrize(("age_s", "is_taken"), [(0.0, False), (100.0, False), (200.0, True)])
-def test_an_owner_on_another_machine_is_believed_for_two_minutes(path, no_locks, age_s, is_taken):
-    """Its process cannot be seen from here, its renewals can."""
+def test_an_owner_on_another_machine_counts_for_two_minutes(path, no_locks, age_s, is_taken):
+    """Its process cannot be inspected from here, its renewals can."""
     write_owner(path, age_s)
     assert is_held(path) is not is_taken
     if is_taken:
@@ -91,18 +120,18 @@ def test_an_owner_on_another_machine_is_believed_for_two_minutes(path, no_locks,
         acquire(path, 0.0)
 
 
-def test_a_folder_with_locks_heeds_an_owner_file_too(path):
-    """The same Drive may be a folder with locks on somebody's own computer."""
+def test_a_folder_with_locks_respects_an_owner_file_too(path):
+    """The same Drive may be a folder with locks on the user's own computer."""
     write_owner(path, 5.0)
     assert is_held(path) is True
     with pytest.raises(LockedError, match="elsewhere"):
         acquire(path)
 
 
-def test_an_owner_that_was_killed_here_is_known_to_be_dead_at_once(path, no_locks):
-    """No waiting for two minutes where the process can be looked at."""
+def test_an_owner_that_was_killed_on_this_machine_is_dead_at_once(path, no_locks):
+    """No waiting for two minutes if the process can be inspected."""
     code = (
-        "import os, signal, sys; from pathlib import Path; from trainer.store.lease import Lease\n"
+        "import os, signal, sys; from pathlib import Path; from trainer.store.locks import Lease\n"
         "Lease(Path(sys.argv[1]), 0.0); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=PROJECT, check=False)
@@ -112,11 +141,11 @@ def test_an_owner_that_was_killed_here_is_known_to_be_dead_at_once(path, no_lock
     acquire(path, 0.0).release()
 
 
-def test_who_finds_another_owner_at_a_renewal_ends_and_leaves_it_in_place(
+def test_a_lease_that_finds_another_owner_at_a_renewal_ends_and_leaves_it_in_place(
     path, no_locks, monkeypatch
 ):
-    """The other one goes on."""
-    monkeypatch.setattr(lease, "RENEW_S", 0.02)
+    """The other process continues."""
+    monkeypatch.setattr(locks, "RENEW_S", 0.02)
     held = acquire(path, 0.0)
     held.demand()
     write_owner(path, 0.0)
@@ -129,8 +158,8 @@ def test_who_finds_another_owner_at_a_renewal_ends_and_leaves_it_in_place(
     assert read_owner(path).host == "elsewhere"
 
 
-def test_two_who_take_it_in_the_same_moment_do_not_both_have_it(path, no_locks):
-    """After the wait, the later owner file counts; the first ends."""
+def test_two_processes_that_take_it_at_the_same_time_do_not_both_hold_it(path, no_locks):
+    """After the wait, the later owner file counts; the first process ends."""
     taken = {}
 
     class Rival(Lease):
@@ -144,24 +173,24 @@ def test_two_who_take_it_in_the_same_moment_do_not_both_have_it(path, no_locks):
         Rival(path, 0.0)
 
 
-def test_a_whole_run_without_locks_is_the_same_run_and_its_status_says_so(
+def test_a_whole_run_without_locks_is_the_same_run_and_its_status_shows_it(
     tiny_run, tiny_source, tmp_path, no_locks
 ):
-    """Equal bits; the log and the evidence name the owner file; nothing of it is left."""
-    root, said = tmp_path / "state" / "tiny", []
-    assert train(root, tiny_config(tiny_source), echo=said.append) == "finished"
-    assert said[0].startswith("this folder has no locks of the system: an owner file")
+    """Equal bits; the log and the evidence name the owner file; no owner file remains."""
+    root, lines = tmp_path / "state" / "tiny", []
+    assert train(root, tiny_config(tiny_source), echo=lines.append) == "finished"
+    assert lines[0].startswith("this folder has no locks of the system: an owner file")
     assert RunReader(root).status().lock_kind == "owner file"
     evidence = {each.what: each.seen for each in derive_state(RunReader(root)).evidence}
     assert evidence["Lock"] == (
-        "free (an owner file and its renewals; this folder has no locks of the system)"
+        "free (an owner file that is renewed; this file system has no locks)"
     )
     assert list(root.rglob("*.owner")) == []
     assert_same_result(root, tiny_run)
 
 
 def test_a_run_that_another_machine_works_on_is_refused(tiny_source, tmp_path, no_locks):
-    """And left as it is."""
+    """And its folder is left unchanged."""
     root = tmp_path / "state" / "tiny"
     root.mkdir(parents=True)
     write_owner(root / "lock", 10.0)

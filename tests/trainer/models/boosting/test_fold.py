@@ -171,7 +171,7 @@ def noisy_task():
     task = make_table_task()
     values_NF = task.inputs.values_NF.copy()
     values_NF[task.valid_idx] = np.random.default_rng(5).normal(1, 2, (30, len(FEATURE_NAMES)))
-    return dataclasses.replace(task, values_NF=values_NF)
+    return dataclasses.replace(task, inputs=FeatureTable(values_NF, task.inputs.names))
 
 
 def test_a_segment_is_as_long_as_all_before_it_up_to_100_rounds():
@@ -305,7 +305,7 @@ def test_joining_more_trees_than_there_are_is_refused(whole):
 def test_contributions_of_features_sum_to_the_raw_score(whole):
     """LightGBM's contributions of the joined model, with its start scores, add up to it."""
     model = whole[0].model
-    values_NF = make_table_task().values_NF[:10]
+    values_NF = make_table_task().inputs.values_NF[:10]
     contributions = load_booster(model).predict(values_NF, pred_contrib=True, num_threads=1)
     by_class_NPF = contributions.reshape(10, 3, len(FEATURE_NAMES) + 1)
     raw_NP = raw_scores(model, values_NF)
@@ -441,7 +441,7 @@ def test_without_light_there_is_nothing_to_copy():
         task, inputs=FeatureTable(task.inputs.values_NF[:, :6].copy(), task.inputs.names[:6])
     )
     train_NF, label_idx = training_rows(motion)
-    assert train_NF.tobytes() == motion.values_NF[task.train_idx].tobytes()
+    assert train_NF.tobytes() == motion.inputs.values_NF[task.train_idx].tobytes()
     assert len(label_idx) == len(train_NF)
 
 

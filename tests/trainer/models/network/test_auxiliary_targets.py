@@ -98,14 +98,13 @@ def test_what_was_noted_is_a_target_and_never_an_input(architecture):
 def test_with_weight_0_a_fold_has_the_bits_of_one_without_annotations():
     """No head, no random number more, no other weight."""
     config = NETWORK_CONFIG.model_copy(update={"epochs": 1, "auxiliary_weight": 0.0})
-    asked = fit_network(make_frame_task(), config, NETWORK_SEED, 1, SilentMonitor())
-    bare = fit_network(
-        replace(make_frame_task(), annotations=NO_ANNOTATIONS), NETWORK_CONFIG.model_copy(update={"epochs": 1}),
-        NETWORK_SEED, 1, SilentMonitor(),
-    )  # fmt: skip
-    assert set(asked.model.weights) == set(bare.model.weights)
-    assert all(torch.equal(asked.model.weights[name], bare.model.weights[name])
-               for name in bare.model.weights)  # fmt: skip
+    unused = fit_network(make_frame_task(), config, NETWORK_SEED, 1, SilentMonitor())
+    bare_task = replace(make_frame_task(), annotations=NO_ANNOTATIONS)
+    bare_config = NETWORK_CONFIG.model_copy(update={"epochs": 1})
+    bare = fit_network(bare_task, bare_config, NETWORK_SEED, 1, SilentMonitor())
+    assert set(unused.model.weights) == set(bare.model.weights)
+    for name, weight in bare.model.weights.items():
+        assert torch.equal(unused.model.weights[name], weight)
 
 
 def test_a_table_brings_its_annotations_along():

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
 NUM_THREADS = 1  # of prediction; more would change the last bits
+# attributes of NetworkSizes whose names in fold files are older
+_NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 
 
 class Network(Model):
@@ -114,7 +116,7 @@ class Network(Model):
         )
 
     def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return the optimiser steps that a checkpoint holds."""
+        """Return the optimizer steps that a checkpoint holds."""
         return int(checkpoint["step"])
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
@@ -190,7 +192,7 @@ def pack(model: NetworkModel) -> Packed:
         "channels": list(model.channels),
         "groups": list(model.groups),
         "length": model.length,
-        "sizes": dataclasses.asdict(model.sizes),
+        "sizes": {_NAMES_IN_FILES.get(k, k): v for k, v in dataclasses.asdict(model.sizes).items()},
     }
 
 
@@ -199,13 +201,14 @@ def unpack(packed: Mapping[str, Any]) -> NetworkModel:
     import torch
 
     from trainer.features.frames import FrameScaler
+    from trainer.models.network.gesture_net import NetworkSizes
     from trainer.models.network.inference import NetworkModel
-    from trainer.models.network.modules import NetworkSizes
 
-    sizes = dict(packed["sizes"])
+    names = {in_file: name for name, in_file in _NAMES_IN_FILES.items()}
+    sizes = {names.get(key, key): value for key, value in packed["sizes"].items()}
     sizes["conv_channels"] = tuple(sizes["conv_channels"])
     sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
-    sizes["light_columns"] = tuple(sizes.get("light_columns", ()))
+    sizes["optional_columns"] = tuple(sizes.get("optional_columns", ()))
     return NetworkModel(
         weights={name: torch.as_tensor(array) for name, array in packed["weights"].items()},
         scaler=FrameScaler(

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from trainer.models.network.recurrent import run_both_ways
-
 TIME_MULTIPLE = 4  # steps; both max-pools of 2 divide the time axis without a rest
 
 
@@ -93,8 +91,6 @@ def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
 
 def run_packed(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_cpu_N: Tensor) -> Tensor:
     """Run a recurrent layer over the real steps only; padded steps come out as zero."""
-    if _can_be_cheaper(layer, x_NPC, lengths_cpu_N):
-        return _run_packed_to_learn(layer, x_NPC, lengths_cpu_N)
     packed = pack_padded_sequence(x_NPC, lengths_cpu_N, batch_first=True, enforce_sorted=False)
     output, _ = layer(packed)
     return pad_packed_sequence(output, batch_first=True, total_length=x_NPC.shape[1])[0]
@@ -129,27 +125,6 @@ def max_pool(x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
     """
     pooled_NPC = _MaxPool.apply(x_NTC, mask_NT[:, 1::2, None])  # type: ignore[no-untyped-call]
     return cast(Tensor, pooled_NPC), mask_NT[:, ::2]
-
-
-def _can_be_cheaper(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> bool:
-    """Return whether gradients will be asked for of what torch computes step by step.
-
-    An LSTM over sequences of one length is oneDNN's, whole, and has other last bits.
-    """
-    is_stepwise = isinstance(layer, nn.GRU) or bool((lengths_N != lengths_N[0]).any())
-    is_plain = x_NPC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return torch.is_grad_enabled() and is_plain and is_stepwise
-
-
-def _run_packed_to_learn(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> Tensor:
-    """Do the same to the bit, with a cheaper backward pass."""
-    sorted_N, order = torch.sort(lengths_N, descending=True)
-    step_P1 = torch.arange(x_NPC.shape[1])[:, None]
-    is_real_PN = step_P1 < sorted_N
-    position_R = (order * x_NPC.shape[1] + step_P1)[is_real_PN]
-    batch_sizes = is_real_PN[: int(sorted_N[0])].sum(dim=1).tolist()
-    output_RC = run_both_ways(layer, pick_real(x_NPC, position_R), batch_sizes)
-    return put_real(output_RC, position_R, x_NPC.shape[:2] + output_RC.shape[1:])
 
 
 class _Context(FunctionCtx):

@@ -50,7 +50,7 @@ class Network(Model):
     inputs = "frames"
     libraries = ("torch",)
     code_name = "network"
-    code_version = 5
+    code_version = 6
     fold_file = "torch_models/fold{fold:02d}.pt"
     checkpoint_file = "torch_models/fold{fold:02d}_last.pth"
     file_format = "tensors"

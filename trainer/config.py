@@ -121,7 +121,6 @@ class NetworkConfig(_Frozen):
     stretch: ShareBelowOne = 0.3
     # largest share of a sequence that is cut off at its start and at its end; 0: none
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
-    sensor_dropout: Share = 0.0  # share of sequences in which one sensor is hidden
     # of the loss of the auxiliary targets, where they are annotated: whether the gesture is being
     # performed (phase), and the posture of the body (orientation); 0: none
     auxiliary_weight: NonNegative = 0.3
@@ -159,6 +158,11 @@ class BlendConfig(_Frozen):
         return ("torch",) if self.fail_if_torch_missing else ()
 
 
+# Settings of earlier versions, ignored on reading, so that ``config.json`` of their runs stays
+# readable. Resuming such a run is refused for its earlier code version, ``--set`` for the name.
+_REMOVED_OF_NETWORK = ("sensor_dropout",)
+
+
 class Config(_Frozen):
     """All settings of a run; its result depends on them, the recordings and the code."""
 
@@ -173,6 +177,15 @@ class Config(_Frozen):
     network: NetworkConfig = NetworkConfig()
     blend: BlendConfig = BlendConfig()
     parameters: dict[str, dict[str, Setting]] = {}  # of models without a field above
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ignore_removed_settings(cls, values: Any) -> Any:  # noqa: ANN401 - not yet checked
+        network = values.get("network") if isinstance(values, Mapping) else None
+        if not isinstance(network, Mapping):
+            return values
+        kept = {name: value for name, value in network.items() if name not in _REMOVED_OF_NETWORK}
+        return {**values, "network": kept}
 
     @model_validator(mode="before")
     @classmethod

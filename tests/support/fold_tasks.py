@@ -45,7 +45,6 @@ NETWORK_CONFIG = NetworkConfig(
     ema_decay=0.9,
     stretch=0.2,
     shift=0.1,
-    sensor_dropout=0.3,
     conv_channels=(4, 6),
     recurrent_units=3,
     patience_epochs=3,

@@ -96,8 +96,6 @@ OUT_OF_BOUNDS = (
     ("network.stretch", 1),
     ("network.shift", -0.1),
     ("network.shift", 0.5),
-    ("network.sensor_dropout", -0.1),
-    ("network.sensor_dropout", 1.1),
     ("network.conv_channels", [64]),
     ("network.conv_channels", [0, 64]),
     ("network.recurrent_units", 0),
@@ -322,6 +320,19 @@ def test_any_text_is_accepted_or_refused_with_a_message(name, text):
         assert isinstance(make_config(assignments=[f"{name}={text}"], environment={}), Config)
     except ConfigError as error:
         assert name.partition(".")[0] in str(error)
+
+
+def test_a_removed_setting_is_ignored_in_a_file_and_refused_in_an_option():
+    """The configuration of an earlier version can be read; the name cannot be set any more."""
+    config = make_config("quick", environment={})
+    values = json.loads(config.model_dump_json())
+    values["network"]["sensor_dropout"] = 0.2
+    assert validate(values) == config
+    with pytest.raises(ConfigError, match=r"unknown name 'network\.sensor_dropout'"):
+        make_config(assignments=["network.sensor_dropout=0.2"], environment={})
+    values["network"]["sensor_dropouts"] = 0.2
+    with pytest.raises(ConfigError, match=r"network\.sensor_dropouts: Extra inputs"):
+        validate(values)
 
 
 # Differences

@@ -102,7 +102,6 @@ class BatchMaker:
         self._config = config
         self._auxiliary = auxiliary
         self._column_V3 = _vector_columns(frames.channels)
-        self._sensor_masks = _sensor_masks(frames)
 
     def draw(self, sequence_idx: IntArray, target_NK: FloatArray, seed: int) -> TrainingBatch:
         """Make one training batch.
@@ -126,8 +125,6 @@ class BatchMaker:
         x_NTC, lengths_N = batch.values_NTC, batch.lengths_N
         auxiliary = auxiliary_batch(self._auxiliary, sequence_idx, batch.row_NT)
         hide_groups(x_NTC, self.scaled, HIDEABLE_GROUPS, hidden_N)
-        if self._config.sensor_dropout > 0:
-            self._hide_a_sensor(x_NTC, rng)
         if self._config.rotation_deg > 0:
             x_NTC = self._rotate(x_NTC, rng)
         if self._config.mixup_alpha > 0:
@@ -150,12 +147,6 @@ class BatchMaker:
         cut_N2 = self._config.shift * rng.random((num_sequences, 2))
         log_N = np.log1p(self._config.stretch) * rng.uniform(-1, 1, num_sequences)
         return Warp(head_N=cut_N2[:, 0], tail_N=cut_N2[:, 1], factor_N=np.exp(log_N))
-
-    def _hide_a_sensor(self, x_NTC: FloatArray, rng: np.random.Generator) -> None:
-        """Hide one sensor of some sequences: the orientation, or one that sees the skin."""
-        is_hidden_N = rng.random(len(x_NTC)) < self._config.sensor_dropout
-        sensor_N = rng.integers(len(self._sensor_masks), size=len(x_NTC))
-        x_NTC *= ~(self._sensor_masks[sensor_N] & is_hidden_N[:, None])[:, None]
 
     def _rotate(self, x_NTC: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Rotate the sensor axes by a small random angle, drawn for each sequence.
@@ -231,22 +222,6 @@ def _vector_columns(channels: tuple[str, ...]) -> list[list[int]]:
         for names_3 in names_V3
         if set(names_3) <= set(channels)
     ]
-
-
-def _sensor_masks(frames: Frames) -> NDArray[np.bool_]:
-    """Return which columns of a batch each sensor that can fail has, (sensors, C + 3).
-
-    The orientation takes its presence flag along; one of five thermopiles or ranges does not.
-    """
-    sensors = [
-        "rot" if group == "rot" else name.partition(".")[0]
-        for name, group in zip(frames.channels, frames.groups, strict=True)
-    ]
-    columns = np.array([*sensors, *OPTIONAL_GROUPS])
-    failing = sorted(
-        {sensor for sensor, group in zip(sensors, frames.groups, strict=True) if group != "acc"}
-    )
-    return np.array([columns == sensor for sensor in failing]).reshape(len(failing), len(columns))
 
 
 def _rotation_matrices(rotation_vector_N3: NDArray[np.float64]) -> FloatArray:

@@ -60,7 +60,6 @@ def test_without_augmentation_a_batch_is_the_scaled_frames():
         {"mixup_alpha": 0.4},
         {"stretch": 0.3},
         {"shift": 0.2},
-        {"sensor_dropout": 0.5},
     ],
 )
 def test_a_batch_is_a_function_of_its_seed(changes):
@@ -167,16 +166,3 @@ def test_a_warp_does_not_interpolate_between_a_sensor_and_its_absence():
     shown_N = steps_TC[:, 3] == 1
     assert (steps_TC[shown_N, 1] == steps_TC[shown_N, 0]).all()
     assert not steps_TC[~shown_N, 1].any()
-
-
-def test_a_sensor_dropped_is_missing_throughout_one_sequence():
-    """Of each sequence one sensor at most: the orientation with its flag, or a range without it."""
-    batch, plain_NTC, _ = draw(5, sensor_dropout=1.0)
-    hidden = [[4, 5, 6, 9], [7], [8]]  # gravity and the flag of rot; thm_1; tof_1
-    seen = []
-    for row_TC, plain_TC in zip(batch.x_NTC.numpy(), plain_NTC, strict=True):
-        changed = np.flatnonzero((row_TC != plain_TC).any(axis=0)).tolist()
-        assert changed in hidden or changed == []  # sequence 0 has no gravity to lose
-        assert not row_TC[:, changed].any()
-        seen.append(changed)
-    assert any(seen)

@@ -33,9 +33,9 @@ from trainer.data.sources import read_table, sequences_from_table
 from trainer.features.frames import build_frames, frame_length
 from trainer.folds import assign_folds, split
 from trainer.models.network.augmentation import TrainingBatch
-from trainer.models.network.batches import epoch_batches
+from trainer.models.network.epochs import epoch_batches
+from trainer.models.network.factory import make_network
 from trainer.models.network.fold import NetworkTask, _Fitting
-from trainer.models.network.modules import make_network
 from trainer.models.network.optimizer import reproducible
 from trainer.simulation.simulate import write_folder
 

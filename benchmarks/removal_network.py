@@ -45,7 +45,6 @@ PIECES: dict[str, list[str]] = {
     "rotation off": ["network.rotation_deg=0"],
     "rotation 25 degrees": ["network.rotation_deg=25"],
     "time warp on": ["network.stretch=0.3", "network.shift=0.1"],
-    "sensor dropout on": ["network.sensor_dropout=0.2"],
     "label smoothing off": ["network.label_smoothing=0"],
     "dropout 0.4": ["network.dropout=0.4"],
     "half the epochs": ["network.epochs=15"],

@@ -1,6 +1,6 @@
-"""Blending: folds vote, then models vote.
+"""Blending: the weighted mean over folds, then over models.
 
-In: probabilities per fold and model, weights. Out: probabilities, and the weights really used.
+In: probabilities per fold and model, weights. Out: probabilities, and the normalized weights.
 
 Shapes: M folds, N sequences, K classes.
 """
@@ -16,7 +16,7 @@ Proba = NDArray[np.float64]
 
 
 class BlendError(ValueError):
-    """Nothing that could be blended."""
+    """There is nothing to blend."""
 
 
 def vote(
@@ -24,19 +24,19 @@ def vote(
 ) -> Proba:
     """Average the folds of one model.
 
-    A class that the training part of a fold lacked is left to the folds that know it: a fold that
-    never saw a gesture says nothing about it, which is not the same as "never".
+    A class counts only in the folds whose training part had it: the probability of 0 in the others
+    does not mean that the class is impossible.
 
     Args:
         proba_MNK: Probabilities of each fold.
         weights_M: Weight of each fold, at least one above 0; None is equal.
-        knows_MK: Which classes each fold was trained on; None is all.
+        knows_MK: The classes that each fold was trained on; None is all.
 
     Returns:
         (N, K) float64, rows sum to 1.
 
     Raises:
-        BlendError: No fold, or weights that sum to nothing.
+        BlendError: There is no fold, or no weight above 0.
     """
     num_folds, _, num_classes = proba_MNK.shape
     weights = np.ones(num_folds) if weights_M is None else np.asarray(weights_M, dtype=np.float64)
@@ -51,19 +51,19 @@ def vote(
 
 
 def used_weights(models: Mapping[str, object], weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights of the models that are there, scaled to sum to 1.
+    """Return the weights of the available models, scaled to sum to 1.
 
     Raises:
-        BlendError: No model, or all weights of those that are there are 0.
+        BlendError: There is no model, or all its weights are 0.
     """
-    present = {name: float(weights.get(name, 0.0)) for name in models}
-    total = sum(present.values())
+    available = {name: float(weights.get(name, 0.0)) for name in models}
+    total = sum(available.values())
     if total <= 0.0:
         raise BlendError(
             f"blend weights: expected one above 0 among the models {sorted(models)}; got "
             f"{dict(weights)}. Set blend.lgbm_weight or blend.torch_weight"
         )
-    return {name: weight / total for name, weight in present.items()}
+    return {name: weight / total for name, weight in available.items()}
 
 
 def blend_probabilities(
@@ -73,10 +73,10 @@ def blend_probabilities(
 
     Args:
         by_model: Model name to (N, K) probabilities.
-        weights: Model name to weight; models that are not there are left out.
+        weights: Model name to weight; those of missing models are ignored.
 
     Returns:
-        (N, K) float64 probabilities, and the weights really used, which sum to 1.
+        (N, K) float64 probabilities, and the weights that were used, which sum to 1.
     """
     used = used_weights(by_model, weights)
     blended_NK = sum(used[name] * proba_NK for name, proba_NK in by_model.items())

@@ -1,7 +1,7 @@
-"""Folds: every subject in exactly one, gestures spread as evenly as subjects allow.
+"""Folds: every subject in exactly one, gestures balanced as far as subjects allow.
 
-In: labels and subjects. Out: a fold number per sequence. Made once per run and read back ever
-after: seeded shuffles differ between scikit-learn versions.
+In: labels and subjects. Out: a fold number per sequence. A run assigns them once and stores them:
+seeded shuffles differ between scikit-learn versions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trainer.data.sequences import LabelTable
 
 
 class FoldError(ValueError):
-    """A fold that cannot be trained; the message says why and what to do."""
+    """A fold that cannot be trained; the message contains the reason and what to do."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def assign_folds(
     splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
     fold_N = np.full(len(label_idx), -1, dtype=np.int64)
     with warnings.catch_warnings():
-        # a gesture with fewer sequences than folds: some folds do without it, as blend.vote knows
+        # a gesture with fewer sequences than folds is missing in some; blend.vote accounts for that
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         for fold, (_, valid_idx) in enumerate(splitter.split(label_idx, label_idx, subjects)):
             fold_N[valid_idx] = fold

@@ -1,4 +1,4 @@
-"""The competition's score: half target against non-target, half which target.
+"""The competition's score: the mean of a binary F1 (target or not) and a macro F1 (which target).
 
 In: class indices with the targets first. Out: ``Score``.
 Source: the metric of "CMI - Detect Behavior with Sensor Data".
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Score:
-    """The competition's score and its two halves, each in 0..1."""
+    """The competition's score and its two parts, each in 0..1."""
 
     binary_f1: float
     macro_f1: float
 
     @property
     def score(self) -> float:
-        """Return the mean of the two halves."""
+        """Return the mean of the two parts."""
         return 0.5 * self.binary_f1 + 0.5 * self.macro_f1
 
 
@@ -30,9 +30,9 @@ def competition_score(
 ) -> Score:
     """Score predicted gestures.
 
-    Binary F1 with "is a target" as the positive class; macro F1 over the targets and one class
-    that all non-targets share, averaged over the classes that occur in the truth or the
-    prediction. An F1 without any case is 0.
+    Binary F1 with "is a target" as the positive class; macro F1 over the targets and one class for
+    all non-targets, averaged over the classes that occur in the truth or the prediction. An F1
+    without any case is 0.
 
     Args:
         true_idx: (N,) class indices; below num_targets is a target.
@@ -56,7 +56,7 @@ def competition_score(
 
 
 def _f1(true_mask: NDArray[np.bool_], predicted_mask: NDArray[np.bool_]) -> float:
-    """Return 2 TP / (2 TP + FP + FN), 0 where there is no case at all."""
+    """Return 2 TP / (2 TP + FP + FN); 0 without any case."""
     hits = int(np.sum(true_mask & predicted_mask))
     cases = int(np.sum(true_mask)) + int(np.sum(predicted_mask))
     return 2.0 * hits / cases if cases else 0.0

@@ -1,4 +1,4 @@
-"""Small folds for tests of models: a feature table and frames that can be learnt from."""
+"""Small folds for tests of models: a feature table and frames with a signal of the class."""
 
 from __future__ import annotations
 
@@ -45,7 +45,6 @@ NETWORK_CONFIG = NetworkConfig(
     ema_decay=0.9,
     stretch=0.2,
     shift=0.1,
-    sensor_dropout=0.3,
     conv_channels=(4, 6),
     recurrent_units=3,
     patience_epochs=3,
@@ -53,14 +52,14 @@ NETWORK_CONFIG = NetworkConfig(
     fit_temperature=False,
     num_threads=1,
 )
-NETWORK_SEED = 9  # with it the last epoch is not the best, so that losing the best one shows
+NETWORK_SEED = 9  # with it the last epoch is not the best, so that a lost best epoch is noticed
 
 # frames of 20 steps: longer than most of the sequences, shorter than some
 fit_network = partial(network_fold.fit_fold, length=20)
 
 
 def make_table_task(num_train=90, num_valid=30, num_classes=3, names=FEATURE_NAMES, seed=0):
-    """Return a task that can be learnt: every feature leans a little towards the class."""
+    """Return a task in which every feature depends a little on the class."""
     random = np.random.default_rng(seed)
     label_idx = np.arange(num_train + num_valid) % num_classes
     values_NF = random.normal(size=(len(label_idx), len(names))) + 0.7 * label_idx[:, None]
@@ -77,7 +76,7 @@ def make_table_task(num_train=90, num_valid=30, num_classes=3, names=FEATURE_NAM
 
 
 def make_frame_task() -> FoldTask:
-    """18 sequences of 3 gestures, 5 to 22 steps; now and then a sensor is missing."""
+    """18 sequences of 3 gestures, 5 to 22 steps; a sensor is missing here and there."""
     rng = np.random.default_rng(0)
     label_idx = np.arange(18) % 3
     lengths_N = 5 + np.arange(18)

@@ -1,4 +1,4 @@
-"""Blending: folds vote, models vote; what is missing is left out and said."""
+"""Blending: the weighted mean over folds and over models, of those that exist."""
 
 import numpy as np
 import pytest
@@ -15,21 +15,21 @@ def fold_votes(*rows):
     return np.array(rows, dtype=np.float64)[:, None, :]
 
 
-def test_folds_vote_with_equal_weights():
+def test_folds_have_equal_weights_by_default():
     """Without weights the vote is the mean of the folds."""
     voted_NK = vote(fold_votes([0.8, 0.2], [0.4, 0.6]))
     assert voted_NK == pytest.approx(np.array([[0.6, 0.4]]))
 
 
-def test_folds_vote_by_weight():
+def test_folds_are_averaged_by_weight():
     """A fold of weight 3 counts three times one of weight 1; only the ratio matters."""
     votes_MNK = fold_votes([0.8, 0.2], [0.4, 0.6])
     assert vote(votes_MNK, np.array([3.0, 1.0])) == pytest.approx(np.array([[0.7, 0.3]]))
     assert vote(votes_MNK, np.array([0.3, 0.1])) == pytest.approx(np.array([[0.7, 0.3]]))
 
 
-def test_a_class_that_a_fold_never_saw_is_left_to_the_others():
-    """Fold 1 was not trained on class 2: its 0 for it is no vote, and rows still sum to 1."""
+def test_a_class_counts_only_in_the_folds_that_were_trained_on_it():
+    """Fold 1 was not trained on class 2: its 0 does not count, and rows still sum to 1."""
     knows_MK = np.array([[True, True, True], [True, True, False]])
     voted_NK = vote(fold_votes([0.2, 0.2, 0.6], [0.5, 0.5, 0.0]), knows_MK=knows_MK)
     # class 0 and 1: mean(0.2, 0.5) = 0.35; class 2: 0.6 of fold 0 alone; sum 1.3
@@ -38,7 +38,7 @@ def test_a_class_that_a_fold_never_saw_is_left_to_the_others():
 
 
 def test_a_class_that_no_fold_saw_has_no_probability():
-    """Nobody was trained on class 1: it gets 0, the others share the rest."""
+    """No fold was trained on class 1: it gets 0, the others share the rest."""
     knows_MK = np.array([[True, False], [True, False]])
     assert vote(fold_votes([0.7, 0.3], [0.6, 0.4]), knows_MK=knows_MK).tolist() == [[1.0, 0.0]]
 
@@ -46,7 +46,7 @@ def test_a_class_that_no_fold_saw_has_no_probability():
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(2, 6), st.integers(0, 2**31))
 def test_a_vote_is_a_distribution(num_folds, num_sequences, num_classes, seed):
-    """Rows sum to 1 and lie in 0..1, whatever the folds know and weigh."""
+    """Rows sum to 1 and lie in 0..1, for any known classes and weights."""
     random = np.random.default_rng(seed)
     votes_MNK = random.dirichlet(np.ones(num_classes), (num_folds, num_sequences))
     knows_MK = random.random((num_folds, num_classes)) < 0.7
@@ -59,19 +59,19 @@ def test_a_vote_is_a_distribution(num_folds, num_sequences, num_classes, seed):
 
 @pytest.mark.parametrize("weights", [[0.0, 0.0], [-1.0, 2.0], [np.nan, 1.0], [np.inf, 1.0]])
 def test_fold_weights_that_mean_nothing_are_refused(weights):
-    """The message says what was expected and what came."""
+    """The message contains the expected and the actual value."""
     with pytest.raises(BlendError, match="fold weights: expected at least one above 0, got"):
         vote(fold_votes([0.5, 0.5], [0.5, 0.5]), np.array(weights))
 
 
-def test_no_fold_at_all_is_refused():
+def test_a_vote_without_folds_is_refused():
     """An empty vote is an error, not a division by zero."""
     with pytest.raises(BlendError, match="fold weights"):
         vote(np.zeros((0, 2, 3)))
 
 
 def test_models_are_blended_by_their_weights():
-    """0.4 LightGBM + 0.6 network, and these are the weights that are told."""
+    """0.4 LightGBM + 0.6 network, and these weights are returned."""
     by_model = {"lgbm": np.array([[0.9, 0.1]]), "torch": np.array([[0.2, 0.8]])}
     blended_NK, used = blend_probabilities(by_model, FAMILY_WEIGHTS)
     assert blended_NK == pytest.approx(np.array([[0.48, 0.52]]))

@@ -1,4 +1,4 @@
-"""The configuration: who wins, what is refused and how, and the notebook family's names."""
+"""The configuration: precedence, refusals, and the notebook family's environment names."""
 
 import json
 
@@ -96,8 +96,6 @@ OUT_OF_BOUNDS = (
     ("network.stretch", 1),
     ("network.shift", -0.1),
     ("network.shift", 0.5),
-    ("network.sensor_dropout", -0.1),
-    ("network.sensor_dropout", 1.1),
     ("network.conv_channels", [64]),
     ("network.conv_channels", [0, 64]),
     ("network.recurrent_units", 0),
@@ -142,8 +140,8 @@ def get(config, name):
 # Precedence
 
 
-def test_a_setting_goes_by_option_then_set_then_environment_then_preset_then_default():
-    """Each layer wins over those after it: option, --set, environment, preset, default."""
+def test_precedence_is_option_set_environment_preset_default():
+    """Each overrides those after it: option, --set, environment, preset, default."""
     default = make_config(environment={})
     environment = {"ENSEMBLE_W_LGBM": "0.1"}
     assert get(default, LGBM_WEIGHT) == 0.4
@@ -156,15 +154,15 @@ def test_a_setting_goes_by_option_then_set_then_environment_then_preset_then_def
     assert get(by_option, LGBM_WEIGHT) == 0.3
 
 
-def test_the_environment_wins_over_a_preset(monkeypatch):
-    """A preset that sets the blend is overruled by ENSEMBLE_W_LGBM."""
+def test_the_environment_overrides_a_preset(monkeypatch):
+    """ENSEMBLE_W_LGBM overrides the blend weight of a preset."""
     monkeypatch.setitem(PRESETS, "quick", {"blend": {"lgbm_weight": 0.7}})
     assert get(make_config("quick", environment={}), LGBM_WEIGHT) == 0.7
     assert get(make_config("quick", environment={"ENSEMBLE_W_LGBM": "0.1"}), LGBM_WEIGHT) == 0.1
 
 
-def test_a_preset_wins_over_defaults_and_leaves_the_rest():
-    """Quick boosts 100 rounds where full boosts 500; what it does not name stays as it is."""
+def test_a_preset_overrides_some_defaults():
+    """Quick boosts 100 rounds where full boosts 500; its other settings are the defaults."""
     quick, full = make_config("quick", environment={}), make_config(environment={})
     assert (quick.preset, quick.boosting.rounds) == ("quick", 100)
     assert (full.preset, full.boosting.rounds) == ("full", 500)
@@ -172,21 +170,21 @@ def test_a_preset_wins_over_defaults_and_leaves_the_rest():
     assert (quick.folds, quick.boosting.num_leaves) == (full.folds, full.boosting.num_leaves)
 
 
-def test_the_later_of_two_assignments_wins():
-    """As people expect of a command line: the last --set of a name counts."""
+def test_the_last_of_two_assignments_is_used():
+    """As on other command lines, the last --set of a name counts."""
     config = make_config(assignments=["seed=1", "seed=2"], environment={})
     assert config.seed == 2
 
 
-def test_a_configuration_reads_the_process_environment_unless_told_otherwise(monkeypatch):
+def test_a_configuration_reads_the_process_environment_by_default(monkeypatch):
     """environment=None is os.environ."""
     monkeypatch.setenv("ENSEMBLE_W_TORCH", "0.9")
     assert make_config().blend.torch_weight == 0.9
     assert make_config(environment={}).blend.torch_weight == 0.6
 
 
-def test_an_overlay_changes_only_what_it_names():
-    """Put on a run's own configuration, an option changes that setting and no other."""
+def test_an_overlay_changes_only_its_own_settings():
+    """An option changes one setting of a run's configuration and no other."""
     config = make_config("quick", assignments=["network.dropout=0.5"], environment={})
     changed = overlay(config, {}, ["seed=7"], {"folds.count": 3})
     assert differences(config, changed) == ["seed: 42 -> 7", "folds.count: 5 -> 3"]
@@ -207,7 +205,7 @@ def test_an_overlay_changes_only_what_it_names():
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
-    """The message repeats the name and lists real ones, the meant one among them."""
+    """The message contains the name and the nearest real ones, including the intended one."""
     with pytest.raises(ConfigError) as caught:
         make_config(assignments=[f"{name}=1"], environment={})
     message = str(caught.value)
@@ -216,19 +214,19 @@ def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
 
 
 @pytest.mark.parametrize("name", ["boosting", "", "boosting.", "schema", "run"])
-def test_a_section_or_a_name_of_the_run_file_is_no_setting(name):
+def test_a_section_or_another_name_in_the_run_file_is_no_setting(name):
     """Only leaves can be set, and nothing that config.json holds beside the configuration."""
     with pytest.raises(ConfigError, match="unknown name"):
         make_config(assignments=[f"{name}=1"], environment={})
 
 
 def test_an_assignment_without_a_value_is_refused():
-    """KEY alone is not KEY=VALUE, and the message shows what came."""
+    """KEY alone is not KEY=VALUE, and the message contains the text."""
     with pytest.raises(ConfigError, match="--set: expected KEY=VALUE, got 'seed'"):
         parse_assignment("seed")
 
 
-def test_an_unknown_preset_is_refused_with_those_there_are():
+def test_an_unknown_preset_is_refused_with_the_known_ones():
     """The message lists the presets."""
     with pytest.raises(ConfigError, match="preset: expected one of full, quick; got 'fast'"):
         make_config("fast", environment={})
@@ -236,7 +234,7 @@ def test_an_unknown_preset_is_refused_with_those_there_are():
 
 @pytest.mark.parametrize(("name", "value"), OUT_OF_BOUNDS)
 def test_a_value_out_of_bounds_is_refused_by_name(name, value):
-    """The message begins with the dotted name and ends with what came."""
+    """The message begins with the dotted name and ends with the value."""
     with pytest.raises(ConfigError) as caught:
         make_config(options={name: value}, environment={})
     assert str(caught.value).startswith(name)
@@ -244,28 +242,28 @@ def test_a_value_out_of_bounds_is_refused_by_name(name, value):
 
 
 @pytest.mark.parametrize(("name", "value"), AT_THE_BOUNDS)
-def test_a_value_at_a_bound_is_taken(name, value):
-    """Bounds are inclusive where their description says so."""
+def test_a_value_at_a_bound_is_accepted(name, value):
+    """Inclusive bounds are valid values."""
     assert get(make_config(options={name: value}, environment={}), name) == value
 
 
 def test_every_number_has_a_bound_that_is_tested():
-    """A new numeric setting needs its line in OUT_OF_BOUNDS."""
+    """A new numeric setting needs a line in OUT_OF_BOUNDS."""
     tested = {name for name, _ in OUT_OF_BOUNDS}
     free = {"preset", "data.source"}
     assert set(setting_names()) == tested | free
 
 
 def test_a_blend_without_any_weight_is_refused_before_training():
-    """Weights of the models that are trained must not all be 0."""
+    """Not all weights of the trained models may be 0."""
     with pytest.raises(ConfigError, match="blend: expected a weight above 0"):
         make_config(options={LGBM_WEIGHT: 0, "blend.torch_weight": 0}, environment={})
     with pytest.raises(ConfigError, match=r"blend: .* models lgbm"):
         make_config(options={LGBM_WEIGHT: 0, "models": ["lgbm"]}, environment={})
 
 
-def test_a_configuration_cannot_be_changed():
-    """Frozen means frozen, sections included."""
+def test_a_configuration_is_immutable():
+    """Including its sections."""
     config = make_config(environment={})
     with pytest.raises(ValidationError, match="frozen"):
         config.boosting.rounds = 3
@@ -286,13 +284,13 @@ def test_a_configuration_cannot_be_changed():
         ("data.source=a,b.csv", ("data.source", "a,b.csv")),
     ],
 )
-def test_an_assignment_is_read_as_typed(text, parsed):
-    """The first = divides; a comma makes a list where a list belongs; none is no value."""
+def test_an_assignment_is_split_at_the_first_equals_sign(text, parsed):
+    """A list setting is split at commas; none is None."""
     assert parse_assignment(text) == parsed
 
 
-def test_every_setting_can_be_set_to_what_it_is():
-    """--set takes every dotted name of config.json with the value that stands there."""
+def test_every_setting_can_be_set_to_its_own_value():
+    """--set accepts every dotted name of config.json with its value there."""
     config = make_config("quick", environment={})
     for name in setting_names():
         if name == "preset":
@@ -304,30 +302,43 @@ def test_every_setting_can_be_set_to_what_it_is():
 
 
 def test_a_preset_is_not_set_like_a_setting():
-    """--set preset=quick would name a preset without its values, so it is refused."""
+    """--set preset=quick would set the name of a preset without its values, so it is refused."""
     with pytest.raises(ConfigError, match="--preset"):
         make_config(assignments=["preset=quick"], environment={})
 
 
 def test_a_configuration_survives_json():
-    """What config.json holds is read back as the same configuration."""
+    """Written to config.json and read again, it is the same configuration."""
     config = make_config("quick", {"network.conv_channels": [8, 16]}, environment={})
     assert validate(json.loads(config.model_dump_json())) == config
 
 
 @given(st.sampled_from(setting_names()), st.text(max_size=20))
-def test_any_text_is_taken_or_refused_in_words(name, text):
-    """Whatever is typed, the answer is a configuration or a ConfigError."""
+def test_any_text_is_accepted_or_refused_with_a_message(name, text):
+    """For any text the result is a configuration or a ConfigError."""
     try:
         assert isinstance(make_config(assignments=[f"{name}={text}"], environment={}), Config)
     except ConfigError as error:
         assert name.partition(".")[0] in str(error)
 
 
+def test_a_removed_setting_is_ignored_in_a_file_and_refused_in_an_option():
+    """The configuration of an earlier version can be read; the name cannot be set any more."""
+    config = make_config("quick", environment={})
+    values = json.loads(config.model_dump_json())
+    values["network"]["sensor_dropout"] = 0.2
+    assert validate(values) == config
+    with pytest.raises(ConfigError, match=r"unknown name 'network\.sensor_dropout'"):
+        make_config(assignments=["network.sensor_dropout=0.2"], environment={})
+    values["network"]["sensor_dropouts"] = 0.2
+    with pytest.raises(ConfigError, match=r"network\.sensor_dropouts: Extra inputs"):
+        validate(values)
+
+
 # Differences
 
 
-def test_differences_name_both_values():
+def test_differences_contain_both_values():
     """One line per setting, ``name: old -> new``."""
     old = make_config(environment={})
     new = make_config(options={"seed": 7, "models": ["lgbm"], "frames.length": 64}, environment={})
@@ -338,8 +349,8 @@ def test_differences_name_both_values():
     ]
 
 
-def test_the_place_of_the_data_and_the_preset_name_are_no_difference():
-    """A run may be resumed from where the same recordings lie now."""
+def test_the_source_and_the_name_of_the_preset_are_no_difference():
+    """A run can be resumed with the same recordings at another path."""
     old = make_config(environment={})
     new = make_config(options={"data.source": "/elsewhere/train.csv"}, environment={})
     assert differences(old, new) == []
@@ -349,27 +360,27 @@ def test_the_place_of_the_data_and_the_preset_name_are_no_difference():
 
 
 def test_the_blend_weights_come_from_the_environment():
-    """ENSEMBLE_W_LGBM and ENSEMBLE_W_TORCH weigh the blend."""
+    """ENSEMBLE_W_LGBM and ENSEMBLE_W_TORCH set the weights of the blend."""
     config = make_config(environment={"ENSEMBLE_W_LGBM": "1", "ENSEMBLE_W_TORCH": "3"})
     assert (config.blend.lgbm_weight, config.blend.torch_weight) == (1.0, 3.0)
 
 
 @pytest.mark.parametrize("text", ["heavy", "-1", "nan"])
-def test_a_weight_that_is_none_names_the_environment_name(text):
-    """Who set ENSEMBLE_W_LGBM reads that name in the refusal."""
+def test_an_invalid_weight_is_refused_with_its_environment_name(text):
+    """The refusal contains ENSEMBLE_W_LGBM."""
     with pytest.raises(ConfigError, match=f"ENSEMBLE_W_LGBM: .*got '{text}'"):
         make_config(environment={"ENSEMBLE_W_LGBM": text})
 
 
 @pytest.mark.parametrize(("text", "models"), [("0", ("lgbm",)), ("1", ("lgbm", "torch"))])
-def test_use_torch_says_whether_the_network_is_trained(text, models):
-    """USE_TORCH=0 leaves LightGBM; 1 is the default here."""
+def test_use_torch_decides_whether_the_network_is_trained(text, models):
+    """USE_TORCH=0 trains only LightGBM; 1 is the default here."""
     assert make_config(environment={"USE_TORCH": text}).models == models
     assert make_config(environment={}).models == ("lgbm", "torch")
 
 
-def test_an_option_wins_over_use_torch():
-    """--models torch trains the network whatever USE_TORCH says."""
+def test_an_option_overrides_use_torch():
+    """--models torch trains the network even with USE_TORCH=0."""
     config = make_config(options={"models": ["torch"]}, environment={"USE_TORCH": "0"})
     assert config.models == ("torch",)
 
@@ -382,13 +393,13 @@ def test_fail_if_torch_missing_is_a_setting(text, is_on):
     }
 
 
-def test_an_empty_environment_name_is_as_good_as_none():
-    """A name that is set to nothing asks for nothing."""
+def test_an_empty_environment_name_is_ignored():
+    """A name that is set to an empty text sets nothing."""
     names = ("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH", "FAIL_IF_TORCH_MISSING", "USE_TORCH")
     assert environment_settings(dict.fromkeys(names, "")) == {}
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused():
-    """The message names it and what came."""
+    """The message contains its name and its value."""
     with pytest.raises(ConfigError, match="RESUME: expected 0 or 1, got 'maybe'"):
         is_switched_on({"RESUME": "maybe"}, "RESUME")

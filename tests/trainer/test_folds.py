@@ -22,7 +22,7 @@ def balanced(num_subjects=10, per_subject=8):
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.integers(2, 5), st.integers(0, 2**31 - 1))
 def test_a_subject_is_never_in_two_folds_and_every_sequence_is_in_one(data, num_folds, seed):
-    """Whatever subjects and gestures: folds 0..n-1, none empty, each subject whole in one."""
+    """For any subjects and gestures: folds 0..n-1, none empty, each subject whole in one."""
     num_subjects = data.draw(st.integers(num_folds, 9))
     counts = data.draw(st.lists(st.integers(1, 9), min_size=num_subjects, max_size=num_subjects))
     subjects = np.repeat([f"s{n}" for n in range(num_subjects)], counts)
@@ -36,7 +36,7 @@ def test_a_subject_is_never_in_two_folds_and_every_sequence_is_in_one(data, num_
         assert len(set(fold_N[subjects == subject])) == 1
 
 
-def test_the_parts_of_a_fold_share_no_subject_and_hold_everything():
+def test_the_parts_of_a_fold_share_no_subject_and_contain_every_sequence():
     """Training and validation part are disjoint by subject and together are all sequences."""
     label_idx, subjects = balanced()
     fold_N = assign_folds(label_idx, subjects, 5, seed=42)
@@ -55,7 +55,7 @@ def test_the_seed_alone_decides():
     assert (first != other).any()
 
 
-def test_gestures_are_spread_evenly():
+def test_gestures_are_balanced():
     """Ten subjects with the same gestures: every fold holds two of them, every gesture 4 times."""
     label_idx, subjects = balanced()
     fold_N = assign_folds(label_idx, subjects, 5, seed=42)
@@ -64,7 +64,7 @@ def test_gestures_are_spread_evenly():
 
 
 def test_too_few_sequences_for_the_folds_are_refused_before_training():
-    """No gesture has as many sequences as folds: the message says so, and what to do."""
+    """No gesture has as many sequences as folds: the message contains that and what to do."""
     table = make_table(
         num_subjects=5, sequences_per_subject=1, gestures=GESTURES, length=4, groups=("acc",)
     )

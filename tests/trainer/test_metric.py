@@ -1,4 +1,4 @@
-"""The competition's score: its own definition, held against literal values and scikit-learn."""
+"""The competition's score: compared with literal values and scikit-learn."""
 
 import warnings
 
@@ -34,16 +34,16 @@ def by_definition(true_idx, predicted_idx, num_targets):
     return Score(float(binary), float(macro))
 
 
-def test_a_perfect_answer_scores_one():
-    """All right: both halves are 1."""
+def test_a_perfect_prediction_scores_one():
+    """All correct: both parts are 1."""
     assert score(range(18), range(18)) == Score(1.0, 1.0)
 
 
 def test_the_wrong_target_everywhere_scores_one_half():
-    """Every sequence is a target and named as another one: binary 1, macro 0 (its doctest)."""
-    answer = score([0, 1, 2, 3], [1, 2, 3, 0])
-    assert answer == Score(1.0, 0.0)
-    assert answer.score == 0.5
+    """Every sequence is a target and predicted as another one: binary 1, macro 0 (its doctest)."""
+    result = score([0, 1, 2, 3], [1, 2, 3, 0])
+    assert result == Score(1.0, 0.0)
+    assert result.score == 0.5
 
 
 def test_confusing_one_non_target_with_another_costs_nothing():
@@ -53,24 +53,24 @@ def test_confusing_one_non_target_with_another_costs_nothing():
 
 def test_a_literal_mixture_scores_as_worked_out_by_hand():
     """Of 6: binary TP 3, FP 1, FN 1; class F1s 2/3 (0), 2/3 (1), 1/2 (non-target)."""
-    answer = score([0, 0, 1, 1, 8, 9], [0, 1, 1, 8, 0, 17])
-    assert answer.binary_f1 == pytest.approx(0.75, abs=1e-15)
-    assert answer.macro_f1 == pytest.approx((0.5 + 0.5 + 0.5) / 3, abs=1e-15)
-    assert answer.score == pytest.approx(0.625, abs=1e-15)
+    result = score([0, 0, 1, 1, 8, 9], [0, 1, 1, 8, 0, 17])
+    assert result.binary_f1 == pytest.approx(0.75, abs=1e-15)
+    assert result.macro_f1 == pytest.approx((0.5 + 0.5 + 0.5) / 3, abs=1e-15)
+    assert result.score == pytest.approx(0.625, abs=1e-15)
 
 
-def test_the_macro_half_averages_over_the_classes_that_occur():
+def test_the_macro_part_averages_over_the_classes_that_occur():
     """Absent classes do not count; one that is only predicted counts as 0."""
     assert score([0, 0, 8], [0, 0, 8]).macro_f1 == 1.0
     assert score([0, 0, 8], [0, 5, 8]).macro_f1 == pytest.approx((2 / 3 + 0 + 1) / 3)
 
 
-def test_only_non_targets_have_a_binary_half_of_zero():
-    """No target in truth or answer: there is no positive case, so the binary F1 is 0."""
+def test_only_non_targets_have_a_binary_part_of_zero():
+    """No target in truth or prediction: there is no positive case, so the binary F1 is 0."""
     assert score([8, 9, 10], [9, 8, 17]) == Score(0.0, 1.0)
 
 
-def test_the_number_of_targets_is_what_the_data_say():
+def test_the_number_of_targets_comes_from_the_data():
     """The score does not assume 8 of 18: with 1 target of 3, classes 1 and 2 are one."""
     assert score([0, 1, 2], [0, 2, 1], num_targets=1) == Score(1.0, 1.0)
     assert score([0, 1, 2], [0, 2, 1], num_targets=3) == Score(1.0, pytest.approx(1 / 3))
@@ -79,7 +79,7 @@ def test_the_number_of_targets_is_what_the_data_say():
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.integers(1, NUM_GESTURES), st.integers(1, 40))
 def test_the_score_is_the_published_one(data, num_targets, num_sequences):
-    """Whatever the labels, both halves equal scikit-learn's f1_score of the mapped labels."""
+    """For any labels, both parts equal scikit-learn's f1_score of the mapped labels."""
     labels = st.lists(
         st.integers(0, NUM_GESTURES - 1), min_size=num_sequences, max_size=num_sequences
     )
@@ -93,6 +93,6 @@ def test_the_score_is_the_published_one(data, num_targets, num_sequences):
 
 @pytest.mark.parametrize(("true", "predicted"), [([], []), ([0, 1], [0]), ([[0]], [0])])
 def test_arrays_that_do_not_pair_are_refused(true, predicted):
-    """The message says what was expected and which shapes came."""
+    """The message contains what was expected and the actual shapes."""
     with pytest.raises(ValueError, match="expected two index arrays of one length, at least 1"):
         score(true, predicted)

@@ -1,4 +1,4 @@
-"""What a model is: the one interface that run, predict, explain, kaggle and the pages use.
+"""The model interface: all that run, predict, explain, kaggle and the pages use of a model.
 
 In: one fold's inputs and split, the configuration, a monitor, perhaps a checkpoint. Out: a
 ``FoldResult``; opened again, a ``FittedFold`` that predicts.

@@ -1,7 +1,7 @@
-"""What a model says while it is fitted, and what it asks: the only way out of this room.
+"""The monitor of a fit: receives progress, history and checkpoints, and requests a stop.
 
-In: calls from a fold that is being fitted. Out: whatever the caller makes of them; ``trainer.run``
-writes files, a test keeps lists.
+It is the only way in which fitting has an effect outside. In: calls from a fold that is being
+fitted. Out: what the implementation does with them; ``trainer.run`` writes files.
 """
 
 from __future__ import annotations
@@ -10,44 +10,44 @@ from typing import Any, Protocol
 
 
 class Paused(Exception):
-    """Raised by a fold after it gave back or saved its unfinished work because it was asked to."""
+    """Raised by a fold that stops on request, after it has saved or discarded unfinished work."""
 
 
 class Monitor(Protocol):
-    """Listens to one fold of one model."""
+    """Receives the calls of one fold of one model."""
 
     def should_stop(self) -> bool:
-        """Return whether to stop at this safe point; cheap, asked every round and batch."""
+        """Return whether to stop at this safe point; cheap, called every round and batch."""
 
     def advance(self, step: int, total: int) -> None:
-        """Tell how far the fold is: rounds of rounds, or optimiser steps of steps."""
+        """Report progress: finished rounds or optimizer steps, and their total."""
 
     def record(self, event: str, values: dict[str, float | int]) -> None:
-        """Append one line of history: a segment or an epoch with its numbers."""
+        """Append a record to the history: the metrics of a segment or an epoch."""
 
     def is_save_due(self) -> bool:
-        """Return whether the last save is long enough ago."""
+        """Return whether it is time for the next checkpoint."""
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Keep everything that is needed to go on from here, replacing the previous one."""
+        """Store the checkpoint, which replaces the previous one."""
 
 
 class SilentMonitor:
-    """Never stops, keeps nothing: for fitting a fold outside of a run."""
+    """Never requests a stop and stores nothing: for fitting a fold outside of a run."""
 
     def should_stop(self) -> bool:
         """Return False."""
         return False
 
     def advance(self, step: int, total: int) -> None:
-        """Ignore."""
+        """Do nothing."""
 
     def record(self, event: str, values: dict[str, float | int]) -> None:
-        """Ignore."""
+        """Do nothing."""
 
     def is_save_due(self) -> bool:
         """Return False."""
         return False
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Ignore."""
+        """Do nothing."""

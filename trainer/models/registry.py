@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel
 
-from trainer.config import know_model
+from trainer.config import allow_model
 from trainer.models.base import Model
 from trainer.models.boosting.model import LightGBM
 from trainer.models.network.model import Network
@@ -29,7 +29,7 @@ def register(model: Model, settings: type[BaseModel] | None = None) -> None:
             where ``Config`` has a field of its own for it.
     """
     _MODELS[model.name] = model
-    know_model(model.name, settings)
+    allow_model(model.name, settings)
 
 
 def get(name: str) -> Model:

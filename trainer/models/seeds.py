@@ -1,7 +1,7 @@
-"""Derived randomness: a seed is a function of what it is for, never of what ran before.
+"""Derived seeds: each is a function of its use, never of what ran before.
 
-In: the run's seed and the name of the use. Out: a 31-bit seed. So a resumed run draws what an
-uninterrupted one would have drawn (DESIGN.md section 5).
+In: the run's seed and the use. Out: a 31-bit seed. So a resumed run draws the same numbers as an
+uninterrupted one (DESIGN.md section 5).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def derive_seed(seed: int, *parts: str | int) -> int:
 
     Args:
         seed: The run's seed.
-        parts: What the seed is for, such as ``"lgbm", fold, "bagging", first_round``.
+        parts: The use, such as ``"lgbm", fold, "bagging", first_round``.
 
     Returns:
         A number in 0..2**31 - 1, the first 31 bits of a SHA-256.

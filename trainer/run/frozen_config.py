@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from trainer.config import MOVES_NO_NUMBER, Config, differences, flat_settings
+from trainer.config import WITHOUT_EFFECT, Config, differences, flat_settings
 from trainer.models import registry
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, machine, versions
@@ -51,7 +51,7 @@ def canary_hashes(config: Config) -> dict[str, str]:
 def run_key(run_file: RunFile) -> str:
     """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
     settings = flat_settings(run_file.settings())
-    parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in MOVES_NO_NUMBER]
+    parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in WITHOUT_EFFECT]
     parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
     return cache_key(run_file.recordings.fingerprint, *parts)
 

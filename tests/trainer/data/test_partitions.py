@@ -13,7 +13,7 @@ from trainer.data.partitions import find_partitions, survey
 from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
-from trainer.models.network.warp import Warp, warped_batch
+from trainer.models.network.augmentation import Warp, warped_batch
 from trainer.run.execution import execute
 from trainer.run.inputs import parts as run_parts
 from trainer.run.inputs import recordings

@@ -14,8 +14,8 @@ from trainer.explain.contributions import contributions_of
 from trainer.explain.occlusion import attention_of, occlusion_of
 from trainer.features.feature_table import align, build_table
 from trainer.models.boosting.booster import raw_scores
-from trainer.models.network.modules import NetworkSizes
-from trainer.models.network.time_series_net import TimeSeriesNet
+from trainer.models.network.gesture_net import NetworkSizes
+from trainer.models.network.submodels import TimeSeriesNet
 from trainer.predict.predictor import PredictError, Predictor
 
 

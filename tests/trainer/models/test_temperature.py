@@ -1,4 +1,4 @@
-"""Temperature: found where it is known, kept in the fold, no answer of a model alone changed."""
+"""Temperature: fitted, kept in the fold; the predicted class of a model alone does not change."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def draw(scale):
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.7])
 def test_the_temperature_that_classes_were_drawn_at_is_found(scale):
-    """Scores that are half as sure as they may be, as sure, and 1.7 times too sure."""
+    """Scores that are half as confident as calibrated ones, calibrated, and 1.7 times that."""
     assert fit_temperature(*draw(scale)) == pytest.approx(scale, rel=0.06)
 
 
-def test_a_part_without_an_error_makes_no_model_endlessly_sure():
+def test_a_validation_part_without_errors_gives_a_bounded_temperature():
     """The grid ends at 0.4 and 2.0; an unknown class (minus infinity) breaks nothing."""
-    sure_NK = np.array([[5.0, 0.0, -np.inf], [0.0, 5.0, -np.inf]])
-    assert fit_temperature(sure_NK, np.array([0, 1])) == GRID[0] == 0.4
+    confident_NK = np.array([[5.0, 0.0, -np.inf], [0.0, 5.0, -np.inf]])
+    assert fit_temperature(confident_NK, np.array([0, 1])) == GRID[0] == 0.4
     assert GRID[-1] == pytest.approx(2.0, abs=0.01)
-    assert fit_temperature(sure_NK, np.array([2, 2])) in GRID
+    assert fit_temperature(confident_NK, np.array([2, 2])) in GRID
 
 
-def test_lightgbm_keeps_its_temperature_and_its_answers():
+def test_lightgbm_keeps_its_temperature_and_its_predicted_classes():
     """The same trees and classes; probabilities, contributions and the packed model agree on it."""
     plain = fit_table_fold()
     fitted = fit_table_fold(config=BOOSTING_CONFIG.model_copy(update={"fit_temperature": True}))
@@ -60,8 +60,8 @@ def test_lightgbm_keeps_its_temperature_and_its_answers():
     )
 
 
-def test_the_network_keeps_its_temperature_and_its_answers():
-    """The same weights and classes; the fixed epoch is left as it was."""
+def test_the_network_keeps_its_temperature_and_its_predicted_classes():
+    """The same weights and classes; the probabilities of the fixed epoch do not change."""
     plain = fit_frame_fold()
     fitted = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"fit_temperature": True}))
     task = make_frame_task()
@@ -73,5 +73,5 @@ def test_the_network_keeps_its_temperature_and_its_answers():
     assert np.abs(fitted.valid_proba_NK - plain.valid_proba_NK).max() > 1e-3
     np.testing.assert_array_equal(fitted.last_proba_NK, plain.last_proba_NK)
     for again in (fitted.model, network_model.unpack(network_model.pack(fitted.model))):
-        told_NK = predict_fold(again, task.inputs, task.valid_idx)
-        np.testing.assert_array_equal(told_NK, fitted.valid_proba_NK)
+        predicted_NK = predict_fold(again, task.inputs, task.valid_idx)
+        np.testing.assert_array_equal(predicted_NK, fitted.valid_proba_NK)

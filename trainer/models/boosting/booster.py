@@ -1,6 +1,6 @@
-"""What a LightGBM fold leaves behind, and predicting with it.
+"""Prediction with a fitted LightGBM fold.
 
-In: feature values in the model's column order. Out: class probabilities.
+In: feature values in the model's column order. Out: class probabilities and contributions.
 
 Shapes: N sequences, F features, K classes, P classes present in the training part.
 """
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import lightgbm as lgb
 
-HIDEABLE_SENSORS = ("thm", "tof")  # what half of the competition's test sequences do not have
-TREES_AT_ONCE = 450  # of 9 leaves fit the second cache; of 90 to 5,400 tried the quickest
+HIDEABLE_SENSORS = ("thm", "tof")  # half of the competition's test sequences lack both
+TREES_AT_ONCE = 450  # of 9 leaves fit the L2 cache; the quickest of 90 to 5,400
 
 FloatTable = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -27,15 +27,15 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BoostingModel:
-    """All that predicting with one fold needs.
+    """One LightGBM fold, as prediction needs it.
 
     Attributes:
         text: LightGBM's model text; trees only, the start scores are not in it.
         names: F feature names in column order.
-        class_idx: (P,) which classes the trees know.
+        class_idx: (P,) the classes of the training part.
         log_shares_P: (P,) float64, log of the class shares of the training part: the start scores.
         num_classes: K.
-        temperature: What raw scores are divided by.
+        temperature: Divisor of the raw scores before the softmax.
     """
 
     text: str
@@ -47,7 +47,7 @@ class BoostingModel:
 
     @cached_property
     def booster(self) -> lgb.Booster:
-        """Return the trees, parsed once: a model of 5,400 trees takes 0.05 s."""
+        """Return the trees, parsed once: 5,400 trees take 0.05 s."""
         return load_booster(self)
 
 
@@ -67,14 +67,14 @@ def predict(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -
     Returns:
         (N, K) float64, rows sum to 1; a class that the training part lacked has 0.
     """
-    return spread(model, softmax(raw_scores(model, values_NF, num_threads)))
+    return expand(model, softmax(raw_scores(model, values_NF, num_threads)))
 
 
 def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
     """Return class probabilities of many rows, in two thirds of the time that ``predict`` takes.
 
-    All rows go through some hundred trees, then through the next: those stay in the cache. The raw
-    scores are summed in another order, which moves them by less than 1e-13.
+    All rows pass a few hundred trees, which stay in the cache, then the next ones. The raw scores
+    are summed in another order, which changes them by less than 1e-13.
 
     Args:
         model: Of one fold.
@@ -90,18 +90,18 @@ def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
         raw_NP += model.booster.predict(
             values_NF, raw_score=True, num_threads=1, start_iteration=first, num_iteration=step
         )
-    return spread(model, softmax(raw_NP / model.temperature))
+    return expand(model, softmax(raw_NP / model.temperature))
 
 
 def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
-    """Return the scores before the softmax, (N, P) float64: start scores plus trees, tempered."""
+    """Return start scores plus trees, divided by the temperature: the softmax's input, (N, P)."""
     trees_NP = model.booster.predict(values_NF, raw_score=True, num_threads=num_threads)
     raw_NP: Scores = np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
     return raw_NP / model.temperature
 
 
 def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
-    """Return what each feature adds to each raw score: the trees' exact Shapley values.
+    """Return each feature's contribution to each raw score: the trees' exact Shapley values.
 
     Source: LightGBM's ``pred_contrib`` (TreeSHAP), 7 ms for a row of 5,400 trees.
 
@@ -111,8 +111,8 @@ def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int 
         num_threads: For LightGBM.
 
     Returns:
-        (N, P, F + 1) float64: F features, then where the model starts (class share and mean of the
-        trees). They sum to ``raw_scores``.
+        (N, P, F + 1) float64: F features, then the base value (start score and mean of the trees).
+        They sum to ``raw_scores``.
     """
     flat_NC = model.booster.predict(values_NF, pred_contrib=True, num_threads=num_threads)
     added_NPF = np.array(flat_NC, dtype=np.float64).reshape(
@@ -123,7 +123,7 @@ def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int 
 
 
 def load_booster(model: BoostingModel) -> lgb.Booster:
-    """Parse the model text; only after its checksum was verified: a torn text crashes Python."""
+    """Parse the model text; verify its checksum before: an incomplete text crashes Python."""
     import lightgbm as lgb
 
     return lgb.Booster(model_str=model.text)
@@ -135,8 +135,8 @@ def softmax(raw_NP: Scores) -> Scores:
     return np.asarray(shifted_NP / shifted_NP.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def spread(model: BoostingModel, proba_NP: Scores) -> Scores:
-    """Return probabilities of all classes, 0 of those that the training part lacked, (N, K)."""
+def expand(model: BoostingModel, proba_NP: Scores) -> Scores:
+    """Return probabilities of all classes, (N, K); 0 of those that the training part lacked."""
     proba_NK = np.zeros((len(proba_NP), model.num_classes))
     proba_NK[:, model.class_idx] = proba_NP
     return proba_NK

@@ -1,4 +1,4 @@
-"""LightGBM's canary: five rounds on made-up rows, hashed.
+"""LightGBM's canary: the hash of five rounds on generated rows.
 
 In: the run's settings. Out: a hash that depends on machine, libraries and settings only.
 """

@@ -1,6 +1,6 @@
-"""How far a LightGBM fold is: the point to resume from, and when boosting is over.
+"""The checkpoint of a LightGBM fold, early stopping, and the length of segments.
 
-In: the loss of each round. Out: ``Progress``, and its plain form for a checkpoint.
+In: the loss of each round. Out: ``Progress``, and its form as plain data.
 
 Shapes: N sequences, P classes present in the training part.
 """
@@ -23,18 +23,18 @@ LONGEST_SEGMENT = 4  # times ``segment_rounds``
 class Progress:
     """The point to resume from, always between two segments.
 
-    Trees are counted beside rounds: a round in which nothing could be split leaves none.
+    Trees are counted separately from rounds: a round without any split adds no tree.
 
     Attributes:
         train_scores_NP: Running raw scores of the training rows.
         valid_scores_NP: Of the validation rows.
         texts: Model text of each segment.
         losses: Validation loss of each round.
-        num_trees: Of all rounds.
-        best_round: With the smallest loss, from 1; 0 before the first.
-        best_num_trees: Up to that round.
-        best_loss: Its loss.
-        fixed_num_trees: Up to the round that was fixed in advance, or the newest before it.
+        num_trees: Trees of all rounds.
+        best_round: Round with the smallest loss, from 1; 0 before the first.
+        best_num_trees: Trees up to the best round.
+        best_loss: Loss of the best round.
+        fixed_num_trees: Trees up to round ``fixed_rounds``, or to the last one before it.
     """
 
     train_scores_NP: Scores
@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def next_round(self) -> int:
-        """Return the rounds done, which is the number of the next one from 0."""
+        """Return the number of finished rounds, which is the index of the next one."""
         return len(self.losses)
 
 
@@ -68,8 +68,8 @@ def start(data: FoldData) -> Progress:
     )
 
 
-def note_loss(progress: Progress, loss: float, num_trees: int, config: BoostingConfig) -> Progress:
-    """Add one round to the early-stopping record; of equal losses the first is the best."""
+def add_round(progress: Progress, loss: float, num_trees: int, config: BoostingConfig) -> Progress:
+    """Return the progress after one more round; of equal losses the first is the best."""
     after = replace(progress, losses=(*progress.losses, loss), num_trees=num_trees)
     if after.next_round <= config.fixed_rounds:
         after = replace(after, fixed_num_trees=num_trees)
@@ -79,21 +79,21 @@ def note_loss(progress: Progress, loss: float, num_trees: int, config: BoostingC
 
 
 def is_over(progress: Progress, config: BoostingConfig) -> bool:
-    """Return whether all rounds are done, or the patience is spent and the fixed round reached."""
-    is_patience_spent = (
+    """Return whether all rounds are done, or the patience is exhausted after the fixed round."""
+    is_patience_exhausted = (
         progress.next_round >= min(config.fixed_rounds, config.rounds)
         and progress.next_round - progress.best_round >= config.patience_rounds
     )
-    return is_patience_spent or progress.next_round >= config.rounds
+    return is_patience_exhausted or progress.next_round >= config.rounds
 
 
 def segment_end(first_round: int, config: BoostingConfig) -> int:
-    """Return the round up to which the segment that starts at a round goes.
+    """Return the round at which the segment that starts at a round ends.
 
-    It is as long as all rounds before it together, between ``segment_rounds`` and
-    ``LONGEST_SEGMENT`` times that: a kill costs at most half of what was done, and 100 rounds. Each
-    checkpoint holds the texts of all rounds, and a new booster costs as much as two rounds of
-    ``asl``.
+    A segment is as long as all rounds before it together, between ``segment_rounds`` and
+    ``LONGEST_SEGMENT`` times that: a kill costs at most half of the rounds, and at most 100.
+    Shorter ones would cost more: each checkpoint contains the texts of all rounds, and a new
+    booster takes as long as two rounds of ``asl``.
     """
     shortest = config.segment_rounds
     length = min(max(first_round, shortest), LONGEST_SEGMENT * shortest)
@@ -101,7 +101,7 @@ def segment_end(first_round: int, config: BoostingConfig) -> int:
 
 
 def pack(progress: Progress) -> dict[str, Any]:
-    """Return the checkpoint: plain arrays, texts and numbers."""
+    """Return the checkpoint: arrays, texts and numbers."""
     return {
         "train_scores": progress.train_scores_NP,
         "valid_scores": progress.valid_scores_NP,
@@ -116,7 +116,7 @@ def pack(progress: Progress) -> dict[str, Any]:
 
 
 def unpack(checkpoint: dict[str, Any]) -> Progress:
-    """Return the progress that ``pack`` made plain."""
+    """Return the progress of a checkpoint."""
     return Progress(
         train_scores_NP=checkpoint["train_scores"],
         valid_scores_NP=checkpoint["valid_scores"],

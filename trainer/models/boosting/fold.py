@@ -2,9 +2,9 @@
 
 In: the feature table and one fold's split. Out: ``BoostingFold``.
 
-The segment that starts at round r is a fresh booster on the fold's data, binned once, that starts
-from the running raw scores and draws from a seed derived from (run seed, fold, r). So it is a
-function of what a checkpoint holds, also in a run that is never interrupted (DESIGN.md section 5).
+The segment that starts at round r is a new booster on the fold's data, binned once, that starts
+from the running raw scores and uses a seed derived from (run seed, fold, r). So it is a function of
+a checkpoint's content, also in a run that is never interrupted (DESIGN.md section 5).
 
 Shapes: N sequences, F features, K classes, P classes present in the training part.
 """
@@ -24,17 +24,17 @@ from trainer.models.boosting.booster import (
     BoostingModel,
     Index,
     Scores,
+    expand,
     hideable_mask,
     load_booster,
     predict,
     raw_scores,
     softmax,
-    spread,
 )
 from trainer.models.boosting.checkpoint import (
     Progress,
+    add_round,
     is_over,
-    note_loss,
     pack,
     segment_end,
     start,
@@ -56,13 +56,13 @@ class BoostingFold:
 
     Attributes:
         model: The joined model up to the best round.
-        best_round: Rounds it holds.
-        num_rounds: Rounds that were boosted until early stopping.
-        score: Of the validation part, all sensors.
+        best_round: Number of its rounds.
+        num_rounds: Number of rounds until early stopping.
+        score: Of the validation part with all sensors.
         valid_proba_NK: (valid, K) float64, out-of-fold probabilities.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None where
             no such feature exists.
-        last_proba_NK: As ``valid_proba_NK``, after ``fixed_rounds``: no choice was made on the
+        last_proba_NK: As ``valid_proba_NK``, after ``fixed_rounds``: nothing is chosen on the
             validation part.
         last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
         gain_F: (F,) float64, total gain per feature.
@@ -89,18 +89,18 @@ def fit_fold(
     monitor: Monitor,
     checkpoint: dict[str, Any] | None = None,
 ) -> BoostingFold:
-    """Boost one fold from the start or from a checkpoint; both give the same bits.
+    """Fit one fold from the start or from a checkpoint; both give the same bits.
 
     Args:
-        task: Data and split.
+        task: Inputs, labels and split.
         config: Rounds, segments, tree parameters.
         seed: The run's seed.
         fold: From 0.
-        monitor: Told of every round and segment, asked whether to stop.
-        checkpoint: What ``monitor.save`` was given last, or None.
+        monitor: Receives rounds, segments and checkpoints, and requests a stop.
+        checkpoint: The last one that ``monitor.save`` received for this fold, or None.
 
     Raises:
-        Paused: The monitor asked to stop; the unfinished segment is given up and redone later.
+        Paused: The monitor requested a stop; the unfinished segment is discarded and redone later.
         FoldError: The training part holds too few classes.
     """
     data = FoldData.build(task, config, seed, fold)
@@ -120,7 +120,7 @@ def _boost_segment(
     fold: int,
     monitor: Monitor,
 ) -> Progress:
-    """Boost from one checkpoint to the next, or to where early stopping ends it."""
+    """Boost from one checkpoint to the next, or to the round of early stopping."""
     import lightgbm as lgb
 
     first_round = progress.next_round
@@ -137,38 +137,38 @@ def _boost_segment(
             raise Paused
         booster.update()
         num_trees = progress.num_trees + booster.num_trees()
-        after = note_loss(after, float(booster.eval_valid()[0][2]), num_trees, config)
+        after = add_round(after, float(booster.eval_valid()[0][2]), num_trees, config)
         monitor.advance(after.next_round, config.rounds)
     valid_scores_NP = progress.valid_scores_NP.copy()
-    valid_scores_NP[known] = _held_scores(booster.eval_valid)
+    valid_scores_NP[known] = _running_scores(booster.eval_valid)
     if not known.all():  # rows of a gesture that the training part lacks are in no Dataset
         raw_NP = booster.predict(data.valid_NF[~known], raw_score=True, num_threads=1)
         valid_scores_NP[~known] += np.asarray(raw_NP, dtype=np.float64)
     return replace(
         after,
-        train_scores_NP=_held_scores(booster.eval_train),
+        train_scores_NP=_running_scores(booster.eval_train),
         valid_scores_NP=valid_scores_NP,
         texts=(*progress.texts, booster.model_to_string()),
     )
 
 
-def _held_scores(evaluate: Callable[..., Any]) -> Scores:
-    """Return the scores that a booster holds of its rows, as logs of probabilities.
+def _running_scores(evaluate: Callable[..., Any]) -> Scores:
+    """Return the running scores of a booster's rows, as logs of probabilities.
 
-    They differ from the raw scores by one number a row, which the softmax does not see. Asking for
-    them costs nothing; predicting the rows again took 3 % of a segment's time on ``asl``.
+    They differ from the raw scores by one number per row, which the softmax cancels. LightGBM has
+    them at hand; predicting the rows again took 3 % of a segment's time on ``asl``.
 
     Args:
         evaluate: ``booster.eval_train`` or ``booster.eval_valid``.
     """
-    held: list[Scores] = []
+    scores: list[Scores] = []
 
     def keep(proba_NP: Scores, _: lgb.Dataset) -> tuple[str, float, bool]:
-        held.append(np.log(np.maximum(proba_NP, np.finfo(np.float64).tiny)))
-        return "kept", 0.0, True
+        scores.append(np.log(np.maximum(proba_NP, np.finfo(np.float64).tiny)))
+        return "scores", 0.0, True
 
     evaluate(keep)
-    return held[0]
+    return scores[0]
 
 
 def _parameters(
@@ -210,7 +210,7 @@ def _parameters(
 def _report(
     task: FoldTask, data: FoldData, progress: Progress, config: BoostingConfig
 ) -> dict[str, float | int]:
-    """Return the numbers of a segment's line of history, of the newest round."""
+    """Return the record of a segment: the metrics after its last round."""
     predicted_idx = data.class_idx[np.argmax(progress.valid_scores_NP, axis=1)]
     score = competition_score(task.label_idx[task.valid_idx], predicted_idx, task.num_targets)
     proba_NP = softmax(progress.train_scores_NP)
@@ -243,8 +243,8 @@ def _finish(
 
     plain = joined(progress.best_num_trees)
     raw_NP = raw_scores(plain, data.valid_NF)
-    model = _tempered(plain, raw_NP, data, config)
-    proba_NK = spread(model, softmax(raw_NP / model.temperature))  # to the bit, as predicted
+    model = _with_temperature(plain, raw_NP, data, config)
+    proba_NK = expand(model, softmax(raw_NP / model.temperature))  # same bits as ``predict``
     last = joined(progress.fixed_num_trees)
     booster = load_booster(model)
     return BoostingFold(
@@ -263,10 +263,10 @@ def _finish(
     )
 
 
-def _tempered(
+def _with_temperature(
     model: BoostingModel, raw_NP: Scores, data: FoldData, config: BoostingConfig
 ) -> BoostingModel:
-    """Return the model at the temperature that the validation rows of known classes ask for."""
+    """Return the model at the temperature that fits the validation rows of known classes."""
     if not config.fit_temperature:
         return model
     known_N = data.valid_label_idx >= 0
@@ -275,7 +275,7 @@ def _tempered(
 
 
 def _predict_imu(model: BoostingModel, data: FoldData) -> Scores | None:
-    """Predict the validation part without the sensors that can be hidden, where there are any."""
+    """Predict the validation part without the sensors that can be hidden, if it has any."""
     hideable = hideable_mask(model.names)
     if not hideable.any():
         return None

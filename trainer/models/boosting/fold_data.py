@@ -1,6 +1,7 @@
-"""One LightGBM fold's data: the split, rows without light, and the bins, made once per process.
+"""One LightGBM fold's data: training rows with optional sensors hidden in some, and the bins.
 
-"Light" is what thermopiles and time of flight see; half of the competition's test has neither.
+The optional sensors are the thermopiles and time of flight: half of the competition's test
+sequences lack both.
 
 In: the feature table and a split. Out: ``FoldData``.
 
@@ -30,11 +31,11 @@ class FoldData:
     """One fold's data, binned once per process.
 
     Attributes:
-        train_NF: (train, F) float32: the fold's training rows, some without light, then copies of
-            some, without light.
+        train_NF: (train, F) float32: the fold's training rows, the optional sensors hidden in
+            some; then copies of some, the optional sensors hidden in all.
         valid_NF: (valid, F) float32.
         class_idx: (P,) classes of the training part.
-        train_label_idx: (train,) in 0..P-1, of the copies too.
+        train_label_idx: (train,) in 0..P-1, including the copies.
         valid_label_idx: (valid,) in 0..P-1, -1 where the training part lacks the class.
         train_set: Bins of the training part.
         valid_set: Bins of the validation rows whose class is known.
@@ -50,7 +51,7 @@ class FoldData:
 
     @classmethod
     def build(cls, task: FoldTask, config: BoostingConfig, seed: int, fold: int) -> FoldData:
-        """Cut, mask and bin one fold.
+        """Split, mask and bin one fold.
 
         Raises:
             FoldError: The training part holds fewer than two classes, or none of the
@@ -80,8 +81,8 @@ class FoldData:
         valid_set = train_set.create_valid(
             valid_NF[known],
             label=valid_label_idx[known],
-            # Dataset.get_params() leaves num_threads out, and LightGBM's number of threads is one
-            # for the process: bins made without it would put every later round on all cores
+            # Dataset.get_params() omits num_threads, and LightGBM has one number of threads per
+            # process: binning without it would run every later round on all cores
             params={**train_set.get_params(), "num_threads": config.num_threads},
         )
         return cls(
@@ -90,7 +91,7 @@ class FoldData:
 
     @property
     def log_shares_P(self) -> Scores:
-        """Return the start scores."""
+        """Return the start scores: the log of each class's share."""
         counts_P = np.bincount(self.train_label_idx, minlength=len(self.class_idx))
         return np.asarray(np.log(counts_P / counts_P.sum()), dtype=np.float64)
 
@@ -98,9 +99,9 @@ class FoldData:
 def _training_rows(
     task: FoldTask, config: BoostingConfig, seed: int, fold: int
 ) -> tuple[FloatTable, Index]:
-    """Return the rows to learn from, and which of the training rows each one is.
+    """Return the rows to train on, and the position of each among the fold's training rows.
 
-    A row that has no light anyway is not copied: it would count twice.
+    A row without optional sensors is not copied: the copy would only double its weight.
     """
     hideable_F = hideable_mask(task.inputs.names)
     own_NF = task.inputs.values_NF[task.train_idx]
@@ -112,13 +113,13 @@ def _training_rows(
         is_drawn_N: NDArray[np.bool_] = random.random(len(own_NF)) < share
         return is_drawn_N
 
-    has_light_N = ~np.isnan(own_NF[:, hideable_F]).all(axis=1)
-    is_copied_N = drawn("masked copies", config.masked_copies) & has_light_N
+    has_optional_N = ~np.isnan(own_NF[:, hideable_F]).all(axis=1)
+    is_copied_N = drawn("masked copies", config.masked_copies) & has_optional_N
     is_hidden_N = drawn("modality dropout", config.modality_dropout) & ~is_copied_N
     row_idx = np.concatenate([np.arange(len(own_NF)), np.flatnonzero(is_copied_N)])
     train_NF = own_NF[row_idx]
-    is_dark_N = np.concatenate([is_hidden_N, np.ones(is_copied_N.sum(), dtype=bool)])
-    train_NF[np.ix_(is_dark_N, hideable_F)] = np.nan
+    is_masked_N = np.concatenate([is_hidden_N, np.ones(is_copied_N.sum(), dtype=bool)])
+    train_NF[np.ix_(is_masked_N, hideable_F)] = np.nan
     return train_NF, row_idx
 
 

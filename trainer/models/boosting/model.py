@@ -1,4 +1,4 @@
-"""LightGBM as a model of a run: boosted trees on the feature table.
+"""LightGBM as a model of a run: gradient boosted trees on the feature table.
 
 In and out: see ``trainer.models.base``.
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from trainer.features.feature_table import FeatureTable
     from trainer.models.boosting.booster import BoostingModel
 
-S_PER_TREE = 6e-4  # a round, per class; measured as trainer.run.estimate says
-S_PER_SPLIT_CELL = 2.7e-9  # and per row, class and feature that is looked at
+# measured as described in trainer.run.estimate
+S_PER_TREE = 6e-4  # per round and class
+S_PER_SPLIT_CELL = 2.7e-9  # and per row and feature that is searched for a split
 
 
 class LightGBM(Model):
@@ -62,7 +63,7 @@ class LightGBM(Model):
         return config.boosting.rounds
 
     def fixed_step(self, config: Config) -> int:
-        """Return the round that was fixed in advance."""
+        """Return the round whose score is reported without a choice."""
         return min(config.boosting.fixed_rounds, config.boosting.rounds)
 
     def num_threads(self, config: Config) -> int:
@@ -88,7 +89,7 @@ class LightGBM(Model):
         monitor: Monitor,
         checkpoint: Checkpoint | None = None,
     ) -> FoldResult:
-        """Boost one fold; see ``trainer.models.boosting.fold``."""
+        """Fit one fold; see ``trainer.models.boosting.fold``."""
         from trainer.models.boosting.fold import fit_fold
 
         fitted = fit_fold(task, config.boosting, seed, fold, monitor, checkpoint)
@@ -107,7 +108,7 @@ class LightGBM(Model):
         )
 
     def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return the rounds that a checkpoint holds."""
+        """Return the number of rounds of a checkpoint."""
         return len(checkpoint["losses"])
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
@@ -115,7 +116,7 @@ class LightGBM(Model):
         return FittedBoosting(unpack(packed))
 
     def canary(self, config: Config) -> str:
-        """Return the hash of five rounds on made-up rows."""
+        """Return the hash of five rounds on generated rows."""
         from trainer.models.boosting.canary import canary_hash
 
         return canary_hash(config.boosting)
@@ -126,7 +127,7 @@ class FittedBoosting(FittedFold):
     """One fold's trees.
 
     Attributes:
-        model: Parsed when it first predicts.
+        model: Its trees are parsed at the first prediction.
     """
 
     model: BoostingModel
@@ -151,7 +152,7 @@ class FittedBoosting(FittedFold):
         return dict(zip(self.model.names, map(float, gain_F), strict=True))
 
     def contributions(self, table: FeatureTable, class_idx: Index) -> FoldContributions:
-        """Return the trees' Shapley values for these classes, which the fold must know."""
+        """Return the trees' Shapley values for these classes, which the training part must have."""
         from trainer.features.feature_table import align
         from trainer.models.boosting import booster
 
@@ -179,7 +180,7 @@ def pack(model: BoostingModel) -> Packed:
 
 
 def unpack(packed: Mapping[str, Any]) -> BoostingModel:
-    """Return the model that ``pack`` made plain."""
+    """Return the model of a packed fold."""
     from trainer.models.boosting.booster import BoostingModel
 
     return BoostingModel(

@@ -1,4 +1,4 @@
-"""LightGBM's model text, cut and joined.
+"""Joining LightGBM's model texts.
 
 In: the texts of the segments of one fold. Out: one text that LightGBM reads as one model.
 Format: a header with ``tree_sizes``, the blocks ``Tree=n``, "end of trees", parameters.
@@ -25,7 +25,7 @@ def join(texts: Sequence[str], num_trees: int) -> str:
         (LightGBM counts them again), parameters of the first segment.
 
     Raises:
-        ValueError: The segments hold fewer trees than asked for.
+        ValueError: The segments contain fewer than ``num_trees`` trees.
     """
     blocks = [block for text in texts for block in _trees(text)]
     if len(blocks) < num_trees:
@@ -46,7 +46,7 @@ def join(texts: Sequence[str], num_trees: int) -> str:
 
 
 def _trees(text: str) -> list[str]:
-    """Return the blocks ``Tree=n ...`` of one model text, each up to the next."""
+    """Return the blocks ``Tree=n`` of one model text."""
     body = text[text.index(_TREE) : text.index(_END)]
     starts = [0]
     while (found := body.find("\n" + _TREE, starts[-1])) >= 0:

@@ -1,9 +1,9 @@
-"""Hints: what people noted of recordings beside the gesture, as targets for the network.
+"""Auxiliary targets: the annotated phase and posture, predicted in training beside the gesture.
 
-Whoever has to tell when the gesture is performed, and how the body was held, learns what to look
-at. Nothing of it is an input, and nothing of it is asked when a sequence is scored.
+They guide the encoder towards the steps at which the gesture is performed. They are never an input,
+and prediction does not use them.
 
-In: annotations. Out: targets of a batch; the loss of what a network says of them.
+In: annotations. Out: targets of a batch, and the loss of a network's outputs for them.
 
 Shapes: N sequences, T time steps, P pooled time steps, H postures, M members.
 """
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data.sequences import Annotations, FloatArray, IntArray
+from trainer.models.network.gesture_net import NetworkOutput
 from trainer.models.network.layers import TIME_MULTIPLE
-from trainer.models.network.modules import Taught
 
 
 @dataclass(frozen=True)
-class Hints:
-    """Targets of all recordings; None where nobody noted them.
+class AuxiliaryTargets:
+    """Targets of all recordings; None where they are not annotated.
 
     Attributes:
         phase_T: (T + 1,) float32, 1 while the gesture is performed, 0 before, NaN unknown; the
@@ -38,7 +38,7 @@ class Hints:
 
 
 @dataclass(frozen=True)
-class HintBatch:
+class AuxiliaryBatch:
     """Targets of a batch.
 
     Attributes:
@@ -51,24 +51,24 @@ class HintBatch:
 
     @property
     def is_any(self) -> bool:
-        """Return whether there is anything to tell."""
+        """Return whether there is any target."""
         return self.phase_NT is not None or self.posture_NH is not None
 
-    def mixed(self, share: np.float32, other_idx: IntArray) -> HintBatch:
-        """Return every sequence's targets blended with another's."""
+    def mixed(self, share: np.float32, other_idx: IntArray) -> AuxiliaryBatch:
+        """Return every sequence's targets mixed with another's, as mixup mixes the inputs."""
 
         def mix(values: FloatArray | None) -> FloatArray | None:
             return None if values is None else share * values + (1 - share) * values[other_idx]
 
-        return HintBatch(mix(self.phase_NT), mix(self.posture_NH))
+        return AuxiliaryBatch(mix(self.phase_NT), mix(self.posture_NH))
 
 
-NOTHING_NOTED = Hints()
-NO_HINTS = HintBatch()
+NO_TARGETS = AuxiliaryTargets()
+NO_AUXILIARY_BATCH = AuxiliaryBatch()
 
 
-def make_hints(annotations: Annotations) -> Hints:
-    """Return annotations as targets; a single posture tells nothing."""
+def make_auxiliary_targets(annotations: Annotations) -> AuxiliaryTargets:
+    """Return annotations as targets; a single posture is none."""
     phase_T = None
     postures: tuple[str, ...] = ()
     if annotations.phase_T is not None:
@@ -77,47 +77,49 @@ def make_hints(annotations: Annotations) -> Hints:
     if annotations.posture_N is not None:
         postures = tuple(sorted(set(annotations.posture_N.tolist()) - {""}))
     if annotations.posture_N is None or len(postures) < 2:
-        return Hints(phase_T)
+        return AuxiliaryTargets(phase_T)
     posture_NH = (annotations.posture_N[:, None] == np.array(postures)).astype(np.float32)
-    return Hints(phase_T, posture_NH, postures)
+    return AuxiliaryTargets(phase_T, posture_NH, postures)
 
 
-def hint_batch(hints: Hints, sequence_idx: IntArray, row_NT: IntArray) -> HintBatch:
+def auxiliary_batch(
+    targets: AuxiliaryTargets, sequence_idx: IntArray, row_NT: IntArray
+) -> AuxiliaryBatch:
     """Return the targets of some sequences.
 
     Args:
-        hints: Of all recordings.
+        targets: Of all recordings.
         sequence_idx: (N,) positions of the batch's sequences.
         row_NT: (N, T) which row of the recordings each step is, or is nearest to; on padding the
             row after the last.
     """
-    return HintBatch(
-        None if hints.phase_T is None else hints.phase_T[row_NT],
-        None if hints.posture_NH is None else hints.posture_NH[sequence_idx],
+    return AuxiliaryBatch(
+        None if targets.phase_T is None else targets.phase_T[row_NT],
+        None if targets.posture_NH is None else targets.posture_NH[sequence_idx],
     )
 
 
-def hint_loss(taught: Taught, hints: HintBatch, lengths_N: Tensor) -> Tensor:
-    """Return the cross entropy of phase and posture, summed; unknown ones count in no mean.
+def auxiliary_loss(output: NetworkOutput, targets: AuxiliaryBatch, lengths_N: Tensor) -> Tensor:
+    """Return the sum of the cross entropies of phase and posture; unknown ones count in no mean.
 
     Args:
-        taught: What the network says.
-        hints: What is true.
+        output: Of the network.
+        targets: Of the batch.
         lengths_N: (N,) real steps of each sequence.
     """
-    loss = taught.logits_NMK.new_zeros(())
-    if taught.phase_NMP is not None and hints.phase_NT is not None:
-        loss = loss + _phase_loss(taught.phase_NMP, hints.phase_NT, lengths_N)
-    if taught.posture_NMH is not None and hints.posture_NH is not None:
-        target_NMH = torch.from_numpy(hints.posture_NH).to(loss.device)[:, None]
-        log_proba_NMH = torch.log_softmax(taught.posture_NMH.float(), dim=2)
-        per_member = -(target_NMH * log_proba_NMH).sum() / taught.posture_NMH.shape[1]
+    loss = output.logits_NMK.new_zeros(())
+    if output.phase_NMP is not None and targets.phase_NT is not None:
+        loss = loss + _phase_loss(output.phase_NMP, targets.phase_NT, lengths_N)
+    if output.posture_NMH is not None and targets.posture_NH is not None:
+        target_NMH = torch.from_numpy(targets.posture_NH).to(loss.device)[:, None]
+        log_proba_NMH = torch.log_softmax(output.posture_NMH.float(), dim=2)
+        per_member = -(target_NMH * log_proba_NMH).sum() / output.posture_NMH.shape[1]
         loss = loss + per_member / target_NMH.sum().clamp_min(1.0)
     return loss
 
 
 def _phase_loss(phase_NMP: Tensor, phase_NT: FloatArray, lengths_N: Tensor) -> Tensor:
-    """Return the mean over the pooled steps whose steps are known; a step counts as its share."""
+    """Return the mean over known pooled steps; the target of one is the mean of its real steps."""
     num_members, num_pooled = phase_NMP.shape[1:]
     target_NT = torch.from_numpy(phase_NT).to(phase_NMP.device)
     missing = num_pooled * TIME_MULTIPLE - target_NT.shape[1]

@@ -1,4 +1,4 @@
-"""The network's canary: an epoch of two steps on made-up frames, in the run's sizes, hashed.
+"""The network's canary: the hash of an epoch of two steps on generated frames, in the run's sizes.
 
 In: the run's settings. Out: a hash that depends on machine, libraries and settings only.
 """

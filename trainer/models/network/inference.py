@@ -1,12 +1,12 @@
-"""A fitted network fold, and what it says of sequences: probabilities and attention.
+"""Prediction with a fitted network fold: probabilities and attention.
 
 In: a ``NetworkModel`` and ``Frames``. Out: float64 probabilities. Weights are float32; prediction
-computes in float64, so that a sequence alone and in any batch agree far below 1e-6, whichever
-kernels the sizes pick.
+computes in float64, so that the probabilities of a sequence alone and in any batch differ by far
+less than 1e-6, whichever kernels torch chooses for the sizes.
 
-Of many sequences a part is computed in float32, not the first convolution, whose norm divides by
+For many sequences a part is computed in float32: not the first convolution, whose norm divides by
 small deviations, and not the head. Largest difference to float64 throughout, 15 trained folds and
-5,400 sequences: 2e-7 of one fold, 4e-8 of five that vote; with all in float32 9e-7 of one fold.
+5,400 sequences: 2e-7 of one fold, 4e-8 of the mean of five; with all in float32 9e-7 of one fold.
 
 Shapes: N sequences, T time steps, P pooled steps, C channels, K classes.
 """
@@ -34,31 +34,27 @@ from trainer.features.frames import (
     make_batch,
     scale,
 )
+from trainer.models.network.factory import make_network
+from trainer.models.network.gesture_net import Architecture, GestureNet, NetworkSizes
 from trainer.models.network.layers import TIME_MULTIPLE
-from trainer.models.network.modules import (
-    Architecture,
-    GestureNet,
-    NetworkSizes,
-    make_network,
-)
 
 BATCH_SIZE = 256  # sequences predicted at once; bounds memory, changes nothing
-MANY_BATCH_SIZE = 128  # of one length, nearly; the quickest of 16 to 512
-QUICK_PARTS = {  # what is computed in float32 of many sequences
+MANY_BATCH_SIZE = 128  # of nearly one length; the quickest of 16 to 512
+QUICK_PARTS = {  # computed in float32 for many sequences
     "time_series_net": ("second_block", "lstm", "gru"),
     "branches": ("gru",),
 }
-# Scaled values of recordings are at most 42, also of recordings that are new to the run; those in
-# other units are thousands, and float32 would be as many times less exact.
+# Scaled values of recordings are at most 42, also of recordings that are new to the run. Values in
+# other units are thousands, which would make float32 as many times less exact.
 LARGEST_QUICK = 64.0
 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """All that prediction needs of one network fold.
+    """One network fold, as prediction needs it.
 
     Attributes:
-        weights: Names and CPU tensors, as ``state_dict`` of a bare network.
+        weights: Names and CPU tensors, as in ``GestureNet.state_dict``.
         scaler: Of the fold's training part.
         channels: Names of the input channels, without presence flags.
         groups: The sensor group of each channel.
@@ -80,7 +76,7 @@ class NetworkModel:
 
     @cached_property
     def quick_network(self) -> GestureNet:
-        """Return the network that computes parts in float32, built once."""
+        """Return the network with ``QUICK_PARTS`` in float32, built once."""
         return quicken(build_network(self), self.sizes.architecture)
 
 
@@ -92,17 +88,17 @@ def build_network(model: NetworkModel) -> GestureNet:
 
 
 def quicken(net: GestureNet, architecture: Architecture) -> GestureNet:
-    """Let a network compute its QUICK_PARTS in float32 and the others in float64.
+    """Make a network compute its ``QUICK_PARTS`` in float32 and the others in float64.
 
     Args:
         net: Ready to predict; it is changed.
         architecture: Which network it is.
     """
     quick = QUICK_PARTS[architecture]
-    for bare in net.bare_nets():
-        for name, part in bare.named_children():
+    for submodel in net.submodels():
+        for name, part in submodel.named_children():
             dtype = torch.float32 if name in quick else torch.float64
-            part.to(dtype).register_forward_pre_hook(partial(_enter, dtype))
+            part.to(dtype).register_forward_pre_hook(partial(_cast_input, dtype))
     return net
 
 
@@ -111,7 +107,7 @@ def predict_many(
 ) -> NDArray[np.float64]:
     """Predict the gestures of many sequences, in half the time that ``predict_fold`` takes.
 
-    Sequences with values far from those of any recording are left to ``predict_fold``'s float64.
+    Sequences with values far from those of any recording are predicted in float64 throughout.
 
     Args:
         model: A fitted fold.
@@ -168,11 +164,11 @@ def predict_scaled(
     batch_size: int = BATCH_SIZE,
     hidden_groups: Collection[str] = (),
 ) -> NDArray[np.float64]:
-    """Predict gestures with a network that is at hand.
+    """Predict gestures with a built network.
 
     Args:
         net: In float64 and evaluation mode, on any device.
-        scaled: Frames as the network knows them.
+        scaled: Frames in the network's channels and scale.
         sequence_idx: (N,) positions of sequences in ``scaled``.
         length: Time steps of a frame.
         batch_size: Sequences at once.
@@ -193,7 +189,7 @@ def predict_scaled(
 def attend_fold(
     model: NetworkModel, frames: Frames, sequence_idx: IntArray
 ) -> list[NDArray[np.float64]]:
-    """Return how much each stretch of each sequence weighed in the answer.
+    """Return the attention weights of each sequence.
 
     Args:
         model: A fitted fold.
@@ -214,12 +210,12 @@ def attend_fold(
 
 
 def _scale(frames: Frames, model: NetworkModel) -> NetworkInput:
-    """Bring frames into the model's channels and scale."""
+    """Convert frames to the model's channels and scale."""
     return scale(align_channels(frames, model.channels, model.groups), model.scaler)
 
 
-def _enter(dtype: torch.dtype, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Bring what enters a part, first of its inputs, into the precision that it computes in."""
+def _cast_input(dtype: torch.dtype, _: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Convert the first input of a part to the precision that the part computes in."""
     return (inputs[0].to(dtype), *inputs[1:])
 
 

@@ -1,20 +1,24 @@
-"""Layers that know which steps are real: what stands in a padded step has no influence.
+"""Masked layers: the values of padded steps have no influence.
 
 In: a padded batch, real steps first, and the mask of its real steps. Out: zero on padding.
+
+Selecting real steps and max-pooling have backward passes of their own: the same values and
+gradients as torch's indexing and ``torch.maximum``, which search the mask and fill whole arrays
+several times.
 
 Shapes: N sequences, T time steps, P pooled time steps, R real steps of all sequences, C channels.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from trainer.models.network.masked import pick_real, put_real, real_positions
-from trainer.models.network.recurrent import run_both_ways
-
-TIME_MULTIPLE = 4  # steps; a time axis that both max-pools of 2 divide loses none
+TIME_MULTIPLE = 4  # steps; both max-pools of 2 divide the time axis without a rest
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -68,7 +72,7 @@ def pad_time(x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
     """Pad the time axis to a multiple of 4 and put zeros on padding.
 
     Args:
-        x_NTC: (N, T, C); steps from ``lengths_N`` on may hold anything.
+        x_NTC: (N, T, C); steps from ``lengths_N`` on may hold any value.
         lengths_N: (N,) int64 real steps, at least 1.
 
     Returns:
@@ -87,29 +91,99 @@ def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
 
 def run_packed(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_cpu_N: Tensor) -> Tensor:
     """Run a recurrent layer over the real steps only; padded steps come out as zero."""
-    if _can_be_cheaper(layer, x_NPC, lengths_cpu_N):
-        return _run_packed_to_learn(layer, x_NPC, lengths_cpu_N)
     packed = pack_padded_sequence(x_NPC, lengths_cpu_N, batch_first=True, enforce_sorted=False)
     output, _ = layer(packed)
     return pad_packed_sequence(output, batch_first=True, total_length=x_NPC.shape[1])[0]
 
 
-def _can_be_cheaper(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> bool:
-    """Return whether gradients will be asked for of what torch computes step by step.
+def real_positions(mask_NT: Tensor) -> Tensor:
+    """Return where the real steps are: (R,) int64 positions in the flattened mask."""
+    return mask_NT.flatten().nonzero().squeeze(1)
 
-    An LSTM over sequences of one length is oneDNN's, whole, and has other last bits.
+
+def pick_real(x_NTC: Tensor, position_R: Tensor) -> Tensor:
+    """Return the real steps (R, C) of a batch."""
+    return cast(Tensor, _Pick.apply(x_NTC, position_R))  # type: ignore[no-untyped-call]
+
+
+def put_real(real_RC: Tensor, position_R: Tensor, shape: torch.Size) -> Tensor:
+    """Return the batch of a shape (N, T, C) that has these real steps, and zeros elsewhere."""
+    return cast(Tensor, _Put.apply(real_RC, position_R, shape))  # type: ignore[no-untyped-call]
+
+
+def max_pool(x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
+    """Max-pool values and mask by 2; a padded step never wins, and stays zero.
+
+    Not ``max_pool1d``, whose backward pass is not deterministic on a GPU.
+
+    Args:
+        x_NTC: (N, T, C), T even, zero on padding.
+        mask_NT: (N, T) bool, True = real.
+
+    Returns:
+        Values (N, T / 2, C) and mask (N, T / 2).
     """
-    is_stepwise = isinstance(layer, nn.GRU) or bool((lengths_N != lengths_N[0]).any())
-    is_plain = x_NPC.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    return torch.is_grad_enabled() and is_plain and is_stepwise
+    pooled_NPC = _MaxPool.apply(x_NTC, mask_NT[:, 1::2, None])  # type: ignore[no-untyped-call]
+    return cast(Tensor, pooled_NPC), mask_NT[:, ::2]
 
 
-def _run_packed_to_learn(layer: nn.LSTM | nn.GRU, x_NPC: Tensor, lengths_N: Tensor) -> Tensor:
-    """Do the same to the bit, with a cheaper backward pass."""
-    sorted_N, order = torch.sort(lengths_N, descending=True)
-    step_P1 = torch.arange(x_NPC.shape[1])[:, None]
-    is_real_PN = step_P1 < sorted_N
-    position_R = (order * x_NPC.shape[1] + step_P1)[is_real_PN]
-    batch_sizes = is_real_PN[: int(sorted_N[0])].sum(dim=1).tolist()
-    output_RC = run_both_ways(layer, pick_real(x_NPC, position_R), batch_sizes)
-    return put_real(output_RC, position_R, x_NPC.shape[:2] + output_RC.shape[1:])
+class _Context(FunctionCtx):
+    """The attributes that a node of the graph saves for its backward pass."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    shape: torch.Size
+
+
+class _Pick(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, x_NTC: Tensor, position_R: Tensor) -> Tensor:
+        ctx.save_for_backward(position_R)
+        ctx.shape = x_NTC.shape
+        return x_NTC.flatten(end_dim=1).index_select(0, position_R)
+
+    @staticmethod
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None]:
+        return _put(gradients[0], ctx.saved_tensors[0], ctx.shape), None
+
+
+class _Put(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, real_RC: Tensor, position_R: Tensor, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(position_R)
+        return _put(real_RC, position_R, shape)
+
+    @staticmethod
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        d_NTC = gradients[0]
+        return d_NTC.flatten(end_dim=1).index_select(0, ctx.saved_tensors[0]), None, None
+
+
+class _MaxPool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, x_NTC: Tensor, mask_NP1: Tensor) -> Tensor:
+        # where the first of two steps is padding, both are, and the first is zero
+        first_NPC, second_NPC = x_NTC[:, ::2], x_NTC[:, 1::2].masked_fill(~mask_NP1, -torch.inf)
+        if ctx.needs_input_grad[0]:
+            first_share_NPC = torch.gt(first_NPC, second_NPC).to(x_NTC.dtype)
+            is_equal_NPC = torch.eq(first_NPC, second_NPC)
+            if is_equal_NPC.any():
+                first_share_NPC.masked_fill_(is_equal_NPC, 0.5)
+            ctx.save_for_backward(first_share_NPC)
+        return torch.maximum(first_NPC, second_NPC)
+
+    @staticmethod
+    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor, None]:
+        (first_share_NPC,) = ctx.saved_tensors
+        (d_NPC,) = gradients
+        num, pooled, channels = d_NPC.shape
+        d_NP2C = d_NPC.new_empty(num, pooled, 2, channels)
+        d_first_NPC = torch.mul(d_NPC, first_share_NPC, out=d_NP2C[:, :, 0])
+        torch.sub(d_NPC, d_first_NPC, out=d_NP2C[:, :, 1])
+        return d_NP2C.flatten(1, 2), None
+
+
+def _put(real_RC: Tensor, position_R: Tensor, shape: torch.Size) -> Tensor:
+    batch_NTC = real_RC.new_zeros(shape)
+    batch_NTC.view(-1, shape[-1]).index_copy_(0, position_R, real_RC)
+    return batch_NTC

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
 NUM_THREADS = 1  # of prediction; more would change the last bits
+# attributes of NetworkSizes whose names in fold files are older
+_NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 
 
 class Network(Model):
@@ -48,7 +50,7 @@ class Network(Model):
     inputs = "frames"
     libraries = ("torch",)
     code_name = "network"
-    code_version = 5
+    code_version = 6
     fold_file = "torch_models/fold{fold:02d}.pt"
     checkpoint_file = "torch_models/fold{fold:02d}_last.pth"
     file_format = "tensors"
@@ -65,7 +67,7 @@ class Network(Model):
         return config.network.epochs
 
     def fixed_step(self, config: Config) -> int:
-        """Return the epoch that was fixed in advance."""
+        """Return the epoch whose score is reported without a choice."""
         return min(config.network.fixed_epochs, config.network.epochs)
 
     def num_threads(self, config: Config) -> int:
@@ -85,7 +87,7 @@ class Network(Model):
             * size.num_rows
             * (1.0 - 1.0 / config.folds.count)
             * S_PER_TIME_STEP
-            * (0.3 + 0.7 * width / FULL_WIDTH)  # a third is per step whatever the width
+            * (0.3 + 0.7 * width / FULL_WIDTH)  # a third is per step and independent of the width
         )
 
     def fit(
@@ -97,7 +99,7 @@ class Network(Model):
         monitor: Monitor,
         checkpoint: Checkpoint | None = None,
     ) -> FoldResult:
-        """Train one fold; see ``trainer.models.network.fold``."""
+        """Fit one fold; see ``trainer.models.network.fold``."""
         from trainer.models.network.fold import fit_fold
 
         fitted = fit_fold(
@@ -114,7 +116,7 @@ class Network(Model):
         )
 
     def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return the optimiser steps that a checkpoint holds."""
+        """Return the number of optimizer steps of a checkpoint."""
         return int(checkpoint["step"])
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
@@ -122,13 +124,13 @@ class Network(Model):
         return FittedNetwork(unpack(packed))
 
     def canary(self, config: Config) -> str:
-        """Return the hash of an epoch of two steps on made-up frames."""
+        """Return the hash of an epoch of two steps on generated frames."""
         from trainer.models.network.canary import canary_hash
 
         return canary_hash(config.network)
 
     def prepare(self, signals: Signals) -> Frames:
-        """Return frames, and let torch predict with one thread."""
+        """Return frames, and set torch to one thread for prediction."""
         import torch
 
         from trainer.features.frames import build_frames
@@ -138,7 +140,7 @@ class Network(Model):
 
     def import_libraries(self) -> None:
         """Import torch and the network."""
-        import trainer.models.network.fold  # noqa: F401 - for its time
+        import trainer.models.network.fold  # noqa: F401 - only to have it imported
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +148,7 @@ class FittedNetwork(FittedFold):
     """One fold's network.
 
     Attributes:
-        model: Built when it first predicts.
+        model: Its network is built at the first prediction.
     """
 
     model: NetworkModel
@@ -166,23 +168,23 @@ class FittedNetwork(FittedFold):
     def attention(self, frames: Frames) -> NDArray[np.float64]:
         """Return the weight of each time step of the only sequence, (T,).
 
-        Steps before the last ``length``, which the network does not see, weigh 0. The steps of one
-        pooled step share its weight equally.
+        Steps before the last ``length``, which are not part of the frame, have weight 0. The steps
+        of one pooled step share its weight equally.
         """
         from trainer.models.network.inference import attend_fold
         from trainer.models.network.layers import TIME_MULTIPLE
 
         num_steps = len(frames.values_TC)
         weights_P = attend_fold(self.model, frames, np.array([0]))[0]
-        num_seen = min(num_steps, self.model.length)
-        pooled_idx = np.arange(num_seen) // TIME_MULTIPLE
+        num_used = min(num_steps, self.model.length)
+        pooled_idx = np.arange(num_used) // TIME_MULTIPLE
         weights_T = np.zeros(num_steps)
-        weights_T[num_steps - num_seen :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
+        weights_T[num_steps - num_used :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
         return weights_T
 
 
 def pack(model: NetworkModel) -> Packed:
-    """Return a fold's network as plain data, its weights as arrays without wrapper names."""
+    """Return a fold's network as plain data, its weights as arrays."""
     return {
         "weights": {name: tensor.numpy() for name, tensor in model.weights.items()},
         "scaler_mean": model.scaler.mean_C,
@@ -190,22 +192,23 @@ def pack(model: NetworkModel) -> Packed:
         "channels": list(model.channels),
         "groups": list(model.groups),
         "length": model.length,
-        "sizes": dataclasses.asdict(model.sizes),
+        "sizes": {_NAMES_IN_FILES.get(k, k): v for k, v in dataclasses.asdict(model.sizes).items()},
     }
 
 
 def unpack(packed: Mapping[str, Any]) -> NetworkModel:
-    """Return the network that ``pack`` made plain; weights may be arrays or tensors."""
+    """Return the network of a packed fold; its weights may be arrays or tensors."""
     import torch
 
     from trainer.features.frames import FrameScaler
+    from trainer.models.network.gesture_net import NetworkSizes
     from trainer.models.network.inference import NetworkModel
-    from trainer.models.network.modules import NetworkSizes
 
-    sizes = dict(packed["sizes"])
+    names = {in_file: name for name, in_file in _NAMES_IN_FILES.items()}
+    sizes = {names.get(key, key): value for key, value in packed["sizes"].items()}
     sizes["conv_channels"] = tuple(sizes["conv_channels"])
     sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
-    sizes["light_columns"] = tuple(sizes.get("light_columns", ()))
+    sizes["optional_columns"] = tuple(sizes.get("optional_columns", ()))
     return NetworkModel(
         weights={name: torch.as_tensor(array) for name, array in packed["weights"].items()},
         scaler=FrameScaler(

@@ -1,9 +1,9 @@
-"""The network while it learns: AdamW under OneCycleLR, clipped gradients, AMP where there is a GPU.
+"""Optimizing a network: AdamW under OneCycleLR, clipped gradients, AMP where there is a GPU.
 
 In: training batches, each with the seed of its dropout. Out: losses, weights, and a state from
-which another process goes on with the same bits. It knows nothing of folds, epochs or validation.
+which another process continues with the same bits. Folds, epochs and validation are outside.
 
-Shapes: N sequences, T time steps, C channels, K classes, M members of an ensemble.
+Shapes: N sequences, T time steps, C channels, K classes, M submodels.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from trainer.config import NetworkConfig
 from trainer.models.network.augmentation import TrainingBatch
-from trainer.models.network.auxiliary_targets import hint_loss
-from trainer.models.network.modules import GestureNet, NetworkSizes, Taught, make_network
+from trainer.models.network.auxiliary_targets import auxiliary_loss
+from trainer.models.network.factory import make_network
+from trainer.models.network.gesture_net import GestureNet, NetworkOutput, NetworkSizes
 
-EMA_WARMUP_STEPS = 10  # the average reaches back over about a tenth of the steps so far at first
+EMA_WARMUP_STEPS = 10  # at first the average covers about a tenth of the steps so far
 
 
 class TrainingDivergedError(ArithmeticError):
     """The training loss is no longer a finite number."""
 
 
-class Optimisation:
-    """A network, its optimiser, the schedule and the AMP scaler, between two steps."""
+class Optimization:
+    """A network, its optimizer, the schedule and the AMP scaler, between two steps."""
 
     def __init__(
         self, sizes: NetworkSizes, config: NetworkConfig, total_steps: int, seed: int
@@ -41,8 +42,8 @@ class Optimisation:
 
         Args:
             sizes: Of the network.
-            config: Learning rate and the like.
-            total_steps: Of the schedule; from frozen numbers, never from how far a run came.
+            config: Learning rate, weight decay, clipping.
+            total_steps: Of the schedule; from the configuration, never from a run's progress.
             seed: Of the first weights.
         """
         self.total_steps = total_steps
@@ -51,11 +52,11 @@ class Optimisation:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(seed)
         self.net = make_network(sizes).to(self.device)
-        self.averaged = copy.deepcopy(self.net).eval()  # what is validated and kept
+        self.averaged = copy.deepcopy(self.net).eval()  # these weights are validated and kept
         self._pairs = list(
             zip(self.averaged.state_dict().values(), self.net.state_dict().values(), strict=True)
         )
-        self._spread_net = _spread(self.net)
+        self._parallel_net = _parallel(self.net)
         self._optimizer = _make_optimizer(self.net, config)
         self._scheduler = OneCycleLR(
             self._optimizer,
@@ -77,7 +78,7 @@ class Optimisation:
         A step that the AMP scaler skips, for a gradient out of range, still counts in the schedule.
 
         Args:
-            batch: What to learn from.
+            batch: Input and targets.
             seed: Of dropout.
 
         Raises:
@@ -86,29 +87,32 @@ class Optimisation:
         torch.manual_seed(seed)
         self.net.train()
         self._optimizer.zero_grad(set_to_none=True)
-        loss, of_hints = self._losses(batch)
-        whole = loss + self._config.auxiliary_weight * of_hints if batch.hints.is_any else loss
-        self._amp_scaler.scale(whole * len(self.net.bare_nets())).backward()  # type: ignore[no-untyped-call]
+        loss, auxiliary = self._losses(batch)
+        total = loss
+        if batch.auxiliary.is_any:
+            total = loss + self._config.auxiliary_weight * auxiliary
+        submodels = self.net.submodels()
+        self._amp_scaler.scale(total * len(submodels)).backward()  # type: ignore[no-untyped-call]
         self._amp_scaler.unscale_(self._optimizer)
-        for bare in self.net.bare_nets():  # each by itself: one must not slow the others down
-            nn.utils.clip_grad_norm_(bare.parameters(), self._config.gradient_clip)
+        for submodel in submodels:  # each on its own, so that no gradient scales another's
+            nn.utils.clip_grad_norm_(submodel.parameters(), self._config.gradient_clip)
         self._amp_scaler.step(self._optimizer)
         self._amp_scaler.update()
         self._scheduler.step()
         self.step += 1
         self._average()
-        self._check(whole.item())
+        self._check(total.item())
         return loss.item()
 
     def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the averaged weights on the CPU, named as in a bare network."""
+        """Return a copy of the averaged weights on the CPU, without the names of wrappers."""
         return {
             name: tensor.detach().cpu().clone()
             for name, tensor in self.averaged.state_dict().items()
         }
 
     def state(self) -> dict[str, Any]:
-        """Return references to everything that later steps depend on; copy before going on."""
+        """Return references to everything that later steps depend on; copy before the next step."""
         return {
             "total_steps": self.total_steps,
             "step": self.step,
@@ -120,7 +124,7 @@ class Optimisation:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state; model, optimiser, schedule and AMP scaler in this order.
+        """Restore a state; model, optimizer, schedule and AMP scaler in this order.
 
         Raises:
             ValueError: The state belongs to a schedule of another length.
@@ -151,24 +155,24 @@ class Optimisation:
                 averaged.copy_(current)  # batch norm counts its batches
 
     def _losses(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
-        """Return the smoothed cross entropy of gestures, and the loss of what else is told.
+        """Return the smoothed cross entropy of gestures, and the auxiliary loss.
 
         The network computes in half precision on a GPU.
         """
         with torch.autocast(self.device.type, enabled=self.device.type == "cuda"):
-            taught: Taught = self._spread_net(
+            output: NetworkOutput = self._parallel_net(
                 batch.x_NTC.to(self.device), batch.lengths_N.to(self.device)
             )
-        num_members = taught.logits_NMK.shape[1]
+        num_members = output.logits_NMK.shape[1]
         loss = nn.functional.cross_entropy(
-            taught.logits_NMK.float().flatten(end_dim=1),
+            output.logits_NMK.float().flatten(end_dim=1),
             batch.target_NK.to(self.device).repeat_interleave(num_members, dim=0),
             label_smoothing=self._config.label_smoothing,
         )
-        return loss, hint_loss(taught, batch.hints, batch.lengths_N)
+        return loss, auxiliary_loss(output, batch.auxiliary, batch.lengths_N)
 
     def _check(self, loss: float) -> None:
-        """Refuse a loss that is not finite; the AMP scaler deals with it itself."""
+        """Refuse a loss that is not finite; the AMP scaler handles those itself."""
         if not math.isfinite(loss) and not self._amp_scaler.is_enabled():
             raise TrainingDivergedError(
                 f"step {self.step}: expected a finite training loss, got {loss}; "
@@ -180,15 +184,15 @@ class Optimisation:
 def reproducible(num_threads: int) -> Iterator[None]:
     """Make torch give the same bits every time, and put its settings back afterwards.
 
-    Deterministic mode would also fill all new memory with NaN, so that reading it before writing
-    shows: a fifth of an epoch's time, and no other bits where nothing does.
+    Deterministic mode would also fill all new memory with NaN to reveal reads before writes. That
+    takes a fifth of an epoch's time and changes no bit where there is no such read, so it is off.
 
     Args:
         num_threads: Of this process; another number gives other last bits.
     """
     threads = torch.get_num_threads()
     is_deterministic = torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic  # holds this one setting, which has no types
+    memory: Any = torch.utils.deterministic  # untyped, and only has this setting
     is_filling = memory.fill_uninitialized_memory
     # cuBLAS reads it when CUDA starts; without it recurrent layers refuse deterministic mode
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
@@ -203,26 +207,26 @@ def reproducible(num_threads: int) -> Iterator[None]:
         memory.fill_uninitialized_memory = is_filling
 
 
-class _Learner(nn.Module):
-    """Calls a network for what it says while it learns."""
+class _TrainingForward(nn.Module):
+    """Calls ``forward_training``, since ``DataParallel`` calls ``forward`` only."""
 
     def __init__(self, net: GestureNet) -> None:
         super().__init__()
         self.net = net
 
-    def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Taught:
-        """Return what it says."""
-        return self.net.forward_taught(x_NTC, lengths_N)
+    def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> NetworkOutput:
+        """Return the outputs of each submodel."""
+        return self.net.forward_training(x_NTC, lengths_N)
 
 
-def _spread(net: GestureNet) -> nn.Module:
-    """Return the network spread over the GPUs, where there are several; ``net`` stays bare."""
-    learner = _Learner(net)
-    return nn.DataParallel(learner) if torch.cuda.device_count() > 1 else learner
+def _parallel(net: GestureNet) -> nn.Module:
+    """Return a network that uses all GPUs; names of weights come from ``net``, without a prefix."""
+    forward = _TrainingForward(net)
+    return nn.DataParallel(forward) if torch.cuda.device_count() > 1 else forward
 
 
 def _make_optimizer(net: GestureNet, config: NetworkConfig) -> torch.optim.AdamW:
-    """Return AdamW that decays matrices only; a norm's scale and a bias need not shrink."""
+    """Return AdamW with weight decay on matrices only, not on scales of norms and biases."""
     matrices = [parameter for parameter in net.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in net.parameters() if parameter.ndim == 1]
     groups = [

@@ -1,4 +1,4 @@
-"""One LightGBM fold: resuming is exact, the joined model is the segments, nothing leaks."""
+"""One LightGBM fold: resuming is exact, and the joined model equals its segments."""
 
 import dataclasses
 import re
@@ -37,17 +37,17 @@ from trainer.models.seeds import derive_seed
 IS_HIDEABLE = [False] * 6 + [True] * 4
 
 
-class Listener(SilentMonitor):
-    """Keeps what a fold says; asks it to stop before its n-th round, counted over its life."""
+class Recorder(SilentMonitor):
+    """Records the calls of a fold; requests a stop before its n-th round, over its lifetime."""
 
     def __init__(self, stop_before=None):
         self.stop_before = stop_before
-        self.num_asked = 0
+        self.num_checks = 0
         self.steps, self.records, self.checkpoints = [], [], []
 
     def should_stop(self):
-        self.num_asked += 1
-        return self.num_asked == self.stop_before
+        self.num_checks += 1
+        return self.num_checks == self.stop_before
 
     def advance(self, step, total):
         self.steps.append((step, total))
@@ -72,9 +72,9 @@ def assert_same_bits(one, other):
 
 @pytest.fixture(scope="module")
 def whole():
-    """A fold that was never interrupted, and what it said."""
-    listener = Listener()
-    return fit_table_fold(monitor=listener), listener
+    """A fold that was never interrupted, and its recorder."""
+    recorder = Recorder()
+    return fit_table_fold(monitor=recorder), recorder
 
 
 # Exact resume
@@ -83,7 +83,7 @@ def whole():
 @pytest.mark.parametrize("stop_before", range(1, BOOSTING_CONFIG.rounds + 1))
 def test_a_fold_that_was_stopped_at_any_round_ends_with_the_same_bits(whole, stop_before):
     """Paused before round n and resumed from the last checkpoint: model text, probabilities."""
-    first = Listener(stop_before)
+    first = Recorder(stop_before)
     with pytest.raises(Paused):
         fit_table_fold(monitor=first)
     assert len(first.steps) == stop_before - 1
@@ -95,38 +95,38 @@ def test_a_fold_that_was_stopped_in_every_segment_ends_with_the_same_bits(whole)
     """Paused again and again, once per attempt: each attempt gains at most a segment."""
     checkpoint, num_attempts = None, 0
     while True:
-        listener = Listener(stop_before=6)
+        recorder = Recorder(stop_before=6)
         num_attempts += 1
         try:
-            fold = fit_table_fold(monitor=listener, checkpoint=checkpoint)
+            fold = fit_table_fold(monitor=recorder, checkpoint=checkpoint)
             break
         except Paused:
-            checkpoint = listener.checkpoints[-1]
+            checkpoint = recorder.checkpoints[-1]
     assert num_attempts == 3  # to round 3, 6, 11
     assert_same_bits(fold, whole[0])
 
 
 def test_a_fold_that_was_killed_after_its_last_segment_only_finishes(whole):
     """From the last checkpoint not a round is boosted; the result is the same."""
-    listener = Listener()
+    recorder = Recorder()
     assert_same_bits(
-        fit_table_fold(monitor=listener, checkpoint=whole[1].checkpoints[-1]), whole[0]
+        fit_table_fold(monitor=recorder, checkpoint=whole[1].checkpoints[-1]), whole[0]
     )
-    assert listener.steps == []
+    assert recorder.steps == []
 
 
-def test_a_round_that_was_given_up_is_not_in_the_history(whole):
-    """A pause inside a segment gives the segment up: no checkpoint, no curve point of it."""
-    listener = Listener(stop_before=5)
+def test_a_discarded_round_is_not_in_the_history(whole):
+    """A pause inside a segment discards the segment: neither a checkpoint nor a record of it."""
+    recorder = Recorder(stop_before=5)
     with pytest.raises(Paused):
-        fit_table_fold(monitor=listener)
-    assert [values["step"] for _, values in listener.records] == [3]
-    assert len(listener.checkpoints) == 1
-    assert whole[1].records[0] == listener.records[0]
+        fit_table_fold(monitor=recorder)
+    assert [values["step"] for _, values in recorder.records] == [3]
+    assert len(recorder.checkpoints) == 1
+    assert whole[1].records[0] == recorder.records[0]
 
 
 def test_the_segment_length_is_part_of_what_is_computed(whole):
-    """Another segment length draws other seeds: it is a setting, not a detail of saving."""
+    """Another segment length derives other seeds: it is a setting, not a detail of saving."""
     other = fit_table_fold(config=BOOSTING_CONFIG.model_copy(update={"segment_rounds": 4}))
     assert other.model.text != whole[0].model.text
 
@@ -140,8 +140,8 @@ def test_the_seed_and_the_fold_decide_the_randomness(whole):
     assert other.model.text != whole[0].model.text
 
 
-def test_a_seed_is_a_function_of_what_it_is_for():
-    """31 bits of a SHA-256 of the run's seed and the use; fixed for ever."""
+def test_a_seed_is_a_function_of_its_use():
+    """31 bits of a SHA-256 of the run's seed and the use; fixed forever."""
     assert derive_seed(42, "lgbm", 0, "bagging", 0) == 1715304929
     assert derive_seed(42, "lgbm", 0, "bagging", 25) != derive_seed(42, "lgbm", 0, "bagging", 0)
     assert all(0 <= derive_seed(seed, "x") < 2**31 for seed in range(100))
@@ -150,28 +150,28 @@ def test_a_seed_is_a_function_of_what_it_is_for():
 # History and early stopping
 
 
-def test_every_round_and_segment_is_told(whole):
+def test_every_round_and_segment_is_reported(whole):
     """Rounds one by one of the total; a point of the curves, with its losses, per segment."""
-    fold, listener = whole
-    assert listener.steps == [(step, 11) for step in range(1, 12)]
-    assert [(event, values["step"]) for event, values in listener.records] == [
+    fold, recorder = whole
+    assert recorder.steps == [(step, 11) for step in range(1, 12)]
+    assert [(event, values["step"]) for event, values in recorder.records] == [
         *(("segment", 3), ("segment", 6), ("segment", 11)),
     ]
-    assert set(listener.records[0][1]) == {
+    assert set(recorder.records[0][1]) == {
         *("step", "train_loss", "valid_loss", "score", "binary_f1", "macro_f1"),
         *("best_step", "learning_rate"),
     }
-    assert listener.records[-1][1]["best_step"] == fold.best_round
-    losses = [values["train_loss"] for _, values in listener.records]
+    assert recorder.records[-1][1]["best_step"] == fold.best_round
+    losses = [values["train_loss"] for _, values in recorder.records]
     assert losses == sorted(losses, reverse=True)
 
 
 def noisy_task():
-    """Return a task whose validation part teaches nothing, so that early stopping comes."""
+    """Return a task whose validation part is noise, so that early stopping happens."""
     task = make_table_task()
     values_NF = task.inputs.values_NF.copy()
     values_NF[task.valid_idx] = np.random.default_rng(5).normal(1, 2, (30, len(FEATURE_NAMES)))
-    return dataclasses.replace(task, values_NF=values_NF)
+    return dataclasses.replace(task, inputs=FeatureTable(values_NF, task.inputs.names))
 
 
 def test_a_segment_is_as_long_as_all_before_it_up_to_100_rounds():
@@ -194,17 +194,17 @@ def test_early_stopping_counts_across_segments(segment_rounds):
             "fixed_rounds": 5,
         }
     )
-    listener = Listener()
-    fold = fit_table_fold(noisy_task(), config, listener)
-    losses = listener.checkpoints[-1]["losses"]
-    assert fold.num_rounds == len(losses) == len(listener.steps) < 60
+    recorder = Recorder()
+    fold = fit_table_fold(noisy_task(), config, recorder)
+    losses = recorder.checkpoints[-1]["losses"]
+    assert fold.num_rounds == len(losses) == len(recorder.steps) < 60
     assert fold.best_round == 1 + int(np.argmin(losses))
     assert fold.num_rounds == fold.best_round + 7
 
 
 @pytest.mark.parametrize("fixed_rounds", [4, 25, 99])
-def test_the_fixed_round_is_reached_whatever_early_stopping_says(fixed_rounds):
-    """The fold is boosted to that round at least, and its answers there are not the best's."""
+def test_the_fixed_round_is_reached_in_spite_of_early_stopping(fixed_rounds):
+    """The fold has at least that round, and its last probabilities are not those of the best."""
     stopping = BOOSTING_CONFIG.model_copy(
         update={"rounds": 40, "segment_rounds": 5, "patience_rounds": 3}
     )
@@ -221,18 +221,18 @@ def test_the_fixed_round_is_reached_whatever_early_stopping_says(fixed_rounds):
 
 def whole_scores(task, config):
     """Return the running validation scores after the last round."""
-    listener = Listener()
-    fit_table_fold(task, config, listener)
-    return listener.checkpoints[-1]["valid_scores"]
+    recorder = Recorder()
+    fit_table_fold(task, config, recorder)
+    return recorder.checkpoints[-1]["valid_scores"]
 
 
 @pytest.mark.parametrize("stop_before", [2, 5, 7])
-def test_early_stopping_is_not_forgotten_by_a_resume(stop_before):
+def test_early_stopping_survives_a_resume(stop_before):
     """History, best loss and patience are in the checkpoint: the same end, the same model."""
     config = BOOSTING_CONFIG.model_copy(
         update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7, "fixed_rounds": 5}
     )
-    first = Listener(stop_before)
+    first = Recorder(stop_before)
     with pytest.raises(Paused):
         fit_table_fold(noisy_task(), config, first)
     checkpoint = first.checkpoints[-1] if first.checkpoints else None
@@ -241,13 +241,13 @@ def test_early_stopping_is_not_forgotten_by_a_resume(stop_before):
 
 
 def test_a_round_that_splits_nothing_adds_no_tree():
-    """Few rows, features that rarely split: LightGBM leaves no tree, and the model is still the
-    one whose validation loss was best, to the last digit that adding in another order leaves."""
+    """Few rows, features that rarely split: LightGBM adds no tree, and the model is still the one
+    with the best validation loss, except for rounding of sums in another order."""
     random = np.random.default_rng(0)
     label_idx = np.arange(24) % 2
     values_NF = np.zeros((24, 6), dtype=np.float32)
     values_NF[:, 0] = random.normal(size=24) + label_idx
-    for column in range(1, 6):  # two rows differ, a leaf wants five
+    for column in range(1, 6):  # two rows differ, a leaf needs five
         values_NF[random.choice(24, 2, replace=False), column] = 1.0
     names = tuple(f"acc.x.stat{i}" for i in range(6))
     train_idx, valid_idx = np.arange(16), np.arange(16, 24)
@@ -262,11 +262,11 @@ def test_a_round_that_splits_nothing_adds_no_tree():
         fit_temperature=False,
         num_threads=1,
     )
-    listener = Listener()
-    fold = fit_table_fold(task, config, listener)
+    recorder = Recorder()
+    fold = fit_table_fold(task, config, recorder)
     assert fold.model.text.count("Tree=") < 2 * fold.best_round
     own_N = fold.valid_proba_NK[np.arange(8), label_idx[valid_idx]]
-    best_loss = listener.checkpoints[-1]["best_loss"]
+    best_loss = recorder.checkpoints[-1]["best_loss"]
     assert -np.mean(np.log(own_N)) == pytest.approx(best_loss, abs=1e-12)
 
 
@@ -276,11 +276,11 @@ def test_a_round_that_splits_nothing_adds_no_tree():
 @pytest.mark.parametrize("lacking", [None, 1], ids=["every class", "one that training lacks"])
 def test_the_joined_model_is_the_sum_of_its_segments(lacking):
     """Start scores plus the segments' trees, as boosted: equal probabilities within 1e-12."""
-    task, listener = make_table_task(num_classes=4), Listener()
+    task, recorder = make_table_task(num_classes=4), Recorder()
     train_idx = task.train_idx[task.label_idx[task.train_idx] != lacking]
     task = dataclasses.replace(task, train_idx=train_idx)
-    fold = fit_table_fold(task, monitor=listener)
-    newest = listener.checkpoints[-1]
+    fold = fit_table_fold(task, monitor=recorder)
+    newest = recorder.checkpoints[-1]
     everything = dataclasses.replace(fold.model, text=join(newest["texts"], newest["num_trees"]))
     raw_NP = raw_scores(everything, task.inputs.values_NF[task.valid_idx])
     assert np.abs(softmax(raw_NP) - softmax(newest["valid_scores"])).max() < 1e-12
@@ -297,7 +297,7 @@ def test_the_joined_model_is_one_that_lightgbm_reads(whole):
 
 
 def test_joining_more_trees_than_there_are_is_refused(whole):
-    """The message says how many were expected and how many the segments hold."""
+    """The message contains how many were expected and how many the segments hold."""
     with pytest.raises(ValueError, match="expected at least 34 trees, the segments hold 33"):
         join(whole[1].checkpoints[-1]["texts"], 34)
 
@@ -305,7 +305,7 @@ def test_joining_more_trees_than_there_are_is_refused(whole):
 def test_contributions_of_features_sum_to_the_raw_score(whole):
     """LightGBM's contributions of the joined model, with its start scores, add up to it."""
     model = whole[0].model
-    values_NF = make_table_task().values_NF[:10]
+    values_NF = make_table_task().inputs.values_NF[:10]
     contributions = load_booster(model).predict(values_NF, pred_contrib=True, num_threads=1)
     by_class_NPF = contributions.reshape(10, 3, len(FEATURE_NAMES) + 1)
     raw_NP = raw_scores(model, values_NF)
@@ -322,23 +322,23 @@ def test_importance_counts_the_splits_of_the_joined_model(whole):
 
 
 def test_a_packed_model_predicts_the_same(whole):
-    """Model to plain data and back: the same probabilities, bit for bit."""
+    """Packed and unpacked: the same probabilities, bit for bit."""
     task = make_table_task()
     again = predict(unpack(pack(whole[0].model)), task.inputs.values_NF[task.valid_idx])
     assert again.tobytes() == whole[0].valid_proba_NK.tobytes()
 
 
-def test_predicting_keeps_to_the_configured_threads(monkeypatch):
-    """LightGBM would take every core where it is not told: beside torch 7 times slower."""
-    asked, ask = [], lgb.Booster.predict
+def test_prediction_uses_the_configured_threads(monkeypatch):
+    """LightGBM uses every core by default: 7 times slower beside torch."""
+    used, predict_plainly = [], lgb.Booster.predict
 
-    def listen(booster, *words, num_threads=None, **options):
-        asked.append(num_threads)
-        return ask(booster, *words, num_threads=num_threads, **options)
+    def record(booster, *words, num_threads=None, **options):
+        used.append(num_threads)
+        return predict_plainly(booster, *words, num_threads=num_threads, **options)
 
-    monkeypatch.setattr(lgb.Booster, "predict", listen)
+    monkeypatch.setattr(lgb.Booster, "predict", record)
     fit_table_fold()
-    assert set(asked) == {1}
+    assert set(used) == {1}
 
 
 # Classes
@@ -356,7 +356,7 @@ def test_a_class_that_the_training_part_lacks_has_no_probability():
 
 
 def test_a_class_that_the_validation_part_lacks_is_no_obstacle():
-    """Only class 0 and 1 are validated: the third is known all the same."""
+    """Only class 0 and 1 are validated: the third is in the model all the same."""
     task = make_table_task()
     valid_idx = task.valid_idx[task.label_idx[task.valid_idx] != 2]
     fold = fit_table_fold(dataclasses.replace(task, valid_idx=valid_idx))
@@ -364,7 +364,7 @@ def test_a_class_that_the_validation_part_lacks_is_no_obstacle():
 
 
 def test_one_class_alone_is_refused():
-    """A training part of one gesture cannot be learnt from; the message says what to do."""
+    """A training part of one gesture cannot be fitted; the message contains what to do."""
     task = make_table_task()
     train_idx = task.train_idx[task.label_idx[task.train_idx] == 0]
     with pytest.raises(
@@ -377,7 +377,7 @@ def test_one_class_alone_is_refused():
 
 
 def training_rows(task, **changes):
-    """Return the rows that a fold learns from, and their classes."""
+    """Return the rows that a fold is trained on, and their classes."""
     data = FoldData.build(
         task, BOOSTING_CONFIG.model_copy(update=changes), BOOSTING_SEED, BOOSTING_FOLD
     )
@@ -385,19 +385,19 @@ def training_rows(task, **changes):
     return data.train_NF, data.train_label_idx
 
 
-def test_each_row_with_light_is_there_a_second_time_without():
-    """As recorded first, then copies in the same order; a row without light is not copied."""
+def test_each_row_with_optional_sensors_has_a_copy_without():
+    """The rows as recorded, then copies in the same order; a row without them is not copied."""
     task = make_table_task(num_train=600)
     task.inputs.values_NF[np.ix_(task.train_idx[::5], IS_HIDEABLE)] = np.nan
     own_NF, own_label_idx = training_rows(task, masked_copies=0.0, modality_dropout=0.0)
     assert own_NF.tobytes() == task.inputs.values_NF[task.train_idx].tobytes()
     train_NF, label_idx = training_rows(task, masked_copies=1.0, modality_dropout=0.0)
-    has_light_N = ~np.isnan(own_NF[:, IS_HIDEABLE]).all(axis=1)
-    assert has_light_N.sum() == 480
-    expected_NF = own_NF[has_light_N].copy()
+    has_optional_N = ~np.isnan(own_NF[:, IS_HIDEABLE]).all(axis=1)
+    assert has_optional_N.sum() == 480
+    expected_NF = own_NF[has_optional_N].copy()
     expected_NF[:, IS_HIDEABLE] = np.nan
     assert train_NF.tobytes() == own_NF.tobytes() + expected_NF.tobytes()
-    assert label_idx.tolist() == [*own_label_idx, *own_label_idx[has_light_N]]
+    assert label_idx.tolist() == [*own_label_idx, *own_label_idx[has_optional_N]]
 
 
 def test_a_share_of_the_rows_is_copied():
@@ -426,7 +426,7 @@ def test_modality_dropout_hides_thermopiles_and_time_of_flight_only():
     assert train_NF[~hidden_N].tobytes() == before_NF[~hidden_N].tobytes()
 
 
-def test_a_copied_row_keeps_its_light_in_the_first_place():
+def test_a_copied_row_keeps_its_optional_sensors():
     """Dropout is for rows without a copy: with all of them copied it hides nothing more."""
     task = make_table_task()
     both, _ = training_rows(task, masked_copies=1.0, modality_dropout=1.0)
@@ -434,19 +434,19 @@ def test_a_copied_row_keeps_its_light_in_the_first_place():
     assert both.tobytes() == copies.tobytes()
 
 
-def test_without_light_there_is_nothing_to_copy():
+def test_without_optional_sensors_there_is_nothing_to_copy():
     """Acceleration and orientation alone: the rows as they are."""
     task = make_table_task()
     motion = dataclasses.replace(
         task, inputs=FeatureTable(task.inputs.values_NF[:, :6].copy(), task.inputs.names[:6])
     )
     train_NF, label_idx = training_rows(motion)
-    assert train_NF.tobytes() == motion.values_NF[task.train_idx].tobytes()
+    assert train_NF.tobytes() == motion.inputs.values_NF[task.train_idx].tobytes()
     assert len(label_idx) == len(train_NF)
 
 
 def test_the_callers_table_is_not_changed():
-    """Hiding works on a copy: the other folds see the table whole."""
+    """Hiding works on a copy: the other folds get the complete table."""
     task = make_table_task()
     before = task.inputs.values_NF.tobytes()
     fit_table_fold(task)
@@ -459,7 +459,7 @@ def test_the_features_that_can_be_missing_are_known_by_name():
 
 
 def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whole):
-    """They are what the model says of the validation part with these features missing."""
+    """They are the model's predictions of the validation part with these features missing."""
     task = make_table_task()
     hidden_NF = task.inputs.values_NF[task.valid_idx].copy()
     hidden_NF[:, 6:] = np.nan
@@ -469,13 +469,13 @@ def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whol
 
 
 def test_without_thermopiles_and_time_of_flight_there_are_no_imu_probabilities():
-    """Where nothing can be hidden there is no second answer."""
+    """Where nothing can be hidden there is no second prediction."""
     fold = fit_table_fold(make_table_task(names=FEATURE_NAMES[:6]))
     assert fold.valid_proba_imu_NK is None
 
 
-def test_the_bins_of_the_validation_part_leave_the_number_of_threads_alone():
-    """LightGBM's threads are one number for the process: a Dataset without it sets all cores."""
+def test_the_bins_of_the_validation_part_keep_the_number_of_threads():
+    """LightGBM has one number of threads per process: a Dataset without it sets all cores."""
     config = BOOSTING_CONFIG.model_copy(update={"num_threads": 3})
     data = FoldData.build(make_table_task(), config, BOOSTING_SEED, BOOSTING_FOLD)
     assert data.train_set.params["num_threads"] == 3

@@ -1,4 +1,4 @@
-"""Training batches: what modality dropout, rotation and mixup may change, and what never."""
+"""Training batches: what each augmentation changes, and what it leaves."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 
 from trainer.config import NetworkConfig
 from trainer.features.frames import Frames, FrameScaler, fit_scaler, make_batch, scale
-from trainer.models.network.augmentation import BatchMaker
-from trainer.models.network.warp import Warp, warped_batch
+from trainer.models.network.augmentation import BatchMaker, Warp, warped_batch
 
 NOTHING = NetworkConfig(
     modality_dropout=0.0, mixup_alpha=0.0, rotation_deg=0.0, stretch=0.0, shift=0.0
@@ -61,7 +60,6 @@ def test_without_augmentation_a_batch_is_the_scaled_frames():
         {"mixup_alpha": 0.4},
         {"stretch": 0.3},
         {"shift": 0.2},
-        {"sensor_dropout": 0.5},
     ],
 )
 def test_a_batch_is_a_function_of_its_seed(changes):
@@ -82,7 +80,7 @@ def test_modality_dropout_hides_thermopiles_and_time_of_flight_of_whole_sequence
 
 
 def test_a_rotation_keeps_lengths_and_the_angle_between_vectors():
-    """Acceleration and gravity of a sequence turn alike, at every step alike."""
+    """Acceleration and gravity of a sequence rotate by one matrix, the same at every step."""
     batch, plain_NTC, scaler = draw(rotation_deg=20.0)
     acc_T3, gravity_T3 = (unscaled(batch.x_NTC[2], c, scaler) for c in ([0, 1, 2], [4, 5, 6]))
     old_acc_T3, old_gravity_T3 = (unscaled(plain_NTC[2], c, scaler) for c in ([0, 1, 2], [4, 5, 6]))
@@ -99,7 +97,7 @@ def test_a_rotation_keeps_lengths_and_the_angle_between_vectors():
 
 
 def test_a_rotation_leaves_missing_padding_and_other_channels_alone():
-    """What was 0 because nothing was there is still 0."""
+    """What was 0 for a missing value is still 0."""
     batch, plain_NTC, _ = draw(rotation_deg=20.0)
     others = [3, 7, 8, 9, 10, 11]
     np.testing.assert_array_equal(batch.x_NTC[..., others], plain_NTC[..., others])
@@ -108,7 +106,7 @@ def test_a_rotation_leaves_missing_padding_and_other_channels_alone():
     assert not batch.x_NTC[1, 4:].any()  # and 4 steps
 
 
-def test_mixup_blends_frames_and_targets_in_one_ratio():
+def test_mixup_mixes_frames_and_targets_in_one_ratio():
     """Each row is share x itself + (1 - share) x another row, with the longer of two lengths."""
     batch, plain_NTC, _ = draw(3, mixup_alpha=1.0)
     target_NK = batch.target_NK.numpy()
@@ -122,7 +120,7 @@ def test_mixup_blends_frames_and_targets_in_one_ratio():
 
 
 def warp(sequence: int, head=0.0, tail=0.0, factor=1.0, length=20):
-    """Return one warped sequence of ramps: step t of sequence n is worth 100 n + t."""
+    """Return one warped sequence of ramps: step t of sequence n has the value 100 n + t."""
     lengths_N = np.array([1, 5, 10])
     values_T = np.concatenate([100 * n + np.arange(steps) for n, steps in enumerate(lengths_N)])
     frames = Frames(
@@ -138,15 +136,15 @@ def warp(sequence: int, head=0.0, tail=0.0, factor=1.0, length=20):
     return batch.values_NTC[0, : batch.lengths_N[0]], batch
 
 
-def test_a_warp_by_nothing_is_the_sequence_itself():
-    """Nothing cut off and a factor of 1: every step where it was, zeros behind."""
+def test_a_warp_by_a_factor_of_1_is_the_sequence_itself():
+    """Nothing is cut off: every step at its place, zeros after the end."""
     steps_TC, batch = warp(2)
     assert steps_TC[:, 0].tolist() == [200 + t for t in range(10)]
     assert batch.values_NTC.shape == (1, 12, 5)
     assert not batch.values_NTC[0, 10:].any()
 
 
-def test_a_warp_cuts_both_ends_and_plays_the_rest_at_its_pace():
+def test_a_warp_cuts_both_ends_and_stretches_the_rest():
     """The first and the last step that are left stay the first and the last."""
     assert warp(2, head=0.2, tail=0.1)[0][:, 0].tolist() == [202, 203, 204, 205, 206, 207, 208]
     assert warp(1, factor=1.8)[0][:, 0].tolist() == [100, 100.5, 101, 101.5, 102, 102.5, 103,
@@ -156,28 +154,15 @@ def test_a_warp_cuts_both_ends_and_plays_the_rest_at_its_pace():
 
 
 def test_a_warped_sequence_that_is_too_long_loses_its_start():
-    """As one that is too long from the start."""
+    """As one that is too long without a warp."""
     steps_TC, _ = warp(1, factor=1.8, length=4)
     assert steps_TC[:, 0].tolist() == [102.5, 103, 103.5, 104]
 
 
-def test_a_warp_invents_nothing_between_a_sensor_and_its_absence():
-    """The nearer step counts, values and flag alike; a flag is never half."""
+def test_a_warp_does_not_interpolate_between_a_sensor_and_its_absence():
+    """Values and flag are those of the nearer step; a flag is never one half."""
     steps_TC, _ = warp(2, factor=1.9)
     assert set(steps_TC[:, 3].tolist()) == {0.0, 1.0}
     shown_N = steps_TC[:, 3] == 1
     assert (steps_TC[shown_N, 1] == steps_TC[shown_N, 0]).all()
     assert not steps_TC[~shown_N, 1].any()
-
-
-def test_a_sensor_dropped_is_missing_throughout_one_sequence():
-    """Of each sequence one sensor at most: the orientation with its flag, or a range without it."""
-    batch, plain_NTC, _ = draw(5, sensor_dropout=1.0)
-    hidden = [[4, 5, 6, 9], [7], [8]]  # gravity and the flag of rot; thm_1; tof_1
-    seen = []
-    for row_TC, plain_TC in zip(batch.x_NTC.numpy(), plain_NTC, strict=True):
-        changed = np.flatnonzero((row_TC != plain_TC).any(axis=0)).tolist()
-        assert changed in hidden or changed == []  # sequence 0 has no gravity to lose
-        assert not row_TC[:, changed].any()
-        seen.append(changed)
-    assert any(seen)

@@ -21,27 +21,27 @@ from trainer.config import NetworkConfig
 from trainer.features.frames import Frames
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
-from trainer.models.network.batches import count_batches, epoch_batches
+from trainer.models.network.epochs import count_batches, epoch_batches
+from trainer.models.network.gesture_net import NetworkSizes
 from trainer.models.network.inference import attend_fold, predict_fold
 from trainer.models.network.model import pack, unpack
-from trainer.models.network.modules import NetworkSizes
-from trainer.models.network.optimizer import Optimisation, TrainingDivergedError, reproducible
+from trainer.models.network.optimizer import Optimization, TrainingDivergedError, reproducible
 
 STEPS = 9  # 3 epochs of 12 // 4 batches
 
 
 class StopAt(SilentMonitor):
-    """Asks to stop at the n-th safe point, and keeps what it was given, through a file's bytes."""
+    """Requests a stop at the n-th safe point; keeps checkpoints as a file's bytes."""
 
     def __init__(self, stop_at: int = -1, saves_always: bool = False):
-        self.num_asked, self.stop_at, self.saves_always = -1, stop_at, saves_always
+        self.num_checks, self.stop_at, self.saves_always = -1, stop_at, saves_always
         self.saved: list[bytes] = []
         self.steps: list[tuple[int, int]] = []
         self.records: list[dict[str, float]] = []
 
     def should_stop(self):
-        self.num_asked += 1
-        return self.num_asked == self.stop_at
+        self.num_checks += 1
+        return self.num_checks == self.stop_at
 
     def is_save_due(self):
         return self.saves_always
@@ -64,7 +64,7 @@ class StopAt(SilentMonitor):
 
 
 def interrupt(stop_at, checkpoint=None):
-    """Return the checkpoint of a fold that was asked to stop at its n-th safe point."""
+    """Return the checkpoint of a fold that is paused at its n-th safe point."""
     monitor = StopAt(stop_at)
     with pytest.raises(Paused):
         fit_frame_fold(monitor, checkpoint)
@@ -72,7 +72,7 @@ def interrupt(stop_at, checkpoint=None):
 
 
 def bits(fold):
-    """Everything that a fold comes to, comparable with ==."""
+    """The whole result of a fold, comparable with ==."""
     return (
         {name: tensor.numpy().tobytes() for name, tensor in fold.model.weights.items()},
         fold.valid_proba_NK.tobytes(),
@@ -99,8 +99,8 @@ def test_a_fold_paused_at_any_safe_point_ends_with_the_same_bits(whole, stop_at)
 
 
 @pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
-def test_a_fold_of_branches_goes_on_with_the_same_bits(stop_at):
-    """The other network too, and without an average of its weights."""
+def test_a_fold_of_branches_resumes_with_the_same_bits(stop_at):
+    """The other architecture as well, and without averaged weights."""
     config = NETWORK_CONFIG.model_copy(
         update={"architecture": "branches", "conv_channels": (16, 16), "ema_decay": 0.0}
     )
@@ -113,7 +113,7 @@ def test_a_fold_of_branches_goes_on_with_the_same_bits(stop_at):
 
 
 @pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
-def test_a_fold_of_several_networks_goes_on_with_the_same_bits(stop_at):
+def test_a_fold_of_several_members_resumes_with_the_same_bits(stop_at):
     """Two members in one fold: one checkpoint, one optimiser."""
     config = NETWORK_CONFIG.model_copy(update={"members": 2})
     monitor = StopAt(stop_at)
@@ -124,23 +124,23 @@ def test_a_fold_of_several_networks_goes_on_with_the_same_bits(stop_at):
     )
 
 
-def test_a_temperature_makes_answers_surer_and_changes_no_weight(whole):
-    """Half the temperature: probabilities are squared and scaled to sum to 1; the file keeps it."""
-    surer = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"temperature": 0.3}))
+def test_a_temperature_sharpens_probabilities_and_changes_no_weight(whole):
+    """Half the temperature: probabilities are squared and scaled to sum to 1; it is packed."""
+    sharper = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"temperature": 0.3}))
     task = make_frame_task()
     squared_NK = whole.last_proba_NK**2
     np.testing.assert_allclose(
-        surer.last_proba_NK, squared_NK / squared_NK.sum(axis=1, keepdims=True), atol=1e-12
+        sharper.last_proba_NK, squared_NK / squared_NK.sum(axis=1, keepdims=True), atol=1e-12
     )
-    model = unpack(pack(surer.model))
+    model = unpack(pack(sharper.model))
     np.testing.assert_array_equal(
-        predict_fold(model, task.inputs, task.valid_idx), surer.valid_proba_NK
+        predict_fold(model, task.inputs, task.valid_idx), sharper.valid_proba_NK
     )
 
 
 @pytest.mark.parametrize(("fixed_epochs", "num_epochs"), [(1, 2), (3, 4), (9, 9), (30, 12)])
 def test_a_fold_reaches_the_epoch_that_was_fixed_in_advance(fixed_epochs, num_epochs):
-    """Early stopping does not end it before, and its answers are those of that epoch."""
+    """Early stopping does not end it before, and the last probabilities are those of that epoch."""
     settings = {"epochs": 12, "patience_epochs": 1, "fixed_epochs": fixed_epochs}
     config = NETWORK_CONFIG.model_copy(update=settings)
     monitor = StopAt(saves_always=True)
@@ -172,8 +172,8 @@ def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
         np.testing.assert_array_equal(last_NK, fold.last_proba_NK)
 
 
-def test_the_network_beside_it_takes_nothing_from_the_one_for_all_sensors():
-    """With or without one for the IMU, gradients clipped: the same weights, to the last bit."""
+def test_the_imu_network_does_not_change_the_one_for_all_sensors():
+    """With or without it, gradients clipped: the same weights, to the last bit."""
     config = NETWORK_CONFIG.model_copy(update={"gradient_clip": 0.05})
     pair, alone = (
         fit_frame_fold(config=config.model_copy(update={"imu_network": is_pair}))
@@ -206,8 +206,8 @@ def test_a_fold_paused_before_every_step_ends_with_the_same_bits(whole):
     assert bits(fit_frame_fold(checkpoint=checkpoint)) == bits(whole)
 
 
-def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
-    """Saving after every step changes no number, and every save is a point to go on from."""
+def test_a_killed_fold_resumes_from_any_save_with_the_same_bits(whole):
+    """Saving after every step changes no number, and every save can be resumed from."""
     monitor = StopAt(saves_always=True)
     assert bits(fit_frame_fold(monitor)) == bits(whole)
     assert len(monitor.saved) == STEPS + 3
@@ -225,7 +225,7 @@ def test_a_killed_fold_goes_on_from_any_save_with_the_same_bits(whole):
 )
 def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
     """Negative control: with one part as at the start, resuming fails or gives other bits."""
-    checkpoint = interrupt(10)  # in epoch 3, after its second batch; the best epoch is behind
+    checkpoint = interrupt(10)  # in epoch 3, after its second batch and after the best epoch
     checkpoint[key] = interrupt(0)[key]
     try:
         resumed = bits(fit_frame_fold(checkpoint=checkpoint))
@@ -246,20 +246,20 @@ def test_the_negative_controls_are_complete(whole):
 @pytest.fixture
 def overflowing(monkeypatch):
     """An AMP scaler on the CPU whose scale doubles every step, until gradients are infinite."""
-    plain_losses = optimizer.Optimisation._losses
+    plain_losses = optimizer.Optimization._losses
     monkeypatch.setattr(
         optimizer,
         "_make_amp_scaler",
         lambda _device: torch.amp.GradScaler("cpu", init_scale=2.0**103, growth_interval=1),
     )
-    monkeypatch.setattr(  # float32 reaches further than the largest scale does
-        optimizer.Optimisation,
+    monkeypatch.setattr(  # float32 has larger numbers than the largest scale
+        optimizer.Optimization,
         "_losses",
         lambda self, batch: tuple(2.0**20 * loss for loss in plain_losses(self, batch)),
     )
 
 
-def test_the_amp_scaler_goes_on_where_it_was(overflowing):
+def test_the_amp_scaler_resumes_where_it_was(overflowing):
     """With gradients that overflow, so that steps are skipped: the same bits from every save."""
     monitor = StopAt(saves_always=True)
     expected = bits(fit_frame_fold(monitor))
@@ -283,7 +283,7 @@ def test_a_checkpoint_without_the_amp_scaler_would_not_be_exact(overflowing):
     assert bits(fit_frame_fold(checkpoint=checkpoint)) != expected
 
 
-def test_a_pause_comes_at_the_step_it_was_asked_at():
+def test_a_pause_happens_at_the_step_of_its_request():
     """Nothing is trained after the request, and what was trained is in the checkpoint."""
     monitor = StopAt(2)
     with pytest.raises(Paused):
@@ -293,8 +293,8 @@ def test_a_pause_comes_at_the_step_it_was_asked_at():
     assert monitor.last["history"] == []
 
 
-def test_every_epoch_is_recorded_once_and_nothing_in_it_is_a_clock(whole):
-    """The monitor hears what the fold's history holds, counted from 1."""
+def test_every_epoch_is_recorded_once_and_without_times(whole):
+    """The monitor receives the records of the fold's history, counted from 1."""
     monitor = StopAt()
     fold = fit_frame_fold(monitor)
     assert fold.history == tuple(monitor.records) == whole.history
@@ -326,20 +326,20 @@ def test_patience_ends_a_fold_early_also_when_resumed():
 
 
 def test_a_checkpoint_of_another_schedule_is_refused():
-    """OneCycleLR would silently go on with the old number of steps."""
+    """OneCycleLR would silently continue with the old number of steps."""
     config = NETWORK_CONFIG.model_copy(update={"epochs": 4})
     with pytest.raises(ValueError, match="expected a schedule of 12 steps, got one of 9"):
         fit_frame_fold(checkpoint=interrupt(2), config=config)
 
 
 def test_a_loss_that_is_not_finite_ends_the_fold():
-    """It names the step and what to do."""
+    """The error names the step and what to do."""
     config = NETWORK_CONFIG.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(TrainingDivergedError, match=r"lower network\.learning_rate"):
         fit_frame_fold(config=config)
 
 
-def test_a_wrapper_for_several_gpus_leaves_no_name_and_changes_no_bit(whole, monkeypatch):
+def test_a_wrapper_for_several_gpus_changes_no_name_and_no_bit(whole, monkeypatch):
     """With DataParallel around the network, no saved name begins with "module."."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monitor = StopAt()
@@ -349,8 +349,8 @@ def test_a_wrapper_for_several_gpus_leaves_no_name_and_changes_no_bit(whole, mon
     assert bits(fold) == bits(whole)
 
 
-def test_torch_gets_its_settings_back():
-    """Threads, deterministic algorithms and no filling are set for the time of a fit only."""
+def test_the_settings_of_torch_are_restored():
+    """Threads, deterministic algorithms and no filling are set during a fit only."""
     threads = torch.get_num_threads()
     assert torch.utils.deterministic.fill_uninitialized_memory
     fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"num_threads": threads + 1}))
@@ -430,7 +430,7 @@ def test_an_epochs_order_is_a_function_of_its_seed():
 
 
 def test_sequences_of_about_one_length_share_a_batch():
-    """So that a batch holds little padding."""
+    """A batch contains little padding."""
     lengths_N = np.random.default_rng(0).permutation(64)
     spreads = [np.ptp(lengths_N[batch]) for batch in epoch_batches(lengths_N, 8, seed=0)]
     assert max(spreads) == 7
@@ -440,7 +440,7 @@ def test_sequences_of_about_one_length_share_a_batch():
 def test_a_schedule_of_any_length_runs_to_its_end(total_steps):
     """With 10 steps and a share of 0.1 the rate would rise in one step, from 0 to 0."""
     sizes = NetworkSizes(3, 2, (4, 4), 4, 0.0)
-    optimizer = Optimisation(sizes, NetworkConfig(warmup_share=0.1), total_steps, seed=1)
+    optimizer = Optimization(sizes, NetworkConfig(warmup_share=0.1), total_steps, seed=1)
     for _ in range(total_steps - 1):
         optimizer._optimizer.step()
         optimizer._scheduler.step()

@@ -1,4 +1,4 @@
-"""The networks: padding has no influence, real steps have, training statistics ignore padding."""
+"""The networks: real steps have an influence, padded steps have none, also not in training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from trainer.models.network.factory import make_network
+from trainer.models.network.gesture_net import GestureNet, NetworkSizes
 from trainer.models.network.layers import MaskedBatchNorm, masked_mean
-from trainer.models.network.modules import GestureNet, NetworkSizes, make_network
-from trainer.models.network.time_series_net import TimeSeriesNet
+from trainer.models.network.submodels import TimeSeriesNet
 
 SIZES = NetworkSizes(
     num_channels=6, num_classes=5, conv_channels=(16, 24), recurrent_units=12, dropout=0.3
@@ -24,7 +25,7 @@ ALL_SIZES = {
         branches=(("raw", (0, 1, 5)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,))),
     ),
     "ensemble": replace(SIZES, members=2),
-    "routed": replace(SIZES, light_columns=(4, 5)),
+    "router": replace(SIZES, optional_columns=(4, 5)),
 }
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
 TOLERANCE = 1e-6
@@ -61,12 +62,12 @@ def padded(parts: list[Tensor], time: int, filling: float = 0.0) -> tuple[Tensor
 
 @torch.no_grad()
 def logits_alone(net: GestureNet) -> Tensor:
-    """The reference: every sequence alone, without any padding of ours."""
+    """The reference: every sequence alone, without padding."""
     return torch.cat([net(*padded([part_TC], len(part_TC))) for part_TC in sequences()])
 
 
 @pytest.mark.parametrize("filling", [0.0, 1e30, float("nan"), float("inf"), -float("inf")])
-def test_what_stands_in_a_padded_step_changes_no_logit(net, filling):
+def test_the_values_of_padded_steps_change_no_logit(net, filling):
     """Zeros, huge numbers, NaN and infinities under the mask give the logits of no padding."""
     with torch.no_grad():
         logits_NK = net(*padded(sequences(), 128, filling))
@@ -91,7 +92,7 @@ def test_a_batch_gives_each_sequence_the_logits_it_has_alone(net, time):
 
 
 def test_the_last_real_step_changes_the_logits(net):
-    """No real step is lost in a pooling, whatever the length."""
+    """No real step is lost in pooling, whatever the length."""
     x_NTC, lengths_N = padded(sequences(), 128)
     changed_NTC = x_NTC.clone()
     changed_NTC[torch.arange(len(LENGTHS)), lengths_N - 1] += 1.0
@@ -113,7 +114,7 @@ def test_attention_sums_to_one_over_real_steps_and_is_zero_on_padding(net):
 
 
 def test_padded_steps_are_exactly_zero_after_every_block():
-    """Seen from outside: after both convolution blocks, and where attention takes over."""
+    """After both convolution blocks, after the LSTM, and in the input of the attention."""
     torch.manual_seed(0)
     net = TimeSeriesNet(SIZES).eval()
     seen: list[tuple[Tensor, int]] = []
@@ -156,15 +157,17 @@ def test_more_padding_changes_neither_training_statistics_nor_gradients(architec
     for time, filling in [(127, 0.0), (160, float("nan"))]:
         torch.manual_seed(0)
         net = make_network(replace(ALL_SIZES[architecture], dropout=0.0))  # draws depend on shape
-        net.forward_taught(*padded(sequences(), time, filling)).logits_NMK.square().sum().backward()
+        net.forward_training(
+            *padded(sequences(), time, filling)
+        ).logits_NMK.square().sum().backward()
         gradients.append({name: p.grad for name, p in net.named_parameters()})
         gradients[-1] |= {name: b for name, b in net.named_buffers() if "running" in name}
     assert all(gradient.isfinite().all() for gradient in gradients[1].values())
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
 
 
-def test_branches_of_one_name_read_alike_and_every_branch_is_read():
-    """Two ranges swapped give the answer of branches swapped; each column moves the logits."""
+def test_branches_of_one_name_share_weights_and_every_branch_has_an_influence():
+    """Two sensors swapped have their encodings swapped; each column changes the logits."""
     torch.manual_seed(0)
     net = make_network(ALL_SIZES["branches"]).eval()
     x_NTC, lengths_N = padded(sequences()[-1:], 127)
@@ -183,34 +186,34 @@ def test_branches_of_one_name_read_alike_and_every_branch_is_read():
             assert (net(changed_NTC, lengths_N) - plain_NK).abs().max() > 10 * TOLERANCE
 
 
-def test_squeeze_and_excitation_means_over_real_steps():
+def test_squeeze_and_excitation_uses_the_mean_over_real_steps():
     """The mean of a channel that is 2 on every real step is 2, however long the padding."""
     mask_NT = torch.tensor([[True, True, True, False], [True, False, False, False]])
     assert masked_mean(2.0 * mask_NT[..., None], mask_NT).tolist() == [[2.0], [2.0]]
 
 
-def test_an_ensemble_says_the_mean_of_its_members_probabilities():
-    """Three members with weights of their own; its attention is their mean too."""
+def test_an_ensemble_predicts_the_mean_of_its_members_probabilities():
+    """Three members with weights of their own; its attention is their mean as well."""
     torch.manual_seed(0)
     net = make_network(replace(SIZES, members=3)).eval()
     x_NTC, lengths_N = padded(sequences(), 128)
     with torch.no_grad():
-        told = [member.forward_with_attention(x_NTC, lengths_N) for member in net.members]
+        outputs = [member.forward_with_attention(x_NTC, lengths_N) for member in net.members]
         logits_NK, weights_NP = net.forward_with_attention(x_NTC, lengths_N)
-        each_NMK = net.forward_taught(x_NTC, lengths_N).logits_NMK
-    proba_MNK = torch.stack([torch.softmax(member_NK, dim=1) for member_NK, _ in told])
+        each_NMK = net.forward_training(x_NTC, lengths_N).logits_NMK
+    proba_MNK = torch.stack([torch.softmax(member_NK, dim=1) for member_NK, _ in outputs])
     torch.testing.assert_close(torch.softmax(logits_NK, dim=1), proba_MNK.mean(dim=0))
-    torch.testing.assert_close(weights_NP, sum(weights for _, weights in told) / 3)
+    torch.testing.assert_close(weights_NP, sum(weights for _, weights in outputs) / 3)
     torch.testing.assert_close(torch.softmax(each_NMK, dim=2), proba_MNK.transpose(0, 1))
     assert (proba_MNK[0] - proba_MNK[1]).abs().max() > 1e-3
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["time_series_net", "branches", "ensemble"])
-def test_a_sequence_without_light_is_answered_by_the_network_that_never_sees_it(kind):
-    """Rows with and without in one batch, padding full of noise: each as by its network alone."""
+def test_a_sequence_without_optional_sensors_is_predicted_by_the_imu_network(kind):
+    """Rows with and without in one batch, noise in the padding: each as by its network alone."""
     torch.manual_seed(0)
-    sizes = replace(ALL_SIZES[kind], light_columns=(2, 3, 5))
+    sizes = replace(ALL_SIZES[kind], optional_columns=(2, 3, 5))
     if kind == "branches":
         branches = (("raw", (0, 1)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,)))
         sizes = replace(sizes, branches=branches)
@@ -222,35 +225,35 @@ def test_a_sequence_without_light_is_answered_by_the_network_that_never_sees_it(
     for row in range(len(LENGTHS)):
         alone = x_NTC[row : row + 1], lengths_N[row : row + 1]
         if row in (1, 4, 9):
-            told = net.imu.forward_with_attention(alone[0][..., [0, 1, 4]], alone[1])
+            expected = net.imu.forward_with_attention(alone[0][..., [0, 1, 4]], alone[1])
         else:
-            told = net.whole.forward_with_attention(*alone)
-        torch.testing.assert_close(logits_NK[row], told[0][0], atol=TOLERANCE, rtol=0)
-        torch.testing.assert_close(weights_NP[row], told[1][0], atol=TOLERANCE, rtol=0)
+            expected = net.whole.forward_with_attention(*alone)
+        torch.testing.assert_close(logits_NK[row], expected[0][0], atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(weights_NP[row], expected[1][0], atol=TOLERANCE, rtol=0)
 
 
-def test_both_networks_of_a_routed_one_learn_from_every_sequence():
-    """What is learnt from: both say something of each row, light or not; the second sees none."""
+def test_both_networks_of_a_sensor_router_are_trained_on_every_sequence():
+    """Both have outputs for each row; the second gets no gradient from the optional columns."""
     torch.manual_seed(0)
-    net = make_network(replace(SIZES, light_columns=(2, 3, 5)))
+    net = make_network(replace(SIZES, optional_columns=(2, 3, 5)))
     x_NTC, lengths_N = padded(sequences(), 128)
     x_NTC.requires_grad_()
-    each_NMK = net.eval().forward_taught(x_NTC, lengths_N).logits_NMK
+    each_NMK = net.eval().forward_training(x_NTC, lengths_N).logits_NMK
     assert each_NMK.shape == (len(LENGTHS), 2, 5)
     (gradient_NTC,) = torch.autograd.grad(each_NMK[:, 1].sum(), x_NTC)
-    seen_C = gradient_NTC.abs().sum(dim=(0, 1)) > 0
-    assert seen_C.tolist() == [True, True, False, False, True, False]
+    has_influence_C = gradient_NTC.abs().sum(dim=(0, 1)) > 0
+    assert has_influence_C.tolist() == [True, True, False, False, True, False]
     assert sum(p.numel() for p in net.imu.parameters()) == sum(
         p.numel() for p in make_network(replace(SIZES, num_channels=3)).parameters()
     )
 
 
 def test_a_network_alone_is_its_only_member():
-    """What it learns from is what it says."""
+    """Its outputs in training are its logits in prediction."""
     torch.manual_seed(0)
     net = make_network(SIZES).eval()
     x_NTC, lengths_N = padded(sequences(), 128)
     with torch.no_grad():
         torch.testing.assert_close(
-            net.forward_taught(x_NTC, lengths_N).logits_NMK[:, 0], net(x_NTC, lengths_N)
+            net.forward_training(x_NTC, lengths_N).logits_NMK[:, 0], net(x_NTC, lengths_N)
         )

@@ -3,14 +3,19 @@
 import pytest
 import torch
 
-from trainer.models.network.layers import MaskedBatchNorm
-from trainer.models.network.masked import max_pool, pick_real, put_real, real_positions
+from trainer.models.network.layers import (
+    MaskedBatchNorm,
+    max_pool,
+    pick_real,
+    put_real,
+    real_positions,
+)
 
 LENGTHS = torch.tensor([6, 1, 3, 8, 2])
 
 
 def plain_max_pool(x_NTC, mask_NT):
-    """Return what ``max_pool`` has to equal."""
+    """Return the reference of ``max_pool``."""
     first_NPC, second_NPC = x_NTC[:, ::2], x_NTC[:, 1::2]
     second_NPC = torch.where(mask_NT[:, 1::2, None], second_NPC, -torch.inf)
     return torch.maximum(first_NPC, second_NPC), mask_NT[:, ::2]
@@ -22,7 +27,7 @@ def plain_pick_and_put(x_NTC, mask_NT):
 
 
 def pick_and_put(x_NTC, mask_NT):
-    """Do the same with what is to be tested."""
+    """Do the same with the functions under test."""
     position_R = real_positions(mask_NT)
     return put_real(pick_real(x_NTC, position_R) ** 2, position_R, x_NTC.shape), mask_NT
 
@@ -59,7 +64,7 @@ def test_values_and_gradients_are_those_of_torch(ours, plain, lengths_N, has_tie
 
 
 def test_the_norm_leaves_padding_zero_and_counts_real_steps_alone():
-    """The mean of the real steps is 0 for each channel, whatever stands in the others."""
+    """The mean of the real steps is 0 for each channel, whatever the padded steps hold."""
     torch.manual_seed(4)
     mask_NT = torch.arange(8) < LENGTHS[:, None]
     x_NTC = torch.where(mask_NT[..., None], torch.randn(5, 8, 3), 99.0)

@@ -1,0 +1,61 @@
+"""The network of a fold: its sizes, and how it is built from them.
+
+In: a fold's frames and the configuration. Out: ``NetworkSizes``, ``GestureNet``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trainer.config import NetworkConfig
+from trainer.features.frames import Frames, input_branches, num_input_channels
+from trainer.models.network.augmentation import hideable_columns
+from trainer.models.network.auxiliary_targets import AuxiliaryTargets
+from trainer.models.network.composition import Ensemble, SensorRouter, imu_sizes
+from trainer.models.network.gesture_net import GestureNet, NetworkSizes
+from trainer.models.network.submodels import BranchNet, TimeSeriesNet
+
+
+def network_sizes(
+    frames: Frames, num_classes: int, config: NetworkConfig, auxiliary: AuxiliaryTargets
+) -> NetworkSizes:
+    """Return the sizes of the network that fits a fold.
+
+    Args:
+        frames: The fold's inputs.
+        num_classes: K.
+        config: How it is trained.
+        auxiliary: Its auxiliary targets.
+    """
+    return NetworkSizes(
+        num_channels=num_input_channels(frames),
+        num_classes=num_classes,
+        conv_channels=config.conv_channels,
+        recurrent_units=config.recurrent_units,
+        dropout=config.dropout,
+        architecture=config.architecture,
+        branches=input_branches(frames) if config.architecture == "branches" else (),
+        members=config.members,
+        temperature=config.temperature,
+        optional_columns=hideable_columns(frames) if config.imu_network else (),
+        has_phase_head=auxiliary.phase_T is not None,
+        num_postures=len(auxiliary.postures),
+    )
+
+
+def make_network(sizes: NetworkSizes) -> GestureNet:
+    """Return a network with random weights."""
+    net: GestureNet
+    if sizes.optional_columns:
+        whole = make_network(replace(sizes, optional_columns=()))
+        net = SensorRouter(whole, make_network(imu_sizes(sizes)), sizes)
+    elif sizes.members > 1:
+        net = Ensemble([_make_submodel(sizes) for _ in range(sizes.members)])
+    else:
+        net = _make_submodel(sizes)
+    net.temperature = sizes.temperature
+    return net
+
+
+def _make_submodel(sizes: NetworkSizes) -> GestureNet:
+    return BranchNet(sizes) if sizes.architecture == "branches" else TimeSeriesNet(sizes)

@@ -10,7 +10,7 @@ import pytest
 
 from pages.ui.features import charts_features, feature_files, ranks
 from pages.ui.shared import distributions, importance
-from tests.pages.test_result_pages import metrics, texts, visit
+from tests.support.pages import metrics, texts, visit
 from trainer.store.durable import write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader

@@ -112,7 +112,7 @@ if len(by_sensor):
     )
 if agreement.correlation is not None:
     cards.metric(
-        "Agreement of the folds",
+        "Fold agreement",
         f"{agreement.correlation:.2f}",
         border=True,
         height="stretch",

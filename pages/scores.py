@@ -193,7 +193,7 @@ with right:
         subjects,
         "subject_numbers",
         score_columns.subjects(oof.by_model),
-        height=340,
+        height="content" if len(subjects) <= 8 else 340,
     )
 
 st.subheader("Calibration of the probabilities", anchor="calibration")
@@ -208,7 +208,7 @@ with left:
         ),
         detail.bins,
         "calibration",
-        f"Expected calibration error {own['expected_error']:.3f}. Above the dashed line "
+        f"Expected calibration error (ECE) {own['expected_error']:.3f}. Above the dashed line "
         "predictions are correct more often than their probability, below it less often.",
     )
 with right:

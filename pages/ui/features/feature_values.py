@@ -93,7 +93,7 @@ def _show_boxes(feature: str, cache: FeatureCache, gestures: Sequence[str]) -> N
     num_missing = boxes["missing"].sum()
     panels.chart(
         f"The gesture explains {100 * share:.0f} % of the variance in the ranks of {feature}",
-        distributions.box_figure(boxes, "Value of the feature, one per sequence"),
+        distributions.box_figure(boxes, "Value of the feature"),
         boxes,
         "by_gesture",
         f"{importance.sentence(feature)} {distributions.describe(boxes)} "

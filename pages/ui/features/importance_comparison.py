@@ -12,6 +12,7 @@ from pages.ui.features import feature_figures, importance_ranks
 from pages.ui.shared import frame, importance, panels, readers
 from trainer.store.reader import RunReader
 
+SMALL_GAP = 1.0  # percent of all importance
 _DRAW = {"Share": feature_figures.share_pair_figure, "Rank": feature_figures.rank_pair_figure}
 
 
@@ -79,11 +80,14 @@ def _compare_sensors(
         return  # no run uses any feature
     gap = sums.with_columns(gap=(pl.col("share_here") - pl.col("share_there")).abs())
     widest = gap.sort("gap", descending=True).row(0, named=True)
+    title = f"The share of {widest['sensor']} differs most between the runs"
+    if widest["gap"] < SMALL_GAP:
+        title = "Every sensor has nearly the same share in both runs"
     panels.chart(
-        f"The share of {widest['sensor']} differs most between the runs",
+        title,
         feature_figures.share_pair_figure(sums, "sensor", *names),
         sums,
         "sensors_against_another_run",
-        f"{widest['share_here']:.0f} % of all {measure} in {names[0]}, "
+        f"{widest['sensor']}: {widest['share_here']:.0f} % of all {measure} in {names[0]}, "
         f"{widest['share_there']:.0f} % in {names[1]}. Sensors that neither run uses are left out.",
     )

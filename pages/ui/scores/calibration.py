@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from pages.ui.shared import words
 from pages.ui.shared.results import Floats, Integers, OutOfFold
 from trainer.models import registry
 
@@ -89,7 +90,9 @@ def describe(row: Mapping[str, float]) -> str:
         name = "well calibrated"
     else:
         name = "overconfident" if probability > accuracy else "underconfident"
-    return f"{name}: mean probability {100 * probability:.0f} %, accuracy {100 * accuracy:.0f} %"
+    percent = f"{words.NO_BREAK}%"
+    numbers = f"mean probability {100 * probability:.0f}{percent}, accuracy {100 * accuracy:.0f}"
+    return f"{name}: {numbers}{percent}"
 
 
 def wilson(share: float, num: int) -> tuple[float, float]:

@@ -161,8 +161,8 @@ def describe(pairs: pl.DataFrame) -> str:
         return "no gesture is misclassified"
     row = pairs.row(0, named=True)
     return (
-        f"the most frequent confusion is {row['true']} misclassified as {row['predicted']}, "
-        f"{row['count']} times ({row['share']:.0f} % of {row['true']})"
+        f"{row['true']} is most often misclassified as {row['predicted']}, "
+        f"{row['count']} times ({row['share']:.0f}{words.NO_BREAK}% of its sequences)"
     )
 
 

@@ -78,8 +78,8 @@ def fixed_sentence(scores: Scores) -> str:
         f"{registry.get(model).step_title} {step:,}" for model, step in scores.fixed_steps.items()
     ]
     return (
-        f"At a fixed number of steps ({', '.join(steps)}), set before training, the mean over the "
-        f"folds is: {', '.join(means)}."
+        f"At a fixed number of steps ({', '.join(steps)}), set before training, the mean score "
+        f"with all sensors is: {', '.join(means)}."
     )
 
 
@@ -91,21 +91,20 @@ def _ordered(models: dict[str, ModelScores]) -> dict[str, ModelScores]:
 def _cards(table: pl.DataFrame) -> None:
     """Show one number per model: the mean of both choices of sensors, where there are two."""
     has_both = SENSOR_NAMES["mean"] in table["sensors"]
-    note = ""
-    if has_both:
-        note = " Mean of all sensors and IMU only, as on the competition's leaderboard."
+    both = "; the mean of all sensors and IMU only, as on the competition's leaderboard"
+    st.caption(f"Mean score over the folds{both if has_both else ''}.")
     cards = st.grid(columns=3, min_column_width=150)
     shown = SENSOR_NAMES["mean" if has_both else "all"]
     for row in table.filter(sensors=shown).iter_rows(named=True):
         folds = f"{row['folds']} fold{'s' * (row['folds'] > 1)}"
         cards.metric(
-            f"{row['model']}, {'mean of both' if has_both else 'mean score'}",
+            row["model"],
             words.score(row["mean"]),
             delta=None if row["std"] is None else f"± {row['std']:.3f} over {folds}",
             delta_color="off",
             delta_arrow="off",
             border=True,
-            help=score_columns.SCORE_HELP + note,
+            help=score_columns.SCORE_HELP,
         )
 
 

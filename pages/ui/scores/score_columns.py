@@ -91,10 +91,10 @@ PAIRS: Columns = {
 CALIBRATION: Columns = {
     "model": "Model",
     "expected_error": _number(
-        "Expected calibration error",
+        "ECE",
         format="%.4f",
-        help="Mean difference between probability and accuracy over ten bins of the probability, "
-        "weighted by the number of sequences.",
+        help="Expected calibration error: mean difference between probability and accuracy over "
+        "ten bins of the probability, weighted by the number of sequences.",
     ),
     "mean_probability": _number(
         "Mean probability", format="%.4f", help="Of the predicted gesture."
@@ -123,7 +123,7 @@ def predictions(models: Iterable[str]) -> Columns:
         "margin": _number(
             "Margin", format="%.3f", help="Probability less that of the second most likely gesture."
         ),
-        "p_true": _number("Probability of the true gesture", format="%.3f"),
+        "p_true": _number("P(true)", format="%.3f", help="Probability of the true gesture."),
     }
     return columns | {name: f"{registry.title(name)} predicts" for name in models}
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from pages.ui.scores import blend_weights, calibration, confusion, score_figures
-from pages.ui.shared import results
+from pages.ui.shared import results, words
 
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
 
@@ -190,7 +190,8 @@ def test_an_interval_of_a_share_holds_it_and_narrows():
 def test_a_model_is_overconfident_underconfident_or_well_calibrated():
     """Its mean probability is above its accuracy, below it, or within two points of it."""
     row = {"mean_probability": 0.9, "accuracy": 0.8}
-    assert calibration.describe(row) == "overconfident: mean probability 90 %, accuracy 80 %"
+    text = calibration.describe(row).replace(words.NO_BREAK, " ")
+    assert text == "overconfident: mean probability 90 %, accuracy 80 %"
     assert calibration.describe(row | {"accuracy": 0.95}).startswith("underconfident")
     assert calibration.describe(row | {"accuracy": 0.91}).startswith("well calibrated")
 

@@ -129,8 +129,8 @@ def test_the_page_says_which_scores_are_which():
     """The sentence names the round and the mean of the folds, or that there is none."""
     found = scored(block("lgbm", 0, RIGHT, RIGHT))
     assert mean_scores.fixed_sentence(found) == (
-        "At a fixed number of steps (round 150), set before training, the mean over the folds is: "
-        "LightGBM 1.000."
+        "At a fixed number of steps (round 150), set before training, the mean score with all "
+        "sensors is: LightGBM 1.000."
     )
     assert mean_scores.fixed_sentence(scored(block("lgbm", 0, RIGHT))) == (
         "This run has no scores at a round or epoch that was fixed before training."

@@ -7,8 +7,16 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.data import chart_titles, checks_values, data_views
-from pages.ui.features import charts_features
-from pages.ui.shared import charts_signals, frame, live, panels, readers, recordings, source
+from pages.ui.shared import (
+    charts_signals,
+    distributions,
+    frame,
+    live,
+    panels,
+    readers,
+    recordings,
+    source,
+)
 from trainer.config import Config
 
 MAX_BARS = 30
@@ -130,7 +138,7 @@ if overview.open:
             panels.chart(
                 chart_titles.lengths_by_gesture(boxes),
                 data_views.drawn_once(
-                    key, "boxes", lambda: charts_features.box_figure(boxes, "Time steps")
+                    key, "boxes", lambda: distributions.box_figure(boxes, "Time steps")
                 ),
                 boxes,
                 "lengths_by_gesture",

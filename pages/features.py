@@ -1,4 +1,4 @@
-"""Features: which of them LightGBM relies on, how sure that is, and what they look like.
+"""Features: which of them a model relies on, how stable that is, and their values.
 
 In: feature_importance.csv of the run that is looked at (or of its finished folds, while others are
 still trained), its feature cache, another run's importance. Out: the page.
@@ -7,31 +7,32 @@ still trained), its feature cache, another run's importance. Out: the page.
 import polars as pl
 import streamlit as st
 
-from pages.ui.features import charts_features, feature_files, feature_views, ranks
+from pages.ui.features import (
+    feature_figures,
+    feature_values,
+    fold_importance,
+    importance_comparison,
+    importance_ranks,
+)
 from pages.ui.shared import charts_results, frame, importance, live, panels, readers
+from trainer.models import registry
 
 MEASURES = {
-    "gain": "Gain: how much the splits on a feature lower the loss",
-    "split": "Split: how often a feature is split on",
+    "gain": "Gain: total reduction of the loss by the splits on a feature.",
+    "split": "Split: number of splits on a feature.",
 }
 UNITS = {"gain": "Gain, sum over the trees of a fold", "split": "Splits in the trees of a fold"}
 SUMS = ("sensor", "signal", "statistic")
-SHOWN, FOLDS, PIXELS, GESTURES, OTHER_RUN = VIEWS = (
-    "Importance",
-    "Over the folds",
-    "Pixels",
-    "By gesture",
-    "Against another run",
-)
+VIEWS = ("Importance", "Stability", "Pixels", "By gesture", "Other run")
 
 
-frame.open_page("Features", "What LightGBM relies on; names say sensor, signal and statistic.")
+frame.open_page("Features", "Importance of each feature, named sensor.signal.statistic.")
 run = frame.current_run()
 live.follow(run)
 if run is None:
     frame.empty_state(
         "No runs yet",
-        "Start one; LightGBM's feature importance appears with its first finished fold.",
+        "Start a run; the importance of its features appears with the first finished fold.",
         "pages/train.py",
         "Start a run",
     )
@@ -40,11 +41,14 @@ if run is None:
 run_file = readers.run_file(run)
 if run_file is None and run.paths.has_config:
     st.stop()  # damaged, and named above
-if run_file is not None and "lgbm" not in run_file.models:
+models = registry.all_models() if run_file is None else registry.select(run_file.models)
+model = next((model for model in models if model.has_importance), None)
+if model is None:
+    capable = " or ".join(model.title for model in registry.all_models() if model.has_importance)
     frame.empty_state(
-        "This run has no LightGBM",
-        "It trains the network only, which has no feature importance. Start a run with both "
-        "models to see it.",
+        "This run has no feature importance",
+        f"None of its models ({', '.join(model.title for model in models)}) reports it. Start a "
+        f"run with {capable} to see it.",
         "pages/train.py",
         "Start a run",
     )
@@ -55,7 +59,7 @@ problem = "" if table is None else importance.check_columns(table)
 if problem:
     st.error(f"The recorded feature importance cannot be shown. {problem}.")
 if table is None or problem:
-    so_far = feature_files.importance_so_far(run)
+    so_far = fold_importance.read(run, model)
     readers.show_problems(list(so_far.problems))
     table = so_far.table
     if table is None and run.paths.importance.exists():
@@ -63,15 +67,15 @@ if table is None or problem:
     if table is None:
         frame.empty_state(
             "No feature importance yet",
-            "It appears with LightGBM's first finished fold"
+            f"It appears with the first finished fold of {model.phrase}"
             + (f"; none of {so_far.num_folds} is readable yet." if so_far.num_folds else "."),
             "pages/train.py",
             "See the progress",
         )
         st.stop()
     st.info(
-        f"From {so_far.num_done} of {so_far.num_folds} folds of LightGBM: the numbers move until "
-        "all are done.",
+        f"From {so_far.num_done} of {so_far.num_folds} folds of {model.phrase}; the numbers change "
+        "until all folds are done.",
         icon=":material/hourglass_top:",
     )
 
@@ -86,16 +90,16 @@ measure = st.segmented_control(
 )
 parts = importance.named_parts(table)
 by_sensor = importance.summed_by(parts, "sensor", measure)
-agreement = ranks.fold_agreement(table, measure, ranks.NUM_FIRST)
-num_folds = len(ranks.fold_columns(table, measure))
+agreement = importance_ranks.fold_agreement(table, measure, importance_ranks.NUM_TOP)
+num_folds = len(importance_ranks.fold_columns(table, measure))
 cards = st.grid(columns=4, min_column_width=150)
 cards.metric("Features", f"{len(table):,}", border=True, height="stretch")
 cards.metric(
-    "Used by a fold",
+    "Used features",
     f"{int((table[f'{measure}_mean'] > 0).sum()):,}",
     border=True,
     height="stretch",
-    help="Features that at least one fold splits on.",
+    help=f"Features that {model.phrase} splits on in at least one fold.",
 )
 if len(by_sensor):
     first = by_sensor.row(0, named=True)
@@ -104,16 +108,16 @@ if len(by_sensor):
         f"{first['sensor']}: {first['share']:.0f} %",
         border=True,
         height="stretch",
-        help=f"Its share of all {measure}.",
+        help=f"The sensor with the largest share of all {measure}.",
     )
 if agreement.correlation is not None:
     cards.metric(
-        "Folds agree",
+        "Fold agreement",
         f"{agreement.correlation:.2f}",
         border=True,
         height="stretch",
-        help="Mean rank correlation between the folds: 1 is the same order, 0 has nothing in "
-        "common.",
+        help="Mean Spearman rank correlation between the folds: 1 is the same ranking, 0 is "
+        "unrelated rankings.",
     )
 
 shown, folds, pixels, gestures, other_run = st.tabs(
@@ -134,7 +138,8 @@ if shown.open:
         if top.is_empty():
             frame.empty_state("No feature has that in its name", f"Searched for: {search}")
         else:
-            share = 100 * top["mean"].sum() / (table[f"{measure}_mean"].sum() or 1.0)
+            total = float(table[f"{measure}_mean"].sum()) or 1.0
+            share = 100 * float(top["mean"].sum()) / total
             panels.chart(
                 f"The {len(top)} most important features"
                 + (f" with {search} in the name" if search else "")
@@ -142,7 +147,8 @@ if shown.open:
                 charts_results.importance_figure(top, UNITS[measure]),
                 top,
                 "top_features",
-                f"Bars are means over {num_folds} folds, lines the spread (one standard deviation)."
+                f"Bars: mean over {num_folds} folds of {model.phrase}; lines: one standard "
+                "deviation."
                 if num_folds
                 else "",
             )
@@ -168,22 +174,23 @@ if folds.open:
     with folds:
         if num_folds < 2:
             frame.empty_state(
-                "Nothing to compare yet",
-                "How stable the order is shows from the second finished fold of LightGBM on.",
+                "Stability needs two folds",
+                f"The ranks of the folds are compared here once two folds of {model.phrase} are "
+                "done.",
                 "pages/train.py",
                 "See the progress",
             )
         else:
-            fold_ranks = ranks.fold_ranks(table, measure, ranks.NUM_FIRST)
+            fold_ranks = importance_ranks.fold_ranks(table, measure, importance_ranks.NUM_TOP)
             panels.chart(
-                f"All folds share {agreement.num_shared} of their first {agreement.num_first} "
-                "features",
-                charts_features.rank_figure(fold_ranks),
+                f"All folds share {agreement.num_shared} of their top {agreement.num_top} features",
+                feature_figures.rank_figure(fold_ranks),
                 fold_ranks,
                 "fold_ranks",
-                "Rank of the features that are the most important on average; the stronger the "
-                "colour, the nearer to rank 1; a dash: the fold does not use it. A feature whose "
-                "rank jumps about is weak evidence: another that says the same can take its place.",
+                "Rank in each fold of the features with the highest mean importance: the stronger "
+                "the colour, the closer to rank 1; a dash means that the fold does not use the "
+                "feature. Where the ranks of a feature differ widely, a correlated feature can "
+                "take its place, so its importance is weak evidence.",
             )
 
 if pixels.open:
@@ -193,8 +200,8 @@ if pixels.open:
             has_tof = run_file is None or "tof" in run_file.recordings.groups
             frame.empty_state(
                 "No importance by pixel",
-                "The feature cache, which knows where the features lie on the grids, cannot be "
-                "read. Resume makes it again."
+                "The feature cache, which records where each feature lies on the grid, cannot be "
+                "read. Resume computes it again."
                 if has_tof
                 else "The recordings of this run have no time-of-flight sensors.",
             )
@@ -202,9 +209,9 @@ if pixels.open:
             total = sum(float(grid.sum()) for grid in grids.values()) or 1.0
             highest = max(float(grid.max()) for grid in grids.values()) or 1.0
             st.caption(
-                f"Sum of {measure} over the features of a region of the grid, shared out evenly "
-                "among its pixels; the titles have each sensor's share of it. One scale for all "
-                f"sensors: full colour is {highest:.3g}. Row 0 is the top of the image."
+                f"The {measure} of each feature is divided evenly among the pixels that it is "
+                "computed from. Titles show the share of each sensor. The colour scale is the same "
+                f"for all sensors, from 0 to {highest:.3g}. Row 0 is the top row of the grid."
             )
             cells = st.grid(columns=5, min_column_width=170)
             for sensor, grid_88 in grids.items():
@@ -218,8 +225,8 @@ if pixels.open:
 
 if gestures.open:
     with gestures:
-        feature_views.show_by_gesture(run, run_file, table, measure)
+        feature_values.show(run, run_file, table, measure)
 
 if other_run.open:
     with other_run:
-        feature_views.show_against_another_run(run, table, measure)
+        importance_comparison.show(run, table, measure)

@@ -1,35 +1,36 @@
-"""Scores: how good the models and their blend are, where they fail, and for whom.
+"""Scores: how good the models and their blend are, which gestures and subjects they fail on.
 
 In: scores.json, oof.parquet and metrics.jsonl of the run that is looked at. Out: the page.
 """
 
+import numpy as np
 import streamlit as st
 
 from pages.ui.scores import (
+    blend_weights,
     calibration,
-    charts_scores,
-    figures,
-    misclassified,
+    confusion,
+    evaluation,
+    mean_scores,
     score_columns,
-    score_panels,
-    score_tables,
-    scoreboard,
+    score_figures,
 )
-from pages.ui.shared import curves, frame, live, panels, readers, results, status, words
+from pages.ui.shared import curves, frame, live, panels, readers, results, status
+from trainer.models import registry
 from trainer.store.run_state import derive_state
 
 MAX_SUBJECTS = 30  # bars; the table and the CSV have all
-SECTIONS = ("Folds", "Mistakes", "Gestures", "Subjects", "Calibration", "Weights")
+SECTIONS = ("Folds", "Confusion", "Gestures", "Subjects", "Calibration", "Weights")
 
 frame.open_page(
-    "Scores", "Out of fold: each sequence is scored by models that never saw its subject."
+    "Scores", "Out of fold: every sequence is predicted by models not trained on its subject."
 )
 run = frame.current_run()
 live.follow(run)
 if run is None:
     frame.empty_state(
         "No runs yet",
-        "Start one; its scores appear fold by fold.",
+        "Start a run; its scores appear here as its folds finish.",
         "pages/train.py",
         "Start a run",
     )
@@ -41,21 +42,20 @@ table = readers.oof(run)
 is_config_damaged = run_file is None and run.paths.has_config
 is_table_damaged = table is None and run.paths.oof.exists()
 if is_config_damaged or is_table_damaged:
-    st.caption("The command line names every damaged file: python -m trainer verify RUN.")
+    st.caption("To list every damaged file of the run: python -m trainer verify RUN")
     st.stop()  # named above
 if run_file is None or table is None:
     frame.empty_state(
         "No fold is done yet",
-        "Scores appear here when the first fold of a model is done. Its progress is on the page "
-        "Train.",
+        "Scores appear here when the first fold of a model is done. The page Train shows its "
+        "progress.",
         "pages/train.py",
         "See the progress",
     )
     st.stop()
 
-labels = run_file.labels
-choices = score_tables.SENSOR_NAMES
-sensors = "all"
+labels, models = run_file.labels, run_file.models
+sensors: str = "all"
 controls = st.container(horizontal=True, vertical_alignment="bottom")
 if results.has_imu_only(table):
     sensors = controls.segmented_control(
@@ -64,72 +64,74 @@ if results.has_imu_only(table):
         default="all",
         required=True,
         key="scores_sensors",
-        format_func=choices.get,
-        help="IMU only: scored with thermopiles and time of flight hidden, as in half of the "
-        "competition's test recordings.",
+        format_func=mean_scores.SENSOR_NAMES.__getitem__,
+        help="IMU only: predicted without thermopiles and time of flight, as half of the "
+        "competition's test recordings have to be.",
     )
 try:
-    board = scoreboard.read(run, run_file, table, sensors)
+    evaluated = evaluation.read(run, run_file, table, sensors)
 except ValueError as error:
     st.error(f"The out-of-fold table cannot be shown. {error}.")
     st.stop()
-oof = board.oof
+oof = evaluated.oof
 if not oof.choices:
     frame.empty_state(
         "No fold is done yet",
-        "The out-of-fold table is there, but still empty.",
+        "The out-of-fold table exists but has no predictions yet.",
         "pages/train.py",
         "See the progress",
     )
     st.stop()
 choice = controls.segmented_control(
-    "Answer of",
+    "Model",
     oof.choices,
     default=oof.choices[0],
     required=True,
     key="scores_model",
-    format_func=words.MODELS.get,
-    help="Whose answers the sections from Mistakes on look at.",
+    format_func=registry.title,
+    help="The sections from Confusion to Calibration show the predictions of this model.",
 )
-who = words.MODELS[choice] + (f", {choices[sensors]}" if sensors == "imu" else "")
+title = registry.title(choice)
+if sensors == "imu":
+    title += f", {mean_scores.SENSOR_NAMES[sensors]}"
 st.caption("Go to " + " · ".join(f"[{name}](#{name.lower()})" for name in SECTIONS))
-view = board.close_up(choice)
-calibrated = board.calibration()
+detail = evaluated.of_model(choice)
 
 num_folds = run_file.folds.count
-done = {
+num_done = {
     name: len(set(oof.fold_N[oof.done_mask(name)])) if name in oof.by_model else 0
-    for name in run_file.models
+    for name in models
 }
 unfinished = [
-    f"{words.MODELS[name]} {count} of {num_folds} folds"
-    for name, count in done.items()
+    f"{registry.title(name)} {count} of {num_folds} folds"
+    for name, count in num_done.items()
     if count < num_folds
 ]
 if unfinished:
     st.info(
-        f"Not all folds are done: {', '.join(unfinished)}. Sequences of the other folds are left "
-        "out of every number below; a blend needs the fold of both models.",
+        f"Not all folds are done: {', '.join(unfinished)}. All numbers below leave out the "
+        "sequences of unfinished folds; the blend needs the same fold of every model.",
         icon=":material/hourglass_top:",
     )
 if scores is not None and scores.models:
-    version = readers.version(run.paths.scores)
-    score_panels.headline(scores, run_file.models, version)
+    mean_scores.show(scores, models, readers.version(run.paths.scores))
 
-fold_rows = board.folds()
+fold_rows = evaluated.folds()
 hardest = results.hardest_fold(fold_rows)
-st.subheader("Folds", anchor="folds")
+st.subheader("Scores of the folds", anchor="folds")
 left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
         "Score of every fold" + (f": {hardest}" if hardest else ""),
-        figures.drawn(("folds", *board.key), lambda: charts_scores.fold_figure(fold_rows)),
+        evaluation.figure(
+            ("folds", *evaluated.key), lambda: score_figures.fold_figure(fold_rows, models)
+        ),
         fold_rows,
         "folds",
     )
 with right:
     panels.table(
-        "The same in numbers, and how the folds rank",
+        "Scores and rank of every fold",
         fold_rows,
         "fold_numbers",
         score_columns.FOLDS,
@@ -138,68 +140,76 @@ with right:
 
 curves.show(loaded, derive_state(run).is_active)
 
-st.subheader("Which gestures are taken for which", anchor="mistakes")
+st.subheader("Confusion of gestures", anchor="confusion")
 left, right = st.columns(2, gap="large")
 with left:
-    misclassified.matrix(view, who, labels.gestures, labels.num_targets)
+    confusion.show_matrix(detail, title, labels.gestures, labels.num_targets)
 with right:
-    misclassified.pairs(view, who)
-misclassified.sequences(view, who, labels.gestures)
+    confusion.show_pairs(detail, title)
+confusion.show_sequences(detail, title, labels.gestures, list(oof.by_model))
 
-st.subheader("How well each gesture is found", anchor="gestures")
+st.subheader("Precision and recall of the gestures", anchor="gestures")
 left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
-        f"{who}: F1 of every gesture, the hardest first, with precision and recall",
-        figures.drawn(("gestures", *view.key), lambda: charts_scores.gesture_figure(view.gestures)),
-        view.gestures,
+        f"{title}: F1, precision and recall of every gesture, lowest F1 first",
+        evaluation.figure(
+            ("gestures", *detail.key), lambda: score_figures.gesture_figure(detail.gestures)
+        ),
+        detail.gestures,
         "gesture_f1",
         "The score counts all non-targets as one class.",
     )
 with right:
     panels.table(
-        "The same in numbers",
-        view.gestures,
+        "F1, precision, recall and support of every gesture",
+        detail.gestures,
         "gestures",
         score_columns.GESTURES,
-        height="content" if len(view.gestures) <= 20 else 700,
+        height="content" if len(detail.gestures) <= 20 else 700,
     )
 
-st.subheader("Who is hard", anchor="subjects")
-subjects = view.subjects
+st.subheader("Scores of the subjects", anchor="subjects")
+subjects = detail.subjects
 shown = subjects.head(MAX_SUBJECTS)
-few = len(shown) < len(subjects)
 marks = {name: name for name in oof.by_model if name in subjects.columns} | {choice: "score"}
+which = "every subject"
+if len(shown) < len(subjects):
+    which = f"the {len(shown)} of {len(subjects)} subjects with the lowest scores"
 left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
-        f"{who}: score of "
-        + (f"the {len(shown)} hardest of {len(subjects)} subjects" if few else "every subject")
-        + f"; {subjects['subject'][0]} is the hardest",
-        figures.drawn(
-            ("subjects", *view.key),
-            lambda: charts_scores.subject_figure(shown, marks),
+        f"{title}: score of {which}; {subjects['subject'][0]} has the lowest",
+        evaluation.figure(
+            ("subjects", *detail.key), lambda: score_figures.subject_figure(shown, models, marks)
         ),
         subjects,
         "subjects",
-        f"Half of the subjects score above {subjects['score'].median():.3f}.",
+        f"Median over all subjects: {np.median(subjects['score'].to_numpy()):.3f}.",
     )
 with right:
     panels.table(
-        "The same in numbers", subjects, "subject_numbers", score_columns.SUBJECTS, height=340
+        "Scores of every subject",
+        subjects,
+        "subject_numbers",
+        score_columns.subjects(oof.by_model),
+        height="content" if len(subjects) <= 8 else 340,
     )
 
-st.subheader("How sure, and how often right", anchor="calibration")
-own = calibrated.filter(model=words.MODELS[choice]).row(0, named=True)
+st.subheader("Calibration of the probabilities", anchor="calibration")
+calibrated = evaluated.calibration()
+own = calibrated.filter(model=registry.title(choice)).row(0, named=True)
 left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
-        f"{who} is {calibration.verdict(own)}",
-        figures.drawn(("bins", *view.key), lambda: charts_scores.reliability_figure(view.bins)),
-        view.bins,
+        f"{title} is {calibration.describe(own)}",
+        evaluation.figure(
+            ("bins", *detail.key), lambda: score_figures.reliability_figure(detail.bins)
+        ),
+        detail.bins,
         "calibration",
-        f"Expected calibration error {own['expected_error']:.3f}. Above the dashed line the model "
-        "is right more often than it says, below it less often.",
+        f"Expected calibration error (ECE) {own['expected_error']:.3f}. Above the dashed line "
+        "predictions are correct more often than their probability, below it less often.",
     )
 with right:
     panels.table(
@@ -207,12 +217,4 @@ with right:
     )
 
 st.subheader("Weights of the blend", anchor="weights")
-if "blend" not in oof.choices:
-    is_alone = len(run_file.models) == 1
-    st.caption(
-        "This run has one model: there is nothing to weigh."
-        if is_alone
-        else "The curve appears when both models have done the same fold."
-    )
-    st.stop()
-score_panels.weights(board.blend())
+blend_weights.show(evaluated, len(models))

@@ -12,8 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.predict import prediction_frames, recording_choice, uploads
-from pages.ui.scores import blend_weights, charts_confusion, charts_scores
-from pages.ui.shared import charts_signals, recordings, results
+from pages.ui.shared import charts_signals, recordings
 from tests.support import run_folders
 from tests.support.builders import make_demographics, make_table
 from tests.support.fresh_python import modules_after
@@ -116,24 +115,6 @@ def csv_of(table):
     return buffer.getvalue()
 
 
-def small_oof(done_lgbm=(0, 1), done_torch=(0,)):
-    """Two folds of two sequences each; LightGBM is right in all, the network in none."""
-    fold = [0, 0, 1, 1]
-    gesture = ["a", "b", "a", "b"]
-    right = {"a": [0.9, 0.1], "b": [0.1, 0.9]}
-    table = pl.DataFrame(
-        {"sequence_id": list("pqrs"), "subject": list("xxyy"), "gesture": gesture, "fold": fold}
-    )
-    for model, done, is_right in (("lgbm", done_lgbm, True), ("torch", done_torch, False)):
-        for k, name in enumerate("ab"):
-            column = [
-                (right[g][k] if is_right else 1 - right[g][k]) if f in done else None
-                for g, f in zip(gesture, fold, strict=True)
-            ]
-            table = table.with_columns(pl.Series(f"{model}:{name}", column, dtype=pl.Float64))
-    return results.read_oof(table, ("a", "b"), 1)
-
-
 def test_a_page_without_any_run_says_what_to_do_next(state_dir):
     """An empty state folder is a beginning, not an error."""
     app = visit(PAGES[0])
@@ -179,79 +160,6 @@ def test_a_damaged_file_is_named_where_it_is_needed(make_run, name, pages_in_nee
     assert named == pages_in_need
 
 
-def test_the_headline_is_what_the_run_recorded(make_run):
-    """Mean over folds as in scores.json, so that page and command line say the same."""
-    make_run("first", "finished")
-    assert metrics(visit("scores")) == {
-        "Blend, mean score": "0.940",
-        "LightGBM, mean score": "0.890",
-        "Network, mean score": "0.920",
-    }
-
-
-def test_folds_that_are_not_done_are_left_out_and_said(make_run):
-    """The fixture's running run has 3 LightGBM folds and 1 of the network done."""
-    make_run("first", "running")
-    app = visit("scores")
-    assert "Network 1 of 3 folds" in texts(app)
-    assert "16 sequences, out of fold" in texts(app)
-
-
-def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
-    """A table that does not fit the run's labels is named, not shown wrongly."""
-    root = make_run("first", "finished")
-    path = RunPaths(root).oof
-    pl.read_parquet(path).with_columns(gesture=pl.lit("Juggle")).write_parquet(path)
-    assert "gesture 'Juggle' is new" in texts(visit("scores"))
-
-
-def test_null_rows_are_no_mistakes():
-    """A model is scored on its done folds only, the blend on those of both."""
-    oof = small_oof()
-    assert oof.done_mask("lgbm").tolist() == [True, True, True, True]
-    assert oof.done_mask("blend").tolist() == [True, True, False, False]
-    rows = results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
-    assert rows.select("fold", "model", "score").rows() == [
-        (0, "Blend", 0.0),
-        (0, "LightGBM", 1.0),
-        (0, "Network", 0.0),
-        (1, "LightGBM", 1.0),
-    ]
-
-
-def test_there_is_no_blend_without_a_fold_that_both_models_have_done():
-    """Two models whose folds do not meet cannot be blended."""
-    assert small_oof(done_lgbm=(0,), done_torch=(1,)).choices == ("lgbm", "torch")
-    assert small_oof(done_lgbm=(), done_torch=()).choices == ()
-
-
-def test_the_weight_curve_ends_at_the_models_alone():
-    """Weight 0 is the network's score, weight 1 LightGBM's."""
-    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
-    assert curve["lgbm_weight"][0] == 0.0
-    assert curve["lgbm_weight"][-1] == 1.0
-    assert (curve["score"][0], curve["score"][-1]) == (0.0, 1.0)
-
-
-def test_precision_recall_and_f1_of_every_gesture():
-    """Literal counts; a gesture that never occurs has no recall rather than 0."""
-    count_KK = results.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
-    assert count_KK.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
-    table = results.gesture_table(count_KK, ("a", "b", "c"), 1)
-    assert table["precision"].to_list() == [1.0, 0.5, None]
-    assert table["recall"].to_list() == [pytest.approx(2 / 3), 1.0, None]
-    assert table["f1"].to_list() == [pytest.approx(0.8), pytest.approx(2 / 3), None]
-    assert table["most_taken_for"].to_list() == ["b", None, None]
-    assert table["kind"].to_list() == ["target", "non-target", "non-target"]
-
-
-def test_the_hardest_subject_comes_first():
-    """Ordered by score, with the fold that validates the subject."""
-    oof = small_oof(done_torch=(0, 1))
-    rows = results.subject_table(oof, "torch", {})
-    assert rows.select("subject", "fold", "score").rows() == [("x", 0, 0.0), ("y", 1, 0.0)]
-
-
 def test_traces_and_phases_of_one_sequence():
     """At 10 steps per second step 12 of 24 is at 1.2 s; the gesture is the second half."""
     sequences = sources.sequences_from_table(make_table(num_subjects=1, length=24))
@@ -276,24 +184,6 @@ def test_nothing_in_range_does_not_count_as_a_distance():
     traces = recordings.traces(sources.sequences_from_table(table), 0, 10.0)
     sensor = traces.filter(channel="tof 1")
     assert sensor["value"].null_count() == len(sensor)
-
-
-def test_confusion_cells_are_counts_or_shares_of_the_true_gesture():
-    """An empty cell has no text, so that mistakes stand out."""
-    count_KK = np.array([[3, 1], [0, 2]])
-    shares = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=True)
-    assert shares.data[0].z.tolist() == [[75.0, 25.0], [0.0, 100.0]]
-    assert shares.data[0].text == (["75", "25"], ["", "100"])
-    counts = charts_confusion.confusion_figure(count_KK, ("a", "b"), 1, as_shares=False)
-    assert counts.data[0].text == (["3", "1"], ["", "2"])
-
-
-def test_figures_leave_their_colours_to_the_theme():
-    """No trace sets a colour of its own, so that both themes keep theirs."""
-    oof = small_oof(done_torch=(0, 1))
-    figure = charts_scores.fold_figure(results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6}))
-    assert [trace.name for trace in figure.data] == ["LightGBM", "Network", "Blend"]
-    assert all(trace.marker.color is None for trace in figure.data)
 
 
 def test_a_built_in_sequence_is_answered_by_the_fold_that_never_saw_it(finished):

@@ -1,37 +1,49 @@
 """Columns of the tables on the page Scores: titles, formats, what the numbers mean.
 
-In: nothing. Out: column configurations for ``panels.table``.
+In: nothing, or the models of the run. Out: column configurations for ``panels.table``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import streamlit as st
+
+from trainer.models import registry
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
+
+    Columns = dict[str, ColumnConfig | str | None]
 
 _number = st.column_config.NumberColumn
 
-SCORE_HELP = "The competition's score, 0 to 1: half binary F1, half macro F1."
-BINARY_HELP = "Target against non-target; half of the score."
+SCORE_HELP = "The competition's score, 0 to 1: the mean of binary F1 and macro F1."
+BINARY_HELP = "F1 of target against non-target gestures; half of the score."
 MACRO_HELP = (
-    "Over the targets and one class of all non-targets, which is why a non-target taken for "
-    "another costs nothing; the other half of the score."
+    "Mean F1 over the targets and one class of all non-targets, so confusing one non-target with "
+    "another costs nothing; half of the score."
 )
 
-PARTS = {
+PARTS: Columns = {
     "score": _number("Score", format="%.4f", help=SCORE_HELP),
     "binary_f1": _number("Binary F1", format="%.4f", help=BINARY_HELP),
     "macro_f1": _number("Macro F1", format="%.4f", help=MACRO_HELP),
-    "accuracy": _number("Accuracy", format="%.4f", help="Share of gestures named exactly."),
+    "accuracy": _number(
+        "Accuracy", format="%.4f", help="Share of sequences whose gesture is predicted correctly."
+    ),
     "sequences": "Sequences",
 }
-HEADLINE = PARTS | {
+MEANS: Columns = PARTS | {
     "model": "Model",
     "sensors": "Sensors",
     "mean": _number("Score, mean", format="%.4f", help="Mean over the folds that are done."),
-    "std": _number("± spread", format="%.4f", help="Standard deviation over the folds."),
+    "std": _number("Score, std", format="%.4f", help="Standard deviation over the folds."),
     "binary_f1_mean": _number("Binary F1, mean", format="%.4f", help=BINARY_HELP),
-    "binary_f1_std": _number("± its spread", format="%.4f"),
+    "binary_f1_std": _number("Binary F1, std", format="%.4f"),
     "macro_f1_mean": _number("Macro F1, mean", format="%.4f", help=MACRO_HELP),
-    "macro_f1_std": _number("± of macro F1", format="%.4f"),
+    "macro_f1_std": _number("Macro F1, std", format="%.4f"),
     "out_of_fold": _number(
         "Out-of-fold score", format="%.4f", help="All folds' sequences scored together."
     ),
@@ -39,66 +51,101 @@ HEADLINE = PARTS | {
     "macro_f1": _number("Out-of-fold macro F1", format="%.4f", help=MACRO_HELP),
     "folds": "Folds done",
 }
-FOLDS = PARTS | {
+FOLDS: Columns = PARTS | {
     "fold": _number("Fold", width="small"),
     "model": "Model",
-    "rank": _number("Rank", width="small", help="1 is the model's best fold."),
+    "rank": _number("Rank", width="small", help="1 is the model's fold with the highest score."),
 }
-GESTURES = {
+GESTURES: Columns = {
     "gesture": st.column_config.TextColumn("Gesture", width=165),
-    "f1": _number("F1", format="%.3f", width=60),
+    "f1": _number("F1", format="%.3f", width=60, help="Harmonic mean of precision and recall."),
     "precision": _number(
-        "Precision", format="%.3f", width=75, help="Of what was called so, how much is."
+        "Precision",
+        format="%.3f",
+        width=75,
+        help="Share of predictions of this gesture that are correct.",
     ),
-    "recall": _number("Recall", format="%.3f", width=65, help="Of what is so, how much was found."),
-    "sequences": _number("Sequences", width=80),
-    "most_taken_for": "Most often taken for",
+    "recall": _number(
+        "Recall",
+        format="%.3f",
+        width=65,
+        help="Share of sequences of this gesture that are predicted correctly.",
+    ),
+    "sequences": _number("Support", width=70, help="Number of sequences of this gesture."),
+    "most_taken_for": st.column_config.TextColumn(
+        "Most often misclassified as", help="The most frequent wrong prediction for this gesture."
+    ),
     "kind": "Kind",
 }
-PAIRS = {
+PAIRS: Columns = {
     "true": st.column_config.TextColumn("True gesture", width=150),
-    "predicted": st.column_config.TextColumn("Taken for", width=150),
+    "predicted": st.column_config.TextColumn("Predicted gesture", width=150),
     "count": _number("Sequences", width="small"),
-    "share": _number("Of the true, %", format="%.1f"),
-    "back": _number("The other way", help="How often the second is taken for the first."),
+    "share": _number(
+        "Share, %", format="%.1f", help="Share of the sequences of the true gesture, in percent."
+    ),
+    "back": _number(
+        "Reverse", help="Number of sequences misclassified the other way round, predicted as true."
+    ),
 }
-ANSWERS = {
-    "sequence_id": "Sequence",
-    "subject": "Subject",
-    "fold": "Fold",
-    "true": "True gesture",
-    "predicted": "Predicted gesture",
-    "probability": _number("Its probability", format="%.3f"),
-    "margin": _number("Lead over the next", format="%.3f"),
-    "p_true": _number("Probability of the true one", format="%.3f"),
-    "lgbm": "LightGBM says",
-    "torch": "Network says",
-}
-SUBJECTS = PARTS | {
-    "subject": "Subject",
-    "fold": _number("Fold", width="small"),
-    "lgbm": _number("LightGBM's score", format="%.4f"),
-    "torch": _number("Network's score", format="%.4f"),
-}
-CALIBRATION = {
+CALIBRATION: Columns = {
     "model": "Model",
     "expected_error": _number(
-        "Expected calibration error",
+        "ECE",
         format="%.4f",
-        help="Mean distance between said and right over ten bins, weighted by their sequences.",
+        help="Expected calibration error: mean difference between probability and accuracy over "
+        "ten bins of the probability, weighted by the number of sequences.",
     ),
-    "mean_probability": _number("Says, mean", format="%.4f"),
-    "accuracy": _number("Is right", format="%.4f"),
+    "mean_probability": _number(
+        "Mean probability", format="%.4f", help="Of the predicted gesture."
+    ),
+    "accuracy": PARTS["accuracy"],
     "log_loss": _number("Log loss", format="%.4f", help="Lower is better."),
     "brier": _number("Brier score", format="%.4f", help="0 to 2, lower is better."),
     "sequences": "Sequences",
 }
-NESTED = {
-    "fold": _number("Held out", width=70, help="The fold that the weight is scored on."),
-    "chosen_weight": _number(
-        "Chosen weight", format="%.3f", help="LightGBM's, the best on the other folds."
-    ),
-    "chosen_score": _number("Its score", format="%.4f"),
-    "used_score": _number("Score in use", format="%.4f", help="Of the weight in use."),
-    "difference": _number("Difference", format="%+.4f"),
+WEIGHTS: Columns = {
+    "model": "Model",
+    "weight": _number("Weight", format="%.3f", help="Scaled so that they sum to 1."),
+    "score": PARTS["score"],
 }
+
+
+def predictions(models: Iterable[str]) -> Columns:
+    """Return the columns of ``results.answer_table``, with the prediction of each model."""
+    columns: Columns = {
+        "sequence_id": "Sequence",
+        "subject": "Subject",
+        "fold": "Fold",
+        "true": "True gesture",
+        "predicted": "Predicted gesture",
+        "probability": _number("Probability", format="%.3f", help="Of the predicted gesture."),
+        "margin": _number(
+            "Margin", format="%.3f", help="Probability less that of the second most likely gesture."
+        ),
+        "p_true": _number("P(true)", format="%.3f", help="Probability of the true gesture."),
+    }
+    return columns | {name: f"{registry.title(name)} predicts" for name in models}
+
+
+def subjects(models: Iterable[str]) -> Columns:
+    """Return the columns of ``results.subject_table``, with the score of each model."""
+    return {
+        **PARTS,
+        "subject": "Subject",
+        "fold": _number("Fold", width="small"),
+        **{name: _number(f"{registry.title(name)}, score", format="%.4f") for name in models},
+    }
+
+
+def nested(title: str) -> Columns:
+    """Return the columns of ``blend_weights.nested_check``; the weight is that of this model."""
+    return {
+        "fold": _number("Held out", width=70, help="The fold that the weight is scored on."),
+        "chosen_weight": _number(
+            "Chosen weight", format="%.3f", help=f"Of {title}, the best on the other folds."
+        ),
+        "chosen_score": _number("Its score", format="%.4f", help="On the held-out fold."),
+        "used_score": _number("Score in use", format="%.4f", help="Of the weight in use."),
+        "difference": _number("Difference", format="%+.4f"),
+    }

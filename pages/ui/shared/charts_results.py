@@ -101,6 +101,21 @@ def share_figure(rows: pl.DataFrame, label: str, unit: str) -> go.Figure:
     return figure
 
 
+def name_rows(figure: go.Figure, names: list[str]) -> go.Figure:
+    """Name the rows, first at the top; rows are numbers, since shortened names can be equal."""
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(len(names))),
+        ticktext=[shorten(str(name), MAX_NAME) for name in names],
+        range=[len(names) - 0.4, -0.6],
+        showgrid=False,
+        zeroline=False,
+        automargin=True,
+    )
+    figure.update_layout(height=ROW_PX * len(names) + FRAME_PX + 20, margin=MARGIN)
+    return figure
+
+
 def lay_out_bars(figure: go.Figure, num_bars: int) -> go.Figure:
     """Put the first bar at the top, its text where it fits, and a row's height for each."""
     figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)

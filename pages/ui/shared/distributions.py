@@ -1,6 +1,6 @@
 """Distributions: what one number per sequence looks like, gesture by gesture.
 
-In: one value per sequence and its gesture. Out: a frame of quantiles to draw as boxes.
+In: one value per sequence and its gesture. Out: a frame of quantiles, and its figure.
 
 Shapes: N sequences, K gestures.
 """
@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import plotly.graph_objects as go
 import polars as pl
 from numpy.typing import NDArray
+
+from pages.ui.shared.charts_results import name_rows
 
 QUANTILES = {"low": 0.05, "q1": 0.25, "median": 0.5, "q3": 0.75, "high": 0.95}
 
@@ -44,6 +47,48 @@ def by_gesture(
     names = pl.DataFrame({"k": range(len(gestures)), "gesture": list(gestures)})
     joined = names.join(summary, on="k", how="left", maintain_order="left")
     return joined.select("gesture", pl.col("sequences", "missing").fill_null(0), *QUANTILES)
+
+
+def box_figure(rows: pl.DataFrame, unit: str) -> go.Figure:
+    """Draw one box per gesture: median, 25th to 75th percentile, 5th to 95th percentile.
+
+    Args:
+        rows: From ``by_gesture``, or with the same quantiles.
+        unit: What the horizontal axis measures.
+    """
+    known = rows.drop_nulls("median")
+    names = known["gesture"].to_list()
+    figure = go.Figure(
+        go.Box(
+            y=list(range(len(names))),
+            lowerfence=known["low"].to_list(),
+            q1=known["q1"].to_list(),
+            median=known["median"].to_list(),
+            q3=known["q3"].to_list(),
+            upperfence=known["high"].to_list(),
+            orientation="h",
+            width=0.62,
+            whiskerwidth=0.4,
+            line={"width": 1.4},
+            showlegend=False,
+            hoverinfo="skip",
+        )
+    )
+    figure.add_scatter(  # the hover of a box cannot name its quantiles
+        x=known["median"],
+        y=list(range(len(names))),
+        mode="markers",
+        marker={"size": 16, "opacity": 0},
+        customdata=known.select("gesture", "sequences", "low", "q1", "q3", "high").rows(),
+        hovertemplate=(
+            "%{customdata[0]}, %{customdata[1]} sequences<br>median %{x:.4g}<br>"
+            "25th to 75th percentile: %{customdata[3]:.4g} to %{customdata[4]:.4g}<br>"
+            "5th to 95th percentile: %{customdata[2]:.4g} to %{customdata[5]:.4g}<extra></extra>"
+        ),
+        showlegend=False,
+    )
+    figure.update_xaxes(title=unit, automargin=True, zeroline=False)
+    return name_rows(figure, names)
 
 
 def describe(rows: pl.DataFrame) -> str:

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from pages.ui.shared import words
 from trainer.blend import blend_probabilities
 from trainer.metric import competition_score
+from trainer.models import registry
 
 SENSORS = {"all": "", "imu": "_imu"}  # choice of sensors to the ending of the columns' model
 
@@ -101,7 +101,7 @@ def read_oof(
         raise ValueError(f"oof.parquet does not fit this run: {what}")
     position = {gesture: index for index, gesture in enumerate(gestures)}
     by_model = {}
-    for model in ("lgbm", "torch"):
+    for model in (model.name for model in registry.all_models()):
         columns = [f"{model}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
         if all(column in frame.columns for column in columns):
             by_model[model] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
@@ -125,7 +125,7 @@ def fold_table(oof: OutOfFold, weights: Mapping[str, float]) -> pl.DataFrame:
         for fold in np.unique(fold_M):
             here = fold_M == fold
             scores = score_parts(true_M[here], guess_M[here], oof.num_targets)
-            rows.append({"fold": int(fold), "model": words.MODELS[model], **scores})
+            rows.append({"fold": int(fold), "model": registry.title(model), **scores})
     rank = pl.col("score").rank("min", descending=True).over("model").cast(pl.Int64)
     table = pl.DataFrame(rows).with_columns(rank=rank)
     columns = ["fold", "model", "rank", *table.columns[2:-1]]

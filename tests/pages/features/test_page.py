@@ -1,4 +1,4 @@
-"""The Features page: importance by parts, over folds, by pixel, by gesture, against another run."""
+"""The page Features: importance by parts, over folds, by pixel, by gesture, in another run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pages.ui.features import charts_features, feature_files, ranks
+from pages.ui.features import fold_importance
+from pages.ui.features import importance_ranks as ranks
 from pages.ui.shared import distributions, importance
-from tests.pages.test_result_pages import metrics, texts, visit
+from tests.support.pages import metrics, texts, visit
 from trainer.models import registry
 from trainer.store.durable import write_atomic
 from trainer.store.names import RunPaths
@@ -18,7 +19,7 @@ from trainer.store.reader import RunReader
 from trainer.store.records import dump_record
 
 SHOWN, FOLDS, PIXELS, GESTURES, OTHER_RUN = VIEWS = (
-    *("Importance", "Over the folds", "Pixels", "By gesture", "Against another run"),
+    *("Importance", "Stability", "Pixels", "By gesture", "Other run"),
 )
 
 
@@ -71,7 +72,7 @@ def test_every_view_shows_every_state(make_run, state, view):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_of_a_real_run_has_a_chart(real_run, make_run, view):
-    """All sensors: nothing is missing anywhere but what says so."""
+    """With all sensors no view is empty."""
     make_run("other", "finished")
     app = visit("features")
     app.selectbox(key="run").set_value("tiny").run()
@@ -81,17 +82,17 @@ def test_every_view_of_a_real_run_has_a_chart(real_run, make_run, view):
 
 
 def test_importance_of_the_folds_that_are_done_shows_while_others_are_trained(real_run):
-    """The page says of how many folds it is; the numbers are those of the whole table's fold."""
+    """The page states the number of folds; the numbers are those of that fold."""
     whole = pl.read_csv(real_run.importance)
     undo_fold(real_run, 1)
     app = visit("features")
     assert "From 1 of 2 folds of LightGBM" in texts(app)
     assert metrics(app)["Features"] == f"{len(whole):,}"
-    so_far = feature_files.importance_so_far(RunReader(real_run.root)).table
+    so_far = fold_importance.read(RunReader(real_run.root), registry.get("lgbm")).table
     both = so_far.join(whole, on="feature")
     assert both["gain_mean"].to_list() == pytest.approx(both["gain_fold00_right"].to_list())
     assert "gain_fold01" not in so_far.columns
-    assert "Nothing to compare yet" in texts(look(FOLDS, app))
+    assert "Stability needs two folds" in texts(look(FOLDS, app))
 
 
 def test_a_damaged_fold_file_is_named_and_the_others_are_shown(real_run):
@@ -103,24 +104,24 @@ def test_a_damaged_fold_file_is_named_and_the_others_are_shown(real_run):
     assert "From 1 of 2 folds" in texts(app)
 
 
-def test_a_damaged_table_is_named_and_made_again_from_the_folds(real_run):
-    """What the folds say is not lost with the table."""
+def test_a_damaged_table_is_named_and_rebuilt_from_the_folds(real_run):
+    """The importance is also in the files of the folds."""
     real_run.importance.write_bytes(b"\xff\xfe")
     app = visit("features")
     assert "feature_importance.csv" in texts(app)
     assert "From 2 of 2 folds" in texts(app)
 
 
-def test_without_any_fold_the_page_says_when_importance_appears(make_run):
+def test_without_a_finished_fold_the_page_states_when_importance_appears(make_run):
     """No LightGBM fold is done."""
     make_run("first", "running", done=0)
-    assert "It appears with LightGBM's first finished fold" in texts(visit("features"))
+    assert "It appears with the first finished fold of LightGBM" in texts(visit("features"))
 
 
-def test_a_lost_feature_cache_is_said_where_it_is_needed(real_run):
+def test_a_lost_feature_cache_is_named_where_it_is_needed(real_run):
     """Pixels and values need it, the importance does not."""
     real_run.features.write_bytes(b"not a cache")
-    assert "cannot be read. Resume makes it again" in texts(look(PIXELS))
+    assert "cannot be read. Resume computes it again" in texts(look(PIXELS))
     app = look(GESTURES)
     assert "train_features.joblib: content differs from its recorded SHA-256" in texts(app)
 
@@ -136,14 +137,14 @@ def test_one_feature_is_chosen_and_its_gestures_compared(real_run):
     app = look(GESTURES)
     app.selectbox(key="features_feature").select("thm_1.temperature.mean").run()
     assert not app.exception
-    assert "of the order of thm_1.temperature.mean" in texts(app)
+    assert "in the ranks of thm_1.temperature.mean" in texts(app)
     app.text_input(key="features_table_search").input("tof_3").run()
     assert "tof_3" in app.dataframe(key="features_rows").value["feature"][0]
     assert app.selectbox(key="features_feature").value == "thm_1.temperature.mean"
 
 
 def test_another_run_is_needed_to_compare_with(make_run):
-    """One that has no importance does not count."""
+    """A run without importance cannot be chosen."""
     make_run("first", "finished")
     make_run("second", "running", done=0)
     app = visit("features")
@@ -151,19 +152,19 @@ def test_another_run_is_needed_to_compare_with(make_run):
     assert "No other run to compare with" in texts(look(OTHER_RUN, app))
 
 
-def test_the_same_run_twice_shares_all_its_first_features(make_run):
+def test_two_equal_runs_share_all_their_top_features(make_run):
     """Ranks and shares agree; both ways of comparing can be drawn."""
     make_run("first", "finished")
     make_run("second", "finished")
     app = look(OTHER_RUN)
-    assert "share 6 of their first 6 features" in texts(app)
-    assert "Rank correlation over the features of both: 1.00" in texts(app)
+    assert "share 6 of their top 6 features" in texts(app)
+    assert "Rank correlation over the features of both runs: 1.00" in texts(app)
     app.segmented_control(key="features_compare").set_value("Rank").run()
     assert not app.exception
 
 
-def test_a_damaged_other_run_is_told(make_run):
-    """The run that is looked at stays as it is."""
+def test_a_damaged_other_run_is_named(make_run):
+    """The missing column is named."""
     make_run("first", "finished")
     other = RunPaths(make_run("second", "finished"))
     other.importance.write_text("feature\nacc.x.mean\n")
@@ -194,7 +195,7 @@ def test_importance_is_summed_by_the_parts_of_a_name():
     assert importance.summed_by(table, "statistic", "gain").rows()[0] == ("mean", 2, 70.0, 0.0)
 
 
-def test_a_regions_importance_is_shared_out_among_its_pixels():
+def test_the_importance_of_a_region_is_divided_among_its_pixels():
     """A 2 x 2 block of gain 8 gives each of its four pixels 2."""
     table = pl.DataFrame({"feature": ["block", "other"], "gain_mean": [8.0, 1.0]})
     grids = importance.grids(table, {"block": ("tof_1", 0, 1, 6, 7)}, "gain")
@@ -204,7 +205,7 @@ def test_a_regions_importance_is_shared_out_among_its_pixels():
 
 
 def test_the_search_keeps_features_with_the_text_in_their_name(make_run):
-    """The title says what was searched for; nothing found is said too."""
+    """The title contains the text; that no feature matches is stated."""
     make_run("first", "finished")
     app = visit("features")
     app.text_input(key="features_search").input("rot.y").run()
@@ -230,8 +231,8 @@ def test_ranks_of_every_fold():
         ([0, 0, 0, 0], [0, 0, 0, 0], ranks.Agreement(0, 0, None)),
     ],
 )
-def test_agreement_of_two_orders(first, second, expected):
-    """Same order, reversed, one feature only, none used at all."""
+def test_agreement_of_two_rankings(first, second, expected):
+    """Same ranking, reversed, one feature only, none used at all."""
     assert ranks.agreement(np.array([first, second], dtype=float), 2) == expected
 
 
@@ -254,11 +255,11 @@ def test_quantiles_of_every_gesture():
     assert rows.row(0) == ("a", 6, 1, pytest.approx(2), 10.0, 20.0, 30.0, pytest.approx(38))
     assert rows.row(1) == ("b", 1, 1, None, None, None, None, None)
     assert rows.row(2) == ("c", 0, 0, None, None, None, None, None)
-    assert len(charts_features.box_figure(rows, "x").data[0].median) == 1
+    assert len(distributions.box_figure(rows, "x").data[0].median) == 1
 
 
-def test_the_share_that_gestures_account_for():
-    """1 where the gestures never overlap and each is one value, 0 where they are the same."""
+def test_the_share_of_variance_that_gestures_explain():
+    """1 where each gesture has one value of its own, 0 where they do not differ."""
     label_idx = np.array([0, 0, 1, 1])
     assert distributions.explained_share(np.array([1, 1, 9, 9], np.float32), label_idx) == 1.0
     assert distributions.explained_share(np.array([1, 9, 1, 9], np.float32), label_idx) == 0.0
@@ -266,9 +267,11 @@ def test_the_share_that_gestures_account_for():
 
 
 def test_a_run_of_the_network_only_has_no_importance(make_run):
-    """The page says so, and what to do."""
+    """The page states it, and which model has importance."""
     paths = RunPaths(make_run("first", "finished"))
     text = paths.config.read_text()
     write_atomic(paths.config, text.replace('"lgbm",\n    "torch"', '"torch"').encode())
     paths.importance.unlink()
-    assert "This run has no LightGBM" in texts(visit("features"))
+    shown = texts(visit("features"))
+    assert "This run has no feature importance" in shown
+    assert "None of its models (Network) reports it. Start a run with LightGBM" in shown

@@ -528,10 +528,10 @@ def test_warnings_come_first_in_the_check():
 
 def test_kinds_are_those_of_the_page():
     """The names that the other pages clear are the page's own."""
-    from pages.ui.scores import misclassified
+    from pages.ui.scores import confusion
 
     assert recording_choice.SEQUENCE == "predict_sequence"
-    assert set(misclassified.NARROWING) == {"predict_mode", "predict_kind", "predict_gesture"}
+    assert set(confusion.NARROWING) == {"predict_mode", "predict_kind", "predict_gesture"}
 
 
 def test_the_hover_of_a_contribution_has_its_meaning_on_lines_of_its_own():

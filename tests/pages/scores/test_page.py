@@ -9,19 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pages.ui.scores import (
-    blend_weights,
-    calibration,
-    charts_confusion,
-    charts_scores,
-    misclassified,
-    score_tables,
-    scoreboard,
-)
-from pages.ui.shared import results
-from tests.pages.test_result_pages import metrics, small_oof, texts, visit
+from pages.ui.scores import blend_weights, confusion, evaluation, mean_scores
 from tests.support import run_folders
+from tests.support.pages import metrics, texts, visit
+from trainer import config as configuration
 from trainer import metric
+from trainer.models import registry
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import Scores
@@ -36,7 +29,7 @@ def real_run(tiny_run, state_dir):
 
 
 def with_imu_columns(root):
-    """Give the fixture's run IMU-only answers: LightGBM's and the network's are exchanged."""
+    """Give the fixture's run IMU-only predictions: those of the other model."""
     paths = RunPaths(root)
     table = pl.read_parquet(paths.oof)
     other = {"lgbm": "torch", "torch": "lgbm"}
@@ -63,8 +56,8 @@ def table_with(app, column):
     return next(table for table in tables(app) if column in table.columns)
 
 
-def answers_of(frame, model, num_targets, suffix=""):
-    """Score one fold table's columns by hand: no code of the pages is used."""
+def score_of(frame, model, num_targets, suffix=""):
+    """Score the columns of an out-of-fold table without any code of the pages."""
     names = list(dict.fromkeys(name.split(":", 1)[1] for name in frame.columns if ":" in name))
     parts = ["lgbm", "torch"] if model == "blend" else [model]
     share = WEIGHTS if model == "blend" else {model: 1.0}
@@ -77,7 +70,7 @@ def answers_of(frame, model, num_targets, suffix=""):
 
 
 @pytest.mark.parametrize(
-    ("state", "done", "charts", "said"),
+    ("state", "done", "charts", "text"),
     [
         ("running", 0, 0, "No fold is done yet"),
         ("running", 2, 6, "LightGBM 2 of 3 folds, Network 0 of 3 folds"),
@@ -85,27 +78,27 @@ def answers_of(frame, model, num_targets, suffix=""):
         ("paused", 4, 7, "Network 1 of 3 folds"),
         ("interrupted", 5, 7, "Network 2 of 3 folds"),
         ("failed", 5, 7, "Network 2 of 3 folds"),
-        ("finished", 6, 7, "Do not take the best point of this curve"),
+        ("finished", 6, 7, "Do not adopt the best weight of this curve"),
         ("damaged", 6, 0, "scores.json"),
         ("half", 4, 7, "Network 1 of 3 folds"),
     ],
 )
-def test_every_state_of_a_run_is_shown_and_said(make_run, state, done, charts, said):
+def test_every_state_of_a_run_is_shown_and_explained(make_run, state, done, charts, text):
     """No fold, some folds, one model only, all done, damaged: never an exception."""
     make_run("first", state, done=done)
     app = visit("scores")
     assert not app.exception
-    assert said in texts(app)
+    assert text in texts(app)
     assert len(app.get("plotly_chart")) == charts
 
 
-def test_a_blend_of_one_shared_fold_says_that_the_check_needs_two(make_run):
+def test_the_nested_check_needs_two_folds_of_both_models(make_run):
     """The nested check holds out one of at least two folds."""
     make_run("first", "running", done=4)
     assert "needs two folds" in texts(visit("scores"))
 
 
-def test_a_run_of_one_model_has_nothing_to_weigh(make_run):
+def test_a_run_of_one_model_has_no_blend(make_run):
     """No blend on any card, in any choice, and the reason where its curve would be."""
     root = make_run("first", "finished", done=3)
     path = RunPaths(root).config
@@ -114,7 +107,7 @@ def test_a_run_of_one_model_has_nothing_to_weigh(make_run):
     app = visit("scores")
     assert "This run has one model" in texts(app)
     assert "Not all folds are done" not in texts(app)
-    assert list(metrics(app)) == ["LightGBM, mean score"]
+    assert list(metrics(app)) == ["LightGBM"]
     assert app.segmented_control(key="scores_model").options == ["LightGBM"]
 
 
@@ -136,7 +129,8 @@ def test_all_sensors_imu_only_and_their_mean_stand_side_by_side(make_run):
     root = make_run("first", "finished")
     with_imu_columns(root)
     app = visit("scores")
-    assert metrics(app)["LightGBM, mean of both"] == "0.905"  # between 0.89 and 0.92
+    assert metrics(app)["LightGBM"] == "0.905"  # mean of 0.89 and 0.92
+    assert "the mean of all sensors and IMU only" in texts(app)
     headline = table_with(app, "binary_f1_mean")
     assert headline["sensors"].tolist() == ["All sensors", "IMU only", "Mean of both"] * 3
     lgbm = headline[headline["model"] == "LightGBM"]
@@ -151,31 +145,31 @@ def test_all_sensors_imu_only_and_their_mean_stand_side_by_side(make_run):
 def test_the_mean_of_both_is_the_recorded_half_and_half(real_run):
     """Out of fold, as scores.json has it."""
     scores = Scores.model_validate_json(RunPaths(real_run).scores.read_text())
-    table = score_tables.headline_table(scores)
+    table = mean_scores.mean_table(scores)
     for model, title in (("lgbm", "LightGBM"), ("torch", "Network"), ("blend", "Blend")):
         rows = table.filter(model=title, sensors="Mean of both")
         assert rows["out_of_fold"].item() == pytest.approx(scores.models[model].half_and_half)
 
 
-def test_the_pages_numbers_are_those_of_the_metric_on_a_real_runs_table(real_run):
+def test_the_page_shows_the_metric_of_a_real_runs_out_of_fold_table(real_run):
     """Headline, folds and subjects against trainer.metric on oof.parquet, computed here."""
     frame = pl.read_parquet(RunPaths(real_run).oof)
     labels = RunReader(real_run).run_file().labels
     app = visit("scores")
-    headline, folds = table_with(app, "binary_f1_mean"), table_with(app, "rank")
+    means, folds = table_with(app, "binary_f1_mean"), table_with(app, "rank")
     subjects = next(table for table in tables(app) if "lgbm" in table and "score" in table)
     for model, title in (("lgbm", "LightGBM"), ("torch", "Network"), ("blend", "Blend")):
         by_fold = []
         for fold in sorted(set(frame["fold"])):
-            told = answers_of(frame.filter(fold=fold), model, labels.num_targets)
+            expected = score_of(frame.filter(fold=fold), model, labels.num_targets)
             shown = folds[(folds["fold"] == fold) & (folds["model"] == title)].iloc[0]
             assert shown[["score", "binary_f1", "macro_f1"]].tolist() == pytest.approx(
-                [told.score, told.binary_f1, told.macro_f1]
+                [expected.score, expected.binary_f1, expected.macro_f1]
             )
-            by_fold.append(told.score)
+            by_fold.append(expected.score)
         for sensors, suffix in (("All sensors", ""), ("IMU only", "_imu")):
-            row = headline[(headline["model"] == title) & (headline["sensors"] == sensors)].iloc[0]
-            whole = answers_of(frame, model, labels.num_targets, suffix)
+            row = means[(means["model"] == title) & (means["sensors"] == sensors)].iloc[0]
+            whole = score_of(frame, model, labels.num_targets, suffix)
             assert row[["out_of_fold", "binary_f1", "macro_f1"]].tolist() == pytest.approx(
                 [whole.score, whole.binary_f1, whole.macro_f1]
             )
@@ -183,101 +177,31 @@ def test_the_pages_numbers_are_those_of_the_metric_on_a_real_runs_table(real_run
                 assert row["mean"] == pytest.approx(np.mean(by_fold))
                 assert row["std"] == pytest.approx(np.std(by_fold))
     for subject in set(frame["subject"]):
-        told = answers_of(frame.filter(subject=subject), "blend", labels.num_targets)
+        expected = score_of(frame.filter(subject=subject), "blend", labels.num_targets)
         shown = subjects[subjects["subject"] == subject]
-        assert shown["score"].item() == pytest.approx(told.score)
+        assert shown["score"].item() == pytest.approx(expected.score)
 
 
 def test_the_weight_curve_is_the_metric_at_every_weight(real_run):
     """The weight in use and both models alone, against trainer.metric."""
     reader = RunReader(real_run)
     run_file, frame = reader.run_file(), pl.read_parquet(RunPaths(real_run).oof)
-    report = scoreboard.read(reader, run_file, frame, "all").blend()
-    told = answers_of(frame, "blend", run_file.labels.num_targets).score
-    assert report.used == (0.4, pytest.approx(told))
-    for weight, model in ((0.0, "torch"), (0.4, "blend"), (1.0, "lgbm")):
-        there = report.curve.filter(pl.col("lgbm_weight") == weight)["score"].item()
-        told = answers_of(frame, model, run_file.labels.num_targets).score
-        assert there == pytest.approx(told)
-
-
-def test_the_weight_is_chosen_without_the_fold_that_scores_it():
-    """Fold 1 alone would choose the network; held out, it is scored with LightGBM's weight."""
-    fold = np.array([0, 0, 1, 1])
-    right, wrong = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.1, 0.9], [0.9, 0.1]])
-    oof = results.OutOfFold(
-        sequence_ids=list("pqrs"),
-        subjects=list("xxyy"),
-        fold_N=fold,
-        true_N=np.array([0, 1, 0, 1]),
-        by_model={"lgbm": np.vstack([right, wrong]), "torch": np.vstack([wrong, right])},
-        gestures=("a", "b"),
-        num_targets=1,
+    report = blend_weights.weight_report(
+        evaluation.read(reader, run_file, frame, "all").oof, run_file.blend.by_model
     )
-    nested = blend_weights.nested_check(oof, 0.4)
-    assert nested["fold"].to_list() == [0, 1]
-    assert nested["chosen_weight"][0] < 0.5 < nested["chosen_weight"][1]
-    assert nested["chosen_score"].to_list() == [0.0, 0.0]
-    assert nested["used_score"].to_list() == [0.0, 1.0]
-    assert nested["difference"].to_list() == [0.0, -1.0]
-
-
-def test_of_equally_good_weights_the_middle_one_is_the_best():
-    """A plateau's edge is where the score falls off."""
-    assert blend_weights.best_place(np.array([0.1, 0.9, 0.9, 0.9, 0.2])) == 2
-
-
-def test_the_expected_calibration_error_of_literal_answers():
-    """Three answers at 0.95 of which two are right, one at 0.55 that is right."""
-    proba_MK = np.array([[0.95, 0.05], [0.95, 0.05], [0.05, 0.95], [0.45, 0.55]])
-    bins = calibration.reliability_table(np.array([0, 0, 0, 1]), proba_MK)
-    assert bins.select("bin_low", "sequences").rows() == [(0.5, 1), (0.9, 3)]
-    assert bins["share_right"].to_list() == pytest.approx([1.0, 2 / 3])
-    error = 0.25 * 0.45 + 0.75 * (0.95 - 2 / 3)
-    assert calibration.expected_error(bins) == pytest.approx(error)
-
-
-def test_an_interval_of_a_share_holds_it_and_narrows():
-    """Wilson's 95 % interval of 8 in 10: 0.49 to 0.94, as in the textbooks."""
-    assert calibration.wilson(0.8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
-    low, high = calibration.wilson(1.0, 100)
-    assert (round(low, 3), round(high, 3)) == (0.963, 1.0)
-
-
-def test_calibration_says_which_way_a_model_is_wrong():
-    """Says more than it is right, less, or about as much."""
-    said = {"mean_probability": 0.9, "accuracy": 0.8}
-    assert calibration.derived(said).startswith("surer than it may be")
-    assert calibration.derived(said | {"accuracy": 0.95}).startswith("too modest")
-    assert calibration.derived(said | {"accuracy": 0.91}).startswith("about as sure")
-
-
-def test_the_most_confused_gestures_come_first():
-    """Counts, shares of the true gesture, and how often it is the other way round."""
-    count_KK = np.array([[6, 2, 0], [1, 9, 0], [4, 0, 6]])
-    assert results.pair_table(count_KK, ("a", "b", "c")).rows() == [
-        ("c", "a", 4, 40.0, 0),
-        ("a", "b", 2, 25.0, 1),
-        ("b", "a", 1, 10.0, 2),
-    ]
-    nothing = results.pair_table(np.diag([3, 3]), ("a", "b"))
-    assert misclassified.confused_text(nothing) == "no gesture is taken for another"
-
-
-def test_folds_are_ranked_and_the_hardest_is_named():
-    """The lowest score has the highest rank; one fold alone has no rank to speak of."""
-    rows = results.fold_table(small_oof(done_torch=(0, 1)), WEIGHTS)
-    assert rows.columns[:3] == ["fold", "model", "rank"]
-    table = pl.DataFrame({"fold": [0, 1], "model": ["Blend"] * 2, "score": [0.5, 0.7]})
-    assert results.hardest_fold(table) == "fold 0 is the hardest for Blend"
-    assert results.hardest_fold(table.head(1)) == ""
+    expected = score_of(frame, "blend", run_file.labels.num_targets).score
+    assert report.used == (0.4, pytest.approx(expected))
+    for weight, model in ((0.0, "torch"), (0.4, "blend"), (1.0, "lgbm")):
+        there = report.curve.filter(pl.col("weight") == weight)["score"].item()
+        expected = score_of(frame, model, run_file.labels.num_targets).score
+        assert there == pytest.approx(expected)
 
 
 def test_a_click_on_a_cell_chooses_its_sequences(make_run):
     """The clicked point carries its cell; the list below shows that cell's sequences only."""
     make_run("first", "finished")
-    assert misclassified.clicked_cell([{"customdata": [2, 0, "Wave", "Pull"]}]) == "2:0"
-    assert misclassified.clicked_cell([]) == "mistakes"
+    assert confusion.clicked_cell([{"customdata": [2, 0, "Wave", "Pull"]}]) == "2:0"
+    assert confusion.clicked_cell([]) == "misclassified"
     app = visit("scores")
     app.segmented_control(key="scores_model").set_value("lgbm").run()
     cell = "1:1"
@@ -285,14 +209,6 @@ def test_a_click_on_a_cell_chooses_its_sequences(make_run):
     assert not app.exception
     shown = table_with(app, "margin")
     assert set(shown["true"]) == set(shown["predicted"]) == {run_folders.NAMES[1]}
-
-
-def test_every_cell_with_a_sequence_can_be_clicked():
-    """Streamlit tells of points only: one lies on each cell that is not empty."""
-    figure = charts_confusion.confusion_figure(np.array([[3, 1], [0, 2]]), ("a", "b"), 1, True)
-    points = figure.data[1]
-    assert list(zip(points.y, points.x, strict=True)) == [(0, 0), (0, 1), (1, 1)]
-    assert [list(cell)[:2] for cell in points.customdata] == [[0, 0], [0, 1], [1, 1]]
 
 
 def test_a_sequence_leads_to_the_page_predict(make_run):
@@ -307,8 +223,8 @@ def test_a_sequence_leads_to_the_page_predict(make_run):
     assert app.session_state["predict_sequence"] == sequence_id
 
 
-def test_a_cell_that_new_answers_emptied_gives_way_to_all_mistakes(make_run):
-    """The first two gestures' answers are exchanged: a choice of before does not break the page."""
+def test_a_cell_that_new_predictions_emptied_gives_way_to_all_misclassified_sequences(make_run):
+    """The predictions of the first two gestures are exchanged while a cell is chosen."""
     root = make_run("first", "finished")
     app = visit("scores")
     app.selectbox(key="scores_cell").set_value("0:0").run()
@@ -319,30 +235,90 @@ def test_a_cell_that_new_answers_emptied_gives_way_to_all_mistakes(make_run):
     table.rename(names).write_parquet(RunPaths(root).oof)
     app.run()
     assert not app.exception
-    assert app.selectbox(key="scores_cell").value == "mistakes"
-    assert "all 24 mistakes" in texts(app)
-
-
-def test_shares_that_round_to_nothing_are_not_zero():
-    """1 in 300 is written <1, an empty cell stays empty."""
-    figure = charts_confusion.confusion_figure(np.array([[299, 1], [0, 2]]), ("a", "b"), 1, True)
-    assert figure.data[0].text == (["100", "<1"], ["", "100"])
-
-
-def test_the_weight_in_use_is_marked_on_the_curve():
-    """0.4 : 0.6 in words, with a shape of its own."""
-    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
-    figure = charts_scores.weight_figure(curve, (0.4, 0.5), 40)
-    assert [trace.name for trace in figure.data][1:] == ["In use, 0.4 : 0.6", "Best of this curve"]
-    assert figure.data[1].x == (0.4,)
+    assert app.selectbox(key="scores_cell").value == "misclassified"
+    assert "all 24 misclassified sequences" in texts(app)
 
 
 def test_every_chart_has_a_text_alternative_and_every_table_too(make_run):
-    """People who hear the page get the title that the others see."""
+    """A screen reader reads the title that is shown above."""
     make_run("first", "finished")
     app = visit("scores")
     charts = [*app.get("plotly_chart"), *app.get("vega_lite_chart")]
     assert len(charts) == 9
     assert all(chart.proto.alt for chart in charts)
     assert all(table.proto.alt for table in app.dataframe)
-    assert len(app.get("download_button")) == 16  # what is seen can be taken away
+    assert len(app.get("download_button")) == 16  # everything shown can be downloaded
+
+
+def test_the_mean_scores_are_those_that_the_run_recorded(make_run):
+    """Mean over folds as in scores.json, so that page and command line agree."""
+    make_run("first", "finished")
+    assert metrics(visit("scores")) == {
+        "Blend": "0.940",
+        "LightGBM": "0.890",
+        "Network": "0.920",
+    }
+
+
+def test_unfinished_folds_are_left_out_and_named(make_run):
+    """The fixture's running run has 3 LightGBM folds and 1 of the network done."""
+    make_run("first", "running")
+    app = visit("scores")
+    assert "Network 1 of 3 folds" in texts(app)
+    assert "16 sequences, out of fold" in texts(app)
+
+
+def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
+    """A table that does not fit the run's labels is named, not shown wrongly."""
+    root = make_run("first", "finished")
+    path = RunPaths(root).oof
+    pl.read_parquet(path).with_columns(gesture=pl.lit("Juggle")).write_parquet(path)
+    assert "gesture 'Juggle' is new" in texts(visit("scores"))
+
+
+class ThirdModel(type(registry.get("lgbm"))):
+    """A model that no page knows."""
+
+    name, title, phrase = "third", "Third model", "the third model"
+    has_importance = has_contributions = False
+
+
+@pytest.fixture
+def third_run(make_run, monkeypatch):
+    """A finished run of three models; the third one predicts as LightGBM does."""
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+    monkeypatch.setattr(configuration, "_KNOWN_MODELS", dict(configuration._KNOWN_MODELS))
+    registry.register(ThirdModel())
+    paths = RunPaths(make_run("first", "finished"))
+    config = json.loads(paths.config.read_text())
+    config["models"].append("third")
+    config["blend"]["weights"] = {"third": 1.0}
+    paths.config.write_text(json.dumps(config))
+    scores = json.loads(paths.scores.read_text())
+    scores["models"]["third"] = scores["models"]["lgbm"]
+    paths.scores.write_text(json.dumps(scores))
+    table = pl.read_parquet(paths.oof)
+    table.with_columns(
+        pl.col(f"lgbm:{name}").alias(f"third:{name}") for name in run_folders.NAMES
+    ).write_parquet(paths.oof)
+
+
+def test_a_third_model_is_shown_like_the_others(third_run):
+    """Cards, choice, tables and charts have it; its weight is listed instead of a curve."""
+    app = visit("scores")
+    titles = ["Blend", "LightGBM", "Network", "Third model"]
+    assert metrics(app)["Third model"] == "0.890"
+    assert app.segmented_control(key="scores_model").options == titles
+    assert sorted(set(table_with(app, "rank")["model"])) == titles
+    assert table_with(app, "log_loss")["model"].tolist() == titles
+    subjects = next(table for table in tables(app) if "subject" in table and "score" in table)
+    assert {"lgbm", "torch", "third"} <= set(subjects.columns)
+    weights = table_with(app, "weight")
+    assert weights["weight"].tolist() == pytest.approx([1.0, 0.2, 0.3, 0.5])
+    assert "With more than two models" in texts(app)
+    assert any("Third model" in chart.proto.spec for chart in app.get("plotly_chart"))
+    app.selectbox(key="scores_cell").set_value("0:0").run()
+    assert {"lgbm", "torch", "third"} <= set(table_with(app, "margin").columns)
+    app.segmented_control(key="scores_model").set_value("third").run()
+    assert not app.exception
+    assert "Third model: true gesture" in texts(app)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from pages.ui.scores import score_tables
+from pages.ui.scores import mean_scores
 from trainer.config import Config
 from trainer.data.sequences import LabelTable
 from trainer.folds import FoldAssignment
@@ -128,9 +128,10 @@ def test_scores_of_an_older_version_are_still_read(tmp_path):
 def test_the_page_says_which_scores_are_which():
     """The sentence names the round and the mean of the folds, or that there is none."""
     found = scored(block("lgbm", 0, RIGHT, RIGHT))
-    assert score_tables.fixed_sentence(found) == (
-        "Fixed in advance (round 150), mean of the folds: LightGBM 1.000."
+    assert mean_scores.fixed_sentence(found) == (
+        "At a fixed number of steps (round 150), set before training, the mean score with all "
+        "sensors is: LightGBM 1.000."
     )
-    assert score_tables.fixed_sentence(scored(block("lgbm", 0, RIGHT))) == (
-        "This run has no scores at a round or epoch that was fixed in advance."
+    assert mean_scores.fixed_sentence(scored(block("lgbm", 0, RIGHT))) == (
+        "This run has no scores at a round or epoch that was fixed before training."
     )

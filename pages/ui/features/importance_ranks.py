@@ -1,4 +1,4 @@
-"""Ranks: does another fold, or another run, find the same features important?
+"""Ranks of features by importance, and how well folds or runs agree on them.
 
 In: importance tables as ``feature_importance.csv``. Out: frames and numbers to show. Rank 1 is the
 most important; a feature that is never used has no rank.
@@ -13,22 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-NUM_FIRST = 20  # features that count as the most important ones
+NUM_TOP = 20  # features that count as the most important ones
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two or more orders of the same features are.
+    """How well two or more rankings of the same features agree.
 
     Attributes:
-        num_shared: How many features are among the first of every order.
-        num_first: How many features the first are.
+        num_shared: How many features are among the top ones of every ranking.
+        num_top: How many features count as the top ones.
         correlation: Mean rank correlation (Spearman) over the pairs, -1 to 1; None where there is
-            no pair, or nothing to order.
+            no pair, or nothing to rank.
     """
 
     num_shared: int
-    num_first: int
+    num_top: int
     correlation: float | None
 
 
@@ -55,26 +55,26 @@ def fold_ranks(table: pl.DataFrame, measure: str, limit: int) -> pl.DataFrame:
 
 
 def fold_agreement(table: pl.DataFrame, measure: str, limit: int) -> Agreement:
-    """Return how alike the folds order the features."""
+    """Return how well the folds agree on the ranking of the features."""
     values_MF = table.select(fold_columns(table, measure)).to_numpy().T
     return agreement(values_MF, limit)
 
 
 def agreement(values_MF: np.ndarray, limit: int) -> Agreement:
-    """Compare orders of the same features.
+    """Compare rankings of the same features.
 
     Args:
         values_MF: (M, F) importance, at least 0.
-        limit: How many of each order count as the first.
+        limit: How many features of each ranking count as the top ones.
     """
     used_F = (values_MF > 0).any(axis=0)
     values_MF = values_MF[:, used_F]
-    num_first = min(limit, values_MF.shape[1])
-    order_MF = np.argsort(-values_MF, axis=1, kind="stable")[:, :num_first]
+    num_top = min(limit, values_MF.shape[1])
+    order_MF = np.argsort(-values_MF, axis=1, kind="stable")[:, :num_top]
     shared = set(order_MF[0].tolist()) if len(order_MF) else set()
     for order_F in order_MF:
         shared &= set(order_F.tolist())
-    return Agreement(len(shared), num_first, _mean_correlation(values_MF))
+    return Agreement(len(shared), num_top, _mean_correlation(values_MF))
 
 
 def compare(here: pl.DataFrame, there: pl.DataFrame, measure: str) -> pl.DataFrame:
@@ -82,8 +82,8 @@ def compare(here: pl.DataFrame, there: pl.DataFrame, measure: str) -> pl.DataFra
 
     Returns:
         Columns feature, rank_here, rank_there, share_here, share_there (percent of all importance),
-        moved (ranks gained here, positive: more important here); null where a run does not have or
-        does not use the feature. The most important of this run first.
+        moved (rank there less rank here, positive: more important here); null where a run does not
+        have or does not use the feature. The most important of this run first.
     """
     joined = (
         _shares(here, measure, "here")
@@ -97,7 +97,7 @@ def compare(here: pl.DataFrame, there: pl.DataFrame, measure: str) -> pl.DataFra
 
 
 def run_agreement(compared: pl.DataFrame, limit: int) -> Agreement:
-    """Return how alike two runs order the features that both have."""
+    """Return how well two runs agree on the ranking of the features that both have."""
     both = compared.drop_nulls(["share_here", "share_there"])
     return agreement(both.select("share_here", "share_there").to_numpy().T, limit)
 
@@ -118,7 +118,7 @@ def compare_sums(here: pl.DataFrame, there: pl.DataFrame, column: str) -> pl.Dat
 
 def _shares(table: pl.DataFrame, measure: str, name: str) -> pl.DataFrame:
     mean = f"{measure}_mean"
-    total = table[mean].sum() or 1.0
+    total = float(table[mean].sum()) or 1.0
     return table.select(
         "feature",
         _rank(mean).alias(f"rank_{name}"),
@@ -138,7 +138,7 @@ def _mean_correlation(values_MF: np.ndarray) -> float | None:
         return None
     ranks_MF = np.stack([pl.Series(row).rank("average").to_numpy() for row in values_MF])
     if (ranks_MF.std(axis=1) == 0).any():
-        return None  # all equal: there is no order
+        return None  # all equal: there is no ranking
     correlation_MM = np.corrcoef(ranks_MF)
     mean = float(correlation_MM[np.triu_indices(num_orders, 1)].mean())
     return round(mean, 2) + 0.0  # never -0.00

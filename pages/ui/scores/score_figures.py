@@ -1,4 +1,4 @@
-"""Figures of scores: halves, folds, gestures, subjects, calibration, blend weights.
+"""Figures of scores: means, folds, gestures, subjects, calibration, blend weights.
 
 In: a frame. Out: a Plotly figure without title (the page writes it above, where it wraps) and
 without colours (the theme gives them, in both its light and its dark form); marks differ by shape
@@ -7,13 +7,13 @@ too. No Streamlit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import plotly.graph_objects as go
 import polars as pl
 from plotly.subplots import make_subplots
 
-from pages.ui.shared import words
 from pages.ui.shared.charts_results import (
     FRAME_PX,
     LEGEND_ABOVE,
@@ -22,22 +22,29 @@ from pages.ui.shared.charts_results import (
     SPREAD,
     shorten,
 )
+from trainer.models import registry
+from trainer.models.registry import BLEND
 
 LEGEND_PX = 36  # height of the legend above
-SYMBOLS = {"lgbm": "circle", "torch": "diamond", "blend": "square"}  # the same on every chart
+SYMBOLS = ("circle", "diamond", "triangle-up", "cross", "star", "pentagon", "hexagon", "x")
 
 
-def score_figure(headline: pl.DataFrame) -> go.Figure:
-    """Draw the score and its halves, mean and spread over the folds; a row per model and sensors.
+def model_symbols(models: Sequence[str]) -> dict[str, str]:
+    """Return the symbol of each model of a run and, last, of the blend; the same on every chart."""
+    return dict(zip(models, cycle(SYMBOLS), strict=False)) | {BLEND: "square"}
+
+
+def mean_figure(means: pl.DataFrame) -> go.Figure:
+    """Draw the score and its two parts, mean and spread; a row per model and sensors.
 
     Args:
-        headline: From ``score_tables.headline_table``.
+        means: From ``mean_scores.mean_table``.
     """
     figure = go.Figure()
-    has_choice = headline["sensors"].n_unique() > 1
+    has_choice = means["sensors"].n_unique() > 1
     names = [
         f"{model} · {sensors}" if has_choice else model
-        for model, sensors in headline.select("model", "sensors").iter_rows()
+        for model, sensors in means.select("model", "sensors").iter_rows()
     ]
     for title, symbol, mean, std in (
         ("Score", "square", "mean", "std"),
@@ -45,13 +52,13 @@ def score_figure(headline: pl.DataFrame) -> go.Figure:
         ("Macro F1", "triangle-left", "macro_f1_mean", "macro_f1_std"),
     ):
         figure.add_scatter(
-            x=headline[mean],
+            x=means[mean],
             y=names,
             name=title,
             mode="markers",
             marker={"symbol": symbol, "size": 11},
-            error_x={"type": "data", "array": headline[std], "thickness": 1.2, "width": 4},
-            customdata=headline.select(std, "folds").to_numpy(),
+            error_x={"type": "data", "array": means[std], "thickness": 1.2, "width": 4},
+            customdata=means.select(std, "folds").to_numpy(),
             hovertemplate=(
                 "%{y}<br>" + title + " %{x:.4f} ± %{customdata[0]:.4f} over "
                 "%{customdata[1]:.0f} folds<extra></extra>"
@@ -61,11 +68,16 @@ def score_figure(headline: pl.DataFrame) -> go.Figure:
     return _lay_out_rows(figure, len(names))
 
 
-def fold_figure(fold_rows: pl.DataFrame) -> go.Figure:
-    """Draw each fold's score, one marker per model; frame from ``results.fold_table``."""
+def fold_figure(fold_rows: pl.DataFrame, models: Sequence[str]) -> go.Figure:
+    """Draw each fold's score, one marker per model.
+
+    Args:
+        fold_rows: From ``results.fold_table``.
+        models: Those of the run.
+    """
     figure = go.Figure()
-    for model, symbol in SYMBOLS.items():
-        title = words.MODELS[model]
+    for model, symbol in model_symbols(models).items():
+        title = registry.title(model)
         rows = fold_rows.filter(pl.col("model") == title)
         figure.add_scatter(
             x=[f"Fold {fold}" for fold in rows["fold"]],
@@ -93,7 +105,7 @@ def fold_figure(fold_rows: pl.DataFrame) -> go.Figure:
 
 
 def gesture_figure(gestures: pl.DataFrame) -> go.Figure:
-    """Draw F1, precision and recall of every gesture, the hardest at the top.
+    """Draw F1, precision and recall of every gesture, the lowest F1 at the top.
 
     Args:
         gestures: From ``results.gesture_table``.
@@ -121,16 +133,19 @@ def gesture_figure(gestures: pl.DataFrame) -> go.Figure:
     return _lay_out_rows(figure, len(rows))
 
 
-def subject_figure(subjects: pl.DataFrame, columns: Mapping[str, str]) -> go.Figure:
-    """Draw the score of every subject, the hardest at the top, with a mark for each model.
+def subject_figure(
+    subjects: pl.DataFrame, models: Sequence[str], columns: Mapping[str, str]
+) -> go.Figure:
+    """Draw the score of every subject, the lowest at the top, with a mark for each model.
 
     Args:
         subjects: From ``results.subject_table``, and one column of scores per further model.
-        columns: Model to its column of scores.
+        models: Those of the run.
+        columns: Model, or the blend, to its column of scores; the others are not drawn.
     """
     figure = go.Figure()
-    for model, symbol in SYMBOLS.items():
-        column, title = columns.get(model), words.MODELS[model]
+    for model, symbol in model_symbols(models).items():
+        column, title = columns.get(model), registry.title(model)
         figure.add_scatter(
             x=[] if column is None else subjects[column],
             y=[] if column is None else [shorten(name) for name in subjects["subject"]],
@@ -149,38 +164,38 @@ def subject_figure(subjects: pl.DataFrame, columns: Mapping[str, str]) -> go.Fig
 
 
 def reliability_figure(bins: pl.DataFrame) -> go.Figure:
-    """Draw how often answers are right against how sure they are, and how many there are.
+    """Draw accuracy against the predicted probability, and the number of sequences per bin.
 
     Args:
         bins: From ``calibration.reliability_table``.
     """
     percent = bins.with_columns(pl.exclude("sequences") * 100)
-    said, right = percent["mean_probability"], percent["share_right"]
+    accuracy = percent["accuracy"]
     figure = make_subplots(
         rows=2, shared_xaxes=True, row_heights=[0.74, 0.26], vertical_spacing=0.05
     )
     figure.add_scatter(
-        x=said,
-        y=right,
+        x=percent["mean_probability"],
+        y=accuracy,
         mode="lines+markers",
-        name="Right answers, with their 95 % interval",
+        name="Accuracy, with 95 % interval",
         marker={"size": 9},
         error_y={
-            "array": percent["interval_high"] - right,
-            "arrayminus": right - percent["interval_low"],
+            "array": percent["interval_high"] - accuracy,
+            "arrayminus": accuracy - percent["interval_low"],
             **SPREAD,
         },
         customdata=percent.select("bin_low", "bin_high", "sequences").to_numpy(),
         hovertemplate=(
-            "%{customdata[0]:.0f} to %{customdata[1]:.0f} %: says %{x:.1f} %, right in %{y:.1f} %"
-            "<br>%{customdata[2]:.0f} sequences<extra></extra>"
+            "%{customdata[0]:.0f} to %{customdata[1]:.0f} %: mean probability %{x:.1f} %, "
+            "accuracy %{y:.1f} %<br>%{customdata[2]:.0f} sequences<extra></extra>"
         ),
     )
     figure.add_scatter(
         x=[0, 100],
         y=[0, 100],
         mode="lines",
-        name="Perfect",
+        name="Perfectly calibrated",
         line={"dash": "dash", "width": 1.5, "color": "gray"},
         hoverinfo="skip",
     )
@@ -197,30 +212,34 @@ def reliability_figure(bins: pl.DataFrame) -> go.Figure:
         col=1,
     )
     figure.update_xaxes(range=[0, 102], automargin=True)
-    figure.update_xaxes(title="Probability of the answer, %", row=2, col=1)
-    figure.update_yaxes(title="Right answers, %", range=[0, 104], automargin=True, row=1, col=1)
-    most = int(percent["sequences"].max())
+    figure.update_xaxes(title="Probability of the predicted gesture, %", row=2, col=1)
+    figure.update_yaxes(title="Accuracy, %", range=[0, 104], automargin=True, row=1, col=1)
+    most = max(percent["sequences"].to_list())
     figure.update_yaxes(title="Sequences", range=[0, 1.35 * most], nticks=3, row=2, col=1)
     figure.update_layout(height=420, margin=MARGIN, legend=LEGEND_ABOVE)
     return figure
 
 
-def weight_figure(curve: pl.DataFrame, used: tuple[float, float], best: int) -> go.Figure:
-    """Draw the score against LightGBM's share of the blend, with the share in use marked.
+def weight_figure(
+    curve: pl.DataFrame, titles: tuple[str, str], used: tuple[float, float], best: int
+) -> go.Figure:
+    """Draw the score of the blend of two models against the first one's weight.
 
     Args:
         curve: From ``blend_weights.weight_curve``.
-        used: The share in use, and its score.
+        titles: Of the two models.
+        used: The weight in use, which is marked, and its score.
         best: The row of the curve's best score.
     """
+    weights, scores = curve["weight"], curve["score"]
     figure = go.Figure()
     for name, x, y, look in (
-        ("Any other weight", curve["lgbm_weight"], curve["score"], {"mode": "lines"}),
+        ("Any other weight", weights, scores, {"mode": "lines"}),
         (f"In use, {used[0]:g} : {1 - used[0]:g}", used[:1], used[1:], _mark("square")),
         (
-            "Best of this curve",
-            curve["lgbm_weight"][best : best + 1],
-            curve["score"][best : best + 1],
+            "Highest score",
+            weights[best : best + 1],
+            scores[best : best + 1],
             _mark("star"),
         ),
     ):
@@ -228,12 +247,12 @@ def weight_figure(curve: pl.DataFrame, used: tuple[float, float], best: int) -> 
             x=x,
             y=y,
             name=name,
-            hovertemplate="LightGBM %{x:.3f}, score %{y:.4f}<extra></extra>",
+            hovertemplate=titles[0] + " %{x:.3f}, score %{y:.4f}<extra></extra>",
             **look,
         )
     figure.add_vline(x=used[0], line={"dash": "dash", "width": 1.5, "color": "gray"})
     figure.update_xaxes(
-        title="Weight of LightGBM, the rest is the network's",
+        title=f"Weight of {titles[0]}; the rest is that of {titles[1]}",
         range=[-0.02, 1.02],
         automargin=True,
     )

@@ -79,7 +79,7 @@ def test_the_answer_is_a_plain_str_of_the_runs_gestures(answerer, table, people)
 def test_the_answers_are_those_of_predicting_the_whole_file(answerer, warm, table, people):
     """One at a time, in any order, twice: the same as all at once."""
     known = sequences_from_table(table, people)
-    expected = dict(zip(known.sequence_ids.tolist(), warm.predict(known).answers, strict=True))
+    expected = dict(zip(known.sequence_ids.tolist(), warm.predict(known).predicted, strict=True))
     parts = sequences_of(table)
     order = random.Random(1).sample(parts + parts, 2 * len(parts))
     for part in order:

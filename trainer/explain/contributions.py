@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.sequences import Sequences
+from trainer.explain.meanings import meaning_of
 from trainer.explain.preconditions import check_single, find_model
 from trainer.features.feature_table import align, build_table
 from trainer.predict.bundles import PredictError
@@ -41,6 +42,11 @@ class Contribution:
     added: float
     difference: float
     spread: float
+
+    @property
+    def meaning(self) -> str:
+        """Return the meaning of the feature in words; "" for a sensor or an unknown name."""
+        return meaning_of(self.name)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from trainer.data.sequences import Sequences
 from trainer.explain.contributions import Contributions
 from trainer.explain.findings import Finding
-from trainer.explain.meanings import meaning_of
 from trainer.explain.nearest import Neighbour
 from trainer.explain.occlusion import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table
@@ -140,7 +139,7 @@ def _contributions(report: Report) -> Part | None:
         "features": [
             (
                 each.name,
-                meaning_of(each.name),
+                each.meaning,
                 "missing" if np.isnan(each.value) else each.value,
                 *(each.difference, each.spread, each.added),
             )

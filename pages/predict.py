@@ -1,34 +1,34 @@
-"""Predict: one recording and a question: what is it, how sure, and why.
+"""Predict: the gesture of a recording, with probabilities and explanations.
 
-In: the finished models of the run that is looked at; an upload, or a sequence of the run's own
-source. Out: the page. Nothing uploaded is written anywhere.
+In: the bundles of the selected run; an upload, or a sequence of the run's own recordings. Out: the
+page. Nothing uploaded is written to disk.
 """
 
 import polars as pl
 import streamlit as st
 
 from pages.ui.predict import (
+    built_in_sequences,
     check_panel,
     explanation_panels,
-    nearest_panels,
-    prediction_frames,
+    explanations,
     prediction_panels,
-    recording_choice,
+    predictions,
     trace_panels,
-    warm_predictor,
+    uploads,
 )
-from pages.ui.predict.requests import Question, Single
 from pages.ui.shared import frame, live, readers, recordings, words
 
-TRACES, WHY, WHAT_IF, ALIKE, REPORT = "Over time", "Why", "What if", "Alike", "Report"
+BUILT_IN, UPLOAD = "Built-in sequence", "Upload"
+TRACES, WHY, WHAT_IF, NEAREST, REPORT = "Over time", "Why", "What if", "Nearest", "Report"
 
-frame.open_page("Predict", "What a recording is, how sure the models are, and why.")
+frame.open_page("Predict", "Predict the gesture of a recording, with probabilities and reasons.")
 run = frame.current_run()
 live.follow(run)
 if run is None:
     frame.empty_state(
         "No runs yet",
-        "Start one; when it is finished, its models answer here.",
+        "Start one; when a model is finished, it predicts here.",
         "pages/train.py",
         "Start a run",
     )
@@ -37,72 +37,85 @@ if run is None:
 run_file = readers.run_file(run)
 if run_file is None and run.paths.has_config:
     st.caption("The command line names every damaged file: python -m trainer verify RUN.")
-    st.stop()  # named above
-bundles = readers.version(*(run.paths.bundle(model) for model in ("lgbm", "torch")))
+    st.stop()  # the file is named above
+bundles = predictions.find_bundles(run.paths)
 if run_file is None or not bundles:
-    units = readers.units(run)
+    folds = readers.units(run)
     frame.empty_state(
         "No model of this run is finished yet",
-        "Models answer when all their folds are done"
-        + (f": {sum(unit.done for unit in units)} of {len(units)} are." if units else "."),
+        "A model can predict when all its folds are done"
+        + (f": {sum(fold.done for fold in folds)} of {len(folds)} are." if folds else "."),
         "pages/train.py",
         "See the progress",
     )
     st.stop()
 
-picked = recording_choice.pick(run, run_file)
-question = Question(
+mode = st.segmented_control(
+    "Recording", [BUILT_IN, UPLOAD], default=BUILT_IN, required=True, key="predict_mode"
+)
+chosen = uploads.choose(run_file) if mode == UPLOAD else built_in_sequences.choose(run, run_file)
+request = predictions.Request(
     root=str(run.root),
     bundles=bundles,
-    key=picked.key,
-    fold=picked.fold,
-    sequences=picked.sequences,
     rate_hz=run_file.data.sampling_rate_hz,
     mirror_left_handers=run_file.data.mirror_left_handers,
     turned_subjects=run_file.recordings.turned_subjects,
+    recordings=chosen,
 )
-findings = warm_predictor.examine(question)
+findings = predictions.check_input(request)
 check_panel.show(findings)
 try:
-    prediction = warm_predictor.ask(question)
-except warm_predictor.AnswerError as error:
-    st.error("The models cannot answer.")
+    prediction = predictions.predict(request)
+except predictions.ERRORS as error:
+    st.error("No prediction is possible.")
     st.code(str(error), language=None, wrap_lines=True)
     st.stop()
 
-table = prediction_frames.answer_rows(prediction).with_columns(
-    seen=pl.Series(picked.seen or [None] * len(prediction.answers), dtype=pl.Boolean),
-    steps=picked.sequences.lengths_N,
+num_sequences = chosen.sequences.num_sequences
+table = prediction_panels.sequence_rows(prediction).with_columns(
+    seen=pl.Series(chosen.seen or [None] * num_sequences, dtype=pl.Boolean),
+    steps=chosen.sequences.lengths_N,
 )
-index = prediction_panels.choose_row(table, prediction) if len(table) > 1 else 0
-single = Single(question, index, prediction)
+index = prediction_panels.choose_row(table, prediction) if num_sequences > 1 else 0
+selected = predictions.Selected(request, index, prediction)
 row = table.row(index, named=True)
-prediction_panels.headline(row, single, picked.known.get("gesture"))
-prediction_panels.by_model(single)
+prediction_panels.headline(row, selected, chosen.known.get("gesture"))
+prediction_panels.by_model(selected)
 
-sensors = ", ".join(recordings.sensors_present(picked.sequences, index))
+sensors = ", ".join(recordings.sensors_present(chosen.sequences, index))
 notes = [words.capital(note) for note in prediction.notes]
 st.caption(frame.escape(". ".join([f"Sensors: {sensors}", *notes])) + ".")
 
 view = st.segmented_control(
     "Look closer",
-    [TRACES, WHY, WHAT_IF, ALIKE, REPORT],
+    [TRACES, WHY, WHAT_IF, NEAREST, REPORT],
     default=TRACES,
     required=True,
     key="predict_view",
     persist_state="session",
-    help="Each is worked out when it is looked at.",
+    help="Each view is computed when it is selected.",
 )
 if view == TRACES:
-    trace_panels.show(single)
+    trace_panels.show(selected)
 elif view == WHY:
-    explanation_panels.why(single)
+    explanation_panels.why(selected)
 elif view == WHAT_IF:
-    explanation_panels.what_if(single)
-elif view == ALIKE:
-    nearest_panels.alike(single, run_file, picked.known)
+    explanation_panels.what_if(selected)
+elif view == NEAREST:
+    explanation_panels.nearest(selected, run_file)
 else:
-    remarks = [f"True gesture: {picked.known['gesture']}"] if picked.known else []
+    remarks = [f"True gesture: {chosen.known['gesture']}"] if chosen.known else []
     remarks += [words.SIMULATED_MODELS] if run_file.is_simulated else []
     remarks += ["The models were trained on this recording"] if row["seen"] else []
-    nearest_panels.report(single, run.name, findings, picked.known, remarks)
+    with st.spinner("Writing the report"):
+        html = explanations.report_html(selected, run.name, findings, remarks)
+    st.download_button(
+        "Download the report (HTML)",
+        data=html.encode(),
+        file_name="report.html",
+        mime="text/html",
+        key="download_report",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    st.iframe(html, height=700)

@@ -125,5 +125,5 @@ def predict_upload(page, recording):
     """Ask about a file with two sequences that carries no labels."""
     page.get_by_role("radio", name="Upload").click()
     page.locator("[data-testid=stFileUploader] input[type=file]").first.set_input_files(recording)
-    wait_for_text(page, "Answers for 2 sequences", 60)
+    wait_for_text(page, "Predictions of 2 sequences", 60)
     wait_for_text(page, "2 of 2 are among the recordings", 30)

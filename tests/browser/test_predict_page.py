@@ -19,9 +19,9 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     page = open_page(serve(state=state).url("predict?run=tiny"))
     wait_for_text(page, "Look closer", 60)
     page.get_by_role("radio", name="Why", exact=True).click()
-    wait_for_text(page, "LightGBM: what spoke for", 60)
+    wait_for_text(page, "LightGBM: contributions to", 60)
     settle(page)
-    assert page.get_by_text("As the models see it").count() == 0
+    assert page.get_by_text("Preprocessed").count() == 0
     bars = page.locator(".st-key-predict_contributions .points path")
     bars.first.scroll_into_view_if_needed()
     box = max((bar.bounding_box() for bar in bars.all()), key=lambda box: box["width"])
@@ -30,8 +30,8 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     expect(chosen).not_to_have_value("Nothing", timeout=30_000)
     settle(page)
     feature = chosen.input_value()
-    expect(page.get_by_text(f"{feature} comes from")).to_be_visible()
-    page.locator(".st-key-chart_traces").get_by_text("As the models see it").wait_for()
+    expect(page.get_by_text(f"{feature} is computed from")).to_be_visible()
+    page.locator(".st-key-chart_traces").get_by_text("Preprocessed").wait_for()
     assert "run=tiny" in page.url
 
 
@@ -43,7 +43,7 @@ def test_the_slider_moves_the_rule_on_the_traces(serve, open_page, tiny_run, tmp
     wait_for_text(page, "Look closer", 60)
     page.wait_for_function(f"() => {RULE_S} !== undefined")
     before = page.evaluate(RULE_S)
-    page.get_by_role("slider", name="Instant").press("ArrowLeft")
+    page.get_by_role("slider", name="Time").press("ArrowLeft")
     page.wait_for_function(f"before => {RULE_S} < before", arg=before)
     assert page.evaluate(RULE_S) == pytest.approx(before - 0.1)
     expect(page.get_by_text(f"{before - 0.1:.1f} s", exact=True).first).to_be_visible()

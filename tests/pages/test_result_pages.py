@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.predict import prediction_frames, recording_choice, uploads
+from pages.ui.predict import built_in_sequences, prediction_panels, uploads
 from pages.ui.shared import charts_signals, recordings
 from tests.support import run_folders
 from tests.support.builders import make_demographics, make_table
@@ -40,32 +40,32 @@ def source(tmp_path):
 
 @pytest.fixture
 def finished(make_run, source, monkeypatch):
-    """A finished run whose models answer the first gesture, and whose source is there."""
+    """A finished run with a fake predictor, and its source."""
     root = make_run("first", "finished", source=str(source))
     know_source(root, source)
     for model in ("lgbm", "torch"):
         RunPaths(root).bundle(model).write_bytes(model.encode())
-    asked = []
-    monkeypatch.setattr(predictor.Predictor, "load", lambda path: FakePredictor(asked))
-    return SimpleNamespace(root=root, asked=asked)
+    calls = []
+    monkeypatch.setattr(predictor.Predictor, "load", lambda path: FakePredictor(calls))
+    return SimpleNamespace(root=root, calls=calls)
 
 
 class FakePredictor:
-    """LightGBM says the first gesture, the network the second; the blend follows the network.
+    """LightGBM predicts the first gesture, the network and the blend the second.
 
-    It has no models that could say why.
+    It has no models to explain.
     """
 
     root, models = Path("first"), {}
 
-    def __init__(self, asked):
-        self.asked = asked
+    def __init__(self, calls):
+        self.calls = calls
 
     def models_of(self, fold):
         return {}
 
     def predict(self, sequences, fold=None):
-        self.asked.append((sequences.num_sequences, fold))
+        self.calls.append((sequences.num_sequences, fold))
         num = sequences.num_sequences
         lgbm_NK = np.tile([0.7, 0.1, 0.1, 0.1], (num, 1))
         torch_NK = np.tile([0.05, 0.9, 0.03, 0.02], (num, 1))
@@ -77,7 +77,7 @@ class FakePredictor:
             by_model={"lgbm": lgbm_NK, "torch": torch_NK},
             by_fold={"lgbm": lgbm_NK[None], "torch": torch_NK[None]},
             weights={"lgbm": 0.4, "torch": 0.6},
-            notes=("answered by: LightGBM 0.40, the network 0.60",),
+            notes=("predicted by: LightGBM 0.40, the network 0.60",),
         )
 
 
@@ -186,10 +186,10 @@ def test_nothing_in_range_does_not_count_as_a_distance():
     assert sensor["value"].null_count() == len(sensor)
 
 
-def test_a_built_in_sequence_is_answered_by_the_fold_that_never_saw_it(finished):
-    """Subject 0 is validated in fold 0; the true gesture is shown beside the answer."""
+def test_a_built_in_sequence_is_predicted_by_the_fold_that_validated_it(finished):
+    """Subject 0 is validated in fold 0; the true gesture is shown beside the prediction."""
     app = visit("predict")
-    assert finished.asked == [(1, 0)]
+    assert finished.calls == [(1, 0)]
     assert "True gesture: Cheek - pinch skin" in texts(app).replace("\\", "")
     assert "Models disagree" in texts(app)
     assert metrics(app)["Its probability"] == "58.0 %"
@@ -197,20 +197,20 @@ def test_a_built_in_sequence_is_answered_by_the_fold_that_never_saw_it(finished)
     assert "Seen in training" not in texts(app)
 
 
-def test_all_folds_on_a_training_sequence_is_said_to_be_seen_in_training(finished):
-    """Four of five folds were trained on the sequence: the page says so."""
+def test_all_folds_on_a_training_sequence_are_marked_as_seen_in_training(finished):
+    """Four of five folds were trained on the sequence: the page warns of it."""
     app = visit("predict")
-    asked_by = next(group for group in app.segmented_control if group.label == "Answered by")
-    asked_by.set_value("All folds").run()
+    models = next(group for group in app.segmented_control if group.label == "Models")
+    models.set_value("All folds").run()
     assert not app.exception
-    assert finished.asked[-1] == (1, None)
+    assert finished.calls[-1] == (1, None)
     assert "Seen in training" in texts(app)
 
 
-def test_sequences_can_be_picked_by_how_sure_the_models_were(finished):
-    """From the out-of-fold table; a kind with no sequence is said."""
+def test_sequences_can_be_filtered_by_their_out_of_fold_prediction(finished):
+    """By correctness, probability and margin."""
     app = visit("predict")
-    for kind in ("Sure and right", "Sure but wrong", "Close calls"):
+    for kind in ("Confident and correct", "Confident but wrong", "Smallest margins"):
         app.segmented_control(key="predict_kind").set_value(kind).run()
         assert not app.exception
 
@@ -223,18 +223,18 @@ def upload(app, *files):
     return app
 
 
-def test_an_upload_of_several_sequences_is_answered_in_a_table(finished):
+def test_an_upload_of_several_sequences_is_predicted_in_a_table(finished):
     """New recordings without labels, with demographics."""
     table = make_table(num_subjects=2, sequences_per_subject=2, length=12, labelled=False, seed=1)
     people = csv_of(make_demographics(table, ("SUBJ_000000",)))
     app = upload(visit("predict"), ("../../x.csv", csv_of(table)), ("p.csv", people))
-    assert finished.asked[-1] == (4, None)
+    assert finished.calls[-1] == (4, None)
     rows = app.dataframe(key="predict_rows").value
     assert rows["gesture"].tolist() == ["Neck - scratch"] * 4
     assert "Seen in training" not in texts(app)
 
 
-def test_an_uploaded_training_sequence_is_recognised_by_its_content(finished):
+def test_an_uploaded_training_sequence_is_recognized_by_its_content(finished):
     """The same recording under another id was seen; another one under a known id was not."""
     table = make_table(**SMALL).filter(pl.col("subject") == "SUBJ_000000")
     renamed = table.with_columns(sequence_id=pl.lit("new_") + pl.col("sequence_id"))
@@ -254,14 +254,14 @@ def test_an_uploaded_training_sequence_is_recognised_by_its_content(finished):
         ("x.csv", b"a,b\n1,2\n", "Missing column"),
     ],
 )
-def test_an_upload_that_cannot_be_used_says_why(finished, name, data, message):
-    """Whatever the file is: a message, no traceback, no answer."""
+def test_an_unusable_upload_is_refused_with_the_reason(finished, name, data, message):
+    """A message, no traceback, no prediction."""
     app = upload(visit("predict"), (name, data))
     assert message in texts(app)
 
 
 def test_large_uploads_are_refused_before_they_are_read(monkeypatch):
-    """Bytes, rows and sequences are bounded; the message says what to do."""
+    """Bytes, rows and sequences are limited; the message names the limit."""
     data = csv_of(make_table(num_subjects=1, sequences_per_subject=2, length=12))
     monkeypatch.setattr(uploads, "MAX_SEQUENCES", 1)
     with pytest.raises(DataError, match="has 2 sequences: expected at most 1"):
@@ -274,8 +274,8 @@ def test_large_uploads_are_refused_before_they_are_read(monkeypatch):
         uploads.read_sequences("x.csv", data)
 
 
-def test_models_that_cannot_answer_say_why(finished, monkeypatch):
-    """A damaged bundle is named; nothing else on the page breaks."""
+def test_an_error_of_the_predictor_is_shown(finished, monkeypatch):
+    """The page names a damaged bundle."""
 
     def fail(path):
         raise predictor.PredictError("lgbm_bundle.pkl: its SHA-256 is not the recorded one")
@@ -285,29 +285,29 @@ def test_models_that_cannot_answer_say_why(finished, monkeypatch):
 
 
 def test_a_real_damaged_bundle_is_a_message(make_run, source):
-    """The predictor itself refuses it, and the page shows what it says."""
+    """With the real predictor."""
     root = make_run("first", "finished", source=str(source))
     know_source(root, source)
     RunPaths(root).bundle("lgbm").write_bytes(b"not a bundle")
     app = visit("predict")
-    assert "The models cannot answer." in [error.value for error in app.error]
+    assert "No prediction is possible." in [error.value for error in app.error]
 
 
-def test_without_its_source_a_run_still_answers_uploads(finished, source):
-    """The built-in sequences are gone, the models are not."""
+def test_a_run_without_its_source_predicts_uploads(finished, source):
+    """Only the built-in sequences need the source."""
     (source / "train.parquet").unlink()
     (source / "train_demographics.csv").unlink()
     predict_page = visit("predict")
     assert "Upload a recording instead" in texts(predict_page)
     table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False)
     upload(predict_page, ("x.csv", csv_of(table)))
-    assert finished.asked[-1] == (1, None)
+    assert finished.calls[-1] == (1, None)
 
 
 def test_the_download_has_the_columns_of_the_command_line():
     """sequence_id, gesture, p_target, blended, then by model; rows sum to 1."""
     sequences = SimpleNamespace(num_sequences=2, sequence_ids=np.array(["a", "b"]))
-    table = prediction_frames.download_rows(FakePredictor([]).predict(sequences))
+    table = prediction_panels.download_rows(FakePredictor([]).predict(sequences))
     names = run_folders.NAMES
     assert table.columns == [
         *("sequence_id", "gesture", "p_target"),
@@ -318,8 +318,8 @@ def test_the_download_has_the_columns_of_the_command_line():
     assert table.select(pl.sum_horizontal(*names)).to_series().to_list() == pytest.approx([1, 1])
 
 
-def test_kinds_of_built_in_sequences():
-    """Surest hits, surest mistakes, smallest leads; sequences without an answer are in none."""
+def test_kinds_filter_built_in_sequences():
+    """Sequences without an out-of-fold prediction are of no kind but All."""
     rows = pl.DataFrame(
         {
             "sequence_id": list("abcd"),
@@ -331,15 +331,18 @@ def test_kinds_of_built_in_sequences():
     )
 
     def ids(kind):
-        return recording_choice.of_kind(rows, kind, 2)["sequence_id"].to_list()
+        return built_in_sequences.of_kind(rows, kind, 2)["sequence_id"].to_list()
 
-    assert ids("Sure and right") == ["a", "c"]
-    assert ids("Sure but wrong") == ["b"]
-    assert ids("Close calls") == ["c", "b"]
+    assert ids("Confident and correct") == ["a", "c"]
+    assert ids("Confident but wrong") == ["b"]
+    assert ids("Smallest margins") == ["c", "b"]
     assert ids("All") == list("abcd")
 
 
-def test_the_pages_import_neither_torch_nor_lightgbm_until_an_answer_is_asked():
+def test_the_pages_import_neither_torch_nor_lightgbm_before_the_first_prediction():
     """Opening the dashboard stays quick."""
-    code = "from pages.ui import picking, predicting, results, source, uploads, charts_signals"
+    code = (
+        "from pages.ui.predict import built_in_sequences, explanation_panels, uploads\n"
+        "from pages.ui.shared import charts_signals, results, source\n"
+    )
     assert modules_after(code, ("torch", "lightgbm", "trainer.predict.predictor")) == []

@@ -1,10 +1,10 @@
-"""Contributions: what each feature added to LightGBM's score of the answer, exactly.
+"""Contributions: what each feature adds to a model's raw scores of two gestures.
 
-In: a predictor, one sequence, the answer and the gesture to set against it. Out:
-``Contributions``, fold by fold: the trees' Shapley values, which sum to the raw score. Raw scores
-are what the softmax is taken of: a difference of 1 makes a gesture 2.7 times as probable.
+In: a predictor, one sequence, two gestures. Out: ``Contributions`` by fold: Shapley values (of
+trees: Lundberg et al. 2018, TreeSHAP), which sum to the raw score. Probabilities are the softmax of
+the raw scores: a difference of 1 makes one gesture 2.7 times as probable as the other.
 
-Shapes: M folds, F features.
+Shapes: M folds, F features, S sensors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.sequences import Sequences
-from trainer.explain.single import demand_one
+from trainer.explain.meanings import meaning_of
+from trainer.explain.preconditions import check_single, find_model
 from trainer.features.feature_table import align, build_table
 from trainer.predict.bundles import PredictError
 from trainer.predict.fitted_models import map_folds
@@ -25,41 +26,48 @@ Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Share:
-    """What a feature, or a sensor, added.
+class Contribution:
+    """What one feature, or all features of a sensor, add.
 
     Attributes:
-        name: Of the feature or the sensor.
-        value: The feature's value in the recording; NaN where it is missing, or of a sensor.
-        answer: Added to the answer's raw score, mean of the folds.
-        against: The same minus what it added to the other gesture's.
-        spread: Standard deviation of ``against`` over the folds.
+        name: Name of the feature or the sensor.
+        value: The feature's value in the recording; NaN where it is missing, or for a sensor.
+        added: Added to the raw score of the gesture, mean over the folds.
+        difference: ``added`` minus what is added to the other gesture, mean over the folds.
+        spread: Standard deviation of ``difference`` over the folds.
     """
 
     name: str
     value: float
-    answer: float
-    against: float
+    added: float
+    difference: float
     spread: float
+
+    @property
+    def meaning(self) -> str:
+        """Return the meaning of the feature in words; "" for a sensor or an unknown name."""
+        return meaning_of(self.name)
 
 
 @dataclass(frozen=True)
 class Contributions:
-    """Why LightGBM scored two gestures as it did, per fold.
+    """The contributions to the raw scores of two gestures, by fold.
 
-    Only folds whose training part had both gestures are here.
+    Only of folds whose training part has both gestures.
 
     Attributes:
-        answer: Class index of the gesture that is explained.
-        other: Class index of the one it is set against.
-        names: F features, those of all folds.
-        values_F: (F,) float64, of the recording; NaN missing.
-        added_2MF: (2, M, F) float64, to the raw score of the answer and of the other.
-        start_2M: (2, M) float64, where the model starts: class share, mean of the trees.
-        raw_2M: (2, M) float64, the models' raw scores: ``start + sum of added``.
+        model: Name of the model.
+        gesture: Class index of the gesture that is explained.
+        other: Class index of the gesture that it is compared with.
+        names: F features, of all folds.
+        values_F: (F,) float64, values in the recording; NaN missing.
+        added_2MF: (2, M, F) float64, added to the raw scores of both gestures.
+        start_2M: (2, M) float64, the raw scores before any feature is used.
+        raw_2M: (2, M) float64, the raw scores: ``start + sum of added``.
     """
 
-    answer: int
+    model: str
+    gesture: int
     other: int
     names: tuple[str, ...]
     values_F: Scores
@@ -67,65 +75,62 @@ class Contributions:
     start_2M: Scores
     raw_2M: Scores
 
-    def features(self) -> list[Share]:
-        """Return the features that moved anything, the largest against the other first."""
-        shares = self._shares(self.names, self.values_F, self.added_2MF)
-        moving = [share for share in shares if share.answer or share.against]
-        return sorted(moving, key=lambda share: -abs(share.against))
+    def by_feature(self) -> list[Contribution]:
+        """Return the features that add anything, the largest difference first."""
+        rows = self._rows(self.names, self.values_F, self.added_2MF)
+        return [row for row in rows if row.added or row.difference]
 
-    def sensors(self) -> list[Share]:
-        """Return what the features of each sensor added together, largest first."""
+    def by_sensor(self) -> list[Contribution]:
+        """Return the sum over the features of each sensor, the largest difference first."""
         sensors = np.array([name.partition(".")[0] for name in self.names])
         names = tuple(dict.fromkeys(sensors.tolist()))
         summed_2MS = np.stack(
             [self.added_2MF[:, :, sensors == name].sum(axis=2) for name in names], axis=2
         )
-        shares = self._shares(names, np.full(len(names), np.nan), summed_2MS)
-        return sorted(shares, key=lambda share: -abs(share.against))
+        return self._rows(names, np.full(len(names), np.nan), summed_2MS)
 
-    def _shares(self, names: tuple[str, ...], values: Scores, added_2MX: Scores) -> list[Share]:
-        against_MX = added_2MX[0] - added_2MX[1]
+    def _rows(
+        self, names: tuple[str, ...], values: Scores, added_2MX: Scores
+    ) -> list[Contribution]:
+        difference_MX = added_2MX[0] - added_2MX[1]
         columns = (
             values,
             added_2MX[0].mean(axis=0),
-            against_MX.mean(axis=0),
-            against_MX.std(axis=0),
+            difference_MX.mean(axis=0),
+            difference_MX.std(axis=0),
         )
-        return [
-            Share(name, *map(float, numbers))
+        rows = [
+            Contribution(name, *map(float, numbers))
             for name, *numbers in zip(names, *columns, strict=True)
         ]
+        return sorted(rows, key=lambda row: -abs(row.difference))
 
 
 def contributions_of(
-    predictor: Predictor, sequence: Sequences, answer: int, other: int, fold: int | None = None
+    predictor: Predictor, sequence: Sequences, gesture: int, other: int, fold: int | None = None
 ) -> Contributions:
-    """Return why LightGBM gave one sequence these scores.
+    """Return the contributions to the raw scores of two gestures of one sequence.
+
+    They are of the run's first model that has contributions.
 
     Args:
         predictor: A run's models.
         sequence: One sequence.
-        answer: Class index of the gesture to explain.
-        other: Class index of the gesture to set it against, such as the runner-up.
-        fold: Ask only this fold's model; None asks all.
+        gesture: Class index of the gesture to explain.
+        other: Class index of the gesture to compare it with, such as the runner-up.
+        fold: Use this fold's model only; None uses all folds.
 
     Raises:
-        PredictError: The run has no LightGBM, no such fold, or no fold that knows both gestures;
-            or there are several sequences.
+        PredictError: There are several sequences, no model with contributions, no such fold, or no
+            fold that was trained on both gestures.
     """
-    demand_one(sequence)
-    models = predictor.models_of(fold).values()
-    fitted = next((each for each in models if each.model.has_contributions), None)
-    if fitted is None:
-        raise PredictError(
-            f"{predictor.root}: no model with contributions, such as LightGBM. Occlusion shows "
-            f"what the network uses"
-        )
-    pair = np.array([answer, other])
+    check_single(sequence)
+    fitted = find_model(predictor, "contributions", fold)
+    pair = np.array([gesture, other])
     fitted = fitted.select(np.all(fitted.known_MK[:, pair], axis=1))
     if not fitted.folds:
-        gestures = [predictor.labels.gestures[k] for k in pair]
-        raise PredictError(f"no fold was trained on both {gestures[0]!r} and {gestures[1]!r}")
+        first, second = (predictor.labels.gestures[k] for k in pair)
+        raise PredictError(f"no fold was trained on both {first!r} and {second!r}")
     table = build_table(predictor.signals(sequence))
     parts = map_folds(fitted, lambda each: each.contributions(table, pair))
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
@@ -134,7 +139,8 @@ def contributions_of(
     for number, part in enumerate(parts):
         added_2MF[:, number, [column_of[name] for name in part.names]] = part.added_NCF[0]
     return Contributions(
-        answer=answer,
+        model=fitted.model.name,
+        gesture=gesture,
         other=other,
         names=names,
         values_F=align(table, names)[0].astype(np.float64),

@@ -1,10 +1,10 @@
-"""Nearest: the training sequences that are most like a recording, by LightGBM's features.
+"""Nearest neighbours: the training sequences whose features are most like those of a recording.
 
 In: a predictor, the run's training data, one sequence. Out: ``Neighbour``s.
 
-The distance is the root of the mean squared difference in standard deviations of the training
-data, each feature weighing by its share of LightGBM's gain; features that either side lacks are
-left out.
+The distance is the root of the weighted mean squared difference, in standard deviations of the
+training data. The weight of a feature is its total gain in the run's first model with importance;
+features that are missing in either sequence are left out.
 
 Shapes: N training sequences, F features with gain.
 """
@@ -18,26 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.sequences import Sequences
-from trainer.explain.single import demand_one
+from trainer.explain.preconditions import check_single, find_model
 from trainer.explain.training import Training
 from trainer.features.feature_table import FeatureTable, align, build_table
 from trainer.features.segments import ratio
-from trainer.predict.bundles import PredictError
 from trainer.predict.predictor import Predictor
 
 NUM_NEIGHBOURS = 5
-_BLOCK_FEATURES = 256  # worked on at once: 17 MB of the competition's 8,151 sequences
+_BLOCK_FEATURES = 256  # computed at once: 17 MB for the competition's 8,151 sequences
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training sequence like the recording.
+    """A training sequence near the recording.
 
     Attributes:
-        sequence_id: Of the training sequence.
+        sequence_id: Its id.
         gesture: Its true gesture.
-        subject: Whose it is.
-        distance: In standard deviations; 0 is the same features.
+        subject: Its subject.
+        distance: In standard deviations; 0 means equal features.
     """
 
     sequence_id: str
@@ -51,26 +50,25 @@ def nearest(
     training: Training,
     sequence: Sequences,
     num_neighbours: int = NUM_NEIGHBOURS,
-    but_not: Collection[str] = (),
+    exclude: Collection[str] = (),
 ) -> list[Neighbour]:
     """Return the nearest training sequences, the nearest first.
 
     Args:
         predictor: A run's models.
-        training: What the same run was trained on.
+        training: The training data of the same run.
         sequence: One sequence.
-        num_neighbours: How many at most.
-        but_not: Training sequences to leave out, such as the sequence itself.
+        num_neighbours: The largest number to return.
+        exclude: Ids of training sequences to leave out, such as that of the sequence itself.
 
     Raises:
-        PredictError: The run has no LightGBM to say which features matter, or the recording shares
-            none of them with the training data; or there are several sequences.
+        PredictError: There are several sequences, or no model with importance.
     """
-    demand_one(sequence)
+    check_single(sequence)
     names, gain_F = _gains(predictor)
     table = build_table(predictor.signals(sequence))
     distance_N = _distances(align(table, names)[0], training.table, names, gain_F)
-    distance_N[np.isin(training.sequence_ids, list(but_not))] = np.nan
+    distance_N[np.isin(training.sequence_ids, list(exclude))] = np.nan
     order_N = np.argsort(distance_N, kind="stable")[: max(0, num_neighbours)]
     return [
         Neighbour(
@@ -85,13 +83,8 @@ def nearest(
 
 
 def _gains(predictor: Predictor) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Return the features that the trees use, and their gain over all folds."""
-    fitted = next((each for each in predictor.models.values() if each.model.has_importance), None)
-    if fitted is None:
-        raise PredictError(
-            f"{predictor.root}: no model with feature importance, such as LightGBM, which the "
-            f"distance needs"
-        )
+    """Return the features with any gain, and their gain summed over the folds."""
+    fitted = find_model(predictor, "importance")
     gains: dict[str, float] = {}
     for each in fitted.folds:
         for name, gain in each.gains().items():

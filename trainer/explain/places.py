@@ -1,7 +1,7 @@
-"""Places: where in a recording a feature comes from, to mark it on the traces.
+"""Places: the part of a recording that a feature is computed from, to mark it on the traces.
 
-In: one sequence and the name of a feature. Out: ``Place``: its signals as the models saw them, its
-stretch of time, its region of the time-of-flight image.
+In: one sequence and the name of a feature. Out: ``Place``: its signals as they were preprocessed,
+its time window, its region of the time-of-flight image.
 
 Shapes: T time steps of the sequence, V pixels.
 """
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import IntArray, Sequences
-from trainer.explain.single import demand_one
-from trainer.features.feature_table import parse_name
+from trainer.explain.preconditions import check_single
+from trainer.features.feature_table import feature_names, parse_name
 from trainer.features.grid import GRID_SIDE, GridRegion, find_region
 from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
@@ -50,18 +50,18 @@ _AXES = re.compile(r"(\w+)_([xyz])([xyz])")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a feature comes from.
+    """The part of a recording that a feature is computed from.
 
     Attributes:
-        feature: Its name.
-        sensor: Where it was recorded, such as "acc" or "tof_3"; of a left hand that was mirrored,
-            this is another one than the feature is named after.
-        lines: Name to (T,) values, as the models saw them; none where it is of no signal.
-        unit: Of the lines.
-        start: Its first time step.
-        stop: The step after its last one.
+        feature: Name of the feature.
+        sensor: The sensor that recorded it, such as "acc" or "tof_3". Where a left hand is
+            mirrored, it may differ from the sensor in the feature's name.
+        lines: Name to (T,) values of its preprocessed signals; empty for features of no signal.
+        unit: Unit of the lines.
+        start: First time step.
+        stop: The step after the last one.
         num_steps: T.
-        region: Its part of the time-of-flight image, as it was recorded; None is no part.
+        region: Its part of the time-of-flight image as recorded; None for the whole image.
     """
 
     feature: str
@@ -75,37 +75,42 @@ class Place:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether it is of the whole recording."""
+        """Return whether it is computed from the whole recording."""
         return (self.start, self.stop) == (0, self.num_steps)
 
 
 def count_bins(names: Iterable[str]) -> int:
-    """Return into how many time bins features cut a recording; 0 where none is of a bin."""
+    """Return the number of time bins in the names of features; 0 if none is of a bin."""
     found = (_BIN.match(name.rpartition(".")[2]) for name in names)
     return max((int(match[1]) for match in found if match), default=0)
 
 
+def num_time_bins() -> int:
+    """Return the number of time bins of the feature table."""
+    return count_bins(feature_names(("acc",)))
+
+
 def bin_bounds(num_steps: int, num_bins: int) -> IntArray:
-    """Return where the time bins begin and end, (num_bins + 1,) steps."""
+    """Return the bounds of the time bins, (num_bins + 1,) steps."""
     return equal_bins(np.array([0, num_steps]), num_bins).bounds
 
 
 def place_of(
     sequence: Sequences, feature: str, num_bins: int, mirror_left_handers: bool = True
 ) -> Place:
-    """Return where a feature of one sequence comes from.
+    """Return the part of one sequence that a feature is computed from.
 
     Args:
         sequence: One sequence.
         feature: The name of the feature.
-        num_bins: Of ``count_bins``.
-        mirror_left_handers: Whether the models saw left-handers mirrored.
+        num_bins: Number of time bins, such as from ``num_time_bins``.
+        mirror_left_handers: Whether left-handers were mirrored in training.
 
     Raises:
         PredictError: There are several sequences.
-        FeatureError: It is no feature's name.
+        FeatureError: The name is not that of a feature.
     """
-    demand_one(sequence)
+    check_single(sequence)
     name = parse_name(feature)
     is_mirrored = mirror_left_handers and bool(sequence.right_handed_N[0] == 0)
     lines = _lines(preprocess(sequence, mirror_left_handers), name.sensor, name.signal)
@@ -124,7 +129,7 @@ def place_of(
 
 
 def _window(statistic: str, num_steps: int, num_bins: int) -> tuple[int, int]:
-    """Return the first step that a statistic is of, and the one after its last."""
+    """Return the first step that a statistic is computed from, and the step after the last."""
     in_bin = _BIN.match(statistic)
     if in_bin is not None:
         bounds = bin_bounds(num_steps, max(num_bins, int(in_bin[1])))
@@ -137,7 +142,7 @@ def _window(statistic: str, num_steps: int, num_bins: int) -> tuple[int, int]:
 
 
 def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
-    """Return the signals that a feature is computed from."""
+    """Return the preprocessed signals that a feature is computed from."""
     if sensor.startswith("thm_") and signals.thm_T5 is not None:
         others = [signal.removeprefix("minus_")] if signal.startswith("minus_thm_") else []
         return {name: signals.thm_T5[:, int(name[-1]) - 1] for name in (sensor, *others)}
@@ -148,7 +153,7 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
 
 
 def motion_names(signal: str, known: Collection[str]) -> list[str]:
-    """Return the motion signals of a feature: one, two that it relates, or a vector's three."""
+    """Return the motion signals of a feature: one, a pair, or the three of a vector."""
     if signal in known:
         return [signal]
     related = [(one, signal.removeprefix(f"{one}_")) for one in known if signal.startswith(one)]
@@ -161,7 +166,7 @@ def motion_names(signal: str, known: Collection[str]) -> list[str]:
 
 
 def _range_line(signals: Signals, sensor: str, signal: str) -> NDArray[np.float32]:
-    """Return one of the series of an image; of a region, or unless told, the mean in range."""
+    """Return the series of an image; for a region or an unknown signal, the mean in range."""
     pixels_VT = signals.sensor_pixels(int(sensor[-1]) - 1)
     region = find_region(sensor, signal)
     if region is not None:
@@ -169,18 +174,18 @@ def _range_line(signals: Signals, sensor: str, signal: str) -> NDArray[np.float3
         outside = np.ones(len(pixels_VT), dtype=bool)
         outside[(rows + np.array(region.columns)).ravel()] = False
         pixels_VT[outside] = np.nan
-    told = range_series(pixels_VT)
+    found = range_series(pixels_VT)
     series = {
-        "range_std": told.std_T,
-        "range_min": told.min_T,
-        "range_max": told.max_T,
-        "in_range_share": told.in_range_share_T,
+        "range_std": found.std_T,
+        "range_min": found.min_T,
+        "range_max": found.max_T,
+        "in_range_share": found.in_range_share_T,
     }
-    return series.get(signal, told.mean_T)
+    return series.get(signal, found.mean_T)
 
 
 def _recorded_region(sensor: str, signal: str, is_mirrored: bool) -> GridRegion | None:
-    """Return where a region was before a left hand was mirrored."""
+    """Return the region before a left hand was mirrored."""
     region = find_region(sensor, signal)
     if region is None or not is_mirrored:
         return region

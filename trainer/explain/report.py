@@ -1,20 +1,24 @@
-"""The report of one answer: a single HTML file that holds everything and loads nothing.
+"""The report of one prediction: a single HTML file that contains everything and loads nothing.
 
-In: ``Report``. Out: HTML. Parts that were not worked out are left out.
+In: ``Report``. Out: HTML, from the template ``report.html``. Parts that are None or empty are left
+out. Every text is escaped, so no file name, id or gesture can bring markup of its own.
+
+Shapes: T time steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.data.sequences import Sequences
-from trainer.explain.contributions import Contributions, Share
+from trainer.explain.contributions import Contributions
 from trainer.explain.findings import Finding
-from trainer.explain.markup import bar_chart, line_chart, page, paragraph, section, table
-from trainer.explain.meanings import meaning_of
 from trainer.explain.nearest import Neighbour
 from trainer.explain.occlusion import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table
@@ -23,24 +27,28 @@ from trainer.predict.predictor import Prediction
 
 NUM_GESTURES = 5
 NUM_FEATURES = 12
+WIDTH, HEIGHT = 720, 150  # pixels of a line chart, as in the template
+LEFT = 50  # pixels, for the numbers of its vertical axis
+
+Part = dict[str, Any]  # what the template shows in one section
+Row = tuple[str | float, ...]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is known of one answer.
+    """One prediction with its explanations.
 
     Attributes:
-        run: Name of the run that answered.
+        run: Name of the run.
         sequence: The one sequence.
-        prediction: The answer about it.
+        prediction: Its prediction.
         rate_hz: Time steps in a second.
-        remarks: Texts to stand above everything, such as its true gesture, or that the run was
-            trained on it.
-        findings: Of the doctor.
-        contributions: Of LightGBM, for the answer and against the runner-up.
-        attention: Of the network.
-        occlusion: Of the network.
-        outcomes: Of what was changed.
+        remarks: Texts for the top, such as the true gesture.
+        findings: From the input check.
+        contributions: To the raw scores of the predicted gesture and of the runner-up.
+        attention: Attention weights.
+        occlusion: Probabilities with each window hidden.
+        outcomes: Predictions for changed copies.
         neighbours: The nearest training sequences.
     """
 
@@ -59,144 +67,134 @@ class Report:
 
 def render(report: Report) -> str:
     """Return the report as one self-contained HTML document; every text in it is escaped."""
-    parts = [
-        *(paragraph(remark) for remark in report.remarks),
-        *_answer(report),
-        *_input(report),
-        *_contributions(report),
-        *_over_time(report),
-        *_what_if(report),
-        *_neighbours(report),
-    ]
-    return page(f"{report.prediction.sequence_ids[0]}: {report.prediction.answers[0]}", parts)
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # for the page only
 
-
-def _answer(report: Report) -> Iterator[str]:
-    prediction = report.prediction
-    order_K = np.argsort(-prediction.proba_NK[0], kind="stable")
-    best = order_K[:NUM_GESTURES]
-    margin = float(prediction.proba_NK[0, best[0]] - prediction.proba_NK[0, best[1]])
-    rows: list[tuple[str | float, ...]] = [
-        (
-            prediction.gestures[k],
-            "target" if k < prediction.num_targets else "non-target",
-            float(prediction.proba_NK[0, k]),
-            *(float(proba_NK[0, k]) for proba_NK in prediction.by_model.values()),
-        )
-        for k in best
-    ]
-    models = [registry.get(model).phrase for model in prediction.by_model]
-    yield section(
-        "The answer",
-        paragraph(
-            f"Run {report.run} says {prediction.answers[0]}, with a probability of "
-            f"{prediction.proba_NK[0].max():.1%}, {100 * margin:.1f} points before the next. Any "
-            f"target gesture: {prediction.target_proba_N[0]:.1%}."
-        ),
-        table(["Gesture", "Kind", "Blend", *models], rows),
-        *(paragraph(note, is_quiet=True) for note in prediction.notes),
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-
-
-def _input(report: Report) -> Iterator[str]:
     axes = {f"acc_{axis}": report.sequence.acc_T3[:, i] for i, axis in enumerate("xyz")}
-    rows = [
-        (finding.severity, finding.channel or "", finding.what, finding.expected, finding.got)
-        for finding in report.findings
-    ]
-    yield section(
-        "The recording",
-        paragraph("Acceleration, m/s2", is_quiet=True),
-        line_chart(axes, report.rate_hz),
-        *([table(["", "Channel", "Finding", "Expected", "Got"], rows)] if rows else []),
+    time_model = report.attention or report.occlusion
+    return environment.get_template("report.html").render(
+        run=report.run,
+        remarks=report.remarks,
+        **_prediction(report.prediction),
+        acceleration=_line_chart(axes, report.rate_hz),
+        findings=[
+            (each.severity, each.channel or "", each.what, each.expected, each.got)
+            for each in report.findings
+        ],
+        contributions=_contributions(report),
+        time_model=time_model and registry.title(time_model.model),
+        attention=report.attention
+        and _line_chart({"attention": report.attention.mean_T}, report.rate_hz),
+        occlusion=_occlusion(report),
+        what_if=_what_if(report),
+        neighbours=[
+            (each.sequence_id, each.gesture, each.subject, each.distance)
+            for each in report.neighbours
+        ],
     )
 
 
-def _contributions(report: Report) -> Iterator[str]:
-    told = report.contributions
-    if told is None:
-        return
+def _prediction(prediction: Prediction) -> Part:
+    proba_K = prediction.proba_NK[0]
+    best_idx = np.argsort(-proba_K, kind="stable")[:NUM_GESTURES]
+    return {
+        "title": f"{prediction.sequence_ids[0]}: {prediction.predicted[0]}",
+        "predicted": prediction.predicted[0],
+        "probability": proba_K[best_idx[0]],
+        "margin": proba_K[best_idx[0]] - proba_K[best_idx[1]],
+        "p_target": prediction.target_proba_N[0],
+        "models": [registry.title(model) for model in prediction.by_model],
+        "gestures": [
+            (
+                prediction.gestures[k],
+                "target" if k < prediction.num_targets else "non-target",
+                proba_K[k],
+                *(proba_NK[0, k] for proba_NK in prediction.by_model.values()),
+            )
+            for k in best_idx
+        ],
+        "notes": prediction.notes,
+    }
+
+
+def _contributions(report: Report) -> Part | None:
+    found = report.contributions
+    if found is None:
+        return None
     gestures = report.prediction.gestures
-    features = told.features()[:NUM_FEATURES]
-    difference_M = told.raw_2M[0] - told.raw_2M[1]
-    start_M = told.start_2M[0] - told.start_2M[1]
-    yield section(
-        f"LightGBM: {gestures[told.answer]} against {gestures[told.other]}",
-        paragraph(
-            f"Raw score of the first minus that of the second: {difference_M.mean():.3f} (mean of "
-            f"{len(difference_M)} folds). {start_M.mean():.3f} of it is there before any feature; "
-            f"the features add the rest, exactly."
-        ),
-        bar_chart([(share.name, share.against) for share in told.sensors()]),
-        _feature_table(features),
-    )
-
-
-def _feature_table(features: list[Share]) -> str:
-    return table(
-        [
-            "Feature",
-            "What it is",
-            "Its value",
-            "Against the other",
-            "Spread over folds",
-            "For the answer",
+    return {
+        "model": registry.title(found.model),
+        "gesture": gestures[found.gesture],
+        "other": gestures[found.other],
+        "difference": np.mean(found.raw_2M[0] - found.raw_2M[1]),
+        "start": np.mean(found.start_2M[0] - found.start_2M[1]),
+        "num_folds": found.raw_2M.shape[1],
+        "sensors": [(each.name, each.difference) for each in found.by_sensor()],
+        "features": [
+            (
+                each.name,
+                each.meaning,
+                "missing" if np.isnan(each.value) else each.value,
+                *(each.difference, each.spread, each.added),
+            )
+            for each in found.by_feature()[:NUM_FEATURES]
         ],
-        [
-            (each.name, meaning_of(each.name), each.value, each.against, each.spread, each.answer)
-            for each in features
-        ],
-    )
+    }
 
 
-def _over_time(report: Report) -> Iterator[str]:
-    parts = []
-    if report.attention is not None:
-        parts += [
-            paragraph("Attention: where the network looked, which is not why", is_quiet=True),
-            line_chart({"attention": report.attention.mean_T}, report.rate_hz),
-        ]
-    if report.occlusion is not None:
-        answer = int(np.argmax(report.prediction.proba_NK[0]))
-        bounds = report.occlusion.bounds / report.rate_hz
-        drops = report.occlusion.drop_B(answer)
-        parts += [
-            paragraph("What the answer loses when a stretch is hidden", is_quiet=True),
-            bar_chart(
-                [
-                    (f"{start:.1f} to {stop:.1f} s", float(drop))
-                    for start, stop, drop in zip(bounds[:-1], bounds[1:], drops, strict=True)
-                ]
-            ),
-        ]
-    if parts:
-        yield section("The network over time", *parts)
+def _occlusion(report: Report) -> list[Row]:
+    if report.occlusion is None:
+        return []
+    bounds_s = report.occlusion.bounds / report.rate_hz
+    drop_B = report.occlusion.drop_B(int(np.argmax(report.prediction.proba_NK[0])))
+    windows = zip(bounds_s[:-1], bounds_s[1:], drop_B, strict=True)
+    return [(f"{start:.1f} to {stop:.1f} s", float(drop)) for start, stop, drop in windows]
 
 
-def _what_if(report: Report) -> Iterator[str]:
+def _what_if(report: Report) -> list[Row]:
     if not report.outcomes:
-        return
-    rows = [
+        return []
+    return [
         (
             row["what_if"],
-            row["answer_after"],
+            row["predicted_after"],
             "flips" if row["flips"] else "stays",
             row["p_after"],
             row["change"],
         )
         for row in flip_table(report.prediction, report.outcomes).iter_rows(named=True)
     ]
-    headings = ["What if", "Answer", "", "Probability of the first answer", "Change"]
-    yield section("What if", table(headings, rows))
 
 
-def _neighbours(report: Report) -> Iterator[str]:
-    if report.neighbours:
-        rows = [
-            (each.sequence_id, each.gesture, each.subject, each.distance)
-            for each in report.neighbours
-        ]
-        yield section(
-            "The nearest training sequences",
-            table(["Sequence", "Gesture", "Subject", "Distance (standard deviations)"], rows),
-        )
+def _line_chart(series: Mapping[str, NDArray[np.floating]], rate_hz: float) -> Part:
+    """Return lines over a common time axis; missing values leave gaps."""
+    values = np.concatenate(list(series.values())).astype(np.float64)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return {
+        "low": low,
+        "high": high,
+        "seconds": max(len(values_T) for values_T in series.values()) / rate_hz,
+        "lines": {
+            name: _stretches(values_T.astype(np.float64), low, high)
+            for name, values_T in series.items()
+        },
+    }
+
+
+def _stretches(values_T: NDArray[np.float64], low: float, high: float) -> list[str]:
+    """Return the points of one polyline for each stretch without a gap."""
+    x_T = LEFT + (WIDTH - 60) * np.arange(len(values_T)) / max(1, len(values_T) - 1)
+    y_T = 4 + (HEIGHT - 8) * (high - values_T) / ((high - low) or 1.0)
+    known_idx = np.flatnonzero(~np.isnan(values_T))
+    stretches = np.split(known_idx, np.flatnonzero(np.diff(known_idx) > 1) + 1)
+    return [
+        " ".join(f"{x_T[step]:.1f},{y_T[step]:.1f}" for step in stretch)
+        for stretch in stretches
+        if len(stretch)
+    ]

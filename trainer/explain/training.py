@@ -1,6 +1,6 @@
-"""The training data of a run, as its feature cache holds it.
+"""The training data of a run: features, labels and subjects from its feature cache.
 
-In: a run folder. Out: ``Training``; what it is not there for is said, not guessed.
+In: a run folder. Out: ``Training``, or a ``PredictError`` that says why it is missing.
 
 Shapes: N sequences, F features.
 """
@@ -21,10 +21,10 @@ from trainer.store.feature_cache import FILE_NAME, load_features
 
 @dataclass(frozen=True)
 class Training:
-    """What the models of a run were trained on.
+    """The sequences that the models of a run were trained on.
 
     Attributes:
-        table: N rows of features, left-handers mirrored as the run did.
+        table: N rows of features, preprocessed as in training.
         label_idx: (N,) int64 class indices.
         subjects: (N,) unicode.
         sequence_ids: (N,) unicode.
@@ -43,13 +43,13 @@ class Training:
             root: The run folder.
 
         Raises:
-            PredictError: It is not there, or damaged.
+            PredictError: It is missing or damaged.
         """
         cache = load_features(CheckedFolder(root))
         if isinstance(cache, str):
             raise PredictError(
                 f"{root / FILE_NAME}: {cache}, so the recording cannot be compared with the "
-                f"training data. Answers do not need it; resuming the run makes it again"
+                f"training data. Predictions do not need it; resuming the run writes it again"
             )
         return cls(
             table=FeatureTable(cache.values_NF, cache.names),

@@ -1,7 +1,7 @@
-"""What if: the same recording with something changed, and what the answer would be.
+"""What if: predictions for changed copies of recordings.
 
-In: ``Sequences``. Out: changed ``Sequences``, their ``Prediction``, and a table of what flips.
-Nothing is random, and every answer is computed anew.
+In: ``Sequences``. Out: changed ``Sequences``, their ``Prediction``s, a table of the differences.
+Nothing is random.
 
 Shapes: N sequences.
 """
@@ -28,8 +28,8 @@ class Variant:
     Attributes:
         name: Short and stable: "without_tof", "without_thm", "without_rot", "other_hand",
             "last_second_blanked".
-        title: In plain words.
-        sequences: The changed recordings, as many and in the same order.
+        title: The change in words, to follow "what if".
+        sequences: The changed recordings, in the same order.
     """
 
     name: str
@@ -39,44 +39,44 @@ class Variant:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A changed recording and its answer."""
+    """Changed recordings and their prediction."""
 
     variant: Variant
     prediction: Prediction
 
 
 def variants_of(sequences: Sequences, rate_hz: float) -> tuple[Variant, ...]:
-    """Return the changes that can be made to recordings.
+    """Return changed copies of recordings.
 
-    A sensor is taken away only where it is there, the last second only where every sequence has
-    acceleration before it.
+    A sensor group is removed only if the recordings have it, the last second only if every sequence
+    has acceleration before it.
 
     Args:
-        sequences: The recordings; they are not changed.
+        sequences: The recordings.
         rate_hz: Time steps in a second.
     """
-    told = [
+    variants = [
         Variant(f"without_{group}", f"without {GROUP_NAMES[group]}", sequences.without([group]))
         for group in ("tof", "thm", "rot")
         if group in sequences.groups
     ]
-    told.append(Variant("other_hand", "worn on the other hand", mirror(sequences)))
+    variants.append(Variant("other_hand", "worn on the other hand", mirror(sequences)))
     shortened = _without_end(sequences, round(BLANKED_S * rate_hz))
     if shortened is not None:
-        told.append(Variant("last_second_blanked", "without its last second", shortened))
-    return tuple(told)
+        variants.append(Variant("last_second_blanked", "without its last second", shortened))
+    return tuple(variants)
 
 
 def what_if(
     predictor: Predictor, sequences: Sequences, rate_hz: float, fold: int | None = None
 ) -> tuple[Outcome, ...]:
-    """Ask a run about every change of recordings.
+    """Predict every changed copy of recordings.
 
     Args:
         predictor: A run's models.
         sequences: The recordings.
         rate_hz: Time steps in a second.
-        fold: Ask only this fold's models; None asks all.
+        fold: Use this fold's models only; None uses all folds.
 
     Raises:
         PredictError: There is no such fold.
@@ -88,28 +88,28 @@ def what_if(
 
 
 def flip_table(before: Prediction, outcomes: Sequence[Outcome]) -> pl.DataFrame:
-    """Return what each change does to each answer.
+    """Return how each change moves each prediction.
 
     Args:
-        before: The answers about the recordings as they are.
+        before: The prediction for the unchanged recordings.
         outcomes: Of ``what_if``.
 
     Returns:
-        One row per sequence and change: sequence_id, what_if, answer_before, answer_after, flips,
-        p_before and p_after (the first answer's probability), change (after minus before),
-        p_target_before, p_target_after.
+        One row per sequence and change: sequence_id, what_if, predicted_before, predicted_after,
+        p_before and p_after (probabilities of the gesture predicted before), p_target_before,
+        p_target_after, flips (whether another gesture is predicted), change (after minus before).
     """
     rows = np.arange(len(before.sequence_ids))
-    answer_N = np.argmax(before.proba_NK, axis=1)
+    best_N = np.argmax(before.proba_NK, axis=1)
     tables = [
         pl.DataFrame(
             {
                 "sequence_id": before.sequence_ids.tolist(),
                 "what_if": [outcome.variant.title] * len(rows),
-                "answer_before": before.answers,
-                "answer_after": outcome.prediction.answers,
-                "p_before": before.proba_NK[rows, answer_N],
-                "p_after": outcome.prediction.proba_NK[rows, answer_N],
+                "predicted_before": before.predicted,
+                "predicted_after": outcome.prediction.predicted,
+                "p_before": before.proba_NK[rows, best_N],
+                "p_after": outcome.prediction.proba_NK[rows, best_N],
                 "p_target_before": before.target_proba_N,
                 "p_target_after": outcome.prediction.target_proba_N,
             }
@@ -117,13 +117,13 @@ def flip_table(before: Prediction, outcomes: Sequence[Outcome]) -> pl.DataFrame:
         for outcome in outcomes
     ]
     return pl.concat(tables).with_columns(
-        flips=pl.col("answer_before") != pl.col("answer_after"),
+        flips=pl.col("predicted_before") != pl.col("predicted_after"),
         change=pl.col("p_after") - pl.col("p_before"),
     )
 
 
 def _without_end(sequences: Sequences, num_steps: int) -> Sequences | None:
-    """Return the recordings without their last steps, None where one would have nothing left."""
+    """Return the recordings without their last steps, None if one would be left empty."""
     stop_T = np.repeat(sequences.offsets[1:] - num_steps, sequences.lengths_N)
     keep_mask = np.arange(len(stop_T)) < stop_T
     known_T = keep_mask & ~np.isnan(sequences.acc_T3).any(axis=1)

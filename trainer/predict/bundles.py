@@ -1,6 +1,6 @@
-"""Bundles: all that prediction needs of one model of a run, one file.
+"""Bundles: the files that prediction needs, one per model of a run.
 
-In: a run folder, or the folder of a bundle that was taken out of it. Out: checked plain data.
+In: a run folder, or any folder with a copy of a bundle. Out: its content as plain data, checked.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ BUNDLE_PARTS = (
 
 
 class PredictError(RuntimeError):
-    """No answer can be given; the message says what is missing and what to do."""
+    """A prediction or explanation is not possible; the message gives the reason and the remedy."""
 
 
 def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
     """Return a model's bundle after its checksum was verified, None where there is none.
 
     Args:
-        root: The folder it lies in.
+        root: The folder with the bundle.
         model: The model's name.
 
     Raises:
-        PredictError: It is damaged, of another version, learnt from features or frames that this
-            version computes differently, or brings more than plain data.
+        PredictError: It is damaged, has another version, was trained on features or frames that
+            this version computes differently, or contains more than plain data.
     """
     path = RunPaths(root).bundle(model)
     if not path.exists():
@@ -50,22 +50,22 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
     missing = [part for part in BUNDLE_PARTS if part not in bundle]
     if missing:
         raise PredictError(
-            f"{path}: expected a bundle with {', '.join(missing)}, got one without: an older "
-            f"version wrote it. Resume the run to make it again from the fold files"
+            f"{path}: expected a bundle with {', '.join(missing)}, got one without: it was written "
+            f"by an older version. Resume the run to write it again from the fold files"
         )
     input_version = registry.get(model).input_version
     if bundle["input_version"] != input_version:
         raise PredictError(
-            f"{path}: expected a model that learnt from version {input_version} of its "
-            f"inputs, which is what recordings are turned into here; it learnt from version "
-            f"{bundle['input_version']}, so its answers would be wrong. Train a new run, or ask "
-            f"this one with the version of the project that trained it"
+            f"{path}: expected a model trained on version {input_version} of its inputs, which is "
+            f"the version that is computed here; it was trained on version "
+            f"{bundle['input_version']}, so its predictions would be wrong. Train a new run, or "
+            f"predict with the version of the project that trained this one"
         )
     return bundle
 
 
 def _verified(path: Path) -> bytes:
-    """Return a bundle's bytes: as its run recorded them or, away from its run, as it is sealed."""
+    """Return a bundle's content, checked by the run's checksum or, without one, by its own."""
     folder = CheckedFolder(path.parent)
     data = folder.read(path.name)
     if data is None and folder.checksums().find(path.name) is None:
@@ -74,6 +74,6 @@ def _verified(path: Path) -> bytes:
     if content is None:
         raise PredictError(
             f"{path}: its SHA-256 is not the recorded one, so it is damaged. Run python -m trainer "
-            f"resume {path.parent.name} to make it again from the fold files, or copy it again"
+            f"resume {path.parent.name} to write it again from the fold files, or copy it again"
         )
     return content

@@ -22,19 +22,19 @@ from trainer.models.base import FittedFold, Model, Proba
 
 T = TypeVar("T")
 
-BATCH_FROM = 64  # sequences, from which on the order of computation for many pays
-NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; changes no number
+BATCH_FROM = 64  # sequences; from here on ``is_batch`` is faster
+NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; results do not change
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """One model's folds.
+    """All folds of one model.
 
     Attributes:
         model: The model.
         folds: M fitted folds, each parsed when it first predicts and then kept.
-        weights_M: (M,) float64, the weights of their votes.
-        known_MK: (M, K) bool, the classes that their training parts have.
+        weights_M: (M,) float64, their weights in the average.
+        known_MK: (M, K) bool, the classes of their training parts.
         groups: The sensor groups that they use.
     """
 
@@ -45,7 +45,7 @@ class FittedModel:
     groups: tuple[str, ...]
 
     def select(self, fold_mask: NDArray[np.bool_]) -> FittedModel:
-        """Return the model with some of its folds, fold_mask (M,) bool."""
+        """Return the model with the folds of a mask, (M,) bool."""
         return replace(
             self,
             folds=tuple(fold for fold, kept in zip(self.folds, fold_mask, strict=True) if kept),
@@ -55,7 +55,7 @@ class FittedModel:
 
 
 def open_model(bundle: Mapping[str, Any]) -> FittedModel:
-    """Return the model of a checked bundle."""
+    """Return the fitted model of a bundle."""
     model = registry.get(bundle["model"])
     is_by_score = bundle["fold_weights"] == "score"
     folds = tuple(model.open(fold["packed"]) for fold in bundle["folds"])
@@ -71,7 +71,7 @@ def open_model(bundle: Mapping[str, Any]) -> FittedModel:
 def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str, Proba]:
     """Return the probabilities of each fold of each model, (M, N, K).
 
-    Models on frames begin: the feature table takes longest, and is computed while they predict.
+    Models on frames start first: the feature table takes longest, and is computed meanwhile.
     """
     is_batch = len(signals.offsets) - 1 >= BATCH_FROM
     order = sorted(models, key=lambda name: models[name].model.inputs != "frames")
@@ -86,11 +86,6 @@ def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str
 
 
 def map_folds(fitted: FittedModel, function: Callable[[FittedFold], T]) -> list[T]:
-    """Apply a function to the folds of a model side by side: the libraries release Python's lock.
-
-    Args:
-        fitted: The model.
-        function: What is computed with one fold.
-    """
+    """Return the result of a function for each fold, computed in threads."""
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         return list(pool.map(function, fitted.folds))

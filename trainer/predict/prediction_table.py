@@ -11,15 +11,15 @@ from trainer.predict.predictor import Prediction
 
 
 def prediction_frame(prediction: Prediction, by_model: bool = False) -> pl.DataFrame:
-    """Return the table that ``predict`` prints and the page offers for download.
+    """Return the table that ``python -m trainer predict`` writes and the page offers to download.
 
     Args:
-        prediction: What a run said.
-        by_model: Whether to add ``lgbm:<gesture>`` and ``torch:<gesture>`` columns.
+        prediction: Of any sequences.
+        by_model: Whether to add the columns ``<model>:<gesture>`` of each model.
     """
     columns = {
         "sequence_id": pl.Series(prediction.sequence_ids, dtype=pl.String),
-        "gesture": pl.Series(prediction.answers, dtype=pl.String),
+        "gesture": pl.Series(prediction.predicted, dtype=pl.String),
         "p_target": pl.Series(prediction.target_proba_N, dtype=pl.Float64),
     }
     tables = {"": prediction.proba_NK}

@@ -1,8 +1,8 @@
 """Predicting: a finished run and sequences in, probabilities out.
 
-In: a run folder (or an ``lgbm_bundle.pkl`` with the network's bundle beside it), ``Sequences``.
-Out: ``Prediction``: blended, by model, by fold. The page, the command line and the competition's
-server all use this; it needs ``trainer/`` and the run folder, nothing else.
+In: a run folder (or one of its bundles), ``Sequences``. Out: ``Prediction``: blended, by model, by
+fold. The Predict page, the command line and the competition's server all use this; it needs
+``trainer/`` and the bundles, nothing else.
 
 Shapes: N sequences, K classes, M folds.
 """
@@ -35,17 +35,17 @@ GROUP_NAMES = {"rot": "orientation", "thm": "thermopiles", "tof": "time of fligh
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run says of sequences.
+    """The probabilities that a run gives to sequences.
 
     Attributes:
         sequence_ids: (N,) unicode.
         gestures: K names, targets first.
         num_targets: How many of the K are targets.
         proba_NK: (N, K) float64, blended, rows sum to 1.
-        by_model: Model to (N, K) float64, folds voted.
+        by_model: Model to (N, K) float64, averaged over its folds.
         by_fold: Model to (M, N, K) float64.
-        weights: Model to the weight really used; they sum to 1.
-        notes: Which models answered and what was missing, in plain words.
+        weights: Model to the weight it has in the blend; they sum to 1.
+        notes: Which models predicted, and which sensors were not used or missing, in words.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -58,7 +58,7 @@ class Prediction:
     notes: tuple[str, ...]
 
     @property
-    def answers(self) -> list[str]:
+    def predicted(self) -> list[str]:
         """Return the most probable gesture of each sequence."""
         return [self.gestures[k] for k in np.argmax(self.proba_NK, axis=1)]
 
@@ -76,10 +76,10 @@ class Predictor:
         root: The run folder.
         labels: The label table.
         weights: Blend weights as configured.
-        mirror_left_handers: Whether the models saw left-handers mirrored.
-        turned_subjects: Whose recordings the models saw turned back.
+        mirror_left_handers: Whether left-handers were mirrored in training.
+        turned_subjects: Subjects whose device orientation was corrected in training.
         models: The models that have a bundle, by name.
-        notes: What is missing, in plain words.
+        notes: Which models of the run have no bundle, in words.
     """
 
     root: Path
@@ -98,51 +98,51 @@ class Predictor:
             path: A run folder, or an ``lgbm_bundle.pkl``.
 
         Raises:
-            PredictError: No bundle, a damaged one, two of different gestures, or no network where
-                FAIL_IF_TORCH_MISSING or the run's configuration asks for one.
+            PredictError: There is no bundle, one is damaged, they have different gestures, or one
+                is missing that FAIL_IF_TORCH_MISSING or the run's configuration requires.
         """
         root = path if path.is_dir() else path.parent
         bundles = {model.name: read_bundle(root, model.name) for model in registry.all_models()}
-        there = {model: bundle for model, bundle in bundles.items() if bundle is not None}
-        if not there:
+        found = {model: bundle for model, bundle in bundles.items() if bundle is not None}
+        if not found:
             raise PredictError(
-                f"{root}: no bundle there, so no model is finished. Train or resume the run until "
+                f"{root}: has no bundle, so no model is finished. Train or resume the run until "
                 f"all folds of at least one model are done"
             )
-        first = next(iter(there.values()))
-        _demand_required(root, there, bool(first["fail_if_torch_missing"]))
-        _demand_same_labels(root, there)
+        first = next(iter(found.values()))
+        _check_required(root, found, bool(first["fail_if_torch_missing"]))
+        _check_same_labels(root, found)
         return cls(
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
             weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
-            models={model: open_model(bundle) for model, bundle in there.items()},
+            models={model: open_model(bundle) for model, bundle in found.items()},
             notes=tuple(
                 f"{registry.get(model).phrase} has no bundle in this run: not used"
                 for model in first["weights"]
-                if model not in there
+                if model not in found
             ),
         )
 
     def signals(self, sequences: Sequences) -> Signals:
-        """Return what the models see of recordings.
+        """Return the preprocessed signals that the models' inputs are computed from.
 
         Args:
-            sequences: Any; those of a subject whose device was found reversed in training are
-                turned back, nobody else's.
+            sequences: Any recordings. The device orientation is corrected for the subjects for
+                whom it was corrected in training.
         """
-        turned = correct_orientation(sequences, self.turned_subjects)
-        return preprocess(turned, self.mirror_left_handers)
+        corrected = correct_orientation(sequences, self.turned_subjects)
+        return preprocess(corrected, self.mirror_left_handers)
 
     def predict(self, sequences: Sequences, fold: int | None = None) -> Prediction:
-        """Return what the run says of sequences.
+        """Return the probabilities of sequences.
 
         Args:
-            sequences: Any, labelled or not; labels are not looked at.
-            fold: Ask only this fold's models: for a training sequence, the fold that validated
-                its subject has not seen it. None asks all folds.
+            sequences: Any recordings; labels are not used.
+            fold: Predict with this fold's models only: a training sequence was not used by the
+                models of the fold that validated its subject. None uses all folds.
 
         Raises:
             PredictError: There is no such fold.
@@ -167,7 +167,7 @@ class Predictor:
         )
 
     def models_of(self, fold: int | None) -> dict[str, FittedModel]:
-        """Return the models with one fold alone, or with all for None.
+        """Return the models with one fold only, or with all folds for None.
 
         Raises:
             PredictError: There is no such fold.
@@ -176,7 +176,7 @@ class Predictor:
             if fold is not None and not 0 <= fold < len(fitted.folds):
                 raise PredictError(
                     f"fold: expected one of 0 to {len(fitted.folds) - 1}, got {fold}. Choose one "
-                    f"of them, or ask all folds"
+                    f"of them, or use all folds"
                 )
         if fold is None:
             return dict(self.models)
@@ -188,15 +188,15 @@ class Predictor:
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the sensor groups that at least one model uses, in SENSOR_GROUPS order."""
-        known = {group for fitted in self.models.values() for group in fitted.groups}
-        return tuple(group for group in SENSOR_GROUPS if group in known)
+        used = {group for fitted in self.models.values() for group in fitted.groups}
+        return tuple(group for group in SENSOR_GROUPS if group in used)
 
 
-def _demand_required(root: Path, there: Mapping[str, Any], is_demanded: bool) -> None:
-    """Refuse to predict without a model that is required; the environment wins."""
-    configured = BlendConfig(fail_if_torch_missing=is_demanded).required_models
+def _check_required(root: Path, bundles: Mapping[str, Any], is_required: bool) -> None:
+    """Refuse to predict without a required model; the environment takes precedence."""
+    configured = BlendConfig(fail_if_torch_missing=is_required).required_models
     for name in required_models(os.environ, configured):
-        if name not in there:
+        if name not in bundles:
             phrase = registry.get(name).phrase
             raise PredictError(
                 f"{root}: the bundle of {phrase} is missing, and FAIL_IF_TORCH_MISSING or the "
@@ -205,32 +205,30 @@ def _demand_required(root: Path, there: Mapping[str, Any], is_demanded: bool) ->
             )
 
 
-def _demand_same_labels(root: Path, there: Mapping[str, Any]) -> None:
-    """Refuse bundles that were put side by side but answer different questions."""
-    labels = {(*bundle["gestures"], bundle["num_targets"]) for bundle in there.values()}
+def _check_same_labels(root: Path, bundles: Mapping[str, Any]) -> None:
+    """Refuse bundles of runs with different gestures."""
+    labels = {(*bundle["gestures"], bundle["num_targets"]) for bundle in bundles.values()}
     if len(labels) > 1:
         raise PredictError(
-            f"{root}: the two bundles know different gestures, so they are of different runs. Put "
-            f"the bundles of one run there"
+            f"{root}: the bundles have different gestures, so they come from different runs. Use a "
+            f"folder with the bundles of one run"
         )
 
 
 def _describe(
-    sequences: Sequences, used: Mapping[str, float], known_groups: tuple[str, ...]
+    sequences: Sequences, used: Mapping[str, float], used_groups: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Say which models answered, and which sensors they had to go by."""
-    answered = ", ".join(
-        f"{registry.get(name).phrase} {weight:.2f}" for name, weight in used.items()
-    )
-    notes = [f"answered by: {answered}"]
+    """Return notes on the models that predicted and the sensors that were used."""
+    models = ", ".join(f"{registry.get(name).phrase} {weight:.2f}" for name, weight in used.items())
+    notes = [f"predicted by: {models}"]
     present = sequences.presence()
-    unused = [GROUP_NAMES[group] for group in present if group not in known_groups]
+    unused = [GROUP_NAMES[group] for group in present if group not in used_groups]
     if unused:
-        notes.append(f"not used, for the run was trained without: {', '.join(unused)}")
+        notes.append(f"not used, because the run was trained without: {', '.join(unused)}")
     notes += [
-        f"{GROUP_NAMES[group]}: only in {there_N.sum()} of {len(there_N)} sequences"
-        for group, there_N in present.items()
-        if group in known_groups and not there_N.all()
+        f"{GROUP_NAMES[group]}: only in {present_N.sum()} of {len(present_N)} sequences"
+        for group, present_N in present.items()
+        if group in used_groups and not present_N.all()
     ]
     missing = [name for group, name in GROUP_NAMES.items() if group not in present]
     if missing:

@@ -1,6 +1,6 @@
-"""Check panel: what is in the recordings, before anything is answered.
+"""Input check on the page: properties of the recordings that may make a prediction unreliable.
 
-In: the doctor's findings. Out: elements on the page.
+In: findings of the input check. Out: elements on the page.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
     from trainer.explain.findings import Finding
 
-MAX_WARNINGS = 4  # named above the table; the rest is in it
+MAX_WARNINGS = 4  # listed above the table, which has all of them
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Show the warnings in words, and everything that was looked at on demand."""
+    """Show the warnings as text, and all findings as a table on demand."""
     warnings = [each for each in findings if each.severity == "warning"]
     if warnings:
         named = [f"- {frame.escape(each.line)}" for each in warnings[:MAX_WARNINGS]]
         more = len(warnings) - len(named)
         rest = [f"- and {more} more, in the table below"] if more else []
         st.warning(
-            "\n".join(["Input check: this makes the answer doubtful.", *named, *rest]),
+            "\n".join(["Input check: the prediction may be unreliable.", *named, *rest]),
             icon=":material/stethoscope:",
         )
     table = finding_rows(findings)
     title = f"Input check: {_count(len(warnings), 'warning')}, {len(table) - len(warnings)} notes"
     with st.expander(title, icon=":material/stethoscope:", key="predict_check"):
         panels.table(
-            "What was looked at",
+            "Findings",
             table,
             "input_check",
             {
@@ -43,7 +43,7 @@ def show(findings: Sequence[Finding]) -> None:
                 "about": st.column_config.TextColumn("About", width="small"),
                 "finding": st.column_config.TextColumn("Finding", width="large"),
                 "expected": st.column_config.TextColumn("Expected", width="medium"),
-                "got": st.column_config.TextColumn("Got", width="medium"),
+                "got": st.column_config.TextColumn("Found", width="medium"),
             },
             height="content" if len(table) <= 12 else 420,
         )

@@ -1,7 +1,7 @@
-"""Reason panels: why the answer, and what it would be if the recording were another.
+"""Explanations on the page: contributions, what if, nearest training sequences.
 
-In: one sequence with its answer. Out: elements on the page. Each is worked out when it is shown.
-A click on a contribution and the choice in the list name the same thing: a feature.
+In: one sequence with its prediction. Out: elements on the page. A click on a contribution and the
+list below both select a feature, which is marked on the traces.
 """
 
 from __future__ import annotations
@@ -13,70 +13,78 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui.predict import charts_prediction, trace_panels, warm_predictor
-from pages.ui.shared import frame, importance, panels, source
+from pages.ui.predict import charts_prediction, explanations, predictions, trace_panels
+from pages.ui.shared import frame, panels, source, words
 from pages.ui.shared.charts_results import wrap
+from trainer.models import registry
 
 if TYPE_CHECKING:
-    from pages.ui.predict.requests import Single
-    from trainer.explain.contributions import Contributions, Share
+    from pages.ui.predict.predictions import Selected
+    from trainer.data.sequences import Sequences
+    from trainer.explain.contributions import Contribution, Contributions
+    from trainer.explain.nearest import Neighbour
+    from trainer.store.records import RunFile
 
 
 T = TypeVar("T")
 
 NUM_FEATURES = 12
+NUM_SHARES = 101  # points of an overlaid line: percent of each recording's length
 FEATURE, CHART = "predict_feature", "predict_contributions"
 NOTHING = "Nothing"
-UNIT = "Raw score, against the runner-up"
+DIFFERENCE = "Difference of raw scores"
 
 
-def why(single: Single) -> None:
-    """Show what LightGBM and the network went by, and mark what is chosen on the traces."""
-    told = or_say(lambda: warm_predictor.contributions(single))
+def why(selected: Selected) -> None:
+    """Show contributions and occlusion, and mark a feature on the traces."""
+    found = _or_message(explanations.contributions, selected)
     feature = None
-    if told is not None:
-        features = told.features()
-        first, second = (single.prediction.gestures[k] for k in single.first_two)
+    if found is not None:
+        features = found.by_feature()
+        gestures = selected.prediction.gestures
+        pair = f"{gestures[found.gesture]}, compared with {gestures[found.other]}"
         left, right = st.columns(2, gap="large")
         with left:
-            _features(features[:NUM_FEATURES], first, second)
+            _features(found, features[:NUM_FEATURES], pair)
         with right:
-            _sensors(told, first, second)
-        feature = _choose([each.name for each in features])
-    place = None if feature is None else warm_predictor.place(single, feature)
-    is_of_images = place is not None and place.sensor.startswith("tof")
-    trace_panels.show(single, place, with_images=is_of_images)
-    _occlusion(single)
+            _sensors(found, pair)
+        feature = _choose_feature(features)
+    place = None if feature is None else explanations.place(selected, feature)
+    is_image = place is not None and place.sensor.startswith("tof")
+    trace_panels.show(selected, place, with_images=is_image)
+    _occlusion(selected)
 
 
-def what_if(single: Single) -> None:
-    """Show what the answer would be without a sensor, on the other hand, without the end."""
+def what_if(selected: Selected) -> None:
+    """Show the predictions for changed copies: without a sensor, on the other hand, shortened."""
     from trainer.explain.what_if import flip_table
 
-    outcomes = or_say(lambda: warm_predictor.outcomes(single))
+    outcomes = _or_message(explanations.outcomes, selected)
     if not outcomes:
         return
-    rows = flip_table(single.alone, outcomes)
+    rows = flip_table(selected.alone, outcomes)
     flips = rows.filter("flips")["what_if"].to_list()
     left, right = st.columns(2, gap="large")
     with left:
         panels.chart(
-            f"The answer flips {' and '.join(flips)}" if flips else "No change flips the answer",
+            f"Another gesture is predicted {' and '.join(flips)}"
+            if flips
+            else "The same gesture is predicted after every change",
             charts_prediction.change_figure(rows),
             rows,
             "what_if",
-            f"Probability of {rows['answer_before'][0]}, as recorded and after each change; "
+            f"Probability of {rows['predicted_before'][0]}, as recorded and after each change; "
             f"{rows['p_before'][0]:.3f} as recorded.",
         )
     with right:
         panels.table(
-            "What the answer would be",
-            rows.select("what_if", "answer_after", "p_after", "change", "flips"),
+            "Prediction after each change",
+            rows.select("what_if", "predicted_after", "p_after", "change", "flips"),
             "what_if_numbers",
             {
                 "what_if": st.column_config.TextColumn("What if"),
-                "answer_after": st.column_config.TextColumn("Answer"),
-                "flips": st.column_config.CheckboxColumn("Flips", width="small"),
+                "predicted_after": st.column_config.TextColumn("Predicted gesture"),
+                "flips": st.column_config.CheckboxColumn("Another gesture", width="small"),
                 "p_after": st.column_config.NumberColumn("After", format="%.3f", width="small"),
                 "change": st.column_config.NumberColumn("Change", format="%+.3f", width="small"),
             },
@@ -84,51 +92,104 @@ def what_if(single: Single) -> None:
         )
 
 
-def share_rows(shares: Sequence[Share]) -> pl.DataFrame:
-    """Return contributions as a frame: name, meaning, value, against, spread, answer, text."""
+def nearest(selected: Selected, run_file: RunFile) -> None:
+    """Show the nearest training sequences, and one of them together with this recording."""
+    found = _or_message(explanations.neighbours, selected)
+    if not found:
+        return
+    left, right = st.columns(2, gap="large")
+    with left:
+        other = _choose_neighbour(found, selected.alone.predicted[0])
+    with right:
+        recorded = _or_message(source.recordings, run_file)
+        if recorded is not None:
+            idx = np.flatnonzero(recorded.sequence_ids == other.sequence_id)[:1]
+            lines = overlay_rows(selected.sequence, recorded.select(idx), other.sequence_id)
+            panels.chart(
+                f"This recording and {other.sequence_id}, {other.gesture}",
+                charts_prediction.overlay_figure(lines),
+                lines,
+                "overlay",
+                "Acceleration, m/s², each over its own whole length.",
+            )
+
+
+def contribution_rows(contributions: Sequence[Contribution]) -> pl.DataFrame:
+    """Return contributions as a frame: name, meaning, value, difference, spread, added, text."""
     rows = []
-    for each in shares:
-        meaning = importance.sentence(each.name)
+    for each in contributions:
+        meaning = f"{words.capital(each.meaning)}." if each.meaning else ""
         numbers = "" if np.isnan(each.value) else f"value {each.value:.4g}; "
-        numbers += f"{each.against:+.3f}, spread over folds {each.spread:.3f}"
+        numbers += f"{each.difference:+.3f}, spread over folds {each.spread:.3f}"
         rows.append(
             {
                 "name": each.name,
                 "meaning": meaning,
                 "value": each.value,
-                "against": each.against,
+                "difference": each.difference,
                 "spread": each.spread,
-                "answer": each.answer,
+                "added": each.added,
                 "text": f"{wrap(meaning)}<br>{numbers}" if meaning else numbers,
             }
         )
     texts = dict.fromkeys(("name", "meaning"), pl.String)
-    measures = dict.fromkeys(("value", "against", "spread", "answer"), pl.Float64)
+    measures = dict.fromkeys(("value", "difference", "spread", "added"), pl.Float64)
     return pl.DataFrame(rows, schema=texts | measures | {"text": pl.String})
 
 
-def or_say(work: Callable[[], T]) -> T | None:
-    """Return what could be worked out; else say why not, and return None."""
+def overlay_rows(this: Sequences, other: Sequences, name: str) -> pl.DataFrame:
+    """Return the acceleration of two sequences at 101 points of each one's length.
+
+    Returns:
+        Columns axis, which ("this" or name), share (0 to 100), value.
+    """
+    share = np.linspace(0, 100, NUM_SHARES)
+    return pl.concat(
+        [
+            pl.DataFrame(
+                {
+                    "axis": axis,
+                    "which": which,
+                    "share": share,
+                    "value": _resample(one.acc_T3[:, number]),
+                }
+            )
+            for number, axis in enumerate("xyz")
+            for which, one in (("this", this), (name, other))
+        ]
+    )
+
+
+def clicked_feature(points: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Return the feature of a click on its bar; a click next to the bars selects nothing."""
+    if not points:
+        return NOTHING
+    row = points[0].get("point_index", -1)
+    return names[row] if 0 <= row < len(names) else NOTHING
+
+
+def _or_message(compute: Callable[[Any], T], subject: object) -> T | None:
+    """Return the result, or show why it is not possible and return None."""
     try:
-        return work()
-    except (warm_predictor.AnswerError, source.SourceError) as error:
+        return compute(subject)
+    except (*predictions.ERRORS, source.SourceError) as error:
         st.info(frame.escape(str(error)), icon=":material/info:")
         return None
 
 
-def _features(shares: Sequence[Share], first: str, second: str) -> None:
-    rows = share_rows(shares)
-    title = f"LightGBM: what spoke for {first}, against {second}"
+def _features(found: Contributions, features: Sequence[Contribution], pair: str) -> None:
+    rows = contribution_rows(features)
+    title = f"{registry.title(found.model)}: contributions to {pair}"
     with st.container(gap="xsmall"):
         panels.head(
             title,
             rows.drop("text"),
             "contributions",
-            f"The {len(rows)} largest contributions, exact: all of them together, and a start, are "
-            "the difference of the raw scores. Click one to see where it comes from.",
+            f"The {len(rows)} largest contributions. All of them and a start value sum exactly to "
+            "the difference of the raw scores. Click one to mark it on the traces.",
         )
         st.plotly_chart(
-            charts_prediction.share_figure(rows, UNIT),
+            charts_prediction.contribution_figure(rows, DIFFERENCE),
             key=CHART,
             on_select=_choose_clicked(rows["name"].to_list()),
             selection_mode="points",
@@ -137,57 +198,92 @@ def _features(shares: Sequence[Share], first: str, second: str) -> None:
         )
 
 
-def _sensors(told: Contributions, first: str, second: str) -> None:
-    rows = share_rows(told.sensors()).filter((pl.col("against") != 0) | (pl.col("answer") != 0))
-    raw_M, start_M = (pair_2M[0] - pair_2M[1] for pair_2M in (told.raw_2M, told.start_2M))
+def _sensors(found: Contributions, pair: str) -> None:
+    rows = contribution_rows(found.by_sensor())
+    rows = rows.filter((pl.col("difference") != 0) | (pl.col("added") != 0))
+    raw_M, start_M = (pair_2M[0] - pair_2M[1] for pair_2M in (found.raw_2M, found.start_2M))
     panels.chart(
-        f"The same summed by sensor: {first} against {second}",
-        charts_prediction.share_figure(rows, UNIT),
+        f"The same by sensor: {pair}",
+        charts_prediction.contribution_figure(rows, DIFFERENCE),
         rows.drop("text", "meaning"),
         "contributions_by_sensor",
-        f"Start {start_M.mean():+.3f}, features {(raw_M - start_M).mean():+.3f}, together "
-        f"{raw_M.mean():+.3f}: the raw score of the first minus that of the second"
+        f"Start value {start_M.mean():+.3f}, features {(raw_M - start_M).mean():+.3f}, sum "
+        f"{raw_M.mean():+.3f}: the raw score of the first gesture minus that of the second"
         + (f", mean of {len(raw_M)} folds" if len(raw_M) > 1 else "")
         + ". A difference of 1 makes a gesture 2.7 times as probable.",
     )
 
 
-def _choose(names: list[str]) -> str | None:
-    """Show which feature is marked; every feature that added anything can be."""
-    if st.session_state.get(FEATURE, NOTHING) not in names:
-        st.session_state[FEATURE] = NOTHING  # of another sequence
+def _choose_feature(features: Sequence[Contribution]) -> str | None:
+    """Show which feature is marked, and its meaning; return it."""
+    meanings = {each.name: each.meaning for each in features}
+    if st.session_state.get(FEATURE, NOTHING) not in meanings:
+        st.session_state[FEATURE] = NOTHING  # left over from another sequence
     chosen = st.selectbox(
         "Mark on the traces",
-        [NOTHING, *names],
+        [NOTHING, *meanings],
         key=FEATURE,
-        help="Where the feature comes from: its channel and its stretch of time.",
+        help="The channel and the time window that the feature is computed from.",
     )
     if chosen == NOTHING:
         return None
-    st.caption(importance.sentence(chosen))
+    st.caption(f"{words.capital(meanings[chosen])}.")
     return chosen
 
 
-def _occlusion(single: Single) -> None:
-    told = or_say(lambda: warm_predictor.occlusion(single))
-    if told is None:
+def _occlusion(selected: Selected) -> None:
+    found = _or_message(explanations.occlusion, selected)
+    if found is None:
         return
-    answer = single.first_two[0]
-    bounds_s = told.bounds / single.question.rate_hz
+    predicted = selected.first_two[0]
+    gesture, model = selected.prediction.gestures[predicted], registry.title(found.model)
+    bounds_s = found.bounds / selected.request.rate_hz
     rows = pl.DataFrame(
-        {"from_s": bounds_s[:-1], "to_s": bounds_s[1:], "drop": 100 * told.drop_B(answer)}
+        {"from_s": bounds_s[:-1], "to_s": bounds_s[1:], "drop": 100 * found.drop_B(predicted)}
     )
     worst = rows.sort("drop", descending=True).row(0, named=True)
     panels.chart(
-        f"The network misses {worst['from_s']:.1f} to {worst['to_s']:.1f} s most"
+        f"{model}: most important are {worst['from_s']:.1f} to {worst['to_s']:.1f} s"
         if worst["drop"] > 0
-        else "The network misses no stretch of the recording",
+        else f"{model}: no part of the recording increases the probability",
         charts_prediction.occlusion_figure(rows),
         rows,
         "occlusion",
-        f"Percentage points that {single.prediction.gestures[answer]} loses with a stretch hidden; "
-        f"whole, the network gives it {100 * told.whole_K[answer]:.1f} %.",
+        f"Percentage points by which the probability of {gesture} decreases with a part of the "
+        f"recording hidden; nothing hidden, it is {100 * found.whole_K[predicted]:.1f} %.",
     )
+
+
+def _choose_neighbour(found: Sequence[Neighbour], predicted: str) -> Neighbour:
+    """Show the nearest training sequences; return the selected one."""
+    rows = pl.DataFrame([vars(each) for each in found])
+    same = int((rows["gesture"] == predicted).sum())
+    with st.container(gap="xsmall"):
+        panels.head(
+            f"{same} of the {len(rows)} nearest training sequences have the predicted gesture",
+            rows,
+            "nearest",
+            "By the features of the highest importance. Select a row to draw it with this one.",
+        )
+        event = st.dataframe(
+            rows,
+            hide_index=True,
+            key="predict_nearest",
+            on_select="rerun",
+            selection_mode="single-row",
+            column_config={
+                "sequence_id": "Sequence",
+                "gesture": "Gesture",
+                "subject": "Subject",
+                "distance": st.column_config.NumberColumn(
+                    "Distance, standard deviations", format="%.2f"
+                ),
+            },
+            height="content",
+            alt="The nearest training sequences",
+        )
+    selected = event["selection"]["rows"]
+    return found[selected[0] if selected and selected[0] < len(found) else 0]
 
 
 def _choose_clicked(names: list[str]) -> Callable[[], None]:
@@ -198,9 +294,10 @@ def _choose_clicked(names: list[str]) -> Callable[[], None]:
     return choose
 
 
-def clicked_feature(points: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Return the feature of a click on its bar; a click beside all bars chooses nothing."""
-    if not points:
-        return NOTHING
-    row = points[0].get("point_index", -1)
-    return names[row] if 0 <= row < len(names) else NOTHING
+def _resample(values_T: np.ndarray) -> np.ndarray:
+    """Return a series at NUM_SHARES points of its length, missing values interpolated."""
+    known_idx = np.flatnonzero(~np.isnan(values_T))
+    if not len(known_idx):
+        return np.full(NUM_SHARES, np.nan)
+    positions = np.linspace(0, len(values_T) - 1, NUM_SHARES)
+    return np.asarray(np.interp(positions, known_idx, values_T[known_idx]))

@@ -1,52 +1,153 @@
-"""Answer panels: the answers about several sequences, and the answer about one.
+"""Predictions on the page: the table of all sequences, and the probabilities of one.
 
-In: a prediction as frames. Out: elements on the page.
+In: ``Prediction``; ``Selected``. Out: frames, and elements on the page.
+
+Shapes: N sequences, K classes, M folds.
 """
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import streamlit as st
+from numpy.typing import NDArray
 
-from pages.ui.predict import charts_prediction, prediction_frames
-from pages.ui.shared import frame, panels, words
+from pages.ui.predict import charts_prediction
+from pages.ui.shared import frame, panels
+from trainer.models import registry
 
 if TYPE_CHECKING:
-    from pages.ui.predict.requests import Single
+    from pages.ui.predict.predictions import Selected
     from trainer.predict.predictor import Prediction
 
 NUM_BARS = 5
-CLOSE_MARGIN = 0.1  # the first two answers are then all but equally probable
+SMALL_MARGIN = 0.1  # between the probabilities of the first two gestures
 ROWS = "predict_rows"
-COLUMNS: dict[str, Any] = {
+SEQUENCE_COLUMNS: dict[str, Any] = {
     "sequence_id": "Sequence",
-    "gesture": "Answer",
+    "gesture": "Predicted gesture",
     "probability": st.column_config.ProgressColumn(
         "Probability", format="%.3f", min_value=0, max_value=1
     ),
-    "margin": st.column_config.NumberColumn("Lead over the next", format="%.3f"),
+    "margin": st.column_config.NumberColumn("Margin to the next gesture", format="%.3f"),
     "p_target": st.column_config.NumberColumn("Probability of a target", format="%.3f"),
     "entropy": st.column_config.NumberColumn("Entropy, 0 to 1", format="%.3f"),
     "models_agree": st.column_config.CheckboxColumn("Models agree"),
     "seen": st.column_config.CheckboxColumn("Seen in training"),
     "steps": "Steps",
 }
-VOTES: dict[str, Any] = {
+FOLD_COLUMNS: dict[str, Any] = {
     "model": "Model",
     "fold": "Fold",
-    "gesture": "Its answer",
+    "gesture": "Predicted gesture",
     "probability": st.column_config.NumberColumn("Its probability", format="%.3f"),
-    "p_answer": st.column_config.NumberColumn("Probability of the blend's answer", format="%.3f"),
+    "p_blend": st.column_config.NumberColumn("Probability of the blend's gesture", format="%.3f"),
     "p_target": st.column_config.NumberColumn("Probability of a target", format="%.3f"),
 }
 
 
+def sequence_rows(prediction: Prediction) -> pl.DataFrame:
+    """Return one row per sequence: the predicted gesture and how certain it is.
+
+    Returns:
+        Columns sequence_id, gesture, probability, margin (to the second gesture), p_target, entropy
+        (of the blend), models_agree.
+    """
+    ordered_NK = np.sort(prediction.proba_NK, axis=1)
+    by_model = [proba_NK.argmax(axis=1) for proba_NK in prediction.by_model.values()]
+    return pl.DataFrame(
+        {
+            "sequence_id": [str(name) for name in prediction.sequence_ids],
+            "gesture": prediction.predicted,
+            "probability": ordered_NK[:, -1],
+            "margin": ordered_NK[:, -1] - ordered_NK[:, -2],
+            "p_target": prediction.target_proba_N,
+            "entropy": normalized_entropy(prediction.proba_NK),
+            "models_agree": np.all([best_N == by_model[0] for best_N in by_model], axis=0),
+        }
+    )
+
+
+def normalized_entropy(proba_NK: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the entropy of each row divided by that of equal probabilities, (N,), 0 to 1."""
+    logarithm_NK = np.log(np.where(proba_NK > 0, proba_NK, 1.0))
+    entropy_N = -(proba_NK * logarithm_NK).sum(axis=1) / np.log(proba_NK.shape[1])
+    return np.asarray(np.clip(entropy_N, 0.0, 1.0))
+
+
+def gesture_rows(prediction: Prediction, index: int) -> pl.DataFrame:
+    """Return the gestures of one sequence, the most probable first.
+
+    Returns:
+        Columns gesture, kind, blend, then one column of probabilities per model, then one column
+        ``<model>_spread`` per model: the standard deviation over its folds.
+    """
+    models = {model: proba_NK[index] for model, proba_NK in prediction.by_model.items()}
+    spreads = {
+        f"{model}_spread": proba_MNK[:, index].std(axis=0)
+        for model, proba_MNK in prediction.by_fold.items()
+    }
+    is_target = np.arange(len(prediction.gestures)) < prediction.num_targets
+    return pl.DataFrame(
+        {
+            "gesture": prediction.gestures,
+            "kind": np.where(is_target, "target", "non-target"),
+            registry.BLEND: prediction.proba_NK[index],
+            **models,
+            **spreads,
+        }
+    ).sort(registry.BLEND, descending=True, maintain_order=True)
+
+
+def fold_rows(prediction: Prediction, index: int, fold: int | None) -> pl.DataFrame:
+    """Return one row per model and fold: its prediction for one sequence.
+
+    Args:
+        prediction: The prediction.
+        index: Position of the sequence.
+        fold: The only fold that predicted; None if all did.
+    """
+    predicted = int(prediction.proba_NK[index].argmax())
+    rows = []
+    for model, proba_MNK in prediction.by_fold.items():
+        for number, proba_K in enumerate(proba_MNK[:, index]):
+            best = int(proba_K.argmax())
+            rows.append(
+                {
+                    "model": registry.title(model),
+                    "fold": number if fold is None else fold,
+                    "gesture": prediction.gestures[best],
+                    "probability": float(proba_K[best]),
+                    "p_blend": float(proba_K[predicted]),
+                    "p_target": float(proba_K[: prediction.num_targets].sum()),
+                }
+            )
+    return pl.DataFrame(rows)
+
+
+def download_rows(prediction: Prediction) -> pl.DataFrame:
+    """Return the table that ``python -m trainer predict --by-model`` writes."""
+    from trainer.predict.prediction_table import prediction_frame
+
+    return prediction_frame(prediction, by_model=True)
+
+
+def as_parquet(rows: pl.DataFrame) -> bytes:
+    """Return a frame as a Parquet file."""
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer)
+    return buffer.getvalue()
+
+
 def choose_row(table: pl.DataFrame, prediction: Prediction) -> int:
-    """Show the answers about several sequences; return which row is selected."""
+    """Show the predictions of several sequences; return the position of the selected one."""
     with st.container(gap="xsmall"):
-        st.markdown(f"**Answers for {len(table):,} sequences**")
+        title = f"Predictions of {len(table):,} sequences"
+        st.markdown(f"**{title}**")
         st.caption("Sort by any column; select a row to see that sequence below.")
         _downloads(prediction)
         event = st.dataframe(
@@ -55,33 +156,33 @@ def choose_row(table: pl.DataFrame, prediction: Prediction) -> int:
             key=ROWS,
             on_select="rerun",
             selection_mode="single-row",
-            column_config=COLUMNS,
+            column_config=SEQUENCE_COLUMNS,
             height="content" if len(table) <= 8 else 320,
-            alt=f"Answers for {len(table):,} sequences",
+            alt=title,
         )
-    picked = event["selection"]["rows"]
-    return picked[0] if picked and picked[0] < len(table) else 0
+    selected = event["selection"]["rows"]
+    return selected[0] if selected and selected[0] < len(table) else 0
 
 
-def headline(row: dict[str, Any], single: Single, true_gesture: str | None) -> None:
-    """Show the answer, whether it is right where that is known, and how sure it is.
+def headline(row: dict[str, Any], selected: Selected, true_gesture: str | None) -> None:
+    """Show the predicted gesture, whether it is correct if that is known, and how certain it is.
 
     Args:
-        row: Of ``answers.answer_rows``, with the columns steps and seen.
-        single: The sequence.
-        true_gesture: None where it is not known.
+        row: From ``sequence_rows``, with the columns steps and seen.
+        selected: The sequence.
+        true_gesture: None if unknown.
     """
-    prediction = single.prediction
+    prediction = selected.prediction
     st.subheader(frame.escape(f"{row['sequence_id']}: {row['gesture']}"), anchor=False)
     badges = st.container(horizontal=True)
     is_target = row["gesture"] in prediction.gestures[: prediction.num_targets]
     badges.badge("Target" if is_target else "Non-target", color="blue" if is_target else "gray")
     if true_gesture is not None:
-        is_right = true_gesture == row["gesture"]
+        is_correct = true_gesture == row["gesture"]
         badges.badge(
             frame.escape(f"True gesture: {true_gesture}"),
-            color="green" if is_right else "red",
-            icon=":material/check:" if is_right else ":material/close:",
+            color="green" if is_correct else "red",
+            icon=":material/check:" if is_correct else ":material/close:",
         )
     if row["seen"]:
         badges.badge("Seen in training", color="orange", icon=":material/visibility:")
@@ -89,76 +190,76 @@ def headline(row: dict[str, Any], single: Single, true_gesture: str | None) -> N
         badges.badge("Models disagree", color="orange", icon=":material/call_split:")
     elif len(prediction.by_model) > 1:
         badges.badge("Models agree", color="gray")
-    if row["margin"] < CLOSE_MARGIN:
-        badges.badge("Close call", color="orange", icon=":material/balance:")
+    if row["margin"] < SMALL_MARGIN:
+        badges.badge("Small margin", color="orange", icon=":material/balance:")
     if not row["models_agree"]:
-        ranking = prediction_frames.ranking(prediction, single.index)
-        guesses = [
-            f"{words.MODELS[name]} says {ranking.sort(name, descending=True)['gesture'][0]}"
-            for name in prediction.by_model
-        ]
-        st.caption(frame.escape(", ".join(guesses)))
-    _cards(row, single)
+        best = {
+            model: prediction.gestures[int(proba_NK[selected.index].argmax())]
+            for model, proba_NK in prediction.by_model.items()
+        }
+        parts = [f"{registry.title(model)} predicts {gesture}" for model, gesture in best.items()]
+        st.caption(frame.escape(", ".join(parts)))
+    _cards(row, selected.request.rate_hz)
 
 
-def by_model(single: Single) -> None:
-    """Show the most probable gestures, blended, by model and by fold, and every number."""
-    prediction, index = single.prediction, single.index
-    ranking = prediction_frames.ranking(prediction, index)
-    best = ranking.head(NUM_BARS)
+def by_model(selected: Selected) -> None:
+    """Show the probabilities of the gestures: blended, by model and by fold."""
+    prediction, index = selected.prediction, selected.index
+    gestures = gesture_rows(prediction, index)
+    best = gestures.head(NUM_BARS)
+    models = [registry.BLEND, *prediction.by_model]
     left, right = st.columns(2, gap="large")
     with left:
         panels.chart(
             f"The {len(best)} most probable gestures: blended, and by model",
-            charts_prediction.answer_figure(best),
-            ranking,
+            charts_prediction.probability_figure(best, models),
+            gestures,
             "top_gestures",
             "The gray bars are the spread over the folds."
-            if any(len(told) > 1 for told in prediction.by_fold.values())
-            else "One fold of each model was asked.",
+            if any(len(proba_MNK) > 1 for proba_MNK in prediction.by_fold.values())
+            else "Predicted with one fold of each model.",
         )
     with right:
-        what = st.segmented_control(
-            "In numbers",
+        content = st.segmented_control(
+            "Table",
             ["Every gesture", "Every fold"],
             default="Every gesture",
             required=True,
             key="predict_numbers",
             label_visibility="collapsed",
         )
-        if what == "Every fold":
-            votes = prediction_frames.fold_votes(prediction, index, single.question.fold)
+        if content == "Every fold":
+            folds = fold_rows(prediction, index, selected.request.recordings.fold)
             panels.table(
-                "How the folds voted",
-                votes,
-                "votes",
-                VOTES,
-                height="content" if len(votes) <= 10 else 370,
+                "Prediction of every fold",
+                folds,
+                "predictions_by_fold",
+                FOLD_COLUMNS,
+                height="content" if len(folds) <= 10 else 370,
             )
         else:
-            _show_numbers(ranking)
+            _gesture_table(gestures, models)
 
 
-def _cards(row: dict[str, Any], single: Single) -> None:
-    rate_hz = single.question.rate_hz
+def _cards(row: dict[str, Any], rate_hz: float) -> None:
     cards = st.grid(columns=5, min_column_width=140)
     for title, value, help_text in (
         ("Its probability", f"{100 * row['probability']:.1f} %", None),
         (
-            "Lead over the next",
+            "Margin",
             f"{100 * row['margin']:.1f} points",
             "Difference between the two most probable gestures, in percentage points.",
         ),
         (
             "Any target",
             f"{100 * row['p_target']:.1f} %",
-            "Sum over all target gestures; half of the competition's score asks only this. The "
-            f"rest, {100 - 100 * row['p_target']:.1f} %, is for non-targets.",
+            "Sum over all target gestures: half of the competition's score depends on it alone. "
+            f"The remaining {100 - 100 * row['p_target']:.1f} % are for non-targets.",
         ),
         (
             "Entropy",
             f"{row['entropy']:.2f}",
-            "Of the blend: 0 is certain of one gesture, 1 finds all equally probable.",
+            "Of the blend: 0 if one gesture is certain, 1 if all are equally probable.",
         ),
         (
             "Length",
@@ -169,51 +270,50 @@ def _cards(row: dict[str, Any], single: Single) -> None:
         cards.metric(title, value, border=True, height="stretch", help=help_text)
 
 
-def _show_numbers(ranking: pl.DataFrame) -> None:
-    models = [name for name in ("blend", "lgbm", "torch") if name in ranking.columns]
+def _gesture_table(gestures: pl.DataFrame, models: list[str]) -> None:
     panels.table(
         "Probabilities of every gesture",
-        ranking.select("gesture", *models, "kind"),
+        gestures.select("gesture", *models, "kind"),
         "probabilities",
         {
             "gesture": st.column_config.TextColumn("Gesture", width="medium"),
             "kind": st.column_config.TextColumn("Kind", width="small"),
             **{
-                name: st.column_config.NumberColumn(
-                    words.MODELS[name], format="percent", width="small"
+                model: st.column_config.NumberColumn(
+                    registry.title(model), format="percent", width="small"
                 )
-                for name in models
+                for model in models
             },
         },
-        height="content" if len(ranking) <= 9 else 370,
+        height="content" if len(gestures) <= 9 else 370,
     )
 
 
 def _downloads(prediction: Prediction) -> None:
-    """Offer the answers about all sequences in three formats; each is made when it is clicked."""
-    line = st.container(horizontal=True)
-    for name, ending, mime, write in (
-        ("CSV", "csv", "text/csv", lambda: _rows(prediction).write_csv().encode()),
+    """Offer the predictions of all sequences in three formats, each written when clicked."""
+    formats: tuple[tuple[str, str, str, Callable[[], bytes]], ...] = (
+        ("CSV", "csv", "text/csv", lambda: download_rows(prediction).write_csv().encode()),
         (
-            "Parquet",
-            "parquet",
-            "application/vnd.apache.parquet",
-            lambda: prediction_frames.as_parquet(_rows(prediction)),
+            *("Parquet", "parquet", "application/vnd.apache.parquet"),
+            lambda: as_parquet(download_rows(prediction)),
         ),
-        ("JSON", "json", "application/json", lambda: _rows(prediction).write_json().encode()),
-    ):
+        (
+            "JSON",
+            "json",
+            "application/json",
+            lambda: download_rows(prediction).write_json().encode(),
+        ),
+    )
+    line = st.container(horizontal=True)
+    for name, ending, mime, write in formats:
         line.download_button(
             name,
             data=write,
-            file_name=f"answers.{ending}",
+            file_name=f"predictions.{ending}",
             mime=mime,
-            key=f"download_answers_{ending}",
+            key=f"download_predictions_{ending}",
             icon=":material/download:",
             type="tertiary",
             on_click="ignore",
-            help=f"Download: the answers for all sequences as {name}, by model too",
+            help=f"Download: the predictions of all sequences as {name}, also by model",
         )
-
-
-def _rows(prediction: Prediction) -> pl.DataFrame:
-    return prediction_frames.download_rows(prediction)

@@ -1,6 +1,6 @@
-"""Trace panels: the recording over time, where the network looked, what is marked; the images.
+"""Traces on the page: the recording over time, attention, a marked feature, the images.
 
-In: one sequence with its answer. Out: elements on the page.
+In: one sequence with its prediction. Out: elements on the page.
 """
 
 from __future__ import annotations
@@ -13,64 +13,64 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui.predict import charts_prediction, charts_traces, warm_predictor
+from pages.ui.predict import charts_traces, explanations, predictions
 from pages.ui.shared import panels, recordings
 from trainer.data.schema import NUM_TOF, TOF_PIXELS, TOF_SIDE
 
 if TYPE_CHECKING:
-    from pages.ui.predict.requests import Single
+    from pages.ui.predict.predictions import Selected
     from trainer.data.sequences import Sequences
     from trainer.explain.occlusion import Attention
     from trainer.explain.places import Place
 
-LATE_NOTE = "Dotted lines: the time bins that LightGBM's features are computed over."
+BINS_NOTE = "Dotted lines: the time bins of the feature table."
 CHANNELS = {"acc_norm": "length", "rot_w": "w"} | {
     f"{signal}_{axis}": axis for signal in ("acc", "rot") for axis in "xyz"
 }
 
 
-def show(single: Single, place: Place | None = None, with_images: bool = True) -> None:
-    """Show all traces on one time axis with the network's attention under them.
+def show(selected: Selected, place: Place | None = None, with_images: bool = True) -> None:
+    """Show all traces on one time axis, with the attention below them.
 
-    Where the recording has time-of-flight images, those of an instant are above: a slider chooses
-    it, and a rule on the traces shows where it is.
+    The time-of-flight images of one time step, if there are any, are above. A slider selects the
+    time step, and a line on the traces shows it.
 
     Args:
-        single: The sequence.
-        place: Where a feature comes from, to mark it, and to frame its part of the image.
+        selected: The sequence.
+        place: The part that a feature is computed from, to mark it on traces and images.
         with_images: Whether to show the images too.
     """
-    one = single.sequence
+    one = selected.sequence
     if with_images and one.tof_T320 is not None and not np.isnan(one.tof_T320).all():
-        st.fragment(_at_an_instant)(one, single, place)
+        st.fragment(_at_time_step)(one, selected, place)
     else:
-        _traces(single, place)
+        _traces(selected, place)
 
 
-def _at_an_instant(one: Sequences, single: Single, place: Place | None) -> None:
-    """Show images and traces at the instant that the slider names; it alone runs again."""
-    step = _images(one, single, place)
-    _traces(single, place, step / single.question.rate_hz)
+def _at_time_step(one: Sequences, selected: Selected, place: Place | None) -> None:
+    """Show images and traces; as a fragment, so that the slider reruns nothing else."""
+    step = _images(one, selected, place)
+    _traces(selected, place, step / selected.request.rate_hz)
 
 
-def _traces(single: Single, place: Place | None, instant_s: float | None = None) -> None:
-    rate_hz = single.question.rate_hz
-    traces = recordings.traces(single.question.sequences, single.index, rate_hz)
-    phases = recordings.phase_bands(single.question.sequences, single.index, rate_hz)
-    notes = ["Gray: the gesture itself; no model is told."] if len(phases) else []
+def _traces(selected: Selected, place: Place | None, time_s: float | None = None) -> None:
+    rate_hz = selected.request.rate_hz
+    traces = recordings.traces(selected.request.sequences, selected.index, rate_hz)
+    phases = recordings.phase_bands(selected.request.sequences, selected.index, rate_hz)
+    notes = ["Gray: the gesture phase, which the models do not use."] if len(phases) else []
     try:
-        attention = attention_rows(warm_predictor.attention(single), rate_hz)
+        attention = attention_rows(explanations.attention(selected), rate_hz)
         traces = pl.concat([traces, attention], how="diagonal")
-        notes.append("Attention: where the network looked, which is not why.")
-    except warm_predictor.AnswerError as error:
+        notes.append("Attention: where the model looks, not why it predicts.")
+    except predictions.ERRORS as error:
         notes.append(str(error))
-    bounds = bin_bounds_s(single)
-    notes += [LATE_NOTE] if bounds else []
-    notes += [] if instant_s is None else ["Rule: the instant of the images."]
+    bounds = bin_bounds_s(selected)
+    notes += [BINS_NOTE] if bounds else []
+    notes += [] if time_s is None else ["Solid line: the time of the images."]
     mark = None if place is None else mark_of(place, rate_hz)
     panels.chart(
-        "The recording over time" if mark is None or place is None else _where(place, mark),
-        charts_traces.marked_figure(traces, phases, rate_hz, bounds, mark, instant_s),
+        "The recording over time" if mark is None or place is None else _mark_title(place, mark),
+        charts_traces.marked_figure(traces, phases, rate_hz, bounds, mark, time_s),
         traces,
         "traces",
         " ".join(notes),
@@ -78,12 +78,12 @@ def _traces(single: Single, place: Place | None, instant_s: float | None = None)
 
 
 def attention_rows(attention: Attention, rate_hz: float) -> pl.DataFrame:
-    """Return attention as a panel of the traces: the mean, and least and most of the folds."""
-    lines = {"mean of the folds": attention.mean_T}
+    """Return attention as a panel of the traces: mean, lowest and highest over the folds."""
+    lines = {charts_traces.MEAN: attention.mean_T}
     if len(attention.weights_MT) > 1:
         lines |= {
-            "least of a fold": attention.weights_MT.min(axis=0),
-            "most of a fold": attention.weights_MT.max(axis=0),
+            "lowest of the folds": attention.weights_MT.min(axis=0),
+            "highest of the folds": attention.weights_MT.max(axis=0),
         }
     steps = np.arange(attention.weights_MT.shape[1])
     return pl.concat(
@@ -102,19 +102,19 @@ def attention_rows(attention: Attention, rate_hz: float) -> pl.DataFrame:
     )
 
 
-def bin_bounds_s(single: Single) -> list[float]:
-    """Return where the time bins of the features begin and end, in seconds; [] without LightGBM."""
+def bin_bounds_s(selected: Selected) -> list[float]:
+    """Return the bounds of the time bins in seconds; [] if no model uses the feature table."""
     from trainer.explain.places import bin_bounds
 
-    num_bins = warm_predictor.num_bins(single)
+    num_bins = explanations.num_bins(selected)
     if not num_bins:
         return []
-    num_steps = int(single.question.sequences.lengths_N[single.index])
-    return (bin_bounds(num_steps, num_bins) / single.question.rate_hz).tolist()
+    num_steps = int(selected.request.sequences.lengths_N[selected.index])
+    return [step / selected.request.rate_hz for step in bin_bounds(num_steps, num_bins).tolist()]
 
 
 def mark_of(place: Place, rate_hz: float) -> charts_traces.Mark:
-    """Return what is marked for a feature."""
+    """Return the mark of a feature."""
     lines = [
         pl.DataFrame(
             {"channel": name, "time_s": np.arange(len(line_T)) / rate_hz, "value": line_T}
@@ -122,7 +122,7 @@ def mark_of(place: Place, rate_hz: float) -> charts_traces.Mark:
         for name, line_T in place.lines.items()
     ]
     return charts_traces.Mark(
-        title=f"As the models see it, {place.unit}",
+        title=f"Preprocessed, {place.unit}",
         sensor=place.sensor,
         channels=_channels(place.sensor, tuple(place.lines)),
         from_s=place.start / rate_hz,
@@ -144,30 +144,28 @@ def images_at(one: Sequences, step: int) -> dict[str, NDArray[np.float32]]:
     }
 
 
-def _where(place: Place, mark: charts_traces.Mark) -> str:
-    """Say where a feature comes from."""
+def _mark_title(place: Place, mark: charts_traces.Mark) -> str:
     if mark.is_whole:
-        return f"{place.feature} comes from the whole recording of {place.sensor}"
-    return f"{place.feature} comes from {mark.from_s:.1f} to {mark.to_s:.1f} s of {place.sensor}"
+        return f"{place.feature} is computed from all of {place.sensor}"
+    stretch = f"{mark.from_s:.1f} to {mark.to_s:.1f} s"
+    return f"{place.feature} is computed from {stretch} of {place.sensor}"
 
 
-def _images(one: Sequences, single: Single, place: Place | None) -> int:
-    """Show the five images of an instant; return its step."""
-    rate_hz, num_steps = single.question.rate_hz, int(one.offsets[-1])
+def _images(one: Sequences, selected: Selected, place: Place | None) -> int:
+    """Show the five images of a time step; return the step."""
+    rate_hz, num_steps = selected.request.rate_hz, int(one.offsets[-1])
     step = 0
-    st.markdown("**Time of flight, 8 x 8 pixels of each sensor at an instant**")
+    st.markdown("**Time of flight: the 8 x 8 pixels of each sensor**")
     st.caption(
-        "The stronger the colour, the nearer; a stroke is nothing in range, an empty pixel is "
-        "missing."
+        "The stronger the colour, the nearer. A stroke means nothing in range, an empty pixel a "
+        "missing value."
     )
     if num_steps > 1:
-        instants = list(range(num_steps))
-        key = f"predict_instant_{num_steps}"  # another length is another slider
         step = st.select_slider(
-            "Instant",
-            instants,
-            value=num_steps * 4 // 5,  # well within the gesture, which comes last
-            key=key,
+            "Time",
+            list(range(num_steps)),
+            value=num_steps * 4 // 5,  # within the gesture, which comes last
+            key=f"predict_instant_{num_steps}",  # a slider per length
             format_func=lambda each: f"{each / rate_hz:.1f} s",
         )
     row = st.grid(columns=NUM_TOF, min_column_width=130)
@@ -176,7 +174,7 @@ def _images(one: Sequences, single: Single, place: Place | None) -> int:
             share = float(np.mean(pixels_88 >= 0))
             st.markdown(f"{sensor}: {100 * share:.0f} % in range")
             st.plotly_chart(
-                charts_prediction.image_figure(pixels_88, _region(place, sensor)),
+                charts_traces.image_figure(pixels_88, _region(place, sensor)),
                 key=f"chart_{sensor}",
                 config=panels.PLOTLY_CONFIG,
                 alt=f"Time of flight, {sensor}: {100 * share:.0f} % of the pixels in range",
@@ -185,7 +183,7 @@ def _images(one: Sequences, single: Single, place: Place | None) -> int:
 
 
 def _region(place: Place | None, sensor: str) -> tuple[int, int, int] | None:
-    """Return first row, first column and side of the part of an image to frame."""
+    """Return first row, first column and side of the marked part of an image."""
     if place is None or place.region is None or place.region.sensor != sensor:
         return None
     return place.region.rows[0], place.region.columns[0], len(place.region.rows)

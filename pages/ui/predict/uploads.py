@@ -1,7 +1,7 @@
-"""Uploads: bytes that somebody sent, checked and read; nothing is kept and no name is trusted.
+"""Uploads: choosing recordings from an uploaded CSV or Parquet file.
 
-In: the name and bytes of a CSV or Parquet file. Out: ``Sequences``; a ``DataError`` says what does
-not fit.
+In: the run; name and bytes of the file, neither of which is trusted. Out: controls on the page, and
+the recordings; or the reason why the file is refused. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -9,24 +9,89 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+import streamlit as st
 
+from pages.ui.predict.predictions import Recordings
+from pages.ui.shared import source
+from trainer.data.files import read_upload
+from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import Sequences
-from trainer.data.sources import read_upload, sequences_from_table
+from trainer.store.records import RunFile
 
-MAX_UPLOAD_MB = 50  # some 100,000 time steps with all 332 columns as CSV
+if TYPE_CHECKING:
+    from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+MAX_UPLOAD_MB = 50  # about 100,000 time steps with all 332 columns as CSV
 MAX_ROWS = 500_000
 MAX_SEQUENCES = 5_000
 MAX_COLUMNS = 1_000  # the competition's tables have 341
-MAX_VALUES = 40_000_000  # 320 MB unpacked: a Parquet file of a few kB can hold that much and more
-MAX_UNPACKED_MB = 500  # of which texts may be the most
-MAX_TEXT = 200  # characters of an id or a label; they are shown, and kept in arrays of that width
-TEXTS = (
+MAX_VALUES = 40_000_000  # 320 MB unpacked, which a Parquet file of a few kB can contain
+MAX_UNPACKED_MB = 500  # of a Parquet file, texts included
+MAX_TEXT = 200  # bytes of an id or a label: the longest one sets the width of an array
+TEXT_COLUMNS = (
     *("row_id", "sequence_id", "subject", "gesture"),
     *("sequence_type", "behavior", "orientation", "phase"),
 )
+
+
+def choose(run_file: RunFile) -> Recordings:
+    """Show the upload controls and return the recordings; ends the page without any."""
+    left, right = st.columns(2)
+    file = left.file_uploader(
+        "Recording, CSV or Parquet",
+        type=["csv", "parquet"],
+        key="predict_file",
+        max_upload_size=MAX_UPLOAD_MB,
+        help="One or more sequences in the competition's schema; all sensors but the acceleration "
+        "are optional. The file is read in memory and not stored.",
+    )
+    people = right.file_uploader(
+        "Demographics (optional), CSV or Parquet",
+        type=["csv", "parquet"],
+        key="predict_people",
+        max_upload_size=MAX_UPLOAD_MB,
+        help="Columns subject and handedness: left-handers are mirrored.",
+    )
+    if file is None:
+        st.caption("To try a sequence of the run's own recordings, choose Built-in sequence.")
+        st.stop()
+    contents = (file.getvalue(), b"" if people is None else people.getvalue())
+    key = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in contents)).hexdigest()
+    try:
+        sequences = _read_upload(key, file, people)
+    except DataError as error:
+        st.error("The upload cannot be used.")
+        st.code(str(error), language=None, wrap_lines=True)
+        st.stop()
+    seen = seen_in_training(run_file, sequences)
+    if seen is not None and any(seen):
+        st.warning(
+            f"Seen in training: {sum(seen)} of {len(seen)} are among the recordings that the "
+            "models were trained on, so their predictions are not representative of new ones.",
+            icon=":material/visibility:",
+        )
+    return Recordings(sequences, key, seen=seen)
+
+
+def seen_in_training(run_file: RunFile, sequences: Sequences) -> tuple[bool, ...] | None:
+    """Return which of the sequences the run was trained on, by their acceleration.
+
+    Ids are not compared: different collections of recordings use the same ones.
+
+    Returns:
+        None if the run's recordings are missing.
+    """
+    try:
+        trained = source.derived(run_file, _digests)
+    except source.SourceError:
+        return None
+    known = set(trained)
+    return tuple(digest in known for digest in _digests(sequences))
 
 
 def read_sequences(
@@ -35,8 +100,8 @@ def read_sequences(
     """Read uploaded recordings.
 
     Args:
-        name: What the file is called; only its extension is looked at.
-        data: Its content.
+        name: Name of the file; only its extension is used.
+        data: Content of the file.
         demographics: Name and content of a second file with ``subject`` and ``handedness``.
 
     Raises:
@@ -53,14 +118,19 @@ def read_sequences(
     return sequences
 
 
-def digest(*contents: bytes | None) -> str:
-    """Return what tells these contents from others, to key a session's cache by."""
-    parts = [hashlib.sha256(content or b"").digest() for content in contents]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
+def _digests(sequences: Sequences) -> list[bytes]:
+    parts = np.split(sequences.acc_T3, sequences.offsets[1:-1])
+    return [hashlib.sha256(part.tobytes()).digest() for part in parts]
+
+
+@st.cache_resource(max_entries=1, show_spinner="Reading the recording", scope="session")
+def _read_upload(key: str, _file: UploadedFile, _people: UploadedFile | None) -> Sequences:
+    people = None if _people is None else (_people.name, _people.getvalue())
+    return read_sequences(_file.name, _file.getvalue(), people)
 
 
 def _read(name: str, data: bytes) -> pl.DataFrame:
-    """Read a file after its size was looked at, packed and unpacked."""
+    """Read a file after a check of its size, packed and unpacked."""
     if len(data) > MAX_UPLOAD_MB * 1024**2:
         raise DataError(
             f"File {name!r} has {len(data) / 1024**2:.0f} MB: expected at most {MAX_UPLOAD_MB} MB. "
@@ -70,23 +140,23 @@ def _read(name: str, data: bytes) -> pl.DataFrame:
     if shape.columns > MAX_COLUMNS:
         raise DataError(
             f"File {name!r} has {shape.columns:,} columns: expected at most {MAX_COLUMNS:,}, the "
-            "competition's tables have 341. Leave out those that no sensor gave."
+            "competition's tables have 341. Remove columns that are not in its schema."
         )
-    _refuse_long(name, shape.rows, shape.columns)
+    _check_length(name, shape.rows, shape.columns)
     if shape.unpacked_bytes > MAX_UNPACKED_MB * 1024**2:
         raise DataError(
             f"File {name!r} has {shape.unpacked_bytes / 1024**2:,.0f} MB unpacked: expected at "
-            f"most {MAX_UNPACKED_MB} MB. Leave out columns of text, or split it."
+            f"most {MAX_UNPACKED_MB} MB. Remove columns of text, or split the file."
         )
     table = read_upload(name, data)
-    _refuse_long(name, len(table), len(table.columns))
-    _refuse_wordy(name, table)
+    _check_length(name, len(table), len(table.columns))
+    _check_texts(name, table)
     return table
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """How large a file is once it is unpacked; what cannot be told is 0."""
+    """Size of the unpacked file; 0 for what is unknown."""
 
     rows: int
     columns: int
@@ -94,15 +164,12 @@ class _Shape:
 
 
 def _shape(data: bytes) -> _Shape:
-    """Return how large a file is, without unpacking it.
-
-    A damaged file is all 0 here and is refused, with the reason, when it is read.
-    """
+    """Return the size of a file without unpacking it; all 0 for a damaged file."""
     if not data.startswith(b"PAR1"):
         text = data.lstrip(b"\xef\xbb\xbf\r\n")
-        # a short row is filled up with empty values: a line break may cost as much as 1,000 values
+        # short rows are padded with missing values: a line break can become 1,000 values
         return _Shape(text.count(b"\n"), text.partition(b"\n")[0].count(b",") + 1)
-    import pyarrow as pa  # comes with Streamlit; polars does not tell the size
+    import pyarrow as pa  # comes with Streamlit; polars does not report the size
     from pyarrow import parquet
 
     try:
@@ -114,21 +181,21 @@ def _shape(data: bytes) -> _Shape:
         return _Shape(0, 0)
 
 
-def _refuse_long(name: str, num_rows: int, num_columns: int) -> None:
-    most = min(MAX_ROWS, MAX_VALUES // max(num_columns, 1))
-    if num_rows > most:
+def _check_length(name: str, num_rows: int, num_columns: int) -> None:
+    max_rows = min(MAX_ROWS, MAX_VALUES // max(num_columns, 1))
+    if num_rows > max_rows:
         raise DataError(
-            f"File {name!r} has {num_rows:,} rows: expected at most {most:,} at once with "
+            f"File {name!r} has {num_rows:,} rows: expected at most {max_rows:,} at once with "
             f"{num_columns} columns. Split it, or use `python -m trainer predict`, which has no "
             "limit."
         )
 
 
-def _refuse_wordy(name: str, table: pl.DataFrame) -> None:
-    for column in TEXTS:
+def _check_texts(name: str, table: pl.DataFrame) -> None:
+    for column in TEXT_COLUMNS:
         if column in table.columns and table.schema[column] == pl.String:
-            longest = table[column].str.len_bytes().max() or 0
-            if int(longest) > MAX_TEXT:  # type: ignore[call-overload]  # of a text it is an int
+            longest = table.select(pl.col(column).str.len_bytes().max()).item() or 0
+            if longest > MAX_TEXT:
                 raise DataError(
                     f"File {name!r}: column {column!r} has a text of {longest:,} bytes, expected "
                     f"at most {MAX_TEXT}. Shorten it."

@@ -1,4 +1,4 @@
-"""The page Predict on a real, tiny run: every view, every state, what it marks and keeps."""
+"""The Predict page on a real, tiny run: every view, every state, marks and uploads."""
 
 from __future__ import annotations
 
@@ -13,28 +13,25 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.predict import (
-    charts_prediction,
+    built_in_sequences,
     charts_traces,
     explanation_panels,
-    nearest_panels,
-    prediction_frames,
-    recording_choice,
+    prediction_panels,
     trace_panels,
     uploads,
 )
 from pages.ui.shared import recordings
 from tests.support.builders import make_table
-from tests.support.fresh_python import modules_after
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
-from trainer.explain.contributions import Share
+from trainer.explain.contributions import Contribution
 from trainer.explain.findings import Finding
 from trainer.explain.places import place_of
 from trainer.predict.predictor import Prediction
 from trainer.store.names import RunPaths
 
 ROOT = Path(__file__).parents[3]
-VIEWS = ("Over time", "Why", "What if", "Alike", "Report")
+VIEWS = ("Over time", "Why", "What if", "Nearest", "Report")
 
 
 @pytest.fixture
@@ -94,15 +91,15 @@ def parquet_of(table):
 # Views
 
 
-def test_the_answer_comes_with_its_models_its_doubt_and_its_recording(run):
-    """Probability, lead, target, entropy, length; attention and the five images below."""
+def test_a_prediction_is_shown_with_its_certainty_and_its_recording(run):
+    """Probability, margin, target, entropy, length; attention and the five images below."""
     app = visit()
     assert [metric.label for metric in app.metric] == [
-        *("Its probability", "Lead over the next", "Any target", "Entropy", "Length")
+        *("Its probability", "Margin", "Any target", "Entropy", "Length")
     ]
     shown = texts(app)
     assert "The 4 most probable gestures: blended, and by model" in shown
-    assert "Attention: where the network looked, which is not why." in shown
+    assert "Attention: where the model looks, not why it predicts." in shown
     assert "Dotted lines: the time bins" in shown
     assert [sensor for sensor in ("tof_1", "tof_5") if f"{sensor}: " in shown] == [
         *("tof_1", "tof_5")
@@ -112,13 +109,13 @@ def test_the_answer_comes_with_its_models_its_doubt_and_its_recording(run):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_shows_its_part(run, view):
-    """And what is not looked at is not worked out."""
+    """And only its part: views that are not shown are not computed."""
     shown = look(visit(), view)
     parts = {
-        "Over time": "Time of flight, 8 x 8 pixels",
-        "Why": "LightGBM: what spoke for",
-        "What if": "What the answer would be",
-        "Alike": "nearest training sequences are the answer's gesture",
+        "Over time": "Time of flight: the 8 x 8 pixels",
+        "Why": "LightGBM: contributions to",
+        "What if": "Prediction after each change",
+        "Nearest": "nearest training sequences have the predicted gesture",
         "Report": "",
     }
     for name, part in parts.items():
@@ -126,28 +123,28 @@ def test_every_view_shows_its_part(run, view):
             assert (part in shown) == (name == view)
 
 
-def test_the_slider_shows_another_instant_and_the_rule_on_the_traces_follows(run):
-    """The rule stands at the slider's time on every panel, attention too; the traces stay."""
+def test_the_slider_moves_the_images_and_the_line_on_the_traces(run):
+    """The line is at the slider's time on every panel, attention too; the traces stay."""
     app = visit()
     slider = app.select_slider[0]
     before = figures(app)
-    (rule,) = rules(app)
-    assert rule["x0"] == rule["x1"] == pytest.approx(slider.value / 10.0)
-    assert (rule["yref"], rule["y0"], rule["y1"]) == ("paper", 0, 1)
+    (line,) = time_lines(app)
+    assert line["x0"] == line["x1"] == pytest.approx(slider.value / 10.0)
+    assert (line["yref"], line["y0"], line["y1"]) == ("paper", 0, 1)
     slider.set_value(3).run()
     assert not app.exception
     assert figures(app)["chart_tof_1"]["data"][0]["z"] != before["chart_tof_1"]["data"][0]["z"]
-    assert [shape["x0"] for shape in rules(app)] == [pytest.approx(0.3)]
+    assert [shape["x0"] for shape in time_lines(app)] == [pytest.approx(0.3)]
     assert figures(app)["chart_traces"]["data"] == before["chart_traces"]["data"]
 
 
-def rules(app):
+def time_lines(app):
     shapes = figures(app)["chart_traces"]["layout"]["shapes"]
     return [shape for shape in shapes if shape.get("name") == "instant"]
 
 
 def test_a_chosen_contribution_is_marked_on_the_traces(run):
-    """Its own signal on top, its stretch shaded; nothing is marked before."""
+    """Its preprocessed signal on top, its time window shaded; nothing is marked before."""
     app = visit()
     look(app, "Why")
     assert marks(app) == []
@@ -155,7 +152,7 @@ def test_a_chosen_contribution_is_marked_on_the_traces(run):
     feature = next(name for name in box.options if "bin" in name or "late_m" in name)
     box.select(feature).run()
     assert not app.exception
-    assert f"{feature} comes from" in texts(app)
+    assert f"{feature} is computed from" in texts(app)
     assert len(marks(app)) == 1
 
 
@@ -164,8 +161,8 @@ def marks(app):
     return [shape for shape in shapes if shape.get("name") == "mark"]
 
 
-def test_a_feature_that_added_nothing_is_not_marked(run):
-    """What was chosen for another run's sequence may not be there."""
+def test_a_feature_without_a_contribution_is_not_marked(run):
+    """A choice from another run's sequence is dropped."""
     app = visit()
     app.session_state["predict_feature"] = "acc.no_such.feature"
     look(app, "Why")
@@ -173,19 +170,19 @@ def test_a_feature_that_added_nothing_is_not_marked(run):
     assert marks(app) == []
 
 
-def test_the_view_stays_when_another_sequence_is_picked(run):
-    """Going through the sequences does not mean choosing the view each time."""
+def test_the_view_stays_when_another_sequence_is_selected(run):
+    """So sequences can be compared in one view."""
     app = visit()
     look(app, "What if")
     app.selectbox(key="predict_sequence").select_index(5).run()
     assert not app.exception
-    assert "What the answer would be" in texts(app)
+    assert "Prediction after each change" in texts(app)
 
 
 def test_the_nearest_training_sequence_is_not_the_sequence_itself(run):
-    """The picked one is left out."""
+    """The selected one is left out."""
     app = visit()
-    look(app, "Alike")
+    look(app, "Nearest")
     rows = app.dataframe(key="predict_nearest").value
     assert len(rows) == 5
     assert app.selectbox(key="predict_sequence").value not in rows["sequence_id"].tolist()
@@ -194,8 +191,8 @@ def test_the_nearest_training_sequence_is_not_the_sequence_itself(run):
 # States
 
 
-def test_a_run_whose_models_are_not_done_says_how_far_they_are(make_run):
-    """No answer, no error, and the way to the progress."""
+def test_a_run_without_a_finished_model_shows_its_progress(make_run):
+    """No prediction, no error, and a link to the progress."""
     make_run("first", "running")
     app = visit()
     assert "No model of this run is finished yet" in texts(app)
@@ -206,38 +203,39 @@ def test_a_damaged_bundle_is_named_and_the_input_is_still_checked(run):
     """The check needs no model."""
     RunPaths(run).bundle("lgbm").write_bytes(b"not a bundle")
     app = visit()
-    assert "The models cannot answer." in [error.value for error in app.error]
+    assert "No prediction is possible." in [error.value for error in app.error]
     assert "lgbm_bundle.pkl" in texts(app)
     assert any(box.label.startswith("Input check: ") for box in app.expander)
 
 
-def test_without_the_network_the_rest_is_shown(run):
-    """LightGBM answers alone; attention says why it is not there."""
+def test_without_the_network_everything_else_is_shown(run):
+    """LightGBM predicts alone; a note says why there is no attention."""
     RunPaths(run).bundle("torch").unlink()
     app = visit()
-    assert "no network there" in texts(app)
-    assert "LightGBM: what spoke for" in look(app, "Why")
+    assert "expected a model with attention (Network)" in texts(app)
+    assert "LightGBM: contributions to" in look(app, "Why")
 
 
-def test_without_lightgbm_the_rest_is_shown(run):
-    """The network answers alone; there are no contributions and no neighbours."""
+def test_without_lightgbm_everything_else_is_shown(run):
+    """The network predicts alone; there are no contributions and no neighbours."""
     RunPaths(run).bundle("lgbm").unlink()
     app = visit()
     shown = look(app, "Why")
-    assert "no LightGBM there" in shown and "The network misses" in shown
-    assert "nothing can be called near" in look(app, "Alike")
+    assert "expected a model with contributions (LightGBM)" in shown
+    assert "Network: most important are" in shown
+    assert "expected a model with importance (LightGBM)" in look(app, "Nearest")
 
 
-def test_without_the_training_data_answers_stay(run):
-    """The feature cache is not needed for them; who asks for neighbours is told."""
+def test_predictions_do_not_need_the_training_data(run):
+    """Only the nearest training sequences do; they are replaced by a message."""
     RunPaths(run).features.unlink()
     app = visit()
     assert "Its probability" in [metric.label for metric in app.metric]
-    assert "Answers do not need it" in look(app, "Alike")
+    assert "Predictions do not need it" in look(app, "Nearest")
 
 
-def test_a_read_only_dashboard_answers(run, monkeypatch):
-    """Asking writes nothing."""
+def test_a_read_only_dashboard_predicts(run, monkeypatch):
+    """Predictions and explanations write nothing."""
     monkeypatch.setenv("DASHBOARD_READ_ONLY", "1")
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     app = visit()
@@ -247,7 +245,7 @@ def test_a_read_only_dashboard_answers(run, monkeypatch):
 
 
 def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
-    """The other run answers, about the sequence that was picked."""
+    """The other run predicts the sequence that was selected."""
     shutil.copytree(tiny_run, state_dir / "other")
     app = visit()
     app.selectbox(key="predict_sequence").select_index(3).run()
@@ -261,8 +259,8 @@ def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
         assert app.session_state["run"] == name
 
 
-def test_examples_of_each_kind_that_there_is_can_be_picked():
-    """The pair that is confused most, either way round; left hands; recordings without a sensor."""
+def test_each_kind_has_its_examples():
+    """A confused pair counts in both directions; kinds without any sequence are not offered."""
     rows = pl.DataFrame(
         {
             "sequence_id": ["a", "b", "c", "d", "e"],
@@ -275,26 +273,26 @@ def test_examples_of_each_kind_that_there_is_can_be_picked():
         }
     )
     picked = {
-        kind: recording_choice.of_kind(rows, kind, 2)["sequence_id"].to_list() for kind in KINDS
+        kind: built_in_sequences.of_kind(rows, kind, 2)["sequence_id"].to_list() for kind in KINDS
     }
     assert picked == {
         "All": ["a", "b", "c", "d", "e"],
-        "Sure and right": ["d"],
-        "Sure but wrong": ["a", "b"],
-        "Close calls": ["e", "d"],
+        "Confident and correct": ["d"],
+        "Confident but wrong": ["a", "b"],
+        "Smallest margins": ["e", "d"],
         "Most confused pair": ["a", "b"],
         "Left hand": ["d"],
-        "A sensor missing": ["e"],
+        "Missing sensor": ["e"],
     }
-    assert recording_choice.kinds_of(rows) == list(KINDS)
+    assert built_in_sequences.list_kinds(rows) == list(KINDS)
     unscored = rows.drop("predicted", "probability", "margin").with_columns(is_left=False)
-    assert recording_choice.kinds_of(unscored) == ["All", "A sensor missing"]
+    assert built_in_sequences.list_kinds(unscored) == ["All", "Missing sensor"]
 
 
-KINDS = (recording_choice.ALL, *recording_choice.SCORED_KINDS, *recording_choice.WORN_KINDS)
+KINDS = (built_in_sequences.ALL, *built_in_sequences.SCORED_KINDS, *built_in_sequences.SENSOR_KINDS)
 
 
-def test_a_kind_that_another_run_had_is_let_go(run):
+def test_a_kind_of_another_run_is_dropped(run):
     """The page shows all sequences again."""
     app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
     app.session_state["predict_kind"] = "Left hand, of another run"
@@ -303,15 +301,7 @@ def test_a_kind_that_another_run_had_is_let_go(run):
     assert app.segmented_control(key="predict_kind").value == "All"
 
 
-def test_the_first_answer_loads_no_scikit_learn():
-    """Half of what importing LightGBM costs; who wants scikit-learn afterwards has it."""
-    code = "from pages.ui import predicting\npredicting._import_lightgbm()\n"
-    assert modules_after(code, ("lightgbm", "sklearn")) == ["lightgbm"]
-    later = "import sklearn.model_selection\n"
-    assert modules_after(code + later, ("lightgbm", "sklearn")) == ["lightgbm", "sklearn"]
-
-
-def test_what_was_picked_in_another_run_may_not_be_here(run):
+def test_a_sequence_of_another_run_is_dropped(run):
     """The page falls back to the first sequence of any gesture."""
     app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
     app.session_state["predict_sequence"] = "no such sequence"
@@ -325,15 +315,15 @@ def test_what_was_picked_in_another_run_may_not_be_here(run):
 # Uploads
 
 
-def test_several_sequences_are_a_table_and_each_can_be_looked_at(run):
-    """Answer, probability, lead, target, entropy; three formats to take away."""
+def test_several_sequences_are_a_table_and_each_can_be_selected(run):
+    """Gesture, probability, margin, target, entropy; downloads in three formats."""
     table = make_table(num_subjects=2, sequences_per_subject=2, length=12, labelled=False, seed=1)
     app = upload(visit(), "x.csv", table)
     rows = app.dataframe(key="predict_rows").value
     assert len(rows) == 4
     assert rows["entropy"].between(0, 1).all()
     keys = {button.key for button in app.get("download_button")}
-    assert {f"download_answers_{ending}" for ending in ("csv", "parquet", "json")} <= keys
+    assert {f"download_predictions_{ending}" for ending in ("csv", "parquet", "json")} <= keys
     for view in VIEWS:
         look(app, view)
 
@@ -343,13 +333,13 @@ def test_an_upload_without_time_of_flight_has_no_images(run):
     table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False, seed=1)
     app = upload(visit(), "x.csv", table.drop(pl.selectors.matches("^(tof|thm|rot)_")))
     shown = texts(app)
-    assert "Time of flight, 8 x 8" not in shown
-    assert rules(app) == []
+    assert "Time of flight: the 8 x 8" not in shown
+    assert time_lines(app) == []
     assert "Sensors: Accelerometer" in shown and "Not in this recording" in shown
 
 
-def test_a_doubtful_upload_is_warned_of_before_the_answer(run):
-    """Acceleration in g: the check says so in plain words."""
+def test_a_warning_is_shown_before_an_unreliable_prediction(run):
+    """For acceleration in g."""
     table = make_table(num_subjects=1, sequences_per_subject=1, length=40, labelled=False, seed=1)
     table = table.with_columns(pl.col("acc_x", "acc_y", "acc_z") / 9.81)
     app = upload(visit(), "x.csv", table)
@@ -364,15 +354,15 @@ def test_a_doubtful_upload_is_warned_of_before_the_answer(run):
         ("x.csv", b"acc_x,acc_y\n1,2\n", "Missing column"),
     ],
 )
-def test_nonsense_is_refused_in_words(run, name, data, message):
-    """No traceback, no answer."""
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(run, name, data, message):
+    """No traceback, no prediction."""
     app = upload(visit(), name, data)
     assert message in texts(app)
     assert not app.metric
 
 
 def test_an_upload_is_bounded_before_it_is_unpacked():
-    """A few kB of Parquet can hold billions of values; rows and columns are looked at first."""
+    """A few kB of Parquet can hold billions of values; rows and columns are checked first."""
     bomb = parquet_of(pl.DataFrame({"acc_x": pl.zeros(600_000, eager=True)}))
     assert len(bomb) < 20_000
     with pytest.raises(DataError, match="has 600,000 rows: expected at most 500,000"):
@@ -388,8 +378,8 @@ def test_an_upload_is_bounded_before_it_is_unpacked():
         uploads.read_sequences("x.parquet", square)
 
 
-def test_an_upload_of_endless_texts_is_refused_before_it_is_unpacked():
-    """20 kB of Parquet become gigabytes of text; and one long id makes every id as wide."""
+def test_an_upload_with_very_long_texts_is_refused_before_it_is_unpacked():
+    """20 kB of Parquet can become gigabytes of text; one long id makes every id as wide."""
     wordy = pl.DataFrame({"sequence_id": [f"{n}" + "x" * 200_000 for n in range(3_000)]})
     buffer = io.BytesIO()
     wordy.write_parquet(buffer, compression="zstd", compression_level=3, use_pyarrow=True)
@@ -402,8 +392,8 @@ def test_an_upload_of_endless_texts_is_refused_before_it_is_unpacked():
         uploads.read_sequences("x.csv", csv_of(table))
 
 
-def test_short_rows_count_before_they_are_filled_up():
-    """A megabyte of line breaks under 1,000 names would become 8 GB; blank lines hide no name."""
+def test_short_rows_count_before_they_are_padded():
+    """A megabyte of line breaks under 1,000 names would become 8 GB; so with blank lines first."""
     header = b",".join(b"c%d" % n for n in range(900))
     with pytest.raises(DataError, match="has 1,000,000 rows: expected at most 44,444 at once"):
         uploads.read_sequences("x.csv", header + b"\n" * 1_000_000)
@@ -430,7 +420,7 @@ def prediction():
     lgbm_MNK = np.array([[[0.6, 0.3, 0.1]], [[0.8, 0.1, 0.1]]])
     torch_MNK = np.array([[[0.2, 0.7, 0.1]], [[0.2, 0.7, 0.1]]])
     by_fold = {"lgbm": lgbm_MNK, "torch": torch_MNK}
-    by_model = {model: told_MNK.mean(axis=0) for model, told_MNK in by_fold.items()}
+    by_model = {model: proba_MNK.mean(axis=0) for model, proba_MNK in by_fold.items()}
     blended_NK = 0.5 * by_model["lgbm"] + 0.5 * by_model["torch"]
     return Prediction(
         sequence_ids=np.array(["a"]),
@@ -444,43 +434,43 @@ def prediction():
     )
 
 
-def test_the_ranking_tells_the_spread_over_the_folds():
-    """LightGBM gave x 0.6 and 0.8: 0.7, with a standard deviation of 0.1."""
-    rows = prediction_frames.ranking(prediction(), 0)
+def test_the_gestures_have_the_spread_over_the_folds():
+    """LightGBM's folds predict x with 0.6 and 0.8: 0.7, standard deviation 0.1."""
+    rows = prediction_panels.gesture_rows(prediction(), 0)
     assert rows["gesture"].to_list() == ["y", "x", "z"] or rows["gesture"][0] == "x"
     x = rows.filter(gesture="x").row(0, named=True)
     assert x["lgbm"] == pytest.approx(0.7) and x["lgbm_spread"] == pytest.approx(0.1)
     assert x["torch_spread"] == 0.0
 
 
-def test_entropy_is_0_of_certainty_and_1_of_none():
-    """Shares of the largest possible one."""
-    told = prediction_frames.entropy(
+def test_entropy_is_0_for_certainty_and_1_for_equal_probabilities():
+    """Normalized by the largest possible entropy."""
+    found = prediction_panels.normalized_entropy(
         np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
     )
-    assert told == pytest.approx([0.0, 1.0, np.log(2) / np.log(3)])
+    assert found == pytest.approx([0.0, 1.0, np.log(2) / np.log(3)])
 
 
-def test_the_downloads_hold_the_same_numbers():
+def test_the_downloads_contain_the_same_numbers():
     """JSON and Parquet can be read back."""
-    rows = prediction_frames.download_rows(prediction())
-    assert pl.read_parquet(io.BytesIO(prediction_frames.as_parquet(rows))).equals(rows)
+    rows = prediction_panels.download_rows(prediction())
+    assert pl.read_parquet(io.BytesIO(prediction_panels.as_parquet(rows))).equals(rows)
     assert pl.read_json(io.BytesIO(rows.write_json().encode())).columns == rows.columns
 
 
-def test_a_pixel_that_sees_nothing_is_a_stroke_not_a_colour():
-    """-1 is a fact, NaN is missing, 0 is near: three looks."""
+def test_a_pixel_with_nothing_in_range_is_a_stroke_not_a_colour():
+    """-1 nothing in range, NaN missing, 0 near: each looks different."""
     pixels_88 = np.full((8, 8), -1.0, dtype=np.float32)
     pixels_88[0, 0], pixels_88[7, 7] = 0.0, np.nan
-    heat, strokes = charts_prediction.image_figure(pixels_88, None).data
+    heat, strokes = charts_traces.image_figure(pixels_88, None).data
     assert heat.z[0][0] == 254.0
     assert np.isnan(heat.z[3][3]) and np.isnan(heat.z[7][7])
     assert len(strokes.x) == 62
     assert (heat.zmin, heat.zmax) == (0, 254)
 
 
-def test_a_mark_frames_its_stretch_and_lets_its_channel_stand_out():
-    """Temperature of sensor 3 in the late part: the others are faint, the colours stay."""
+def test_a_mark_shades_its_time_window_and_makes_other_channels_faint():
+    """For the temperature of sensor 3 in the late part; the colours stay."""
     table = make_table(num_subjects=1, sequences_per_subject=1, length=50, seed=5, labelled=False)
     one = sequences_from_table(table)
     traces, phases = recordings.traces(one, 0, 10.0), recordings.phase_bands(one, 0, 10.0)
@@ -492,31 +482,31 @@ def test_a_mark_frames_its_stretch_and_lets_its_channel_stand_out():
     (rect,) = [shape for shape in figure.layout.shapes if shape.name == "mark"]
     assert (rect.x0, rect.x1) == (3.0, 5.0)
     assert sum(shape.type == "line" for shape in figure.layout.shapes) == 4
-    assert figure.layout.yaxis.title.text == "As the models see it, °C"
+    assert figure.layout.yaxis.title.text == "Preprocessed, °C"
     names = [trace.name for trace in plain.data]
     assert [trace.name for trace in figure.data][: len(names)] == names
 
 
-def test_a_click_on_a_bar_is_its_feature():
-    """A click beside all bars chooses nothing."""
+def test_a_click_on_a_bar_selects_its_feature():
+    """A click next to the bars selects nothing."""
     assert explanation_panels.clicked_feature([{"point_index": 1}], ["a", "b"]) == "b"
     assert explanation_panels.clicked_feature([], ["a", "b"]) == "Nothing"
     assert explanation_panels.clicked_feature([{"point_index": 7}], ["a", "b"]) == "Nothing"
 
 
-def test_an_overlay_stretches_both_to_the_same_time():
-    """101 points each, whatever their lengths; gaps are bridged."""
+def test_an_overlay_resamples_both_to_the_same_length():
+    """To 101 points each; missing values are interpolated."""
     table = make_table(num_subjects=1, sequences_per_subject=2, length=12, labelled=False)
     both = sequences_from_table(table)
     one, other = (both.select(np.array([n])) for n in range(2))
-    rows = nearest_panels.overlay_rows(one, other, "b")
+    rows = explanation_panels.overlay_rows(one, other, "b")
     assert rows.group_by("axis", "which").len()["len"].to_list() == [101] * 6
     first = rows.filter(axis="x", which="this")["value"]
     assert (first[0], first[-1]) == (one.acc_T3[0, 0], one.acc_T3[-1, 0])
 
 
 def test_warnings_come_first_in_the_check():
-    """Whatever order they are found in."""
+    """In any order of the findings."""
     from pages.ui.predict import check_panel
 
     rows = check_panel.finding_rows(
@@ -526,22 +516,22 @@ def test_warnings_come_first_in_the_check():
     assert rows.row(0) == ("Warning", "s, acc", "Another", "1", "2")
 
 
-def test_kinds_are_those_of_the_page():
-    """The names that the other pages clear are the page's own."""
+def test_other_pages_use_the_keys_of_this_page():
+    """Other pages clear widgets of this page by their keys."""
     from pages.ui.scores import confusion
 
-    assert recording_choice.SEQUENCE == "predict_sequence"
+    assert built_in_sequences.SEQUENCE == "predict_sequence"
     assert set(confusion.NARROWING) == {"predict_mode", "predict_kind", "predict_gesture"}
 
 
-def test_the_hover_of_a_contribution_has_its_meaning_on_lines_of_its_own():
-    """With a value, without one, and of a sensor, which has neither meaning nor value."""
-    shares = [
-        Share(name, value, answer=0.1, against=0.236, spread=0.01)
+def test_the_hover_of_a_contribution_has_its_meaning_on_separate_lines():
+    """With a value, without one, and for a sensor, which has neither meaning nor value."""
+    contributions = [
+        Contribution(name, value, added=0.1, difference=0.236, spread=0.01)
         for name, value in (("acc.acc_x.mean", 2.5), ("acc.acc_x.mean", np.nan), ("acc", np.nan))
     ]
     meaning = "Mean of the acceleration along x (with gravity)."
-    assert explanation_panels.share_rows(shares)["text"].to_list() == [
+    assert explanation_panels.contribution_rows(contributions)["text"].to_list() == [
         f"{meaning}<br>value 2.5; +0.236, spread over folds 0.010",
         f"{meaning}<br>+0.236, spread over folds 0.010",
         "+0.236, spread over folds 0.010",

@@ -481,7 +481,7 @@ def test_predict_prints_a_row_per_sequence(cli, run_copy, file):
     assert frame.columns == ["sequence_id", "gesture", "p_target", *NAMES]
     assert frame["sequence_id"].to_list() == ["SEQ_000000", "SEQ_000001"]
     assert set(frame["gesture"]) <= set(NAMES)
-    assert err.startswith("answered by: LightGBM 0.40, the network 0.60")
+    assert err.startswith("predicted by: LightGBM 0.40, the network 0.60")
 
 
 def test_predict_warns_of_models_that_learnt_from_simulated_recordings(cli, run_copy, file):

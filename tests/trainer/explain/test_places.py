@@ -1,4 +1,4 @@
-"""Places: a feature's signal and stretch of time are those that its value is computed from."""
+"""Places: the signal and time window of a feature are those that its value is computed from."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import pytest
 from tests.support.builders import make_table
 from trainer.data.preprocess import preprocess
 from trainer.data.sources import sequences_from_table
-from trainer.explain.places import bin_bounds, count_bins, place_of
+from trainer.explain.places import bin_bounds, count_bins, num_time_bins, place_of
 from trainer.features.feature_table import FeatureError, build_table
 from trainer.predict.bundles import PredictError
 
@@ -30,11 +30,11 @@ def left_handed(sequence):
 
 
 @pytest.mark.parametrize(
-    ("statistic", "told"),
+    ("statistic", "reduce"),
     [("mean", np.nanmean), ("late_max", np.nanmax), ("first", np.nanmean), ("last", np.nanmean)],
 )
-def test_the_marked_stretch_gives_the_features_value(sequence, features, statistic, told):
-    """Reducing the lines of a place over its stretch is what the models were given."""
+def test_the_window_of_a_place_gives_the_features_value(sequence, features, statistic, reduce):
+    """The line of a place, reduced over its window, is the value in the feature table."""
     names = [name for name in features.names if name.endswith(f".{statistic}")]
     names = [name for name in names if "minus" not in name]
     assert len(names) > 20
@@ -42,12 +42,12 @@ def test_the_marked_stretch_gives_the_features_value(sequence, features, statist
         place = place_of(sequence, name, 5)
         (line_T,) = place.lines.values()
         value = features.values_NF[0, features.names.index(name)]
-        assert told(line_T[place.start : place.stop]) == pytest.approx(value, rel=1e-4, abs=1e-4)
+        assert reduce(line_T[place.start : place.stop]) == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
 def test_a_time_bin_is_the_bin_of_the_features(sequence, features):
     """Five bins of 50 steps; the mean of the third is that of steps 20 to 29."""
-    assert count_bins(features.names) == 5
+    assert count_bins(features.names) == num_time_bins() == 5
     assert bin_bounds(50, 5).tolist() == [0, 10, 20, 30, 40, 50]
     place = place_of(sequence, "acc.linear_z.bin3_mean", 5)
     assert (place.start, place.stop, place.sensor) == (20, 30, "acc")
@@ -57,13 +57,13 @@ def test_a_time_bin_is_the_bin_of_the_features(sequence, features):
 
 
 def test_every_feature_but_the_length_has_a_signal(sequence, features):
-    """Each of the table's names is understood; none is left without a line."""
+    """Every name of the table is parsed and has a line."""
     without = [name for name in features.names if not place_of(sequence, name, 5).lines]
     assert without == ["acc.length.steps"]
 
 
 @pytest.mark.parametrize(
-    ("feature", "lines", "stretch"),
+    ("feature", "lines", "window"),
     [
         ("acc.linear_xz.correlation", ["linear_x", "linear_z"], (0, 50)),
         ("acc.linear_z_vertical.correlation", ["linear_z", "vertical"], (0, 50)),
@@ -74,10 +74,10 @@ def test_every_feature_but_the_length_has_a_signal(sequence, features):
         ("tof_2.range_min.last", ["tof_2 range_min"], (49, 50)),
     ],
 )
-def test_what_a_feature_is_computed_from(sequence, feature, lines, stretch):
-    """Pairs, vectors and differences show all of their signals."""
+def test_a_place_has_all_signals_of_its_feature(sequence, feature, lines, window):
+    """Of pairs, vectors and differences too."""
     place = place_of(sequence, feature, 5)
-    assert (list(place.lines), (place.start, place.stop)) == (lines, stretch)
+    assert (list(place.lines), (place.start, place.stop)) == (lines, window)
 
 
 def test_a_region_of_an_image_is_found_again(sequence):
@@ -95,7 +95,7 @@ def test_a_region_of_an_image_is_found_again(sequence):
 
 
 def test_a_mirrored_left_hand_is_marked_where_it_was_recorded(sequence):
-    """Sensors 3 and 5 change places, and the columns of an image are turned round."""
+    """Sensors 3 and 5 change places, and the columns of an image are reversed."""
     left = left_handed(sequence)
     assert place_of(left, "thm_3.temperature.mean", 5).sensor == "thm_5"
     region = place_of(left, "tof_5.block_r1c0.late_mean", 5).region
@@ -104,8 +104,8 @@ def test_a_mirrored_left_hand_is_marked_where_it_was_recorded(sequence):
     assert plain.sensor == "thm_3"
 
 
-def test_what_cannot_be_placed_is_said(sequence):
-    """Several sequences, and what is no feature."""
+def test_several_sequences_and_unknown_names_are_refused(sequence):
+    """Each with its own error."""
     table = make_table(num_subjects=1, sequences_per_subject=2, length=12, labelled=False)
     with pytest.raises(PredictError, match="expected one sequence to explain, got 2"):
         place_of(sequences_from_table(table), "acc.acc_x.mean", 5)
@@ -113,8 +113,8 @@ def test_what_cannot_be_placed_is_said(sequence):
         place_of(sequence, "nonsense", 5)
 
 
-def test_a_sensor_that_is_not_there_has_no_line(sequence):
-    """Its features count as missing; nothing is drawn for them."""
+def test_a_missing_sensor_has_no_line(sequence):
+    """Its features are missing values; nothing is drawn for them."""
     imu = sequence.without(["thm", "tof", "rot"])
     for feature in ("thm_1.temperature.mean", "tof_1.range_mean.mean", "rot.heading.std"):
         assert place_of(imu, feature, 5).lines == {}

@@ -1,4 +1,4 @@
-"""What if, the nearest training sequences, and the report: all of one answer, and all escaped."""
+"""What if, the nearest training sequences, and the report, in which every text is escaped."""
 
 import dataclasses
 import shutil
@@ -43,7 +43,7 @@ def sequences():
 
 
 def test_every_change_is_made_to_a_copy(sequences):
-    """Five changes; each recording is as it was but for what its title says."""
+    """Five changes; only what the title names differs, and the recordings stay unchanged."""
     before = sequences.acc_T3.copy()
     variants = {each.name: each.sequences for each in variants_of(sequences, RATE_HZ)}
     assert list(variants) == [
@@ -59,8 +59,8 @@ def test_every_change_is_made_to_a_copy(sequences):
     assert sequences.acc_T3.tolist() == before.tolist()
 
 
-def test_only_what_is_there_can_be_taken_away(sequences):
-    """Without time of flight there is nothing to leave out; a second has no second to lose."""
+def test_only_existing_parts_can_be_removed(sequences):
+    """Neither a sensor group that is missing nor the last second of a recording of one second."""
     imu = sequences.without(["thm", "tof"])
     names = [each.name for each in variants_of(imu, RATE_HZ)]
     assert names == ["without_rot", "other_hand", "last_second_blanked"]
@@ -68,7 +68,7 @@ def test_only_what_is_there_can_be_taken_away(sequences):
 
 
 def test_the_other_hand_is_what_preprocessing_makes_of_a_left_hander():
-    """Mirrored twice it is the recording itself."""
+    """Mirrored twice, a recording is itself again."""
     table = make_table(num_subjects=1, sequences_per_subject=2, labelled=False)
     right = sequences_from_table(table)
     people = make_demographics(table, left_handers=["SUBJ_000000"])
@@ -83,8 +83,8 @@ def test_the_other_hand_is_what_preprocessing_makes_of_a_left_hander():
         np.testing.assert_array_equal(getattr(twice, name), getattr(right, name))
 
 
-def test_every_change_has_its_own_answer_twice_the_same(predictor, sequences):
-    """The answers are those of the changed recordings, and asking again changes nothing."""
+def test_every_change_is_predicted_anew_and_repeatably(predictor, sequences):
+    """The probabilities are those of the changed recordings, and the same the second time."""
     one, again = (what_if(predictor, sequences, RATE_HZ) for _ in range(2))
     for outcome, same in zip(one, again, strict=True):
         direct = predictor.predict(outcome.variant.sequences)
@@ -94,8 +94,8 @@ def test_every_change_has_its_own_answer_twice_the_same(predictor, sequences):
     assert "not in this recording: time of flight" in without_tof.notes
 
 
-def test_the_flip_table_compares_with_the_first_answer(predictor, sequences):
-    """One row per sequence and change; the change is of the first answer's probability."""
+def test_the_flip_table_compares_with_the_first_prediction(predictor, sequences):
+    """One row per sequence and change; the change is of the first gesture's probability."""
     before = predictor.predict(sequences)
     table = flip_table(before, what_if(predictor, sequences, RATE_HZ))
     assert len(table) == 15
@@ -106,9 +106,9 @@ def test_the_flip_table_compares_with_the_first_answer(predictor, sequences):
         "worn on the other hand",
         "without its last second",
     ]
-    assert table["answer_before"].to_list() == before.answers * 5
+    assert table["predicted_before"].to_list() == before.predicted * 5
     assert table["p_before"].to_list() == before.proba_NK.max(axis=1).tolist() * 5
-    flips = (table["answer_before"] != table["answer_after"]).to_list()
+    flips = (table["predicted_before"] != table["predicted_after"]).to_list()
     assert table["flips"].to_list() == flips
     changes = (table["p_after"] - table["p_before"]).to_list()
     assert table["change"].to_list() == changes
@@ -119,7 +119,7 @@ def test_the_flip_table_compares_with_the_first_answer(predictor, sequences):
 
 
 def test_a_training_sequence_is_nearest_to_itself(predictor, training, tiny_source):
-    """At distance 0, unless it is left out; the rows follow by distance."""
+    """At distance 0, unless it is excluded; the rows are sorted by distance."""
     known = load(str(tiny_source)).select(np.array([7]))
     found = nearest(predictor, training, known)
     assert len(found) == 5
@@ -127,33 +127,37 @@ def test_a_training_sequence_is_nearest_to_itself(predictor, training, tiny_sour
     assert (found[0].gesture, found[0].subject) == ("Wave hello", "SUBJ_000000")
     distances = [each.distance for each in found]
     assert distances == sorted(distances) and distances[1] > 0
-    others = nearest(predictor, training, known, 3, but_not=["SEQ_000007"])
+    others = nearest(predictor, training, known, 3, exclude=["SEQ_000007"])
     assert [each.sequence_id for each in others] == [each.sequence_id for each in found[1:4]]
 
 
 def test_the_nearest_sequences_are_mostly_of_the_same_gesture(predictor, training, tiny_source):
-    """The features that matter bring the same gestures together."""
+    """By the features with the highest gain, sequences of one gesture are near each other."""
     known = load(str(tiny_source))
     same = 0
     for n in range(0, 48, 4):
         one = known.select(np.array([n]))
-        (found,) = nearest(predictor, training, one, 1, but_not=[str(one.sequence_ids[0])])
+        (found,) = nearest(predictor, training, one, 1, exclude=[str(one.sequence_ids[0])])
         same += found.gesture == known.labels.gestures[known.label_idx[n]]
     assert same >= 11
 
 
 def test_a_sensor_that_is_missing_does_not_count(predictor, training, tiny_source):
-    """Without time of flight the distance goes by what is there."""
+    """Without time of flight the distance uses the other sensors."""
     known = load(str(tiny_source)).select(np.array([7])).without(["tof", "thm"])
     found = nearest(predictor, training, known, 1)
     assert (found[0].sequence_id, found[0].distance) == ("SEQ_000007", 0.0)
 
 
-def test_without_lightgbm_nothing_is_called_near(tiny_run, training, sequences, tmp_path):
-    """Only its gains say which features matter."""
-    root = shutil.copytree(tiny_run, tmp_path / "half")
+def test_without_a_model_with_importance_there_are_no_neighbours(
+    tiny_run, training, sequences, tmp_path
+):
+    """Its gains are the weights of the distance."""
+    root = shutil.copytree(tiny_run, tmp_path / "copy")
     (root / "lgbm_bundle.pkl").unlink()
-    with pytest.raises(PredictError, match="no LightGBM there to say which features matter"):
+    with pytest.raises(
+        PredictError, match=r"expected a model with importance \(LightGBM\), got only Network"
+    ):
         nearest(Predictor.load(root), training, sequences.select(np.array([0])))
 
 
@@ -161,7 +165,7 @@ def test_without_lightgbm_nothing_is_called_near(tiny_run, training, sequences, 
 
 
 class Reader(HTMLParser):
-    """Collects what a document is made of, and would load."""
+    """Collects the tags and texts of a document, and the addresses it would load."""
 
     def __init__(self):
         super().__init__()
@@ -191,7 +195,7 @@ def read(html):
 
 
 def test_a_report_holds_every_part_and_loads_nothing(predictor, training, sequences):
-    """One file: no script, no link, no image; the numbers of all parts are in it."""
+    """One file without script, link or image; it has the numbers of all parts."""
     one = sequences.select(np.array([1]))
     prediction = predictor.predict(one)
     first, second = np.argsort(-prediction.proba_NK[0])[:2].tolist()
@@ -214,14 +218,14 @@ def test_a_report_holds_every_part_and_loads_nothing(predictor, training, sequen
     assert reader.links == [] and "script" not in reader.tags
     assert reader.tags.count("svg") == 4 and reader.tags.count("table") == 5
     assert "default-src 'none'" in html
-    assert f"Run tiny says {prediction.answers[0]}" in text
+    assert f"Run tiny predicts {prediction.predicted[0]}" in text
     assert f"{prediction.proba_NK[0, first]:.3f}" in text
     assert "without time of flight" in text and "True gesture: Neck - scratch" in text
     assert html == render(report)
 
 
-def test_a_report_leaves_out_what_was_not_worked_out(predictor, sequences):
-    """The answer and the recording alone."""
+def test_a_report_leaves_out_what_was_not_computed(predictor, sequences):
+    """The prediction and the recording alone."""
     one = sequences.select(np.array([0]))
     reader = read(render(Report("tiny", one, predictor.predict(one), RATE_HZ)))
     assert reader.tags.count("h2") == 2
@@ -243,7 +247,7 @@ def test_everything_in_a_report_is_escaped(predictor, sequences):
 
 
 def test_missing_values_leave_gaps_in_the_traces(predictor, sequences):
-    """A stretch without acceleration is no line."""
+    """There is no line where the acceleration is missing."""
     one = sequences.select(np.array([0]))
     acc_T3 = one.acc_T3.copy()
     acc_T3[5:9, 1] = np.nan

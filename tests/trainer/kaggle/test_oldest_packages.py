@@ -85,5 +85,5 @@ def test_the_oldest_versions_are_pinned_each_and_known_to_the_requirements():
 
     lines = [line for line in REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
     assert all("==" in line for line in lines)
-    dashboard = {"streamlit", "plotly", "watchdog"}
+    dashboard = {"streamlit", "plotly", "watchdog", "jinja2"}
     assert names(REQUIREMENTS) - {"scipy"} == names(PROJECT / "requirements.txt") - dashboard

@@ -78,7 +78,7 @@ def test_the_prediction_is_a_plain_str_of_the_runs_gestures(sequence_server, tab
 def test_single_predictions_equal_those_of_the_whole_file(sequence_server, warm, table, people):
     """One at a time, in any order, twice: the same as all at once."""
     known = sequences_from_table(table, people)
-    expected = dict(zip(known.sequence_ids.tolist(), warm.predict(known).answers, strict=True))
+    expected = dict(zip(known.sequence_ids.tolist(), warm.predict(known).predicted, strict=True))
     parts = sequences_of(table)
     order = random.Random(1).sample(parts + parts, 2 * len(parts))
     for part in order:

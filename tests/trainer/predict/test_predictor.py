@@ -1,4 +1,4 @@
-"""Predicting with a finished run: alone or in a batch, with or without sensors, what is missing."""
+"""Predictions of a finished run: one sequence or a batch, with or without sensors or models."""
 
 import os
 import pickle
@@ -62,51 +62,51 @@ def nulled(table, columns):
 
 
 def rewrite(root, model, **changes):
-    """Change values of a bundle, checksum included: damage that is none."""
+    """Change values of a bundle and its checksum with them."""
     folder, name = CheckedFolder(root), f"{model}_bundle.pkl"
     folder.write(name, seal(dumps(loads(folder.read(name)) | changes)))
 
 
-def assert_same_answer(one, other, tolerance=1e-6):
+def assert_same_prediction(one, other, tolerance=1e-6):
     """Blended and by model, the two predictions agree."""
-    assert one.answers == other.answers
+    assert one.predicted == other.predicted
     for model in one.by_model:
         assert np.abs(one.by_model[model] - other.by_model[model]).max() <= tolerance
     assert np.abs(one.proba_NK - other.proba_NK).max() <= tolerance
 
 
-# What an answer holds
+# The parts of a prediction
 
 
-def test_an_answer_holds_every_model_and_fold(predictor, table):
+def test_a_prediction_contains_every_model_and_fold(predictor, table):
     """Probabilities by fold, by model and blended, 0.4 : 0.6; each row sums to 1."""
-    answer = predictor.predict(sequences_from_table(table))
-    assert answer.gestures == tuple(NAMES)
-    assert answer.num_targets == 2
-    assert answer.sequence_ids.tolist() == [f"SEQ_{n:06d}" for n in range(12)]
-    assert answer.weights == {"lgbm": 0.4, "torch": 0.6}
+    prediction = predictor.predict(sequences_from_table(table))
+    assert prediction.gestures == tuple(NAMES)
+    assert prediction.num_targets == 2
+    assert prediction.sequence_ids.tolist() == [f"SEQ_{n:06d}" for n in range(12)]
+    assert prediction.weights == {"lgbm": 0.4, "torch": 0.6}
     for model in ("lgbm", "torch"):
-        assert answer.by_fold[model].shape == (2, 12, 4)
-        assert answer.by_model[model] == pytest.approx(answer.by_fold[model].mean(axis=0))
-    blended_NK = 0.4 * answer.by_model["lgbm"] + 0.6 * answer.by_model["torch"]
-    assert answer.proba_NK == pytest.approx(blended_NK)
-    assert answer.proba_NK.dtype == np.float64
-    assert answer.proba_NK.sum(axis=1) == pytest.approx(1.0)
-    assert answer.target_proba_N == pytest.approx(answer.proba_NK[:, :2].sum(axis=1))
-    assert answer.answers == [NAMES[k] for k in np.argmax(answer.proba_NK, axis=1)]
-    assert answer.notes == ("answered by: LightGBM 0.40, the network 0.60",)
+        assert prediction.by_fold[model].shape == (2, 12, 4)
+        assert prediction.by_model[model] == pytest.approx(prediction.by_fold[model].mean(axis=0))
+    blended_NK = 0.4 * prediction.by_model["lgbm"] + 0.6 * prediction.by_model["torch"]
+    assert prediction.proba_NK == pytest.approx(blended_NK)
+    assert prediction.proba_NK.dtype == np.float64
+    assert prediction.proba_NK.sum(axis=1) == pytest.approx(1.0)
+    assert prediction.target_proba_N == pytest.approx(prediction.proba_NK[:, :2].sum(axis=1))
+    assert prediction.predicted == [NAMES[k] for k in np.argmax(prediction.proba_NK, axis=1)]
+    assert prediction.notes == ("predicted by: LightGBM 0.40, the network 0.60",)
 
 
-def test_labels_are_not_looked_at(predictor):
-    """A labelled file and the same without its labels get the same answer."""
+def test_labels_are_not_used(predictor):
+    """A labelled file and the same file without labels have the same probabilities."""
     labelled = make_table(num_subjects=2, sequences_per_subject=2, seed=3)
     plain = labelled.drop("gesture", "sequence_type", "phase", "behavior", "orientation")
     one, other = (predictor.predict(sequences_from_table(t)) for t in (labelled, plain))
-    assert_same_answer(one, other, tolerance=0.0)
+    assert_same_prediction(one, other, tolerance=0.0)
 
 
-def test_a_gesture_that_the_run_does_not_know_is_no_obstacle(predictor):
-    """A labelled file of other gestures is answered with the run's own."""
+def test_a_labelled_file_may_have_gestures_that_the_run_was_not_trained_on(predictor):
+    """The prediction has the gestures of the run."""
     other = make_table(num_subjects=1, sequences_per_subject=1, gestures=(("Juggle", "Target"),))
     assert predictor.predict(sequences_from_table(other)).gestures == tuple(NAMES)
 
@@ -114,13 +114,13 @@ def test_a_gesture_that_the_run_does_not_know_is_no_obstacle(predictor):
 # One sequence, a batch
 
 
-def test_a_sequence_alone_and_in_a_batch_gets_the_same_answer(predictor, table):
+def test_a_sequence_alone_and_in_a_batch_has_the_same_probabilities(predictor, table):
     """Each of twelve sequences of unequal length, to 1e-6."""
     together = predictor.predict(sequences_from_table(table))
     for n, sequence_id in enumerate(together.sequence_ids):
         rows = table.filter(pl.col("sequence_id") == sequence_id)
         alone = predictor.predict(sequences_from_table(rows))
-        assert alone.answers == [together.answers[n]]
+        assert alone.predicted == [together.predicted[n]]
         for model in ("lgbm", "torch"):
             difference_K = alone.by_model[model][0] - together.by_model[model][n]
             assert np.abs(difference_K).max() <= 1e-6
@@ -128,7 +128,7 @@ def test_a_sequence_alone_and_in_a_batch_gets_the_same_answer(predictor, table):
 
 @pytest.fixture(scope="module")
 def many_table():
-    """More sequences than it takes to be asked as many; the fourth in milli-g, beyond float32."""
+    """Enough sequences for batch prediction; the fourth in milli-g, which needs float64."""
     table = make_table(num_subjects=7, sequences_per_subject=10, seed=8, labelled=False)
     fourth = pl.col("sequence_id") == "SEQ_000003"
     return table.with_columns(
@@ -137,10 +137,10 @@ def many_table():
     )
 
 
-def test_a_sequence_alone_and_among_many_gets_the_same_answer(predictor, many_table):
-    """Blended, by model and by fold, to 1e-6, although many are computed in other ways."""
+def test_a_sequence_alone_and_in_a_large_batch_has_the_same_probabilities(predictor, many_table):
+    """Blended, by model and by fold, to 1e-6, although batches are computed in another order."""
     together = predictor.predict(sequences_from_table(many_table))
-    assert len(together.answers) == 70 >= BATCH_FROM
+    assert len(together.predicted) == 70 >= BATCH_FROM
     for n in (0, 3, 33, 69):
         rows = many_table.filter(pl.col("sequence_id") == together.sequence_ids[n])
         alone = predictor.predict(sequences_from_table(rows))
@@ -150,8 +150,8 @@ def test_a_sequence_alone_and_among_many_gets_the_same_answer(predictor, many_ta
             assert np.abs(difference_MK).max() <= 1e-6
 
 
-def test_many_are_computed_in_float32_but_for_values_beyond_recordings(predictor, many_table):
-    """The digits differ from float64's where float32 is used, and only there."""
+def test_batches_are_computed_in_float32_except_for_values_beyond_recordings(predictor, many_table):
+    """The digits differ from those of float64 where float32 is used, and only there."""
     frames = build_frames(preprocess(sequences_from_table(many_table), True))
     idx = np.arange(70)
     fold = predictor.models["torch"].folds[0].model
@@ -161,20 +161,21 @@ def test_many_are_computed_in_float32_but_for_values_beyond_recordings(predictor
     assert difference_N.max() < 1e-6
 
 
-def test_many_go_through_all_trees(predictor, many_table):
-    """In slices of some hundred trees, whose sums are the whole model's score."""
+def test_batches_use_all_trees(predictor, many_table):
+    """In slices of trees, whose raw scores sum to that of the whole model."""
     table = build_table(preprocess(sequences_from_table(many_table), True))
     for fold in predictor.models["lgbm"].folds:
-        values_NF = align(table, fold.names)
-        whole_NK = booster.predict(fold, values_NF)
+        values_NF = align(table, fold.model.names)
+        whole_NK = booster.predict(fold.model, values_NF)
         for at_once in (1, 9, 450):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(booster, "TREES_AT_ONCE", at_once)
-                assert np.abs(booster.predict_many(fold, values_NF) - whole_NK).max() < 1e-12
+                sliced_NK = booster.predict_many(fold.model, values_NF)
+                assert np.abs(sliced_NK - whole_NK).max() < 1e-12
 
 
-def test_many_in_another_order_get_the_same_answers(predictor, many_table):
-    """They are sorted by length to be computed, and handed back as they came."""
+def test_the_order_of_a_batch_does_not_change_its_probabilities(predictor, many_table):
+    """Sequences are computed by length and returned in their own order."""
     order = np.random.default_rng(0).permutation(70)
     sequences = sequences_from_table(many_table)
     one, other = (predictor.predict(s) for s in (sequences, sequences.select(order)))
@@ -182,11 +183,11 @@ def test_many_in_another_order_get_the_same_answers(predictor, many_table):
     assert np.abs(one.proba_NK[order] - other.proba_NK).max() <= 1e-6
 
 
-def test_a_very_short_sequence_is_answered(predictor, table):
-    """One single time step is enough for an answer."""
-    answer = predictor.predict(sequences_from_table(table.head(1)))
-    assert answer.proba_NK.sum() == pytest.approx(1.0)
-    assert np.isfinite(answer.proba_NK).all()
+def test_a_very_short_sequence_is_predicted(predictor, table):
+    """One time step is enough."""
+    prediction = predictor.predict(sequences_from_table(table.head(1)))
+    assert prediction.proba_NK.sum() == pytest.approx(1.0)
+    assert np.isfinite(prediction.proba_NK).all()
 
 
 # Missing sensors
@@ -196,15 +197,15 @@ def test_a_very_short_sequence_is_answered(predictor, table):
     "columns", [HIDEABLE, THM_COLUMNS, TOF_COLUMNS, ROT_COLUMNS, (*ROT_COLUMNS, *HIDEABLE)]
 )
 def test_null_columns_and_absent_columns_are_the_same(predictor, table, columns):
-    """A sensor that was not worn may be null or absent: the answer is the same."""
+    """Columns of a missing sensor may be null or absent: the probabilities are the same."""
     null, absent = nulled(table, columns), table.drop(columns)
     one, other = (predictor.predict(sequences_from_table(t)) for t in (null, absent))
-    assert_same_answer(one, other, tolerance=0.0)
+    assert_same_prediction(one, other, tolerance=0.0)
     assert one.notes == other.notes
     assert one.notes[-1].startswith("not in this recording: ")
 
 
-def test_a_sequence_without_sensors_does_not_mind_its_neighbours(predictor, table):
+def test_a_sequence_without_sensors_does_not_depend_on_the_others(predictor, table):
     """Without thermopiles and time of flight, alone or beside sequences that have them."""
     first = pl.col("sequence_id") == "SEQ_000000"
     alone = table.filter(first).drop(HIDEABLE)
@@ -218,23 +219,23 @@ def test_a_sequence_without_sensors_does_not_mind_its_neighbours(predictor, tabl
 
 
 def test_missing_sensors_are_named(predictor, table):
-    """The notes say in plain words what the recording lacks."""
-    answer = predictor.predict(sequences_from_table(table.drop(HIDEABLE)))
-    assert answer.notes[-1] == "not in this recording: thermopiles, time of flight"
+    """The notes name the sensors that the recording lacks."""
+    prediction = predictor.predict(sequences_from_table(table.drop(HIDEABLE)))
+    assert prediction.notes[-1] == "not in this recording: thermopiles, time of flight"
 
 
-def test_sensors_that_are_there_move_the_answer(predictor, table):
-    """Hiding them changes the probabilities: the models do use them."""
+def test_optional_sensors_change_the_probabilities(predictor, table):
+    """Without them the probabilities differ: both models use them."""
     whole, imu = (predictor.predict(sequences_from_table(t)) for t in (table, table.drop(HIDEABLE)))
     for model in ("lgbm", "torch"):
         assert (whole.by_model[model] != imu.by_model[model]).any()
 
 
-def test_handedness_moves_the_answer_of_a_left_hander(predictor, table):
+def test_handedness_changes_the_probabilities_of_a_left_hander(predictor, table):
     """Demographics are used: a left-hander is mirrored, a right-hander is not."""
     left, right = (
-        predictor.predict(sequences_from_table(table, make_demographics(table, left_handers=who)))
-        for who in (["SUBJ_000001"], [])
+        predictor.predict(sequences_from_table(table, make_demographics(table, left_handers=names)))
+        for names in (["SUBJ_000001"], [])
     )
     moved_N = np.abs(left.proba_NK - right.proba_NK).max(axis=1) > 1e-9
     assert moved_N.tolist() == [False] * 4 + [True] * 4 + [False] * 4
@@ -246,69 +247,69 @@ def test_a_sensor_that_only_some_sequences_have_is_named(predictor, table):
     mixed = table.with_columns(
         pl.when(first).then(None).otherwise(pl.col(name)).alias(name) for name in THM_COLUMNS
     )
-    answer = predictor.predict(sequences_from_table(mixed))
-    assert answer.notes[1:] == ("thermopiles: only in 11 of 12 sequences",)
+    prediction = predictor.predict(sequences_from_table(mixed))
+    assert prediction.notes[1:] == ("thermopiles: only in 11 of 12 sequences",)
 
 
-def test_a_sensor_that_the_models_do_not_know_is_named(predictor, table):
-    """A run trained without thermopiles and time of flight does not use them, and says so."""
+def test_a_sensor_that_the_models_were_trained_without_is_named(predictor, table):
+    """The notes name the sensors that are not used."""
     assert predictor.groups == ("acc", "rot", "thm", "tof")
     models = {
         name: replace(fitted, groups=("acc", "rot")) for name, fitted in predictor.models.items()
     }
     imu = replace(predictor, models=models)
     assert imu.groups == ("acc", "rot")
-    answer = imu.predict(sequences_from_table(table))
-    assert answer.notes[1:] == (
-        "not used, for the run was trained without: thermopiles, time of flight",
+    prediction = imu.predict(sequences_from_table(table))
+    assert prediction.notes[1:] == (
+        "not used, because the run was trained without: thermopiles, time of flight",
     )
 
 
 def test_models_are_parsed_once(tiny_run, table):
-    """The second answer uses the trees and networks of the first, and is the same to the bit."""
+    """The second prediction uses the parsed models of the first and is the same to the bit."""
     fresh = Predictor.load(tiny_run)
     sequences = sequences_from_table(table)
     first = fresh.predict(sequences)
-    boosters = [each.booster for each in fresh.models["lgbm"].folds]
-    networks = [each.network for each in fresh.models["torch"].folds]
+    boosters = [each.model.booster for each in fresh.models["lgbm"].folds]
+    networks = [each.model.network for each in fresh.models["torch"].folds]
     second = fresh.predict(sequences)
     assert all(
-        each.booster is booster
+        each.model.booster is booster
         for each, booster in zip(fresh.models["lgbm"].folds, boosters, strict=True)
     )
     assert all(
-        each.network is network
+        each.model.network is network
         for each, network in zip(fresh.models["torch"].folds, networks, strict=True)
     )
-    assert_same_answer(first, second, tolerance=0.0)
+    assert_same_prediction(first, second, tolerance=0.0)
 
 
-def test_how_many_folds_are_asked_at_once_changes_no_number(predictor, table, monkeypatch):
-    """One after the other, or four side by side: the same bits."""
+def test_the_number_of_threads_changes_no_number(predictor, table, monkeypatch):
+    """One or four folds at once: the same bits."""
     sequences = sequences_from_table(table)
     monkeypatch.setattr("trainer.predict.fitted_models.NUM_WORKERS", 1)
     one = predictor.predict(sequences)
     monkeypatch.setattr("trainer.predict.fitted_models.NUM_WORKERS", 4)
-    assert_same_answer(one, predictor.predict(sequences), tolerance=0.0)
+    assert_same_prediction(one, predictor.predict(sequences), tolerance=0.0)
 
 
 # The competition's real rows
 
 
 @needs_kaggle_rows
-def test_the_competitions_real_rows_are_answered_whatever_sensors_they_have(predictor, kaggle_rows):
-    """Its two sequences: all sensors, thermopiles and time of flight nulled, and absent."""
+def test_the_competitions_real_rows_are_predicted_with_any_sensors(predictor, kaggle_rows):
+    """Its two sequences, with thermopiles and time of flight present, null or absent."""
     people = read_table(KAGGLE / "test_demographics.csv")
     whole, null, absent = (
         predictor.predict(sequences_from_table(rows, people))
         for rows in (kaggle_rows, nulled(kaggle_rows, HIDEABLE), kaggle_rows.drop(HIDEABLE))
     )
-    for answer in (whole, null, absent):
-        assert answer.sequence_ids.tolist() == ["SEQ_000001", "SEQ_000011"]
-        assert np.isfinite(answer.proba_NK).all()
-        assert answer.proba_NK.sum(axis=1) == pytest.approx(1.0)
-        assert set(answer.answers) <= set(NAMES)
-    assert_same_answer(null, absent, tolerance=0.0)
+    for prediction in (whole, null, absent):
+        assert prediction.sequence_ids.tolist() == ["SEQ_000001", "SEQ_000011"]
+        assert np.isfinite(prediction.proba_NK).all()
+        assert prediction.proba_NK.sum(axis=1) == pytest.approx(1.0)
+        assert set(prediction.predicted) <= set(NAMES)
+    assert_same_prediction(null, absent, tolerance=0.0)
     assert (whole.proba_NK != null.proba_NK).any()
 
 
@@ -316,7 +317,7 @@ def test_the_competitions_real_rows_are_answered_whatever_sensors_they_have(pred
 def test_the_competitions_rows_one_sequence_at_a_time_as_its_server_sends_them(
     predictor, kaggle_rows
 ):
-    """Served alone, each of them gets the answer it gets in the file, to 1e-6."""
+    """One at a time, each has the probabilities it has in the file, to 1e-6."""
     together = predictor.predict(sequences_from_table(kaggle_rows))
     for n, sequence_id in enumerate(together.sequence_ids):
         alone = predictor.predict(
@@ -328,70 +329,71 @@ def test_the_competitions_rows_one_sequence_at_a_time_as_its_server_sends_them(
 # One fold
 
 
-def test_one_fold_answers_as_it_did_out_of_fold(predictor, tiny_run, tiny_source):
-    """Asked for the fold that validated a sequence, the run says what oof.parquet holds."""
+def test_one_fold_predicts_its_out_of_fold_probabilities(predictor, tiny_run, tiny_source):
+    """The models of the fold that validated a sequence predict what oof.parquet contains."""
     oof = pl.read_parquet(tiny_run / "oof.parquet")
     sequences = load(str(tiny_source))
     for fold in (0, 1):
-        answer = predictor.predict(sequences, fold=fold)
+        prediction = predictor.predict(sequences, fold=fold)
         mask_N = (oof["fold"] == fold).to_numpy()
         for model in ("lgbm", "torch"):
-            assert answer.by_fold[model].shape[0] == 1
+            assert prediction.by_fold[model].shape[0] == 1
             table_NK = oof.select(f"{model}:{name}" for name in NAMES).to_numpy()[mask_N]
-            assert np.abs(answer.by_model[model][mask_N] - table_NK).max() <= 1e-6
+            assert np.abs(prediction.by_model[model][mask_N] - table_NK).max() <= 1e-6
 
 
 @pytest.mark.parametrize("fold", [-1, 2])
-def test_a_fold_that_is_not_there_is_refused(predictor, table, fold):
-    """The message says which there are."""
+def test_a_fold_that_does_not_exist_is_refused(predictor, table, fold):
+    """The message names the existing folds."""
     with pytest.raises(PredictError, match=f"fold: expected one of 0 to 1, got {fold}"):
         predictor.predict(sequences_from_table(table), fold=fold)
 
 
-def test_folds_may_weigh_by_their_score(run_copy, table):
-    """With fold_weights=score the vote goes by the scores in the bundle."""
+def test_folds_can_be_weighted_by_their_score(run_copy, table):
+    """With fold_weights=score the weights are the scores in the bundle."""
     rewrite(run_copy, "lgbm", fold_weights="score")
     scores_M = np.array(
         [fold["score"] for fold in loads((run_copy / "lgbm_bundle.pkl").read_bytes())["folds"]]
     )
-    answer = Predictor.load(run_copy).predict(sequences_from_table(table))
-    assert answer.by_model["lgbm"] == pytest.approx(vote(answer.by_fold["lgbm"], scores_M))
+    prediction = Predictor.load(run_copy).predict(sequences_from_table(table))
+    assert prediction.by_model["lgbm"] == pytest.approx(vote(prediction.by_fold["lgbm"], scores_M))
 
 
 # What is missing
 
 
-def test_without_the_networks_bundle_lightgbm_answers_and_says_so(run_copy, table):
-    """Its weight becomes 1 and the notes name who is missing."""
+def test_without_the_networks_bundle_lightgbm_predicts_alone(run_copy, table):
+    """Its weight becomes 1 and the notes name the missing model."""
     (run_copy / "torch_bundle.pkl").unlink()
-    answer = Predictor.load(run_copy).predict(sequences_from_table(table))
-    assert answer.weights == {"lgbm": 1.0}
-    assert answer.proba_NK.tolist() == answer.by_model["lgbm"].tolist()
-    assert answer.notes == (
+    prediction = Predictor.load(run_copy).predict(sequences_from_table(table))
+    assert prediction.weights == {"lgbm": 1.0}
+    assert prediction.proba_NK.tolist() == prediction.by_model["lgbm"].tolist()
+    assert prediction.notes == (
         "the network has no bundle in this run: not used",
-        "answered by: LightGBM 1.00",
+        "predicted by: LightGBM 1.00",
     )
 
 
-def test_without_lightgbms_bundle_the_network_answers(run_copy, table):
-    """The other way round as well."""
+def test_without_lightgbms_bundle_the_network_predicts_alone(run_copy, table):
+    """With a weight of 1 and a note on LightGBM."""
     (run_copy / "lgbm_bundle.pkl").unlink()
-    answer = Predictor.load(run_copy).predict(sequences_from_table(table))
-    assert answer.weights == {"torch": 1.0}
-    assert answer.notes[0] == "LightGBM has no bundle in this run: not used"
+    prediction = Predictor.load(run_copy).predict(sequences_from_table(table))
+    assert prediction.weights == {"torch": 1.0}
+    assert prediction.notes[0] == "LightGBM has no bundle in this run: not used"
 
 
-def test_without_the_network_it_fails_where_that_was_asked(run_copy, monkeypatch):
-    """FAIL_IF_TORCH_MISSING=1 refuses, and says how to go on."""
+def test_a_missing_network_is_an_error_where_the_environment_requires_it(run_copy, monkeypatch):
+    """FAIL_IF_TORCH_MISSING=1; the error says how to predict without."""
     monkeypatch.setenv("FAIL_IF_TORCH_MISSING", "1")
     Predictor.load(run_copy)
     (run_copy / "torch_bundle.pkl").unlink()
-    with pytest.raises(PredictError, match=r"network's bundle is missing.*FAIL_IF_TORCH_MISSING=0"):
+    expected = r"the bundle of the network is missing.*FAIL_IF_TORCH_MISSING=0"
+    with pytest.raises(PredictError, match=expected):
         Predictor.load(run_copy)
 
 
-def test_the_configuration_asks_for_the_network_too(run_copy, monkeypatch):
-    """blend.fail_if_torch_missing goes with the bundle; the environment name has the last word."""
+def test_the_configuration_can_require_the_network_too(run_copy, monkeypatch):
+    """blend.fail_if_torch_missing goes with the bundle; the environment takes precedence."""
     (run_copy / "torch_bundle.pkl").unlink()
     rewrite(run_copy, "lgbm", fail_if_torch_missing=True)
     with pytest.raises(PredictError, match=r"blend\.fail_if_torch_missing"):
@@ -401,17 +403,16 @@ def test_the_configuration_asks_for_the_network_too(run_copy, monkeypatch):
 
 
 @pytest.mark.parametrize("model", ["lgbm", "torch"])
-def test_a_model_that_learnt_from_other_inputs_is_refused(run_copy, model):
-    """Features of the same name with other values would be a wrong answer that nobody sees."""
+def test_a_model_trained_on_other_inputs_is_refused(run_copy, model):
+    """Features of the same name with other values would give wrong predictions silently."""
     rewrite(run_copy, model, input_version=registry.get(model).input_version - 1)
-    with pytest.raises(
-        PredictError, match=r"learnt from version \d+, so its answers would be wrong\. Train a new"
-    ):
+    expected = r"trained on version \d+, so its predictions would be wrong\. Train a new"
+    with pytest.raises(PredictError, match=expected):
         Predictor.load(run_copy)
 
 
 def test_a_run_without_a_bundle_is_refused(run_copy):
-    """Nothing is finished: the message says to train or resume."""
+    """The message recommends to train or resume."""
     (run_copy / "torch_bundle.pkl").unlink()
     (run_copy / "lgbm_bundle.pkl").unlink()
     with pytest.raises(PredictError, match=r"no model is finished\. Train or resume the run"):
@@ -420,7 +421,7 @@ def test_a_run_without_a_bundle_is_refused(run_copy):
 
 @pytest.mark.parametrize("name", ["lgbm_bundle.pkl", "torch_bundle.pkl"])
 def test_a_damaged_bundle_is_named_and_not_read(run_copy, name):
-    """One flipped bit: refused by its checksum before it is parsed; resume makes it again."""
+    """One flipped bit is found by the checksum before the bundle is parsed."""
     data = bytearray((run_copy / name).read_bytes())
     data[len(data) // 2] ^= 1
     (run_copy / name).write_bytes(data)
@@ -428,37 +429,37 @@ def test_a_damaged_bundle_is_named_and_not_read(run_copy, name):
         Predictor.load(run_copy)
 
 
-def test_a_bundle_that_holds_code_is_not_loaded(run_copy):
-    """Even with a right checksum, nothing but plain data is read."""
+def test_a_bundle_that_contains_code_is_not_loaded(run_copy):
+    """Even with a correct checksum, only plain data is read."""
     CheckedFolder(run_copy).write("lgbm_bundle.pkl", seal(pickle.dumps(os.system)))
     with pytest.raises(PredictError, match=r"lgbm_bundle.pkl: \w+\.system: a file of ours never"):
         Predictor.load(run_copy)
 
 
 def test_a_bundle_of_a_newer_version_is_refused(run_copy):
-    """The message says to update, not that the file is damaged."""
+    """The message recommends an update; the file is not damaged."""
     rewrite(run_copy, "lgbm", schema=2)
     with pytest.raises(PredictError, match=r"schema 2 is newer than this version's 1\. Update"):
         Predictor.load(run_copy)
 
 
 def test_bundles_of_two_runs_are_not_mixed(run_copy):
-    """A network's bundle that knows other gestures is refused, not blended."""
+    """A bundle with other gestures is refused, not blended."""
     rewrite(run_copy, "torch", gestures=[*NAMES[:3], "Juggle"])
-    with pytest.raises(PredictError, match="the two bundles know different gestures"):
+    with pytest.raises(PredictError, match="the bundles have different gestures"):
         Predictor.load(run_copy)
 
 
-def test_the_path_of_a_bundle_is_as_good_as_its_run(tiny_run, table, predictor):
-    """Given an lgbm_bundle.pkl, the network's bundle beside it is used too."""
+def test_the_path_of_a_bundle_stands_for_its_folder(tiny_run, table, predictor):
+    """With an lgbm_bundle.pkl, the network's bundle beside it is used too."""
     by_bundle = Predictor.load(tiny_run / "lgbm_bundle.pkl").predict(sequences_from_table(table))
-    assert_same_answer(by_bundle, predictor.predict(sequences_from_table(table)), tolerance=0.0)
+    assert_same_prediction(by_bundle, predictor.predict(sequences_from_table(table)), tolerance=0.0)
 
 
-def test_a_moved_run_answers_the_same(run_copy, table, predictor):
-    """Nothing in a run folder depends on where it is."""
+def test_a_moved_run_predicts_the_same(run_copy, table, predictor):
+    """Nothing in a run folder depends on its path."""
     moved = Predictor.load(run_copy).predict(sequences_from_table(table))
-    assert_same_answer(moved, predictor.predict(sequences_from_table(table)), tolerance=0.0)
+    assert_same_prediction(moved, predictor.predict(sequences_from_table(table)), tolerance=0.0)
 
 
 # The table
@@ -473,7 +474,7 @@ def test_the_table_has_the_columns_that_the_design_names(predictor, table):
 
 
 def test_the_table_by_model_has_the_models_columns_too(predictor, table):
-    """lgbm:<gesture> and torch:<gesture> follow."""
+    """lgbm:<gesture> and torch:<gesture> come after the blended columns."""
     frame = prediction_frame(predictor.predict(sequences_from_table(table)), by_model=True)
     assert frame.columns[7:] == [
         *(f"lgbm:{name}" for name in NAMES),
@@ -481,15 +482,15 @@ def test_the_table_by_model_has_the_models_columns_too(predictor, table):
     ]
 
 
-def test_groups_and_a_broken_value_reach_the_refusals_of_the_data_room(predictor, table):
-    """Nothing is caught on the way: a text among numbers is refused by column and row."""
+def test_a_broken_value_is_refused_with_its_column(predictor, table):
+    """A text among numbers."""
     assert {name.partition("_")[0] for name in table.columns} >= set(GROUPS)
     with pytest.raises(ValueError, match="acc_x"):
         sequences_from_table(with_value(table.cast({"acc_x": pl.String}), "acc_x", 3, "fast"))
 
 
-def test_a_bundle_away_from_its_run_is_checked_by_its_own_seal(run_copy, tmp_path):
-    """MODEL_PATH may be a lone bundle; one flipped bit of it is found all the same."""
+def test_a_bundle_away_from_its_run_is_checked_by_its_own_checksum(run_copy, tmp_path):
+    """MODEL_PATH may be a single bundle; one flipped bit of it is found as well."""
     lone = tmp_path / "lone"
     lone.mkdir()
     data = bytearray((run_copy / "lgbm_bundle.pkl").read_bytes())
@@ -501,8 +502,8 @@ def test_a_bundle_away_from_its_run_is_checked_by_its_own_seal(run_copy, tmp_pat
         Predictor.load(lone / "lgbm_bundle.pkl")
 
 
-def test_the_environment_weighs_the_models_when_they_are_asked(run_copy, monkeypatch, table):
-    """ENSEMBLE_W_* set the blend of an answer, whatever the run was made with."""
+def test_the_environment_sets_the_weights_of_a_prediction(run_copy, monkeypatch, table):
+    """ENSEMBLE_W_* replace the blend weights of the run."""
     monkeypatch.setenv("ENSEMBLE_W_LGBM", "1")
     monkeypatch.setenv("ENSEMBLE_W_TORCH", "3")
     prediction = Predictor.load(run_copy).predict(sequences_from_table(table))

@@ -1,7 +1,7 @@
-"""Whatever a table holds: an answer or a clear error, and the same answer for the same data.
+"""Any table gives a prediction or a clear error; the same data give the same probabilities.
 
 Tables are drawn by hypothesis: any sensors missing, holes, infinities, 1 to 3,000 rows, rows and
-columns in any order, other types, columns of no concern.
+columns in any order, other types, unknown columns.
 """
 
 import io
@@ -40,23 +40,23 @@ def predictor(tiny_run):
     return Predictor.load(tiny_run)
 
 
-def ask(predictor, table):
-    """Return the prediction, or the message of the error that says why there is none."""
+def predict(predictor, table):
+    """Return the prediction, or the message of the error."""
     try:
         sequences = sequences_from_table(table)
         examine(sequences)
-        answer = predictor.predict(sequences)
+        prediction = predictor.predict(sequences)
     except (DataError, PredictError) as error:
         assert str(error).strip()
         return str(error)
-    assert answer.proba_NK.dtype == np.float64 and np.isfinite(answer.proba_NK).all()
-    assert np.abs(answer.proba_NK.sum(axis=1) - 1).max() < 1e-9
-    assert set(answer.answers) <= set(answer.gestures)
-    return answer
+    assert prediction.proba_NK.dtype == np.float64 and np.isfinite(prediction.proba_NK).all()
+    assert np.abs(prediction.proba_NK.sum(axis=1) - 1).max() < 1e-9
+    assert set(prediction.predicted) <= set(prediction.gestures)
+    return prediction
 
 
 def assert_same(one, other, tolerance=0.0):
-    """Two answers, or two refusals, by sequence id."""
+    """Two predictions, by sequence id, or two error messages."""
     if isinstance(one, str) or isinstance(other, str):
         assert one == other
         return
@@ -73,11 +73,13 @@ def as_file(table, suffix):
 
 @st.composite
 def holes(draw):
-    """Draw a table whose sensors are partly away, and some of whose values are no numbers."""
+    """Draw a table with sensors partly missing and some values that are not finite."""
     table = BASE
     for columns in OPTIONAL.values():
-        fate = draw(st.sampled_from(["whole", "absent", "null", "null as text", "one column null"]))
-        table = with_fate(table, columns, fate)
+        change = draw(
+            st.sampled_from(["whole", "absent", "null", "null as text", "one column null"])
+        )
+        table = with_change(table, columns, change)
     odd = draw(
         st.lists(
             st.tuples(
@@ -96,59 +98,59 @@ def holes(draw):
     return table
 
 
-def with_fate(table, columns, fate):
-    if fate == "absent":
+def with_change(table, columns, change):
+    if change == "absent":
         return table.drop(columns)
-    if fate == "one column null":
+    if change == "one column null":
         return table.with_columns(pl.lit(None, pl.Float64).alias(columns[1]))
-    if fate.startswith("null"):
-        dtype = pl.String if fate.endswith("text") else pl.Float64
+    if change.startswith("null"):
+        dtype = pl.String if change.endswith("text") else pl.Float64
         return table.with_columns(pl.lit(None, dtype).alias(name) for name in columns)
     return table
 
 
 @few
 @given(table=holes())
-def test_any_sensors_and_values_get_an_answer_or_a_clear_error(predictor, table):
-    """Never another exception; a CSV and a Parquet file of the same table say the same."""
-    told = ask(predictor, table)
+def test_any_sensors_and_values_give_a_prediction_or_a_clear_error(predictor, table):
+    """Never another exception; CSV and Parquet files of the same table give the same result."""
+    result = predict(predictor, table)
     for suffix in ("csv", "parquet"):
-        assert_same(told, ask(predictor, as_file(table, suffix)))
+        assert_same(result, predict(predictor, as_file(table, suffix)))
 
 
 @few
 @given(length=st.one_of(st.sampled_from([1, 2, 3, 5, 3000]), st.integers(1, 300)))
-def test_any_length_is_answered(predictor, length):
-    """From one row on."""
+def test_any_length_is_predicted(predictor, length):
+    """From one row."""
     one = make_table(num_subjects=1, sequences_per_subject=1, length=length, labelled=False)
-    told = ask(predictor, one.head(length))
-    assert not isinstance(told, str)
+    result = predict(predictor, one.head(length))
+    assert not isinstance(result, str)
 
 
 @few
 @given(data=st.data())
 def test_the_order_of_sequences_and_columns_does_not_matter(predictor, data):
     """Columns in another order: the same bits; sequences in another order: to 1e-6."""
-    told = ask(predictor, BASE)
+    result = predict(predictor, BASE)
     columns = data.draw(st.permutations(BASE.columns))
-    assert_same(told, ask(predictor, BASE.select(columns)))
+    assert_same(result, predict(predictor, BASE.select(columns)))
     parts = {str(key[0]): part for key, part in BASE.group_by("sequence_id", maintain_order=True)}
     order = data.draw(st.permutations(sorted(parts)))
-    assert_same(told, ask(predictor, pl.concat(parts[name] for name in order)), 1e-6)
+    assert_same(result, predict(predictor, pl.concat(parts[name] for name in order)), 1e-6)
 
 
 @few
 @given(seed=st.integers(0, 10**6))
-def test_shuffled_rows_are_refused_or_answered_the_same(predictor, seed):
-    """A table out of order is named as such; sorted again it has the same answer."""
+def test_shuffled_rows_are_refused_or_predicted_the_same(predictor, seed):
+    """The error recommends to sort the table; sorted, it has the same probabilities."""
     shuffled = BASE.sample(fraction=1.0, shuffle=True, seed=seed)
-    told = ask(predictor, shuffled)
-    if isinstance(told, str):
-        assert "Sort the table by sequence_id and sequence_counter" in told
+    result = predict(predictor, shuffled)
+    if isinstance(result, str):
+        assert "Sort the table by sequence_id and sequence_counter" in result
     else:
-        assert_same(told, ask(predictor, BASE), 1e-6)
-    mended = ask(predictor, shuffled.sort("sequence_id", "sequence_counter"))
-    assert_same(mended, ask(predictor, BASE))
+        assert_same(result, predict(predictor, BASE), 1e-6)
+    sorted_again = predict(predictor, shuffled.sort("sequence_id", "sequence_counter"))
+    assert_same(sorted_again, predict(predictor, BASE))
 
 
 @few
@@ -169,12 +171,12 @@ def test_the_type_of_a_column_does_not_matter(predictor, dtypes):
         (pl.col(name).cast(pl.Int64) if dtype == pl.String else pl.col(name)).cast(dtype)
         for name, dtype in casts.items()
     )
-    reference = ask(predictor, typed.with_columns(pl.col(SENSOR_COLUMNS).cast(pl.Float64)))
+    reference = predict(predictor, typed.with_columns(pl.col(SENSOR_COLUMNS).cast(pl.Float64)))
     assert not isinstance(reference, str)
-    told = ask(predictor, typed)
-    assert_same(reference, told)
-    assert_same(told, ask(predictor, as_file(typed, "csv")))
-    assert_same(told, ask(predictor, as_file(typed, "parquet")))
+    result = predict(predictor, typed)
+    assert_same(reference, result)
+    assert_same(result, predict(predictor, as_file(typed, "csv")))
+    assert_same(result, predict(predictor, as_file(typed, "parquet")))
 
 
 @few
@@ -182,7 +184,7 @@ def test_the_type_of_a_column_does_not_matter(predictor, dtypes):
     name=st.text(st.characters(codec="utf-8", exclude_characters='"\r\n,'), min_size=1, max_size=9),
     value=st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=5), st.floats()),
 )
-def test_columns_of_no_concern_change_nothing(predictor, name, value):
-    """Whatever they are called and hold, the answer stays; a misnamed sensor is refused."""
+def test_unknown_columns_change_nothing(predictor, name, value):
+    """With any name and any content."""
     more = BASE.with_columns(pl.lit(value).alias(f"my {name}"))
-    assert_same(ask(predictor, BASE), ask(predictor, more))
+    assert_same(predict(predictor, BASE), predict(predictor, more))

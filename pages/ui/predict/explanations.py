@@ -1,0 +1,148 @@
+"""Explanations of one prediction, computed once per session when they are first shown.
+
+In: ``Selected``. Out: contributions, attention, occlusion, changed copies, nearest training
+sequences, places of features, the report. Each function raises one of ``predictions.ERRORS`` if the
+run has no model for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from pages.ui.predict import predictions
+from trainer.predict.bundles import PredictError
+
+if TYPE_CHECKING:
+    from pages.ui.predict.predictions import Selected
+    from trainer.explain.contributions import Contributions
+    from trainer.explain.findings import Finding
+    from trainer.explain.nearest import Neighbour
+    from trainer.explain.occlusion import Attention, Occlusion
+    from trainer.explain.places import Place
+    from trainer.explain.what_if import Outcome
+    from trainer.predict.predictor import Predictor
+
+T = TypeVar("T")
+
+
+def contributions(selected: Selected) -> Contributions:
+    """Return the contributions to the raw scores of the predicted gesture and the runner-up."""
+    from trainer.explain.contributions import contributions_of
+
+    fold = selected.request.recordings.fold
+    return _once(
+        selected,
+        "contributions",
+        lambda models: contributions_of(models, selected.sequence, *selected.first_two, fold),
+    )
+
+
+def attention(selected: Selected) -> Attention:
+    """Return the attention weights of the time steps."""
+    from trainer.explain.occlusion import attention_of
+
+    fold = selected.request.recordings.fold
+    return _once(
+        selected, "attention", lambda models: attention_of(models, selected.sequence, fold)
+    )
+
+
+def occlusion(selected: Selected) -> Occlusion:
+    """Return the probabilities with each window of the recording hidden."""
+    from trainer.explain.occlusion import occlusion_of
+
+    fold = selected.request.recordings.fold
+    return _once(
+        selected, "occlusion", lambda models: occlusion_of(models, selected.sequence, fold=fold)
+    )
+
+
+def outcomes(selected: Selected) -> tuple[Outcome, ...]:
+    """Return the predictions for changed copies of the recording."""
+    from trainer.explain.what_if import what_if
+
+    rate_hz, fold = selected.request.rate_hz, selected.request.recordings.fold
+    return _once(
+        selected, "what if", lambda models: what_if(models, selected.sequence, rate_hz, fold)
+    )
+
+
+def neighbours(selected: Selected) -> list[Neighbour]:
+    """Return the nearest training sequences, without the sequence itself.
+
+    Raises:
+        PredictError: Also if the run's training data is missing.
+    """
+    from trainer.explain.nearest import nearest
+
+    training = predictions.load_training(selected.request)
+    if isinstance(training, str):
+        raise PredictError(training)
+    known = selected.request.recordings.known
+    exclude = [str(known["sequence_id"])] if known else []
+    return _once(
+        selected,
+        f"nearest without {exclude}",
+        lambda models: nearest(models, training, selected.sequence, exclude=exclude),
+    )
+
+
+def num_bins(selected: Selected) -> int:
+    """Return the number of time bins of the feature table; 0 if no model of the run uses it."""
+    from trainer.explain.places import num_time_bins
+
+    def count(models: Predictor) -> int:
+        uses_table = any(fitted.model.inputs == "features" for fitted in models.models.values())
+        return num_time_bins() if uses_table else 0
+
+    return _once(selected, "time bins", count)
+
+
+def place(selected: Selected, feature: str) -> Place:
+    """Return the part of the recording that a feature is computed from."""
+    from trainer.explain.places import place_of
+
+    bins, request = num_bins(selected), selected.request
+    sequence = request.corrected(selected.sequence)
+    return _once(
+        selected,
+        f"place {feature}",
+        lambda _: place_of(sequence, feature, bins, request.mirror_left_handers),
+    )
+
+
+def report_html(
+    selected: Selected, run_name: str, findings: Sequence[Finding], remarks: Sequence[str]
+) -> str:
+    """Return the report as one HTML file; explanations that are not possible are left out."""
+    from trainer.explain.report import Report, render
+
+    return render(
+        Report(
+            run=run_name,
+            sequence=selected.sequence,
+            prediction=selected.alone,
+            rate_hz=selected.request.rate_hz,
+            remarks=tuple(remarks),
+            findings=tuple(findings),
+            contributions=_or_none(contributions, selected),
+            attention=_or_none(attention, selected),
+            occlusion=_or_none(occlusion, selected),
+            outcomes=_or_none(outcomes, selected) or (),
+            neighbours=tuple(_or_none(neighbours, selected) or ()),
+        )
+    )
+
+
+def _or_none(explain: Callable[[Selected], T], selected: Selected) -> T | None:
+    try:
+        return explain(selected)
+    except predictions.ERRORS:
+        return None
+
+
+def _once(selected: Selected, name: str, compute: Callable[[Predictor], T]) -> T:
+    request = selected.request
+    key = (*request.key, selected.index, selected.first_two)
+    return predictions.once(name, key, lambda: compute(predictions.load_models(request)))

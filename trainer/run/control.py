@@ -1,7 +1,7 @@
-"""Control: launch, pause, resume, start over, rename; everything that people ask of a run.
+"""Control: launch, pause, resume, start over, rename a run.
 
 In: a state folder or a run folder. Out: a detached process, ``command.json``, ``notes.json``. The
-trainer starts in its own session with its output in a file, so it survives whoever started it.
+trainer starts in its own session with its output in a file, so it outlives its parent.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from trainer.store.run_state import derive_state
 __all__ = ["RefusedError"]
 
 PROJECT = Path(__file__).resolve().parents[2]  # where ``python -m trainer`` finds this package
-NOT_INHERITED = (  # the words say it all; what the form chose wins over where it was started
+NOT_INHERITED = (  # the command has every setting, and wins over the dashboard's environment
     *("RESUME", "RESUME_TORCH", "USE_TORCH", "MODEL_PATH", "FAIL_IF_TORCH_MISSING"),
     *("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH"),
 )
 ENDING_S = 1.0  # a killed process frees its lock first and can be waited for a moment later
-DETACHED = "TRAINER_DETACHED"  # tells the trainer that its output is the log file already
+DETACHED = "TRAINER_DETACHED"  # set where the trainer's output is the log file already
 
 
 def next_run_name(state_dir: Path, source: str) -> str:
@@ -84,7 +84,7 @@ def start(state_dir: Path, name: str, config: Config) -> int:
 
 
 def resume(root: Path) -> int:
-    """Go on with a run in a process of its own and return its pid.
+    """Resume a run in a process of its own and return its pid.
 
     Raises:
         RefusedError: Nothing to resume, or a trainer is at work on it.
@@ -111,7 +111,7 @@ def ask(
     asked_by: str,
     after: Literal["now", "fold"] = "now",
 ) -> Command:
-    """Write what somebody wants of the trainer; it answers by the command's id."""
+    """Write a command to the trainer, which acknowledges it by its id."""
     asked = Command(
         id=uuid.uuid4().hex[:12],
         command=command,
@@ -221,7 +221,7 @@ def _launch(root: Path, words: list[str]) -> int:
     return process.pid
 
 
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # kept: an ended trainer is no zombie, and told
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}  # kept, so that an ended trainer is no zombie
 
 
 def reap() -> None:
@@ -231,12 +231,12 @@ def reap() -> None:
 
 
 def exit_code(pid: int, is_ending: bool = False) -> int | None:
-    """Return how a trainer ended that this process started; it is asked for by its pid.
+    """Return how a trainer ended that this process started.
 
     Args:
         pid: Of the trainer.
         is_ending: Whether it is known to be gone or going: its lock is free, which it is some
-            moments before its parent can be told.
+            moments before its parent can know.
 
     Returns:
         Its exit code, or minus the number of the signal that ended it; None while it lives, and

@@ -1,6 +1,6 @@
 """The machine: what a run's bits depend on beside data and configuration.
 
-Out: versions, processor; this process pinned to what the configuration asks for.
+Out: versions, processor; this process pinned as the configuration requires.
 """
 
 from __future__ import annotations

@@ -2,4 +2,4 @@
 
 
 class RefusedError(RuntimeError):
-    """Asked for something that would lose, mix or guess; the message says what to do instead."""
+    """A request that would lose or mix results; the message says what to do instead."""

@@ -1,7 +1,7 @@
-"""Part work: what is made of one part of the recordings, in this process or in another.
+"""Parts: the feature table or the frames of one part of the recordings, in any process.
 
-In: a ``PartTask``, which goes along to wherever it is done. Out: the part's rows of the feature
-table or of the network's frames. Who calls it changes no bit.
+In: a ``PartTask``, small enough to be sent to a worker. Out: the part's rows of the feature table or
+of the frames, the same bits in every process.
 
 Shapes: N sequences, F features, T time steps, C channels.
 """
@@ -28,15 +28,15 @@ Kind = Literal["features", "frames"]
 
 @dataclass(frozen=True)
 class PartTask:
-    """One part, and what to make of it.
+    """One part, and what is computed of it.
 
     Attributes:
         part: The part alone.
-        fingerprint: SHA-256 of the content that it had when the run looked at it first.
-        kind: Rows of the feature table, or of the network's frames.
-        groups: Sensor groups of all parts, which say what columns there are.
-        mirrors: Whether left-handers are made to look like right-handers.
-        turned: Subjects of the part whose recordings are turned back first.
+        fingerprint: SHA-256 of the content that it had when the run first read it.
+        kind: Rows of the feature table, or of the frames.
+        groups: Sensor groups of all parts, which determine the columns.
+        mirrors: Whether recordings of left-handers are mirrored.
+        turned: Subjects of the part whose device orientation is corrected.
     """
 
     part: Partitions

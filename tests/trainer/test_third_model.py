@@ -7,9 +7,6 @@ It is one class and one registration (tests/support/extra_trees.py), and no modu
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import polars as pl
@@ -18,8 +15,9 @@ import pytest
 from tests.support.builders import GESTURES, make_table
 from tests.support.extra_trees import NAME, ExtraTrees, ExtraTreesSettings, fit_fold, register
 from tests.support.fold_tasks import make_table_task
+from tests.support.forked_trainers import fork_server
 from tests.support.pages import texts, visit
-from tests.support.tiny_runs import PROJECT, TINY, tiny_config, train
+from tests.support.tiny_runs import TINY, tiny_config, train
 from trainer import config as configuration
 from trainer.config import ConfigError
 from trainer.models import registry
@@ -116,7 +114,7 @@ def killed(tiny_source, tmp_path_factory):
     words = ["train", "--run", "three", "--preset", "quick", "--data", str(tiny_source)]
     words += [word for setting in (*TINY, *THREE_MODELS) for word in ("--set", setting)]
     done = command_line(*words, state=root.parent, code=KILLED_AT_TREE_9_OF_FOLD_1)
-    assert done.returncode == -signal.SIGKILL, done.stdout
+    assert done.was_killed, done.words
     return root
 
 
@@ -125,7 +123,7 @@ def resumed(killed, tmp_path_factory):
     """A copy of the killed run, brought to its end by ``resume``."""
     root = shutil.copytree(killed, tmp_path_factory.mktemp("resumed") / "state" / "three")
     done = command_line("resume", "three", state=root.parent)
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.words
     return root
 
 
@@ -139,14 +137,7 @@ def imported(resumed, tmp_path_factory):
 
 def command_line(*words, state, code=COMMAND_LINE):
     """Run the command line in a process that registers the model."""
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, words), "--state", str(state)],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return fork_server().run(*words, "--state", state, code=code)
 
 
 def fit(monitor=None, checkpoint=None, task=None):
@@ -274,7 +265,7 @@ def test_its_vote_counts_in_the_blend(resumed, tmp_path):
     table.write_parquet(tmp_path / "new.parquet")
     words = ["predict", "three", tmp_path / "new.parquet", "--by-model"]
     done = command_line(*words, "--out", tmp_path / "out.csv", state=resumed.parent)
-    assert done.returncode == 0, done.stdout
+    assert done.code == 0, done.words
     predicted = pl.read_csv(tmp_path / "out.csv")
 
     def proba(prefix):

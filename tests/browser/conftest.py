@@ -1,12 +1,18 @@
-"""Fixtures for the browser tests: Chromium, a dashboard, a page whose console is kept."""
+"""Fixtures for the browser tests: Chromium, dashboards, pages whose console is kept.
+
+A server takes seconds to start, so the tests share two of them: ``finished`` shows a finished run
+that no test changes, ``working`` a run that each test starts anew. ``serve`` starts another.
+"""
 
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, allowed, wait_until
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, event_names, wait_until
+from tests.browser.tabs import settle
 from tests.support.tiny_runs import tiny_config
 from trainer.run import control
 from trainer.store.reader import RunReader
@@ -46,19 +52,48 @@ def serve(tmp_path):
         assert tracebacks(dashboard.log.read_text()) == []
 
 
-@pytest.fixture
-def working(serve, tiny_source, tmp_path):
-    """A dashboard, and a trainer, started elsewhere, in its first fold of the network."""
-    state = tmp_path / "state"
-    state.mkdir()
-    config = tiny_config(tiny_source, *LONG)
-    control.start(state, "long", config)
-    dashboard = serve(state=state)
-    reader = RunReader(state / "long")
-    wait_until(lambda: "epoch" in event_names(reader), 60, "the network trains")
-    yield dashboard, reader
+@pytest.fixture(scope="package")
+def finished_server(tiny_run, tmp_path_factory):
+    """A server on a state folder with one finished run."""
+    state = tmp_path_factory.mktemp("finished") / "state"
+    shutil.copytree(tiny_run, state / "tiny")
+    dashboard = Dashboard(state).start()
+    yield dashboard
     dashboard.close()
+
+
+@pytest.fixture(scope="package")
+def working_server(tmp_path_factory):
+    """A server on a state folder in which each test has its own run."""
+    state = tmp_path_factory.mktemp("working") / "state"
+    state.mkdir()
+    dashboard = Dashboard(state).start()
+    yield dashboard
+    dashboard.close()
+
+
+@pytest.fixture
+def finished(finished_server):
+    """A dashboard on a finished run of two folds with all sensors; no test changes it."""
+    logged = len(finished_server.log.read_text())
+    yield finished_server
+    assert tracebacks(finished_server.log.read_text()[logged:]) == []
+    assert [path.name for path in finished_server.state.iterdir()] == ["tiny"]
+
+
+@pytest.fixture
+def working(working_server, tiny_source):
+    """A dashboard, and a trainer, started elsewhere, in its first fold of the network."""
+    logged = len(working_server.log.read_text())
+    root = working_server.state / "long"
+    control.start(working_server.state, root.name, tiny_config(tiny_source, *LONG))
+    reader = RunReader(root)
+    wait_until(lambda: "epoch" in event_names(reader), 60, "the network trains")
+    yield working_server, reader
+    working_server.kill_trainers()
     control.reap()
+    assert tracebacks(working_server.log.read_text()[logged:]) == []
+    shutil.rmtree(root)
 
 
 @pytest.fixture
@@ -104,37 +139,3 @@ def tracebacks(log):
     """Return the tracebacks of a server's log, but for Ctrl-C's, which polars hands to a page."""
     _, *parts = log.split("Traceback (most recent call last)")
     return [part for part in parts if not re.search(r"^\s*KeyboardInterrupt$", part, re.MULTILINE)]
-
-
-def settle(page):
-    """Wait until the page has its title and its script has run."""
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning] h1")
-
-
-def wait_for_text(page, text, timeout_s=30.0):
-    """Wait until the page shows this text."""
-    is_shown = "text => document.body.innerText.includes(text)"
-    page.wait_for_function(is_shown, arg=text, timeout=1000 * allowed(timeout_s))
-
-
-def event_names(reader):
-    return {event.event for event in reader.events()}
-
-
-def overflow_px(page):
-    """Return how much wider than the window the page is, once its layout stands still."""
-    page.evaluate("window.overflow = undefined")
-    page.wait_for_function(_STANDS_STILL)
-    return page.evaluate("window.overflow")
-
-
-_STANDS_STILL = """() => {
-  const parts = ['html', '[data-testid=stMain]'].map(part => document.querySelector(part));
-  const overflow = Math.max(...parts.map(part => part.scrollWidth - part.clientWidth));
-  const loads = document.querySelector('[data-testid=stSkeleton]');
-  if (loads || overflow !== window.overflow) {
-    window.overflow = overflow;
-    window.since = Date.now();
-  }
-  return Date.now() - window.since > 300;
-}"""

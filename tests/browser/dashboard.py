@@ -68,9 +68,15 @@ class Dashboard:
     def close(self) -> None:
         """End the server and every trainer that still works in its state folder."""
         self.stop()
+        self.kill_trainers()
+
+    def kill_trainers(self) -> None:
+        """End every trainer that still works in the state folder, and wait until it is gone."""
         for pid in self.trainer_pids():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+        wait_until(lambda: not self.trainer_pids(), 10, "the trainers are gone")
 
     def answers(self) -> bool:
         """Return whether the server is there."""
@@ -95,6 +101,11 @@ def wait_until(is_true, seconds, what):
                 return value
         time.sleep(0.02)
     raise TimeoutError(f"not within {seconds:g} s: {what}")
+
+
+def event_names(reader):
+    """Return which kinds of events the history of a run has."""
+    return {event.event for event in reader.events()}
 
 
 def allowed(seconds):

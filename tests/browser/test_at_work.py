@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from tests.browser.conftest import overflow_px, wait_for_text
 from tests.browser.dashboard import wait_until
+from tests.browser.tabs import overflow_px, wait_for_text
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,8 @@ import time
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import event_names, settle, wait_for_text
-from tests.browser.dashboard import allowed, wait_until
+from tests.browser.dashboard import allowed, event_names, wait_until
+from tests.browser.tabs import settle, wait_for_text
 from trainer.store.run_state import derive_state
 
 pytestmark = pytest.mark.browser
@@ -19,6 +19,7 @@ APP, BOARD = "[data-testid=stApp]", "[data-testid=stTable]"
 OFFLINE = (  # what the browser says, rightly, while there is no server
     "Failed to load resource: net::ERR_CONNECTION_REFUSED",
     "Cannot send rerun backMessage when disconnected",
+    "WebSocket is already in CLOSING or CLOSED state.",
     "Streamlit server is not responding",
     "Client Error in reaching server endpoint",
     "TypeError: Failed to fetch dynamically imported module",

@@ -11,15 +11,15 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser import observer
-from tests.browser.conftest import settle, wait_for_text
 from tests.browser.dashboard import allowed, wait_until
+from tests.browser.tabs import settle, wait_for_text
 from trainer.data.sources import WATCH_PATH
 from trainer.store.reader import RunReader
 
 pytestmark = pytest.mark.browser
 
-# Two folds on the real recordings: enough epochs to be watched, most of a minute of work
-SHORT = "boosting.rounds=50\nnetwork.epochs=30\nfolds.count=2"
+# Two folds on the real recordings: enough epochs to be watched, half a minute of work
+SHORT = "boosting.rounds=50\nnetwork.epochs=16\nfolds.count=2"
 MAX_DELAY_S = 2.0
 # a quick machine may skip any single epoch between two looks
 _HAS_EPOCHS_LEFT = "() => /running epoch [2-9] of/.test(document.body.innerText)"

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import overflow_px, settle, wait_for_text
+from tests.browser.tabs import overflow_px, settle, wait_for_text
 from trainer.store.reader import list_runs
 
 pytestmark = pytest.mark.browser
@@ -16,17 +16,13 @@ TITLES = ("Train", "Scores", "Features", "Predict", "Data", "Runs")
 BACKGROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(16, 23, 23)"}
 
 
-@pytest.fixture
-def finished(serve, tiny_run, tmp_path):
-    """A dashboard on a finished run of two folds with all sensors."""
+def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(
+    serve, open_page, tiny_run, tmp_path
+):
+    """The first visitor of a server may come by a link: page, frame and run are the link's."""
     state = tmp_path / "state"
     shutil.copytree(tiny_run, state / "tiny")
-    return serve(state=state)
-
-
-def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(finished, open_page):
-    """The first visitor of a server may come by a link: page, frame and run are the link's."""
-    page = open_page(finished.url("scores?run=tiny"))
+    page = open_page(serve(state=state).url("scores?run=tiny"))
     wait_for_text(page, "Scores")
     expect(page.locator("h1")).to_have_text("Scores")
     expect(page.get_by_role("link", name="Predict")).to_be_visible()

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import settle, wait_for_text
+from tests.browser.tabs import settle, wait_for_text
 
 pytestmark = pytest.mark.browser
 
 
-def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_run, tmp_path):
+def test_a_clicked_contribution_is_marked_on_the_traces(finished, open_page):
     """The list names it, the traces' title says where it comes from, its signal is drawn."""
-    state = tmp_path / "state"
-    shutil.copytree(tiny_run, state / "tiny")
-    page = open_page(serve(state=state).url("predict?run=tiny"))
+    page = open_page(finished.url("predict?run=tiny"))
     wait_for_text(page, "Look closer", 60)
     page.get_by_role("radio", name="Why", exact=True).click()
     wait_for_text(page, "LightGBM: contributions to", 60)
@@ -35,11 +31,9 @@ def test_a_clicked_contribution_is_marked_on_the_traces(serve, open_page, tiny_r
     assert "run=tiny" in page.url
 
 
-def test_the_slider_moves_the_rule_on_the_traces(serve, open_page, tiny_run, tmp_path):
+def test_the_slider_moves_the_rule_on_the_traces(finished, open_page):
     """A key on the slider: the images are of the step before, and the rule stands there too."""
-    state = tmp_path / "state"
-    shutil.copytree(tiny_run, state / "tiny")
-    page = open_page(serve(state=state).url("predict?run=tiny"))
+    page = open_page(finished.url("predict?run=tiny"))
     wait_for_text(page, "Look closer", 60)
     page.wait_for_function(f"() => {RULE_S} !== undefined")
     before = page.evaluate(RULE_S)

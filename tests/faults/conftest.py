@@ -11,8 +11,8 @@ import pytest
 pytest.register_assert_rewrite("tests.faults.lab")
 
 from tests.faults import summary  # noqa: E402 - asserts of the lab are rewritten first
-from tests.faults.forge import Forge  # noqa: E402
 from tests.faults.lab import Lab  # noqa: E402
+from tests.support.forked_trainers import fork_server  # noqa: E402
 
 MEMORY = Path("/dev/shm")  # a file system in memory: fsync costs nothing there
 
@@ -20,9 +20,7 @@ MEMORY = Path("/dev/shm")  # a file system in memory: fsync costs nothing there
 @pytest.fixture(scope="session")
 def lab():
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=MEMORY if MEMORY.is_dir() else None))
-    forge = Forge(folder)
-    yield Lab(folder, forge)
-    forge.close()
+    yield Lab(folder, fork_server())
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.faults import oracle
-from tests.faults.forge import PROJECT, Forge, plain_environment
+from tests.support.forked_trainers import PROJECT, ForkServer, plain_environment
+from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import TINY, write_source
 from trainer.run.transfer.verification import verify_run
 from trainer.store.reader import RunReader
@@ -36,11 +36,11 @@ class Lab:
 
     Attributes:
         folder: A folder of its own, on a fast file system where there is one.
-        forge: Starts trainers.
+        server: Starts trainers.
     """
 
     folder: Path
-    forge: Forge
+    server: ForkServer
     count: int = 0
 
     @cached_property
@@ -65,7 +65,7 @@ class Lab:
 
     @cached_property
     def expected(self):
-        return oracle.consult(self.whole)
+        return digests_of(self.whole)
 
     def new_root(self):
         """Return the folder of a run that does not exist yet."""
@@ -94,7 +94,7 @@ class Lab:
         """Start a new run, or go on with the one that is there."""
         shims = [("keep_every_block", {}), *shims]
         words = self.words(root)
-        return self.forge.start(*words, shims=shims, environment=environment)
+        return self.server.start(*words, shims=shims, environment=environment)
 
     def words(self, root):
         if (root / "config.json").exists() or (root / "config.json.prev").exists():
@@ -116,7 +116,7 @@ class Lab:
         ended = self.run(root)
         if ended.code == 2 and any(words in ended.words for words in NOT_BEGUN):
             words = ["train", "--run", root.name, *self.settings, "--state", root.parent]
-            ended = self.forge.run(*words)
+            ended = self.server.run(*words)
         return ended
 
     def differences(self, root, spent=()):
@@ -126,7 +126,7 @@ class Lab:
             root: A finished run.
             spent: Files that the test damaged after their last use; ``verify`` says so, rightly.
         """
-        found = oracle.differences(oracle.consult(root), self.expected)
+        found = differences(digests_of(root), self.expected)
         bad = [check for check in verify_run(root) if not check.is_good]
         found += [f"{check.name}: {check.detail}" for check in bad if check.name not in spent]
         found += [f"litter {path.name}" for path in root.rglob("*.tmp")]

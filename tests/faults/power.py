@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.oracle import digest
+from tests.support.run_digests import digest
 from trainer.store import fold_files
 
 FOLDER = "folder"

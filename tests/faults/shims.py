@@ -1,4 +1,4 @@
-"""Shims: what is put between a forged trainer and its world before it begins.
+"""Shims: what is put between a forked trainer and its world before it begins.
 
 In: options. Out: nothing; the process is changed. None of them touches what the trainer computes.
 """

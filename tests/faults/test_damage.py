@@ -191,7 +191,7 @@ def test_where_both_copies_are_damaged_it_is_refused_by_name(lab, states, name, 
     for copy in (name, f"{name}.prev"):
         DAMAGES[damage](root / copy, None)
     before = (root / "torch_models/fold00_last.pth").read_bytes()
-    ended = lab.forge.run("resume", root.name, "--state", root.parent)
+    ended = lab.server.run("resume", root.name, "--state", root.parent)
     assert ended.code in (1, 2)
     assert name in last_line(ended) and "Traceback" not in ended.words
     assert (root / "torch_models/fold00_last.pth").read_bytes() == before
@@ -215,7 +215,9 @@ def test_where_both_generations_are_damaged_the_fold_starts_over(lab, states):
 def test_a_finished_folds_file_from_another_run_is_not_taken(lab, states):
     """The same name, whole, but not the content that the record names."""
     other = lab.new_root()
-    lab.forge.run("train", "--run", other.name, *lab.settings, "--seed", 7, "--state", other.parent)
+    lab.server.run(
+        "train", "--run", other.name, *lab.settings, "--seed", 7, "--state", other.parent
+    )
     for name in ("lgbm_fold00.pkl", "torch_models/fold01_last.pth", "folds.parquet"):
         root = lab.copy(states["in torch"] if "last" not in name else states["finished"])
         shutil.copy(other / name, root / name)

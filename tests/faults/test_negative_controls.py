@@ -89,7 +89,7 @@ def test_two_trainers_without_a_lock_are_caught(lab):
     while not (root / "status.json").exists():
         pass
     words = ["train", "--run", root.name, *lab.settings, "--state", root.parent]
-    second = lab.forge.run(*words, shims=[("no_lock", {})])
+    second = lab.server.run(*words, shims=[("no_lock", {})])
     first.wait()
     demand_red("held by the trainer" not in second.words)
 

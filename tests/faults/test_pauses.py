@@ -30,7 +30,7 @@ def pause_at_every(lab, step, in_features=False):
     return sum(itertools.takewhile(bool, (pause_and_finish(lab, n, in_features) for n in calls)))
 
 
-def test_a_forged_trainer_gives_the_bits_of_one_that_was_started_alone(lab):
+def test_a_forked_trainer_gives_the_bits_of_one_that_was_started_alone(lab):
     """What is compared below is compared with a real, uninterrupted process."""
     root = lab.new_root()
     assert lab.run(root).code == 0

@@ -63,7 +63,7 @@ def test_of_two_trainers_at_once_one_is_refused_and_the_other_is_not_touched(lab
         barrier = lab.folder / f"barrier-{turns}-{turn}"
         words = ["train", "--run", root.name, *lab.settings, "--state", root.parent]
         shims = [("wait_for", {"path": str(barrier)}), ("slow_rounds", {"seconds": 0.08})]
-        children = [lab.forge.start(*words, shims=shims) for _ in range(2)]
+        children = [lab.server.start(*words, shims=shims) for _ in range(2)]
         barrier.touch()
         ended = [child.wait() for child in children]
         assert sorted(e.code for e in ended) == [0, 2], [e.words for e in ended]
@@ -82,7 +82,7 @@ def test_a_second_trainer_changes_no_byte(lab):
     first.send(signal.SIGSTOP)
     time.sleep(0.1)
     before = contents(root) | {p: p.read_bytes() for p in map(root.joinpath, LIVE)}
-    second = lab.forge.run("resume", root.name, "--state", root.parent)
+    second = lab.server.run("resume", root.name, "--state", root.parent)
     after = contents(root) | {p: p.read_bytes() for p in map(root.joinpath, LIVE)}
     first.send(signal.SIGCONT)
     assert second.code == 2 and f"pid {first.pid}" in last_line(second)
@@ -116,7 +116,7 @@ def test_a_stopped_trainer_is_stalled_and_goes_on_when_continued(lab):
     until(lambda: is_training(root), "training")
     child.send(signal.SIGSTOP)
     until(lambda: derive_state(RunReader(root)).state == "stalled", "stalled")
-    assert lab.forge.run("resume", root.name, "--state", root.parent).code == 2
+    assert lab.server.run("resume", root.name, "--state", root.parent).code == 2
     child.send(signal.SIGCONT)
     with summary.case("SIGSTOP, then SIGCONT"):
         assert child.wait().code == 0
@@ -295,7 +295,7 @@ def test_changed_options_are_refused_with_the_difference(lab, option):
     root = lab.paused(15)
     before = contents(root)
     words = ["train", "--run", root.name, option, "--state", root.parent]
-    ended = lab.forge.run(*words)
+    ended = lab.server.run(*words)
     assert ended.code == 2 and "->" in ended.words, ended.words
     assert contents(root) == before
     summary.count("configuration changed", cases=1, landed=1, refused=1)

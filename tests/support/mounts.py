@@ -6,16 +6,14 @@ which the trainer takes them for Kaggle's.
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 from tests.support.builders import make_demographics, make_table
-from tests.support.fresh_python import run_python
+from tests.support.forked_trainers import fork_server, plain_environment
 from trainer.data.sources import COMPETITION, INPUT_NAME
 
 PROJECT = Path(__file__).resolve().parents[2]
-HOSTED = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG", "KAGGLE_IS_COMPETITION_RERUN")
 
 
 def mount_competition(mount, between=".", **options):
@@ -50,13 +48,13 @@ def unlock(mount):
 
 def environment(mount, **names):
     """Return the environment of a session whose inputs are mounted there."""
-    kept = {name: value for name, value in os.environ.items() if name not in HOSTED}
-    return kept | {INPUT_NAME: str(mount), "PYTHONPATH": str(PROJECT)} | names
+    return plain_environment() | {INPUT_NAME: str(mount), "PYTHONPATH": str(PROJECT)} | names
 
 
 def run_trainer(mount, working, *words, **names):
-    """Run ``python -m trainer`` in a working folder; return exit code and all that it said."""
-    return run_python(("-m", "trainer", *words), working, environment(mount, **names))
+    """Run ``python -m trainer`` in a working folder; return its exit code and what it printed."""
+    ended = fork_server().run(*words, environment=environment(mount, **names), folder=working)
+    return ended.code, ended.words
 
 
 def content(folder):

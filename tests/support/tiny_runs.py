@@ -6,12 +6,11 @@ In: a folder. Out: a source file, a configuration, a run folder that the trainer
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 from tests.support.builders import make_table
+from tests.support.forked_trainers import fork_server
 from trainer.config import make_config
 from trainer.run.execution import execute
 from trainer.run.fold_result_file import load_tensors
@@ -80,13 +79,7 @@ def train_elsewhere(root, source, *assignments, prepare=""):
         train(Path(sys.argv[1]), tiny_config(*sys.argv[2:]))
         """
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(root), str(source), *assignments],
-        cwd=PROJECT,
-        capture_output=True,
-        check=False,
-    )
-    return done.returncode
+    return fork_server().run(root, source, *assignments, code=code).code
 
 
 def kill_at_step(model, fold, step):

@@ -18,7 +18,7 @@ from collections import Counter
 
 import psutil
 
-from tests.faults.oracle import consult, differences
+from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import PROJECT, TINY
 from trainer.run.transfer.verification import verify_run
 from trainer.store.reader import RunReader
@@ -139,7 +139,7 @@ def are_gone(processes, within_s):
 
 def unequal(root, whole):
     """Return what is not as in the run that one process did without a break, and what is unwell."""
-    found = differences(consult(root), consult(whole))
+    found = differences(digests_of(root), digests_of(whole))
     found += [check.name for check in verify_run(root) if not check.is_good]
     found += [path.name for path in root.rglob("*.tmp")]
     found += [path.name for path in (root / "units").glob("at_work/*")]

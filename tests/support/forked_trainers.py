@@ -1,20 +1,24 @@
-"""Forge: real trainer processes without the seconds that their imports take.
+"""Trainer processes without the seconds that their imports take: forked from a warm parent.
 
-In: the words of a command line, perhaps a shim from ``tests.faults.shims``. Out: a process that
-runs exactly ``python -m trainer WORDS``, forked from a parent that has imported everything and
-warmed up on one thread. ``test_pauses`` holds such a process against one that was started alone.
+In: the words of a command line, perhaps Python to run before or instead of it. Out: a process that
+runs what ``python -m trainer WORDS`` runs. The parent has imported everything and warmed up on one
+thread. ``tests/faults/test_pauses.py`` compares such a process with one that was started alone.
 
-    python -m tests.faults.forge       the parent; the tests talk to it in lines of JSON
+    python -m tests.support.forked_trainers     the parent; it reads and writes lines of JSON
 """
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +37,13 @@ WARM = (
     *("trainer.models.network.fold", "trainer.run.control", "trainer.run.transfer.archive"),
     *("trainer.run.transfer.verification", "torch.optim.lr_scheduler", "tests.faults.shims"),
 )
+SETTINGS = ("RESUME", "TRAINER_", "KAGGLE_", "COLAB_RELEASE_TAG")  # names that change a run
 STUCK = -1000  # the exit code of a process that had to be ended
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: its exit code, minus the signal where one ended it, and its words."""
+    """How a process ended: its exit code, minus the signal where one ended it, and its output."""
 
     code: int
     words: str
@@ -50,30 +55,36 @@ class Ended:
 
 @dataclass(frozen=True)
 class Child:
-    """A trainer at work."""
+    """A trainer process.
 
-    forge: Forge
+    Attributes:
+        server: Its parent's end of the line.
+        pid: Of the process.
+        output: What it printed.
+    """
+
+    server: ForkServer
     pid: int
     output: Path
 
     def send(self, number):
-        os.kill(self.pid, number)  # the forge has not reaped it, so the pid is still its own
+        os.kill(self.pid, number)  # the parent has not reaped it, so the pid is still its own
 
     def wait(self):
-        code = self.forge.call({"do": "wait", "pid": self.pid})["code"]
+        code = self.server.call({"do": "wait", "pid": self.pid})["code"]
         # killed in its first moment, it has not opened its output yet
         words = self.output.read_text(errors="replace") if self.output.exists() else ""
         return Ended(code, words)
 
 
-class Forge:
-    """The tests' end of the line."""
+class ForkServer:
+    """The parent of forked trainers, as the tests see it."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="trainers-"))
         self.count = 0
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.forge"],
+            [sys.executable, "-m", "tests.support.forked_trainers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -86,24 +97,49 @@ class Forge:
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def start(self, *words, shims=(), environment=None):
-        """Start ``python -m trainer WORDS``; shims are (name, options) pairs, applied in order."""
+    def start(self, *words, shims=(), environment=None, folder=PROJECT, code=None):
+        """Start ``python -m trainer WORDS``, or ``python -c CODE WORDS``.
+
+        Args:
+            words: Of the command line.
+            shims: Pairs of a name in ``tests.faults.shims`` and its options, applied in order.
+            environment: Names to set on top of ``plain_environment``.
+            folder: The working folder.
+            code: Python to run instead of the command line.
+        """
         self.count += 1
         output = self.folder / f"{self.count}.txt"
-        request = {"do": "start", "words": [str(word) for word in words], "output": str(output)}
-        request |= {"shims": list(shims), "environment": environment or {}}
+        request = {
+            "do": "start",
+            "words": [str(word) for word in words],
+            "output": str(output),
+            "shims": list(shims),
+            "environment": plain_environment() | (environment or {}),
+            "folder": str(folder),
+            "code": code,
+        }
         return Child(self, self.call(request)["pid"], output)
 
-    def run(self, *words, shims=(), environment=None):
-        return self.start(*words, shims=shims, environment=environment).wait()
+    def run(self, *words, **options):
+        """Start a process and wait for its end; see ``start``."""
+        return self.start(*words, **options).wait()
 
     def close(self):
         self.process.communicate()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@functools.cache
+def fork_server():
+    """Return the parent that all tests of this process share; it ends with the process."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server
 
 
 def plain_environment():
-    """Return this process's environment with one thread everywhere and no word for the trainer."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RESUME", "TRAINER_"))}
+    """Return this process's environment with one thread everywhere and no setting of a run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     return kept | dict.fromkeys(ONE_THREAD, "1") | {"WORKERS": "1"}  # cases count on the order
 
 
@@ -152,11 +188,13 @@ def work(request):
     try:
         os.setsid()
         become(request["output"])
+        os.chdir(request["folder"])
+        os.environ.clear()
         os.environ.update(request["environment"])
         for name, options in request["shims"]:
             getattr(importlib.import_module("tests.faults.shims"), name)(**options)
         sys.argv = ["python -m trainer", *request["words"]]
-        code = speak()
+        code = run_command_line() if request["code"] is None else run_code(request["code"])
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -171,12 +209,23 @@ def become(output):
         os.dup2(source, number)
 
 
-def speak():
+def run_command_line():
     """Run the command line and return its exit code, as the interpreter would."""
     from trainer.__main__ import main
 
+    return exit_code_of(main)
+
+
+def run_code(code):
+    """Run Python as ``python -c`` does and return its exit code."""
+    sys.argv[0] = "-c"
+    return exit_code_of(lambda: exec(code, {"__name__": "__main__"}))
+
+
+def exit_code_of(call):
+    """Return the exit code of the interpreter after a call."""
     try:
-        main()
+        call()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:

@@ -1,4 +1,4 @@
-"""The oracle: all that must be equal to the last bit, and nothing that a clock has touched.
+"""Digests of a run: of all that must be equal to the last bit, and of nothing that holds a time.
 
 In: a run folder. Out: a name and a hash per thing that was computed: the models' texts and
 tensors, the out-of-fold table, the folds, the scores, the importance; and the bytes of their files.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import numpy as np
 import polars as pl
 
 from trainer.models import registry
@@ -29,7 +30,7 @@ def digest(*parts):
     return found.hexdigest()[:16]
 
 
-def consult(root, num_folds=2, models=("lgbm", "torch")):
+def digests_of(root, num_folds=2, models=("lgbm", "torch")):
     """Return what a finished run holds, by name."""
     paths = RunPaths(root)
     found = {}
@@ -58,24 +59,23 @@ def fold_digests(unit):
     name = f"{unit.model} fold {unit.fold}"
     if not unit.final_path.exists():
         return {name: "missing"}
-    block = load_block(registry.get(unit.model), unit.final_path.read_bytes()).result
-    model = block.packed["model_text"] if unit.model == "lgbm" else weight_digest(block)
-    importance = "" if block.gain_F is None else block.gain_F.tobytes() + block.split_F.tobytes()
+    fold = load_block(registry.get(unit.model), unit.final_path.read_bytes()).result
     return {
         f"bytes of {unit.final}": file_digest(unit.final_path),
-        f"{name}: model": digest(model),
-        f"{name}: best step": str(block.best_step),
-        f"{name}: out of fold": array_digest(block.proba_NK, block.proba_imu_NK),
-        f"{name}: importance": digest(importance),
+        f"{name}: model": value_digest(fold.packed),
+        f"{name}: best step": str(fold.best_step),
+        f"{name}: out of fold": array_digest(fold.proba_NK, fold.proba_imu_NK),
+        f"{name}: importance": array_digest(fold.gain_F, fold.split_F),
     }
 
 
-def weight_digest(block):
-    """Hash the tensors by name, type, shape and bytes."""
-    parts = []
-    for name, array in sorted(block.packed["weights"].items()):
-        parts += [name, array.dtype, array.shape, array.tobytes()]
-    return digest(*parts)
+def value_digest(value):
+    """Hash plain values by content, arrays by type, shape and bytes."""
+    if isinstance(value, dict):
+        return digest(*(f"{name} {value_digest(item)} " for name, item in sorted(value.items())))
+    if isinstance(value, list | tuple):
+        return digest(*(f"{value_digest(item)} " for item in value))
+    return array_digest(value) if isinstance(value, np.ndarray) else digest(repr(value))
 
 
 def array_digest(*arrays):

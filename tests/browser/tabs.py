@@ -1,0 +1,38 @@
+"""What the browser tests wait for and measure on an open page.
+
+In: a page of the dashboard, as Playwright holds it. Out: texts that it shows, its width.
+"""
+
+from __future__ import annotations
+
+from tests.browser.dashboard import allowed
+
+
+def settle(page):
+    """Wait until the page has its title and its script has run."""
+    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning] h1")
+
+
+def wait_for_text(page, text, timeout_s=30.0):
+    """Wait until the page shows this text."""
+    is_shown = "text => document.body.innerText.includes(text)"
+    page.wait_for_function(is_shown, arg=text, timeout=1000 * allowed(timeout_s))
+
+
+def overflow_px(page):
+    """Return how much wider than the window the page is, once its layout stands still."""
+    page.evaluate("window.overflow = undefined")
+    page.wait_for_function(_STANDS_STILL)
+    return page.evaluate("window.overflow")
+
+
+_STANDS_STILL = """() => {
+  const parts = ['html', '[data-testid=stMain]'].map(part => document.querySelector(part));
+  const overflow = Math.max(...parts.map(part => part.scrollWidth - part.clientWidth));
+  const loads = document.querySelector('[data-testid=stSkeleton]');
+  if (loads || overflow !== window.overflow) {
+    window.overflow = overflow;
+    window.since = Date.now();
+  }
+  return Date.now() - window.since > 300;
+}"""

@@ -40,7 +40,7 @@ if run_file is None and run.paths.has_config:
     st.stop()  # named above
 bundles = readers.version(*(run.paths.bundle(model) for model in ("lgbm", "torch")))
 if run_file is None or not bundles:
-    units = readers.units(run)
+    units = readers.fold_records(run)
     frame.empty_state(
         "No model of this run is finished yet",
         "Models answer when all their folds are done"

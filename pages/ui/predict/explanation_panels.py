@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
+from pages.ui.features import importance
 from pages.ui.predict import charts_prediction, trace_panels, warm_predictor
-from pages.ui.shared import frame, importance, panels, source
+from pages.ui.shared import frame, panels, source
 from pages.ui.shared.charts_results import wrap
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def built_in_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl
     if not oof.choices:
         return rows
     weights = {"lgbm": run_file.blend.lgbm_weight, "torch": run_file.blend.torch_weight}
-    told = results.answer_table(oof, oof.choices[0], weights)
+    told = results.prediction_table(oof, oof.choices[0], weights)
     return rows.join(
         told.select("sequence_id", "predicted", "probability", "margin"),
         on="sequence_id",

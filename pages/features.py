@@ -11,10 +11,11 @@ from pages.ui.features import (
     feature_figures,
     feature_values,
     fold_importance,
+    importance,
     importance_comparison,
     importance_ranks,
 )
-from pages.ui.shared import charts_results, frame, importance, live, panels, readers
+from pages.ui.shared import charts_results, frame, live, panels, readers
 from trainer.models import registry
 
 MEASURES = {

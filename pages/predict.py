@@ -40,7 +40,7 @@ if run_file is None and run.paths.has_config:
     st.stop()  # the file is named above
 bundles = predictions.find_bundles(run.paths)
 if run_file is None or not bundles:
-    folds = readers.units(run)
+    folds = readers.fold_records(run)
     frame.empty_state(
         "No model of this run is finished yet",
         "A model can predict when all its folds are done"

@@ -1,18 +1,26 @@
 """Runs: compare all runs; name, export, import, duplicate, delete, start over, open one.
 
-In: the state folder. Out: a table of all runs; two or more side by side, or what can be done with
-the one that is looked at.
+In: the state folder. Out: a table of all runs; two or more compared, or details and actions of the
+selected one.
 """
 
 import streamlit as st
 
-from pages.ui.runs import comparison_panels, run_actions, run_choice, run_files, run_settings
-from pages.ui.shared import controls, frame, live, outcome, readers, run_table, words
+from pages.ui.runs import (
+    comparison_panels,
+    resume_history,
+    run_actions,
+    run_choice,
+    run_files,
+    run_settings,
+    run_table,
+)
+from pages.ui.shared import controls, frame, live, readers, words
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
 frame.open_page(
-    "Runs", "Every run in the state folder: compare them, or work with one.", is_of_one_run=False
+    "Runs", "All runs in the state folder: compare them, or work with one.", is_of_one_run=False
 )
 controls.show_outcome()
 current = frame.current_run()
@@ -21,7 +29,7 @@ live.follow(current)
 if current is None:
     what_to_do = "This dashboard is read-only and its folder is empty."
     if not frame.is_read_only():
-        what_to_do = f"Start one, or import one below; they are kept in {frame.state_dir()}."
+        what_to_do = f"Start a run, or import one below. Runs are stored in {frame.state_dir()}."
     is_fixed = frame.is_read_only()
     page, label = (None, None) if is_fixed else ("pages/train.py", "Start a run")
     frame.empty_state("No runs yet", what_to_do, page, label)
@@ -31,12 +39,12 @@ else:
     derived_states = {run.name: derive_state(run) for run in runs}
     run_choice.watch(runs, derived_states)
     table_place = st.container()
-    run_choice.field([summary.name for summary in found])  # first: a deep link ticks the table
+    run_choice.field([summary.name for summary in found])  # first: a deep link selects rows
     with table_place:
         run_choice.table(found, derived_states)
         st.caption(
-            "Scores are means over the folds that are done. The columns on the right are the "
-            "settings in which the runs differ. Tick one run to work with it, more to compare them."
+            "Scores are means over the finished folds. The columns on the right are the settings "
+            "in which the runs differ. Select one run to work with it, several to compare them."
         )
         readers.show_problems([problem for summary in found for problem in summary.problems])
     by_name = {summary.name: summary for summary in found}
@@ -76,7 +84,7 @@ else:
                 run_actions.notes_form(chosen)
             with right:
                 run_settings.show(chosen)
-            outcome.record(chosen.run, derived)
+            resume_history.show(chosen.run, derived)
             with st.expander("Files", icon=":material/folder:", key="files_expander"):
                 run_files.show(chosen.run, derived)
 

@@ -15,7 +15,7 @@ from pages.ui.scores import (
     score_columns,
     score_figures,
 )
-from pages.ui.shared import curves, frame, live, panels, readers, results, status
+from pages.ui.shared import curves, frame, live, panels, readers, results
 from trainer.models import registry
 from trainer.store.run_state import derive_state
 
@@ -36,7 +36,7 @@ if run is None:
     )
     st.stop()
 
-loaded = status.view(run)
+loaded = readers.view(run)
 run_file, scores = loaded.run_file, loaded.scores
 table = readers.oof(run)
 is_config_damaged = run_file is None and run.paths.has_config

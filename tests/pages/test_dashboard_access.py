@@ -1,4 +1,4 @@
-"""Who may do what: read-only dashboards, stale pages, the server's own settings."""
+"""Access: read-only dashboards, pages opened before, the settings of the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def go_read_only(state_dir, monkeypatch):
 
 @pytest.mark.parametrize("key", ["save_notes", "rename_sure", "delete_sure", "start_over_sure"])
 def test_a_page_from_before_read_only_is_refused(make_run, go_read_only, key):
-    """A button that is still on an open page changes nothing, and the page says so."""
+    """A button that is still on an open page changes nothing, and the page shows why."""
     root = make_run("first", "paused")
     before = {path: path.read_bytes() for path in root.iterdir()}
     app = visit("runs")
@@ -37,7 +37,7 @@ def test_a_train_page_from_before_read_only_starts_nothing(
     make_run, state_dir, go_read_only, monkeypatch, key
 ):
     """Neither Resume nor Start reaches control."""
-    if key == "resume":  # with a run there, the start form is folded away
+    if key == "resume":  # with a run, the start form is closed
         make_run("first", "paused")
     called = []
     for action in ("resume", "start"):
@@ -53,14 +53,14 @@ def test_a_train_page_from_before_read_only_starts_nothing(
     ("value", "is_read_only"), [("1", True), ("TRUE", True), ("0", False), ("", False)]
 )
 def test_an_environment_name_makes_it_read_only(monkeypatch, value, is_read_only):
-    """DASHBOARD_READ_ONLY is as good as --read-only, for servers started by a script."""
+    """DASHBOARD_READ_ONLY has the effect of --read-only, for servers started by a script."""
     monkeypatch.setenv("DASHBOARD_READ_ONLY", value)
     assert frame.parse_options([]).read_only == is_read_only
     assert frame.parse_options(["--read-only"]).read_only
 
 
 def test_an_environment_name_that_is_no_switch_opens_nothing(make_run, monkeypatch):
-    """A typing mistake must not leave the controls on."""
+    """A typing error must not leave the controls enabled."""
     make_run("first", "paused")
     monkeypatch.setenv("DASHBOARD_READ_ONLY", "ja")
     app = visit()
@@ -69,7 +69,7 @@ def test_an_environment_name_that_is_no_switch_opens_nothing(make_run, monkeypat
 
 
 def test_a_read_only_empty_folder_offers_no_start(state_dir, go_read_only):
-    """What cannot be done here is not proposed."""
+    """Actions that are not possible are not offered."""
     go_read_only()
     app = visit("runs")
     assert "This dashboard is read-only and its folder is empty." in texts(app)
@@ -77,7 +77,7 @@ def test_a_read_only_empty_folder_offers_no_start(state_dir, go_read_only):
 
 
 def test_the_server_listens_here_only_and_to_no_other_site():
-    """Whoever reaches it can start training: address, hosts, CORS and XSRF are fixed."""
+    """Any client could start training: address, hosts, CORS and XSRF are fixed."""
     server = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]
     assert server["address"] == "127.0.0.1"
     assert server["allowedHosts"] == ["localhost", "127.0.0.1"]

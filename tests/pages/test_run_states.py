@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.shared import charts, frame, live, logs, run_table, words
+from pages.ui.runs import run_table
+from pages.ui.shared import charts, frame, live, words
+from pages.ui.train import logs
 from tests.support import run_folders
 from tests.support.fresh_python import modules_after
 from trainer.config import make_config
@@ -51,7 +53,7 @@ def metrics(app):
 
 
 @pytest.mark.parametrize("page", ["train", "runs"])
-def test_a_page_without_any_run_says_what_to_do_next(state_dir, page):
+def test_a_page_without_any_run_shows_what_to_do_next(state_dir, page):
     """An empty state folder is a beginning, not an error."""
     app = visit(page)
     assert "No runs yet" in texts(app)
@@ -67,7 +69,7 @@ def test_a_state_folder_that_does_not_exist_is_an_empty_one(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_the_train_page_shows_every_state_with_its_evidence(make_run, state):
-    """The badge says what the verdict says, and what it rests on stands below."""
+    """The badge shows the derived state, and its evidence is on the page."""
     make_run("first", state)
     app = visit()
     shown = {"damaged": "finished", "newer": "finished", "half": "running"}.get(state, state)
@@ -77,7 +79,7 @@ def test_the_train_page_shows_every_state_with_its_evidence(make_run, state):
 
 @pytest.mark.parametrize("state", LIVE_STATES)
 def test_the_runs_page_lists_every_state(make_run, state):
-    """A run appears in the table whatever became of it."""
+    """A run appears in the table in every state."""
     make_run("first", state)
     table = visit("runs").dataframe[0].value
     assert table["Run"].to_list() == ["first"]
@@ -94,8 +96,8 @@ def test_a_file_that_cannot_be_read_is_named(make_run):
     assert len(app.table) == 1
 
 
-def test_a_newer_schema_is_refused_in_words(make_run):
-    """A run of a newer version tells people to update, with no traceback."""
+def test_a_newer_schema_is_refused_with_an_explanation(make_run):
+    """For a run of a newer version the page recommends an update, without a traceback."""
     make_run("first", "newer")
     assert "schema 99 is newer than this version's 1: update the project" in texts(visit())
 
@@ -108,26 +110,26 @@ def test_the_numbers_of_a_running_run(make_run):
     assert shown["Epochs done"] == "6 of 12"
     assert shown["Blend, 1 fold"] == "0.950"
     assert shown["Time left, at most"] == "1 min 35 s"
-    assert "Pauses itself at" in shown
+    assert "Pauses at" in shown
 
 
-def test_the_board_has_a_row_per_fold_and_a_column_per_model(make_run):
-    """Waiting, running and done folds each show what is known of them."""
+def test_the_fold_table_has_a_row_per_fold_and_a_column_per_model(make_run):
+    """Waiting, running and done folds each show their progress and score."""
     make_run("first", "running")
-    board = visit().table[0].value
-    assert board["Fold"].to_list() == ["0", "1", "2", "Mean", "Out of fold"]
+    shown = visit().table[0].value
+    assert shown["Fold"].to_list() == ["0", "1", "2", "Mean", "Out of fold"]
     assert (
-        board["LightGBM"].to_list()[0]
+        shown["LightGBM"].to_list()[0]
         == ":green-badge[done] **0.900** ·\N{NO-BREAK SPACE}12\N{NO-BREAK SPACE}s"
     )
-    assert board["Network"].to_list()[1:] == [
+    assert shown["Network"].to_list()[1:] == [
         ":blue-badge[running] epoch 6 of 12 · best so far 0.801 · resumed",
         ":gray-badge[waiting]",
         "**0.930**",
         "**0.930**",
     ]
-    assert board["LightGBM"].to_list()[3] == "**0.890** ±\N{NO-BREAK SPACE}0.008"
-    assert board["Blend"].to_list()[:2] == ["**0.950**", ":gray-badge[waiting]"]
+    assert shown["LightGBM"].to_list()[3] == "**0.890** ±\N{NO-BREAK SPACE}0.008"
+    assert shown["Blend"].to_list()[:2] == ["**0.950**", ":gray-badge[waiting]"]
 
 
 def test_a_change_of_the_files_shows_at_the_next_run(make_run):
@@ -142,17 +144,17 @@ def test_a_change_of_the_files_shows_at_the_next_run(make_run):
     )
 
 
-def test_asked_acknowledged_paused_are_shown_with_their_times(make_run):
-    """The trail of a command says who asked, how fast it was answered and when it took effect."""
+def test_requested_acknowledged_paused_are_shown_with_their_times(make_run):
+    """The trail of a command shows who sent it, the response time and when it took effect."""
     make_run("first", "paused")
-    trail = next(text.value for text in visit().caption if text.value.startswith("Pause asked"))
+    trail = next(text.value for text in visit().caption if text.value.startswith("Pause requested"))
     assert "by dashboard → acknowledged" in trail
     assert "1.0 s later" in trail
     assert "→ paused" in trail
 
 
-def test_an_unanswered_pause_is_shown_as_such(make_run):
-    """Between the click and the trainer's answer the page says that it waits."""
+def test_a_pause_that_is_not_acknowledged_yet_is_shown_as_such(make_run):
+    """Between the click and the trainer's acknowledgement the page shows that it waits."""
     make_run("first", "pausing")
     app = visit()
     assert "not acknowledged yet" in texts(app)
@@ -167,8 +169,8 @@ def test_pause_writes_the_command_for_the_trainer(make_run):
     assert (command.command, command.after, command.asked_by) == ("pause", "now", "dashboard")
 
 
-def test_pause_after_this_fold_can_be_taken_back(make_run):
-    """While the fold goes on, the wish stands on the page and a click withdraws it."""
+def test_pause_after_this_fold_can_be_cancelled(make_run):
+    """Until the fold is done, a click cancels the pause."""
     root = make_run("first", "running")
     app = visit()
     app.button(key="pause_after_fold").click().run()
@@ -177,15 +179,15 @@ def test_pause_after_this_fold_can_be_taken_back(make_run):
     assert RunReader(root).command().command == "run"
 
 
-def test_the_price_of_a_pause_is_shown_before_the_click(make_run):
-    """What would be redone stands above the button, for a pause and for a kill."""
+def test_the_cost_of_a_pause_is_shown_before_the_click(make_run):
+    """The page shows how much work a pause and a kill would lose."""
     root = make_run("first", "running")
     status = (
         RunReader(root).status().model_copy(update={"pause_costs_s": 3.2, "kill_costs_s": 12.4})
     )
     write_atomic(RunPaths(root).status, dump_record(status))
-    said = "Pausing now redoes about 3 s of work; a kill would cost 12 s."
-    assert said in texts(visit())
+    expected = "A pause now loses about 3 s of work; a kill would lose 12 s."
+    assert expected in texts(visit())
 
 
 def test_an_interrupted_run_shows_how_it_ended(make_run, monkeypatch):
@@ -200,18 +202,18 @@ def test_an_interrupted_run_shows_how_it_ended(make_run, monkeypatch):
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (1, "It ended with exit code 1."),
-        (-15, "It was ended by SIGTERM (signal 15)."),
-        (130, "It was ended by SIGINT (signal 2)."),
+        (1, "The trainer ended with exit code 1."),
+        (-15, "The trainer was ended by SIGTERM (signal 15)."),
+        (130, "The trainer was ended by SIGINT (signal 2)."),
     ],
 )
-def test_exit_codes_are_told_in_words(code, text):
+def test_exit_codes_are_described(code, text):
     """A signal has a name, also where a shell or the trainer itself adds 128 to it."""
     assert words.exit_text(code) == text
 
 
-def test_a_problem_that_the_trainer_went_on_from_is_shown(make_run):
-    """Damaged files and other bits are said on the Train page, of the present attempt."""
+def test_a_problem_after_which_the_trainer_continued_is_shown(make_run):
+    """Damaged files and differing bits of the present attempt are shown on the Train page."""
     root = make_run("first", "running")
     line = {"event": "problem", "time": 1.0, "attempt": 1, "text": "lgbm_fold00.pkl: damaged"}
     append_line(RunPaths(root).metrics, line)
@@ -219,15 +221,15 @@ def test_a_problem_that_the_trainer_went_on_from_is_shown(make_run):
     assert "lgbm\\_fold00.pkl\\: damaged" in warning.value
 
 
-def test_the_resume_record_says_how_often_where_and_whether_exact(make_run):
-    """A pause and a kill are listed with what was redone; a canary's difference costs "exact"."""
+def test_interruptions_are_listed_with_their_place_and_cost(make_run):
+    """A pause and a kill are listed with the repeated work; another canary hash is not exact."""
     root = make_run("first")
     metrics = RunPaths(root).metrics
     append_line(metrics, {"event": "pause", "time": 1.0, "attempt": 1, "text": "asked by me"})
     cut = {"event": "interrupted", "time": 2.0, "attempt": 3, "text": "cut off"}
     append_line(metrics, cut | {"model": "lgbm", "fold": 1, "values": {"step": 40, "redone_s": 7}})
     app = visit("runs")
-    assert "Interrupted 2 times, 7 s of work redone in all." in texts(app)
+    assert "Interrupted 2 times, 7 s of work repeated." in texts(app)
     table = app.table[0].value
     assert table["Where"].to_list() == [words.NOTHING, "LightGBM, fold 1, round 40"]
     assert table["Attempt"].to_list() == ["1", "2"]
@@ -236,14 +238,14 @@ def test_the_resume_record_says_how_often_where_and_whether_exact(make_run):
     assert "Continued, not bit-exact" in texts(visit("runs"))
 
 
-def test_what_came_of_points_computed_twice_is_said(make_run):
-    """As the trainer wrote it when the run was finished."""
+def test_points_that_were_computed_twice_are_compared(make_run):
+    """As the trainer recorded it when the run was finished."""
     root = make_run("first", "finished")
     counts = {"attempts": 2, "interruptions": (), "remarks": (), "redone_points": 3}
     record = ResumeRecord(is_exact=True, **counts)
     write_atomic(RunPaths(root).resume_record, dump_record(record))
     shown = texts(visit("runs"))
-    assert "3 points of the curves were computed again: the same numbers came out." in shown
+    assert "3 points of the curves were computed again, with the same results." in shown
 
 
 def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):
@@ -255,12 +257,12 @@ def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):
     app.button(key="resume").click().run()
     assert not app.exception
     assert "Launching" not in texts(app)
-    assert "It ended with exit code 1." in texts(app)
+    assert "The trainer ended with exit code 1." in texts(app)
     assert not app.button(key="resume").disabled
 
 
 @pytest.mark.parametrize("state", ["paused", "interrupted", "failed"])
-def test_resume_launches_the_trainer_and_says_so(make_run, monkeypatch, state):
+def test_resume_launches_the_trainer_and_shows_it(make_run, monkeypatch, state):
     """After the click the page shows that a trainer is loading, and refuses a second click."""
     root = make_run("first", state)
     resumed = []
@@ -274,7 +276,7 @@ def test_resume_launches_the_trainer_and_says_so(make_run, monkeypatch, state):
 
 
 def test_a_refusal_is_shown_as_it_is_written(make_run, monkeypatch):
-    """What control refuses is said on the page, as text and never as markup."""
+    """A refused action is explained on the page, as text and never as markup."""
     make_run("first", "paused")
 
     def refuse(root):
@@ -318,17 +320,17 @@ def test_the_start_form_hands_over_what_was_chosen(state_dir, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "expected"),
     [
         ("start_more", "boosting.num_leafs=31", "nearest are boosting.num_leaves"),
         ("start_more", "boosting.rounds", "expected KEY=VALUE"),
         ("start_more", "boosting.rounds=-1", "greater than or equal to 1"),
         ("start_name", "../evil", "Run name: expected 1 to 64"),
-        ("start_name", "taken", "There is a run 'taken' already"),
+        ("start_name", "taken", "A run 'taken' exists already"),
     ],
 )
-def test_the_start_form_refuses_what_cannot_be_started(make_run, key, value, said):
-    """Each mistake is named before the click, and the button is off."""
+def test_the_start_form_refuses_what_cannot_be_started(make_run, key, value, expected):
+    """Each error is shown before the click, and the button is disabled."""
     make_run("taken", "finished")
     app = visit()
     app.session_state["start_expander"] = True
@@ -338,12 +340,12 @@ def test_the_start_form_refuses_what_cannot_be_started(make_run, key, value, sai
     app.run()
     assert not app.exception
     [warning] = [text.value.replace("\\", "") for text in app.warning]
-    assert said in warning
+    assert expected in warning
     assert app.button(key="start").disabled
 
 
-def test_the_start_form_wants_recordings_that_exist(state_dir):
-    """A path is looked at before the trainer is started."""
+def test_the_start_form_requires_recordings_that_exist(state_dir):
+    """A path is checked before the trainer is started."""
     app = visit()
     app.get("button_group")
     app.session_state["start_source"] = "File or folder"
@@ -356,8 +358,8 @@ def test_the_start_form_wants_recordings_that_exist(state_dir):
 def test_a_read_only_dashboard_has_no_control_that_writes(make_run, monkeypatch):
     """With --read-only nothing on a page changes a run."""
     root = make_run("first", "paused")
-    words = ["dashboard.py", "--state", str(root.parent), "--read-only"]
-    monkeypatch.setattr(sys, "argv", words)
+    arguments = ["dashboard.py", "--state", str(root.parent), "--read-only"]
+    monkeypatch.setattr(sys, "argv", arguments)
     assert [button.key for button in visit().button] == []
     app = visit("runs")
     assert [button.key for button in app.button] == ["open", "verify"]
@@ -383,7 +385,7 @@ def test_a_link_opens_its_run_and_an_unknown_one_the_newest(make_run):
 
 
 def test_a_page_opened_without_the_dashboard_goes_through_it(state_dir):
-    """Streamlit's deep-link hole: the page's file runs first, the frame still stands around it."""
+    """With a deep link Streamlit runs the page's file first; the frame is drawn all the same."""
     app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=30)
     app.switch_page("pages/runs.py").run()
     assert not app.exception
@@ -402,7 +404,7 @@ def test_the_table_shows_only_settings_that_differ(make_run):
 
 
 def test_title_and_note_are_kept(make_run):
-    """What is typed lands in notes.json and in the table."""
+    """The typed text is stored in notes.json and shown in the table."""
     root = make_run("first")
     app = visit("runs")
     app.text_input(key="title_first").set_value("Baseline")
@@ -415,8 +417,8 @@ def test_title_and_note_are_kept(make_run):
     assert app.dataframe[0].value["Title"].to_list() == ["Baseline"]
 
 
-def test_delete_wants_the_name_typed_first(make_run):
-    """The button works only once the run's own name stands in the field."""
+def test_delete_requires_the_name_of_the_run(make_run):
+    """The button is enabled only once the run's own name is typed."""
     root = make_run("first")
     app = visit("runs")
     assert app.button(key="delete_sure").disabled
@@ -428,7 +430,7 @@ def test_delete_wants_the_name_typed_first(make_run):
 
 
 def test_a_run_comes_back_from_its_zip(make_run, tmp_path):
-    """Export, delete, import by path: the run is there again and opened."""
+    """Export, delete, import by path: the run exists again and is selected."""
     root = make_run("first")
     target = tmp_path / "elsewhere" / "first.zip"
     target.parent.mkdir()
@@ -442,7 +444,7 @@ def test_a_run_comes_back_from_its_zip(make_run, tmp_path):
 
 
 def test_an_uploaded_name_never_becomes_a_path(make_run, tmp_path, monkeypatch):
-    """The browser's file name is the sender's choice; ours is used."""
+    """The browser's file name is not trusted; a fixed one is used."""
     seen = []
     monkeypatch.setattr(archive, "import_run", lambda source, *_: seen.append(source) or source)
     app = visit("runs")
@@ -493,8 +495,8 @@ def test_a_curve_has_one_line_per_fold_and_names_its_axes(make_run):
     assert resumed["mark"]["type"] == "rule"
 
 
-def test_what_arrived_last_is_said_in_words(make_run):
-    """The curves have a text beside them: fold, step and value of the newest point."""
+def test_the_newest_point_is_described(make_run):
+    """The curves have a text: fold, step and value of the newest point."""
     make_run("first", "running")
     assert "**Network, newest\\: fold 1, epoch 6\\: 0.8007**" in texts(visit())
 
@@ -519,7 +521,7 @@ def test_the_watcher_counts_what_pages_show_and_no_more(tmp_path):
 
 
 def test_opening_the_dashboard_imports_neither_torch_nor_lightgbm(make_run):
-    """The page is there in seconds, and the server holds no model memory."""
+    """The page opens within seconds, and the server holds no model memory."""
     make_run("first", "running")
     code = (
         "from streamlit.testing.v1 import AppTest\n"

@@ -1,4 +1,4 @@
-"""Toasts: what ended is told once, on whatever page people look at."""
+"""Toasts: one for each run that ended and each finished fold, on every page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def toast_texts(app):
     return [toast.value.replace("\\", "") for toast in app.toast]
 
 
-def test_the_end_of_a_run_is_told_on_every_page(make_run):
+def test_the_end_of_a_run_is_shown_on_every_page(make_run):
     """A toast, once, on a page that is not about training."""
     root = make_run("first", "running")
     app = visit("runs", run="first")
@@ -30,8 +30,8 @@ def test_the_end_of_a_run_is_told_on_every_page(make_run):
     assert toast_texts(app) == []
 
 
-def test_a_fold_that_is_done_elsewhere_is_told(make_run):
-    """Of a run that is not on the page: which fold, and how good it was."""
+def test_a_finished_fold_of_another_run_is_shown(make_run):
+    """Of a run that is not on the page: the fold and its score."""
     root = make_run("first", "running")
     app = visit("runs", run="first")
     values = {"score": 0.912, "seconds": 3.0}
@@ -43,7 +43,7 @@ def test_a_fold_that_is_done_elsewhere_is_told(make_run):
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "said"),
+    ("before", "now", "expected"),
     [
         (toasts.Seen("running", 1, 4), toasts.Seen("paused", 1, 4), "first paused."),
         (toasts.Seen("paused", 1, 4), toasts.Seen("running", 2, 4), ""),
@@ -52,7 +52,7 @@ def test_a_fold_that_is_done_elsewhere_is_told(make_run):
         (None, toasts.Seen("finished", 1, 6), ""),
     ],
 )
-def test_only_what_ended_is_told(make_run, before, now, said):
-    """Not what goes on, not what was so at the first look, not folds counted while loading."""
+def test_only_ends_are_shown(make_run, before, now, expected):
+    """Not a resumed run, not the state when a tab is opened, not folds that are counted late."""
     reader = RunReader(make_run("first", "finished"))
-    assert toasts._change(reader, before, now, None) == said
+    assert toasts._change(reader, before, now, None) == expected

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from pages.ui.shared import distributions, frame, importance, panels, readers
+from pages.ui.features import importance
+from pages.ui.shared import distributions, frame, panels, readers
 from pages.ui.shared.readers import Version
 from trainer.store.checksums import CheckedFolder
 from trainer.store.feature_cache import FeatureCache, load_features

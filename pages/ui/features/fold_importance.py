@@ -46,7 +46,7 @@ class FoldImportance:
 
 def read(reader: RunReader, model: Model) -> FoldImportance:
     """Return the importance from the files of the model's finished folds."""
-    records = [record for record in readers.units(reader) if record.model == model.name]
+    records = [record for record in readers.fold_records(reader) if record.model == model.name]
     loaded = {
         record.fold: _load_fold(
             model.name, reader.paths.fold(model, record.fold).final_path, record.final.sha256

@@ -8,8 +8,8 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from pages.ui.features import feature_figures, importance_ranks
-from pages.ui.shared import frame, importance, panels, readers
+from pages.ui.features import feature_figures, importance, importance_ranks
+from pages.ui.shared import frame, panels, readers
 from trainer.store.reader import RunReader
 
 SMALL_GAP = 1.0  # percent of all importance

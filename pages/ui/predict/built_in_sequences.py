@@ -89,7 +89,7 @@ def sequence_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl
         return rows  # the Scores page reports the error
     if not oof.choices:
         return rows
-    predicted = results.answer_table(oof, oof.choices[0], run_file.blend.by_model)
+    predicted = results.prediction_table(oof, oof.choices[0], run_file.blend.by_model)
     return rows.join(
         predicted.select("sequence_id", "predicted", "probability", "margin"),
         on="sequence_id",

@@ -1,4 +1,4 @@
-"""Charts of several runs: curves overlaid, differences by fold. A frame in, a figure out.
+"""Charts that compare runs: overlaid curves, differences by fold. A frame in, a figure out.
 
 Altair, as the other curves; colours come from the theme. No Streamlit.
 """
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import altair as alt
 import polars as pl
 
+from pages.ui.runs.comparison import PairedDifference
 from pages.ui.shared.charts import CURVE_HEIGHT_PX, Curve
-from pages.ui.shared.comparison import PairedDifference
 
 ROW_PX = 64  # one run's dots
 FRAME_PX = 60  # axis and its title
@@ -20,12 +20,12 @@ FRAME_PX = 60  # axis and its title
 def overlaid_points(
     curves: Sequence[tuple[str, pl.DataFrame]], model: str, column: str
 ) -> pl.DataFrame:
-    """Return run, fold, step, value; fold "mean" as far as every fold of the run goes.
+    """Return run, fold, step, value; fold "mean" for the steps that every fold of the run has.
 
     Args:
         curves: Name and curves of each run.
-        model: "lgbm" or "torch".
-        column: Of the number that is drawn.
+        model: Name of the model.
+        column: The number to draw.
     """
     schema = {"run": pl.String, "fold": pl.String, "step": pl.Float64, "value": pl.Float64}
     parts = [pl.DataFrame(schema=schema)]
@@ -55,21 +55,21 @@ def overlaid_points(
 
 
 def overlaid_chart(
-    points: pl.DataFrame, curve: Curve, step_name: str, names: Sequence[str]
-) -> alt.LayerChart:
+    points: pl.DataFrame, curve: Curve, step_title: str, names: Sequence[str]
+) -> alt.LayerChart | alt.FacetChart:
     """Draw each run in its colour: the mean of its folds thick, each fold thin.
 
     Args:
         points: As ``overlaid_points`` returns them.
         curve: What is drawn.
-        step_name: "round" or "epoch"; names the axis.
+        step_title: "round" or "epoch"; names the axis.
         names: Of the runs, in the order of their colours.
     """
     run = alt.Color("run:N", title="Run", sort=list(names), legend=_legend(len(names)))
     base = alt.Chart().encode(
         x=alt.X(
             "step:Q",
-            title=step_name.capitalize(),
+            title=step_title.capitalize(),
             scale=alt.Scale(domainMin=0),
             axis=alt.Axis(tickMinStep=1, tickCount=6, format="d"),
         ),
@@ -83,7 +83,7 @@ def overlaid_chart(
         tooltip=[
             alt.Tooltip("run:N", title="Run"),
             alt.Tooltip("fold:N", title="Fold"),
-            alt.Tooltip("step:Q", title=step_name.capitalize()),
+            alt.Tooltip("step:Q", title=step_title.capitalize()),
             alt.Tooltip("value:Q", title=curve.title, format=".4g"),
         ],
     )
@@ -97,7 +97,7 @@ def overlaid_chart(
     return alt.layer(folds, means, data=points).properties(height=CURVE_HEIGHT_PX)
 
 
-def difference_chart(differences: Sequence[PairedDifference]) -> alt.LayerChart:
+def difference_chart(differences: Sequence[PairedDifference]) -> alt.LayerChart | alt.FacetChart:
     """Draw each fold's difference as a dot, the mean with its 95 % interval, and the zero line."""
     dots = pl.DataFrame(
         [
@@ -123,7 +123,7 @@ def difference_chart(differences: Sequence[PairedDifference]) -> alt.LayerChart:
     shared = alt.Chart(means).encode(y=runs)
     differences_axis = alt.X(
         "low:Q",
-        title=f"Score less that of {differences[0].first}, per fold",
+        title=f"Score minus that of {differences[0].first}, per fold",
         axis=alt.Axis(tickCount=6, format="+.3f"),
     )
     interval = shared.mark_rule(strokeWidth=2.5, color="gray").encode(

@@ -1,7 +1,7 @@
-"""Comparing: two or more runs side by side on the page.
+"""Comparison panels: two or more runs side by side on the page.
 
-In: what is known of the runs, in the order they were chosen. Out: differing settings, scores,
-paired differences by fold, curves overlaid; each with its CSV.
+In: summaries of the runs, in the order they were chosen. Out: differing settings, scores, paired
+differences by fold, overlaid curves; each with its CSV.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import streamlit as st
 
-from pages.ui.runs import charts_compare
-from pages.ui.shared import charts, comparison, curves, frame, panels, readers, words
-from pages.ui.shared.comparison import PairedDifference
-from pages.ui.shared.run_table import RunSummary
+from pages.ui.runs import charts_compare, comparison
+from pages.ui.runs.comparison import PairedDifference
+from pages.ui.runs.run_table import RunSummary, models_of
+from pages.ui.shared import charts, curves, frame, panels, readers, words
+from trainer.models import registry
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
-TEXTS = ("Model", "Run", "Recordings", "Folds")  # columns of the scores that are none
+NO_SCORES = ("Model", "Run", "Recordings", "Folds")  # columns without scores
 ALL_SETTINGS = "compare_all_settings"  # key of the switch below the table
 NOISE_NOTE = (
     "Line: 95 % interval of the mean (corrected resampled t-test, Nadeau and Bengio 2003). It "
-    "knows the folds' noise, not the seed's: another seed of the same settings moves the mean too."
+    "covers the noise between folds, not that of the seed: another seed changes the mean too."
 )
 
 
@@ -55,9 +56,9 @@ def _scores(found: Sequence[RunSummary]) -> None:
     table = comparison.score_table(found)
     if table.is_empty():
         st.markdown("**Scores**")
-        st.markdown("None of these runs has a score yet: the first comes with the first fold done.")
+        st.markdown("None of these runs has a score yet: that needs a finished fold.")
         return
-    numbers = [name for name in table.columns if name not in TEXTS]
+    numbers = [name for name in table.columns if name not in NO_SCORES]
     shown = table.select(column for column in table if column.null_count() < len(column))
     columns = dict.fromkeys(numbers, SCORE)
     panels.table("Scores by model, 0 to 1", shown, "compare_scores", columns)
@@ -76,7 +77,7 @@ def _differences(found: Sequence[RunSummary]) -> None:
             models,
             default=models[0],
             required=True,
-            format_func=words.MODELS.__getitem__,
+            format_func=registry.title,
             key="compare_model",
         )
     first = next(summary for summary in found if summary.name == first_name)
@@ -84,7 +85,7 @@ def _differences(found: Sequence[RunSummary]) -> None:
     others = [summary for summary in found if summary is not first]
     pairs = [pair for other in others if (pair := _pair(first, other, model, folds)) is not None]
     for pair in pairs:
-        st.markdown(f":material/{_direction(pair)}: {frame.escape(comparison.in_words(pair))}")
+        st.markdown(f":material/{_direction(pair)}: {frame.escape(comparison.describe(pair))}")
     if pairs:
         _difference_panel(first, pairs, model)
 
@@ -92,7 +93,7 @@ def _differences(found: Sequence[RunSummary]) -> None:
 def _pair(
     first: RunSummary, other: RunSummary, model: str, folds: Mapping[str, pl.DataFrame | None]
 ) -> PairedDifference | None:
-    """Return the paired difference, or say why there is none."""
+    """Return the paired difference, or show why there is none."""
     name = frame.escape(other.name)
     reason = comparison.why_not_comparable(folds[first.name], folds[other.name])
     if reason:
@@ -103,22 +104,22 @@ def _pair(
     pair = comparison.paired_difference(first, other, model)
     if pair is None:
         st.markdown(
-            f":material/hourglass_empty: {name} has no fold of {words.MODELS[model]} done that "
-            f"{frame.escape(first.name)} has done too."
+            f":material/hourglass_empty: {name} and {frame.escape(first.name)} have no finished "
+            f"fold of {registry.title(model)} in common."
         )
     return pair
 
 
 def _direction(pair: PairedDifference) -> str:
-    """Return the icon of a difference; the words beside it say the same."""
+    """Return the icon of a difference; the sentence beside it has the same meaning."""
     if not pair.is_more_than_noise:
         return "trending_flat"
     return "trending_up" if pair.mean > 0 else "trending_down"
 
 
 def _difference_panel(first: RunSummary, pairs: Sequence[PairedDifference], model: str) -> None:
-    table = comparison.fold_table(pairs)
-    title = f"{words.MODELS[model]}: each fold's score less that of {first.name}"
+    table = comparison.difference_table(pairs)
+    title = f"{registry.title(model)}: score of each fold minus that of {first.name}"
     figure = charts_compare.difference_chart(pairs)
     panels.altair_chart(title, figure, table, "compare_folds", NOISE_NOTE)
     with st.expander("As a table", icon=":material/table:"):
@@ -130,13 +131,13 @@ def _curves(found: Sequence[RunSummary]) -> None:
     st.markdown("**Curves**")
     curve = charts.CURVES[curves.pick("compare_curve")]
     points_of = [(summary.name, readers.curves(summary.run)) for summary in found]
-    for place, model in zip(st.columns(2, gap="large"), words.STEP_NAMES, strict=True):
+    models = models_of(found)
+    for place, model in zip(curves.columns(len(models)), models, strict=False):
         points = charts_compare.overlaid_points(points_of, model, curve.column)
         with place:
             if points.is_empty():
-                step_name = words.STEP_NAMES[model]
-                st.markdown(f"**{words.MODELS[model]}**")
-                st.caption(f"No {step_name} has been scored yet.")
+                st.markdown(f"**{registry.title(model)}**")
+                st.caption(f"No {words.step_title(model)} has been scored yet.")
                 continue
             _curve_panel(points, curve, model, [summary.name for summary in found])
 
@@ -144,8 +145,8 @@ def _curves(found: Sequence[RunSummary]) -> None:
 def _curve_panel(
     points: pl.DataFrame, curve: charts.Curve, model: str, names: Sequence[str]
 ) -> None:
-    step_name = words.STEP_NAMES[model]
-    figure = charts_compare.overlaid_chart(points, curve, step_name, names)
-    title = f"{words.MODELS[model]}: {curve.title.partition(' (')[0].lower()} by {step_name}"
-    note = "Thick: the mean, as far as every fold goes. Thin: each fold."
+    step_title = words.step_title(model)
+    figure = charts_compare.overlaid_chart(points, curve, step_title, names)
+    title = f"{registry.title(model)}: {curve.title.partition(' (')[0].lower()} by {step_title}"
+    note = "Thick: mean of all folds. Thin: each fold."
     panels.altair_chart(title, figure, points, f"compare_curve_{model}", note)

@@ -1,6 +1,6 @@
-"""Run actions: name, title, note; export, import, delete. All that they write goes through run.
+"""Run actions: name, title, note; export, import, delete. All writing goes through trainer.run.
 
-In: a run. Out: its files changed, moved or handed over, and what came of it in words.
+In: a run. Out: its files changed, moved or exported, and a message with the result.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import controls, frame, live, words
-from pages.ui.shared.run_table import RunSummary
-from pages.ui.train import start_form
 from trainer.run import control
 from trainer.run.transfer import archive
 from trainer.store.reader import RunReader
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def buttons(summary: RunSummary, derived: DerivedState) -> None:
-    """Show what can be done with the run, what only looks first."""
+    """Show the actions on the run; those that change nothing come first."""
     run = summary.run
     with st.container(horizontal=True):
         _open_button(run)
         export_button(run, derived)
         if frame.is_read_only():
             return
-        if summary.run_file is not None and _duplicate_button(summary):
+        if controls.duplicate_button(summary.run_file):
             st.switch_page("pages/train.py", query_params={})
         is_busy = derived.is_active or live.is_launching(run, derived)
         rename_button(run, is_busy)
@@ -65,7 +64,7 @@ def notes_form(summary: RunSummary) -> None:
 
 
 def export_button(reader: RunReader, derived: DerivedState) -> None:
-    """Offer the whole run as one zip file; it is packed only when it is clicked."""
+    """Show the download of the whole run as a zip file, which is made only on a click."""
     st.download_button(
         "Export",
         data=lambda: _packed(reader),
@@ -75,12 +74,12 @@ def export_button(reader: RunReader, derived: DerivedState) -> None:
         key="export",
         on_click="ignore",
         disabled=derived.is_active or not reader.paths.has_config,
-        help="One zip file with everything; it opens read-only anywhere and can be resumed.",
+        help="The whole run as one zip file. It can be imported elsewhere, viewed and resumed.",
     )
 
 
 def rename_button(reader: RunReader, is_busy: bool) -> None:
-    """Offer another name; says at once what is wrong with one."""
+    """Show the form to rename the run, which checks the new name at once."""
     with st.popover("Rename", icon=":material/edit:", disabled=is_busy, key="rename_popover"):
         key = f"rename_{reader.name}"
         name = st.text_input("New name", reader.name, key=key, max_chars=64).strip()
@@ -88,7 +87,7 @@ def rename_button(reader: RunReader, is_busy: bool) -> None:
         if problem:
             st.caption(frame.escape(problem))
         else:
-            st.caption("The folder moves; links to the old name lead to the newest run.")
+            st.caption("The folder is renamed; links to the old name open the newest run.")
         st.button(
             "Rename the run",
             type="primary",
@@ -99,15 +98,15 @@ def rename_button(reader: RunReader, is_busy: bool) -> None:
 
 
 def delete_button(reader: RunReader, is_busy: bool) -> None:
-    """Offer to delete the run; asks for its name, and refuses one that is training."""
+    """Show the form to delete the run, which requires its name; not while it is training."""
     with st.popover("Delete", icon=":material/delete:", disabled=is_busy, key="delete_popover"):
         st.markdown(
             f"Deletes **{frame.escape(reader.name)}** with its models and scores. "
-            f"This cannot be undone: export it first if it may be needed."
+            f"This cannot be undone. Export the run first if you may need it."
         )
         typed = st.text_input("Type the run's name to confirm", key=f"delete_{reader.name}")
         st.button(
-            "Delete for good",
+            "Delete permanently",
             type="primary",
             key="delete_sure",
             disabled=typed != reader.name,
@@ -117,17 +116,17 @@ def delete_button(reader: RunReader, is_busy: bool) -> None:
 
 
 def import_form() -> None:
-    """Offer to bring in a run: an exported zip, or the path of a zip or run folder."""
-    upload = st.file_uploader("An exported run", type=["zip"], key="import_file")
+    """Show the form to import a run: an exported zip, or the path of a zip or run folder."""
+    upload = st.file_uploader("Exported run", type=["zip"], key="import_file")
     path = st.text_input(
         "Or the path of a zip file or run folder on this machine", key="import_path"
     ).strip()
     name = st.text_input(
-        "Under another name",
+        "Other name",
         key="import_name",
         max_chars=64,
-        placeholder="its own",
-        help="Needed where a run of its name is here already.",
+        placeholder="unchanged",
+        help="Required if a run with the same name exists here.",
     ).strip()
     problem = _name_problem(name) if name else ""
     if problem:
@@ -150,27 +149,16 @@ def _open_button(run: RunReader) -> None:
         key="open",
         on_click=frame.open_run,
         args=(run.name,),
-        help="Shows its progress on the page Train; the other pages follow.",
+        help="Selects this run for all pages and opens the Train page.",
     ):
         st.switch_page("pages/train.py", query_params={})
-
-
-def _duplicate_button(summary: RunSummary) -> bool:
-    return st.button(
-        "Duplicate",
-        icon=":material/content_copy:",
-        key="duplicate",
-        on_click=start_form.duplicate,
-        args=(summary.run_file,),
-        help="Fills in the start form on the page Train with this run's settings.",
-    )
 
 
 def _name_problem(name: str) -> str:
     problem = words.run_name_problem(name)
     if problem is not None:
         return f"Expected {problem}."
-    return f"There is a run {name} already." if (frame.state_dir() / name).exists() else ""
+    return f"A run {name} exists already." if (frame.state_dir() / name).exists() else ""
 
 
 def _save_notes(reader: RunReader, title: str, note: str) -> str:
@@ -198,7 +186,7 @@ def _delete(reader: RunReader) -> str:
 
 
 def _import_upload(upload: UploadedFile, name: str) -> str:
-    """Import from a file of our own naming: the uploaded name is the sender's choice."""
+    """Import from a file with a fixed name: the uploaded name is not trusted."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "upload.zip"
         source.write_bytes(upload.getbuffer())

@@ -1,8 +1,8 @@
-"""Run choice: which runs of the table are looked at; one to work with, several to compare.
+"""Run choice: which runs of the table are selected; one to work with, several to compare.
 
-In: the runs. Out: the table with its filter, and the names chosen. Ticking one row picks that run
-as the sidebar does; ticking more puts them side by side. The field below does the same by keyboard
-and keeps the choice in the page's address.
+In: the runs. Out: the table with its filter, and the selected names. One selected row picks that
+run as the sidebar does; several are compared. The field below does the same by keyboard and keeps
+the selection in the page's address.
 """
 
 from __future__ import annotations
@@ -11,43 +11,46 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages.ui.shared import frame, readers, run_table, words
-from pages.ui.shared.run_table import RunSummary
+from pages.ui.runs import run_table
+from pages.ui.runs.run_table import RunSummary
+from pages.ui.shared import frame, readers, words
+from trainer.models import registry
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
 
-MAX_COMPARED = 6  # more curves in one chart cannot be told apart
+MAX_COMPARED = 6  # more curves in one chart cannot be distinguished
 MANY_RUNS = 8  # from here on a filter helps
-WATCH_S = 5.0  # the table shows all runs: another one than the picked one may have changed
+WATCH_S = 5.0  # the table shows all runs: any of them may have changed
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
 COLUMNS = {
     "Run": st.column_config.TextColumn(pinned=True),
     "Blend": st.column_config.NumberColumn(
-        format="%.3f", width="small", help="Mean score of the folds that are done"
+        format="%.3f", width="small", help="Mean score of the finished folds"
     ),
     "Spread": st.column_config.NumberColumn(
         format="%.3f", width="small", help="Standard deviation of the blend over the folds"
     ),
-    "LightGBM": SCORE,
-    "Network": SCORE,
     "Folds done": st.column_config.TextColumn(help="Over all models"),
     "Minutes": st.column_config.NumberColumn(
-        format="%.1f", width="small", help="Spent on training its folds, over all attempts"
+        format="%.1f", width="small", help="Training time of all folds and attempts"
     ),
     "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
 }
 
-_REMOUNTED = "runs_table_remounted"  # how often the field below changed what the table shows
+_REMOUNTED = "runs_table_remounted"  # how often the field below changed the table's selection
 
 
 def table(found: Sequence[RunSummary], derived_states: Mapping[str, DerivedState]) -> None:
-    """Show the runs, to tick."""
+    """Show the runs, with rows to select."""
     wanted = _filter() if len(found) >= MANY_RUNS else ""
     shown = [one for one in found if run_table.matches(one, derived_states[one.name], wanted)]
     if not shown:
-        st.markdown(f"No run has {frame.escape(repr(wanted))} in its name, title, note or state.")
+        st.markdown(
+            f"No run has {frame.escape(repr(wanted))} in its name, title, note, state or source."
+        )
         return
     names = tuple(one.name for one in shown)
     key = f"runs_table_{hash(names)}_{st.session_state.get(_REMOUNTED, 0)}"
@@ -62,12 +65,14 @@ def table(found: Sequence[RunSummary], derived_states: Mapping[str, DerivedState
         hide_index=True,
         placeholder=words.NOTHING,
         alt=f"{len(names)} runs with state, scores and settings",
-        column_config=COLUMNS | {"Title": _title_column(rows)},
+        column_config=COLUMNS
+        | {registry.title(model): SCORE for model in run_table.models_of(shown)}
+        | {"Title": _title_column(rows)},
     )
 
 
 def field(names: Sequence[str]) -> None:
-    """Show the field of the runs to compare."""
+    """Show the field with the runs to compare."""
     if len(names) < 2:
         return
     kept = [name for name in chosen() if name in names]
@@ -81,17 +86,17 @@ def field(names: Sequence[str]) -> None:
         max_selections=MAX_COMPARED,
         placeholder="Two or more runs",
         on_change=_remount,
-        help="Ticking rows of the table does the same.",
+        help="Selecting rows of the table does the same.",
     )
 
 
 def chosen() -> list[str]:
-    """Return the names of the runs that are to be compared."""
+    """Return the names of the runs to compare."""
     return list(st.session_state.get(frame.COMPARE) or [])
 
 
 def stop_comparing() -> None:
-    """Choose none; call it in a callback."""
+    """Compare no runs; call it in a callback."""
     st.session_state[frame.COMPARE] = []
     _remount()
 
@@ -112,7 +117,7 @@ def _filter() -> str:
     return st.text_input(
         "Filter",
         key="runs_filter",
-        placeholder="Words of a name, title, note, state or source",
+        placeholder="Name, title, note, state or source",
         persist_state="session",
         icon=":material/search:",
     )
@@ -130,5 +135,5 @@ def _remount() -> None:
     st.session_state[_REMOUNTED] = st.session_state.get(_REMOUNTED, 0) + 1
 
 
-def _title_column(rows: pl.DataFrame) -> object:
+def _title_column(rows: pl.DataFrame) -> ColumnConfig:
     return st.column_config.TextColumn(width="medium" if any(rows["Title"]) else "small")

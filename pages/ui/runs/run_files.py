@@ -1,7 +1,7 @@
-"""Run files: what lies in a run folder, whether it is whole, and the small files to take away.
+"""Run files: the files of a run folder, whether they are intact, and the download of small ones.
 
-In: a run. Out: a table of its files with size, time and state; a download; the check of every file
-against its recorded checksum, on request: it reads them all.
+In: a run. Out: a table of its files with size, time and state; a download; on request the check of
+every file against its recorded checksum, which reads them all.
 """
 
 from __future__ import annotations
@@ -14,40 +14,38 @@ from pathlib import Path
 import polars as pl
 import streamlit as st
 
-from pages.ui.shared import frame, panels, readers
+from pages.ui.shared import frame, panels, readers, words
+from trainer.models import registry
 from trainer.run.transfer.verification import Check, verify_run
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState
 
-MAX_DOWNLOAD_MB = 50  # of one file; the whole run goes by Export
+MAX_DOWNLOAD_MB = 50  # of one file; Export has the whole run
 DOWNLOADS = (".json", ".jsonl", ".csv", ".parquet", ".log")
 NOT_CHECKED, NO_RECORD = "Not checked", "No record"
 MISSING, DAMAGED, VERIFIED, READABLE = "Missing", "Damaged", "Verified", "Readable"
 STATE_HELP = (
-    "Verified: has its recorded SHA-256. Readable: a record with nothing to check it against. "
-    "No record: logs, locks, copies, files that no record names."
+    "Verified: has its recorded SHA-256. Readable: a valid record without a checksum of its own. "
+    "No record: logs, locks, copies and files that no record names."
 )
-WHAT = {
-    "config.json": "Configuration, frozen",
+FOLD = "{fold:02d}"  # in the patterns of the models' file names
+CONTENTS = {
+    "config.json": "Configuration of the run",
     "config.json.prev": "Copy of the configuration",
     "folds.parquet": "Fold of every sequence",
     "folds.parquet.prev": "Copy of the folds",
-    "status.json": "What the trainer last said",
-    "command.json": "What was last asked of the trainer",
+    "status.json": "Last status of the trainer",
+    "command.json": "Last command to the trainer",
     "notes.json": "Title and note",
-    "checksums.json": "Checksums of the whole files",
+    "checksums.json": "Checksums of the other files",
     "resume_record.json": "Resume record",
     "metrics.jsonl": "Curves and events",
     "oof.parquet": "Out-of-fold probabilities",
     "scores.json": "Scores",
     "feature_importance.csv": "Feature importance",
     "train_features.joblib": "Feature cache",
-    "trainer.log": "What the trainer printed",
-    "lgbm_state.json": "Folds of LightGBM",
-    "torch_state.json": "Folds of the network",
-    "lgbm_bundle.pkl": "LightGBM, all that prediction needs",
-    "torch_bundle.pkl": "Network, all that prediction needs",
-    "lock": "Held while a trainer works",
+    "trainer.log": "Log of the trainer",
+    "lock": "Held while a trainer is active",
 }
 
 _VERIFIED = "run_files_verified"  # folder and version of the files that were checked last
@@ -55,7 +53,7 @@ _VERIFIED = "run_files_verified"  # folder and version of the files that were ch
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file of a run folder; a link is none."""
+    """One file of a run folder, not a link."""
 
     name: str
     num_bytes: int
@@ -72,14 +70,14 @@ def show(reader: RunReader, derived: DerivedState) -> None:
         icon=":material/verified:",
         key="verify",
         disabled=derived.is_active,
-        help="Reads every file and compares it with its recorded checksum. A run that is being "
-        "written cannot be checked.",
+        help="Reads every file and compares it with its recorded checksum. Not available while the "
+        "run is training.",
     ):
         st.session_state[_VERIFIED] = key
     checks = _checks(*key) if st.session_state.get(_VERIFIED) == key else None
     table = file_table(files, checks)
     if checks is not None:
-        _tell(checks)
+        _show_result(checks)
     num_mb = sum(file.num_bytes for file in files) / 1024**2
     columns = {
         "Size": st.column_config.NumberColumn(format="bytes"),
@@ -99,35 +97,35 @@ def list_files(root: Path) -> list[StoredFile]:
                 continue
             stat = path.stat()
         except OSError:
-            continue  # it went while we looked
+            continue  # it was deleted meanwhile
         name = path.relative_to(root).as_posix()
         found.append(StoredFile(name, stat.st_size, stat.st_mtime))
     return found
 
 
 def file_table(files: Iterable[StoredFile], checks: Iterable[Check] | None) -> pl.DataFrame:
-    """Return one row per file, damaged and missing ones first: File, State, What, Size, Changed.
+    """Return one row per file, damaged and missing first: File, State, Content, Size, Changed.
 
     Args:
-        files: What is there.
-        checks: What verifying found; None: not asked for.
+        files: The existing files.
+        checks: The result of the check; None where they were not checked.
     """
     states = None if checks is None else check_states(checks)
     rows = [
         {
             "File": file.name,
             "State": NOT_CHECKED if states is None else states.get(file.name, NO_RECORD),
-            "What": what(file.name),
+            "Content": describe(file.name),
             "Size": file.num_bytes,
             "Changed": datetime.fromtimestamp(file.changed_at),
         }
         for file in files
     ]
-    there = {row["File"] for row in rows}
+    existing = {row["File"] for row in rows}
     rows += [
-        {"File": name, "State": MISSING, "What": what(name), "Size": None, "Changed": None}
+        {"File": name, "State": MISSING, "Content": describe(name), "Size": None, "Changed": None}
         for name in states or ()
-        if name not in there
+        if name not in existing
     ]
     return pl.DataFrame(rows, infer_schema_length=None).sort(
         ~pl.col("State").is_in([DAMAGED, MISSING]), maintain_order=True
@@ -146,22 +144,35 @@ def check_states(checks: Iterable[Check]) -> Mapping[str, str]:
     return states
 
 
-def what(name: str) -> str:
-    """Say what a file is."""
-    if name in WHAT:
-        return WHAT[name]
-    stem = name.rpartition("/")[2]
-    model = "LightGBM" if stem.startswith("lgbm") or name.startswith("units/lgbm") else "Network"
-    fold = stem.partition("fold")[2][:2]
-    if not fold.isdecimal():
-        return ""
-    if stem.endswith(".lock"):
-        return f"{model}, fold {int(fold)}: held while it is worked on"
-    kind = {
-        "json": "record",
-        "prev": "point to resume from, the one before",
-    }.get(stem.rpartition(".")[2], "point to resume from" if "_last" in stem else "finished")
-    return f"{model}, fold {int(fold)}: {kind}"
+def describe(name: str) -> str:
+    """Describe the content of a file; "" where it is not known."""
+    if name in CONTENTS:
+        return CONTENTS[name]
+    for model in registry.all_models():
+        known = {
+            f"{model.name}_state.json": f"Folds of {model.phrase}",
+            f"{model.name}_bundle.pkl": f"{model.title}, all folds for prediction",
+        }
+        if name in known:
+            return known[name]
+        for pattern, content in (
+            (f"units/{model.name}_fold{FOLD}.json", "record"),
+            (f"units/{model.name}_fold{FOLD}.lock", "held while it is trained"),
+            (model.fold_file, "fitted model"),
+            (model.checkpoint_file, "checkpoint"),
+            (f"{model.checkpoint_file}.prev", "previous checkpoint"),
+        ):
+            fold = _fold_of(name, pattern)
+            if fold is not None:
+                return f"{words.fold_name(model.name, fold)}: {content}"
+    return ""
+
+
+def _fold_of(name: str, pattern: str) -> int | None:
+    """Return the fold in a file's name, where it matches a pattern: ``fold{fold:02d}.pt``."""
+    before, after = pattern.split(FOLD)
+    number = name.removeprefix(before).removesuffix(after)
+    return int(number) if number.isdecimal() and pattern.format(fold=int(number)) == name else None
 
 
 @st.cache_data(max_entries=8, show_spinner="Reading every file")
@@ -169,12 +180,12 @@ def _checks(root: str, version: readers.Version) -> list[Check]:
     return verify_run(Path(root))
 
 
-def _tell(checks: list[Check]) -> None:
+def _show_result(checks: list[Check]) -> None:
     bad = [check for check in checks if not check.is_good]
     if not bad:
-        st.success(f"All {len(checks)} checks are good.", icon=":material/verified:")
+        st.success(f"All {len(checks)} checks passed.", icon=":material/verified:")
         return
-    st.error(f"{len(bad)} of {len(checks)} checks failed. Resume redoes what these files held.")
+    st.error(f"{len(bad)} of {len(checks)} checks failed. Resume computes the lost parts again.")
     text = "\n".join(f"{check.name}: {check.detail}" for check in bad)
     st.code(text, language=None, wrap_lines=True)
 
@@ -189,10 +200,10 @@ def _download(reader: RunReader, files: list[StoredFile]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
-            "One file to download", names, key=f"file_{reader.name}", format_func=_choice, width=420
+            "File to download", names, key=f"file_{reader.name}", format_func=_choice, width=420
         )
         if name not in names:
-            return  # a browser may send anything
+            return  # the browser's value is not trusted
         path = reader.root / name
         st.download_button(
             "Download",
@@ -205,5 +216,5 @@ def _download(reader: RunReader, files: list[StoredFile]) -> None:
 
 
 def _choice(name: str) -> str:
-    words = what(name)
-    return f"{name} ({frame.escape(words)})" if words else name
+    content = describe(name)
+    return f"{name} ({frame.escape(content)})" if content else name

@@ -1,6 +1,6 @@
-"""Run settings: what a run was made with, and in what that differs from its preset.
+"""Run settings: origin of a run, and the settings that differ from its preset.
 
-In: what is known of a run. Out: a table of the settings, and where and from what it was made.
+In: the summary of a run. Out: a table of the settings, and a sentence on its origin.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from datetime import datetime
 import polars as pl
 import streamlit as st
 
+from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import frame, words
-from pages.ui.shared.run_table import RunSummary
 from trainer.config import flat_settings, make_config, setting_text
+from trainer.models import registry
 from trainer.store.records import RunFile
 
-NOT_SETTINGS = ("preset", "data.source")  # said above the table
+NOT_SETTINGS = ("preset", "data.source")  # shown above the table
 
 
 def show(summary: RunSummary) -> None:
@@ -23,34 +24,37 @@ def show(summary: RunSummary) -> None:
     run_file = summary.run_file
     st.markdown("**Settings**")
     if run_file is None:
-        st.markdown("They cannot be read, or were not written before the trainer stopped.")
+        st.markdown("Not available: damaged, or not written before the trainer ended.")
         return
     st.caption(frame.escape(origin(run_file)))
     table = changed_settings(run_file)
     if table.is_empty():
-        st.markdown(f"All as in the preset *{frame.escape(run_file.preset)}*.")
+        st.markdown(f"The same as the preset *{frame.escape(run_file.preset)}*.")
         return
-    st.markdown(f"Unlike the preset *{frame.escape(run_file.preset)}*:")
-    st.dataframe(table, hide_index=True, alt="Settings unlike the preset", key="changed_settings")
+    st.markdown(f"Different from the preset *{frame.escape(run_file.preset)}*:")
+    st.dataframe(
+        table, hide_index=True, alt="Settings that differ from the preset", key="changed_settings"
+    )
 
 
 def origin(run_file: RunFile) -> str:
-    """Say from what, when and where a run was made."""
+    """Describe from which recordings, when and where a run was made."""
     data, made = run_file.recordings, datetime.fromtimestamp(run_file.created_at)
     return (
-        f"From {run_file.data.source}: {data.num_sequences:,} sequences of {data.num_subjects} "
-        f"subjects ({', '.join(data.groups)}). Made {made:%Y-%m-%d %H:%M} on "
-        f"{run_file.machine.host}; seed {run_file.seed}, {run_file.folds.count} folds, "
-        f"{' and '.join(words.MODELS[model] for model in run_file.models)}."
+        f"Recordings {run_file.data.source}: {data.num_sequences:,} sequences of "
+        f"{data.num_subjects} subjects ({', '.join(data.groups)}). Created {made:%Y-%m-%d %H:%M} "
+        f"on {run_file.machine.host}; seed {run_file.seed}, {run_file.folds.count} folds, "
+        f"{words.enumeration(map(registry.title, run_file.models))}."
     )
 
 
 def changed_settings(run_file: RunFile) -> pl.DataFrame:
     """Return one row per setting that is not the preset's: Setting, This run, Preset."""
+    values = flat_settings(run_file.settings())
     usual = flat_settings(make_config(run_file.preset, environment={}))
     rows = [
-        {"Setting": name, "This run": setting_text(value), "Preset": setting_text(usual[name])}
-        for name, value in flat_settings(run_file.settings()).items()
-        if name not in NOT_SETTINGS and value != usual[name]
+        {"Setting": name, "This run": setting_text(value), "Preset": setting_text(usual.get(name))}
+        for name, value in values.items()
+        if name not in NOT_SETTINGS and value != usual.get(name)
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(("Setting", "This run", "Preset"), pl.String))

@@ -41,7 +41,7 @@ class ModelEvaluation:
         count_KK: Confusion matrix, rows the true class.
         gestures: From ``results.gesture_table``.
         pairs: From ``results.pair_table``.
-        predictions: From ``results.answer_table``.
+        predictions: From ``results.prediction_table``.
         subjects: From ``results.subject_table``; for the blend also the score of each model.
         bins: From ``calibration.reliability_table``.
     """
@@ -129,7 +129,7 @@ def _of_model(
         count_KK=count_KK,
         gestures=results.gesture_table(count_KK, _oof.gestures, _oof.num_targets),
         pairs=results.pair_table(count_KK, _oof.gestures),
-        predictions=results.answer_table(_oof, model, by_name),
+        predictions=results.prediction_table(_oof, model, by_name),
         subjects=_subjects(_oof, model, by_name),
         bins=calibration.reliability_table(true_M, proba_MK),
     )

@@ -112,7 +112,7 @@ WEIGHTS: Columns = {
 
 
 def predictions(models: Iterable[str]) -> Columns:
-    """Return the columns of ``results.answer_table``, with the prediction of each model."""
+    """Return the columns of ``results.prediction_table``, with the prediction of each model."""
     columns: Columns = {
         "sequence_id": "Sequence",
         "subject": "Subject",

@@ -1,10 +1,9 @@
-"""Charts: a frame in, a figure out, no Streamlit.
+"""Live charts: a frame in, a figure out, no Streamlit.
 
-Live curves are Altair: Plotly figures are rebuilt in the browser at every change of their data.
-They come out as Vega-Lite whose data have names of their own and stay frames: under a name that
-stays, the browser takes new data into the chart that stands there; and rows made by Altair took a
-fifth of a refresh of the Scores page.
-Colours come from the theme (``.streamlit/config.toml``), so both themes keep theirs.
+They are Altair, because the browser rebuilds a Plotly figure at every change of its data. The
+figures are returned as Vega-Lite with named data sets that stay frames: the browser puts new data
+of the same name into the existing chart, and converting rows in Altair took a fifth of a refresh.
+Colours come from the theme (``.streamlit/config.toml``), light and dark.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ import polars as pl
 Spec = dict[str, Any]  # Vega-Lite, the data as frames
 
 CURVE_HEIGHT_PX = 300
-METER_HEIGHT_PX = 150
 MANY_FOLDS = 10  # beyond, the legend would be longer than the chart
 MAX_POINTS = 600  # of one line: more than a chart has pixels to show them
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One number that is followed while a model trains.
+    """One number that is plotted while a model is trained.
 
     Attributes:
         column: Of the curves' frame.
@@ -37,23 +35,6 @@ class Curve:
     column: str
     title: str
     number_format: str
-
-
-@dataclass(frozen=True)
-class Meter:
-    """One number that is read from the machine now and then.
-
-    Attributes:
-        title: What it is.
-        unit: Of the axis.
-        newest: How the newest value is said.
-        divisor: From the recorded unit to the axis' unit.
-    """
-
-    title: str
-    unit: str
-    newest: str
-    divisor: float
 
 
 CURVES = {
@@ -67,7 +48,7 @@ CURVES = {
 def curve_chart(
     points: pl.DataFrame,
     curve: Curve,
-    step_name: str,
+    step_title: str,
     last_step: int,
     resumed_at: Sequence[float],
     can_zoom: bool = False,
@@ -77,8 +58,8 @@ def curve_chart(
     Args:
         points: Columns fold, step and the curve's own.
         curve: What is drawn.
-        step_name: "round" or "epoch"; names the axis.
-        last_step: End of the axis, so that it stands still while points arrive.
+        step_title: "round" or "epoch"; names the axis.
+        last_step: End of the axis, so that it does not move while points arrive.
         resumed_at: Steps at which a fold was resumed; each gets a dashed line.
         can_zoom: Whether it can be dragged and zoomed; new data would undo both.
     """
@@ -88,7 +69,7 @@ def curve_chart(
     fold = alt.Color("fold:N", title="Fold", legend=_legend(num_folds))
     steps = alt.X(
         "step:Q",
-        title=step_name.capitalize(),
+        title=step_title.capitalize(),
         scale=alt.Scale(domain=[0, max(last_step, 1)]),
         axis=alt.Axis(tickMinStep=1, tickCount=6, format="d"),
     )
@@ -107,7 +88,7 @@ def curve_chart(
             color=fold,
             tooltip=[
                 alt.Tooltip("fold:N", title="Fold"),
-                alt.Tooltip("step:Q", title=step_name.capitalize()),
+                alt.Tooltip("step:Q", title=step_title.capitalize()),
                 alt.Tooltip("value:Q", title=curve.title, format=".4g"),
             ],
         )
@@ -116,7 +97,7 @@ def curve_chart(
         alt.Chart(alt.NamedData("resumed"))
         .mark_rule(strokeDash=[4, 4], opacity=0.6, color="gray", strokeWidth=1.5)
         .encode(
-            x=steps, tooltip=alt.Tooltip("step:Q", title=f"Resumed at {step_name}", format=".4~")
+            x=steps, tooltip=alt.Tooltip("step:Q", title=f"Resumed at {step_title}", format=".4~")
         )
     )
     if can_zoom:  # with Shift, so that the wheel alone still scrolls the page
@@ -125,7 +106,7 @@ def curve_chart(
         )
     resumed = pl.DataFrame({"step": list(resumed_at)}, schema={"step": pl.Float64})
     figure = alt.layer(marks, lines).properties(height=CURVE_HEIGHT_PX)
-    return _spec(figure, points=data, resumed=resumed)
+    return with_data(figure, points=data, resumed=resumed)
 
 
 def thinned(data: pl.DataFrame, max_points: int) -> pl.DataFrame:
@@ -144,64 +125,29 @@ def thinned(data: pl.DataFrame, max_points: int) -> pl.DataFrame:
     return data.filter(is_kept | is_end)
 
 
-def meter_chart(table: pl.DataFrame, column: str, meter: Meter) -> Spec:
-    """Draw one number over the minutes since the attempt began.
-
-    Args:
-        table: Columns minutes and the meter's own.
-        column: The meter's own.
-        meter: What is drawn.
-    """
-    data = table.select(
-        "minutes",
-        pl.lit(0).alias("fold"),
-        pl.col("minutes").alias("step"),
-        (pl.col(column) / meter.divisor).alias("value"),
-    ).drop_nulls()
-    figure = (
-        alt.Chart(alt.NamedData("readings"))
-        .mark_area(line={"strokeWidth": 1.5}, opacity=0.25)
-        .encode(
-            x=alt.X(
-                "minutes:Q",
-                title="Minutes",
-                axis=alt.Axis(tickCount=4, grid=False),
-                scale=alt.Scale(nice=False),
-            ),
-            y=alt.Y("value:Q", title=meter.unit, axis=alt.Axis(tickCount=3, format=".2~f")),
-            tooltip=[
-                alt.Tooltip("minutes:Q", title="Minute", format=".1f"),
-                alt.Tooltip("value:Q", title=f"{meter.title} ({meter.unit})", format=".3g"),
-            ],
-        )
-        .properties(height=METER_HEIGHT_PX)
-    )
-    return _spec(figure, readings=thinned(data, MAX_POINTS).select("minutes", "value"))
-
-
 def no_points(curve: Curve) -> pl.DataFrame:
-    """Return the frame of a chart that waits for its first point."""
+    """Return the points of a chart that has none yet."""
     return pl.DataFrame(schema={"fold": pl.Int64, "step": pl.Float64, curve.column: pl.Float64})
 
 
-def newest_point(points: pl.DataFrame, curve: Curve, step_name: str) -> str:
-    """Say in words what arrived last: the curves' text alternative, and what moves on the page.
+def newest_point(points: pl.DataFrame, curve: Curve, step_title: str) -> str:
+    """Describe the newest point, also for readers who do not see the chart.
 
     Args:
         points: As for ``curve_chart``, with the column time.
         curve: What is drawn.
-        step_name: "round" or "epoch".
+        step_title: "round" or "epoch".
     """
     row = points.sort("time").row(-1, named=True)
-    place = f"fold {row['fold']}, {step_name} {row['step']:.0f}"
+    place = f"fold {row['fold']}, {step_title} {row['step']:.0f}"
     value = row[curve.column]
     return place if value is None else f"{place}: {value:.4g}"
 
 
-def _spec(figure: alt.TopLevelMixin, **datasets: pl.DataFrame) -> Spec:
-    """Return a figure as Vega-Lite with its data; a test checks what is not checked here.
+def with_data(figure: alt.TopLevelMixin, **datasets: pl.DataFrame) -> Spec:
+    """Return a figure as Vega-Lite with its data.
 
-    The check took half of the time.
+    It is not validated here, which took half of the time; a test does.
     """
     return {**figure.to_dict(validate=False), "datasets": datasets}
 

@@ -1,41 +1,36 @@
-"""Controls: pause, resume, start over, start a new run. All that they write goes through control.
+"""Controls: pause, resume, start over, duplicate. All that they write goes through control.
 
-In: a run and its verdict. Out: buttons; what was asked and when it was answered. Never waits.
+In: a run and its derived state. Out: buttons; when a pause was requested and when it took effect.
+Nothing here waits for the trainer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import streamlit as st
 
 from pages.ui.shared import frame, live, words
-from trainer.config import ConfigError
+from trainer.config import Config, ConfigError
 from trainer.run import control
 from trainer.run.refusal import RefusedError
 from trainer.run.transfer.archive import TransferError
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError
 from trainer.store.reader import RunReader
-from trainer.store.records import Command, Status
+from trainer.store.records import Command, RunFile, Status
 from trainer.store.run_state import DerivedState
 
-ASKED_BY = "dashboard"
+SENDER = "dashboard"
 
 _PROBLEM = "controls_problem"
 _DONE = "controls_done"
+_DUPLICATED = "controls_duplicated"  # name and settings of the run that is duplicated
 
 
-def run_buttons(
-    reader: RunReader, derived: DerivedState, more: Callable[[], None] = lambda: None
-) -> None:
-    """Show the actions that this run allows now.
-
-    Args:
-        reader: The run.
-        derived: On it.
-        more: Draws further buttons at the end of the row.
-    """
+def run_buttons(reader: RunReader, run_file: RunFile | None, derived: DerivedState) -> None:
+    """Show the actions that the run's state allows."""
     if frame.is_read_only():
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -48,21 +43,22 @@ def run_buttons(
                 icon=":material/play_arrow:",
                 key="resume",
                 disabled=live.is_launching(reader, derived),
-                help="Goes on from the last checkpoint, to exactly the result it would have had.",
+                help="Continues from the last checkpoint. The result is the same, bit for bit, as "
+                "without the interruption.",
                 on_click=attempt,
                 args=(_resume, reader),
             )
         if derived.state == "finished":
-            st.page_link("pages/scores.py", label="See its scores", icon=":material/monitoring:")
-            st.page_link("pages/predict.py", label="Predict with it", icon=":material/gesture:")
+            st.page_link("pages/scores.py", label="Scores", icon=":material/monitoring:")
+            st.page_link("pages/predict.py", label="Predict", icon=":material/gesture:")
         if not derived.is_active and not live.is_launching(reader, derived):
             start_over_button(reader)
-        more()
+        duplicate_button(run_file)
 
 
 def show_outcome() -> None:
-    """Say what the last click came to: refused and why, or done."""
-    place = st.container()  # always there: a message must not move, and so close, what is below
+    """Show the outcome of the last click: refused and why, or done."""
+    place = st.container()  # always drawn: a message must not move, and so close, what is below
     problem = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         place.error(frame.escape(problem), icon=":material/block:")
@@ -72,7 +68,7 @@ def show_outcome() -> None:
 
 
 def attempt(action: Callable[..., str], *args: object) -> None:
-    """Run an action of a click; its answer, or why it was refused, is shown by ``show_outcome``."""
+    """Run the action of a click; ``show_outcome`` shows its text, or why it was refused."""
     try:
         frame.refuse_read_only()
         st.session_state[_DONE] = action(*args)
@@ -81,11 +77,11 @@ def attempt(action: Callable[..., str], *args: object) -> None:
 
 
 def command_trail(status: Status, command: Command | None) -> str:
-    """Say when a pause was asked for, when it was acknowledged and when it took effect."""
+    """Describe when a pause was requested, acknowledged and took effect."""
     if command is None or command.command != "pause":
         return ""
     wish = "Pause after this fold" if command.after == "fold" else "Pause"
-    parts = [f"{wish} asked {words.clock(command.asked_at)} by {command.asked_by}"]
+    parts = [f"{wish} requested {words.clock(command.asked_at)} by {command.asked_by}"]
     if status.acknowledged_command != command.id:
         return f"{parts[0]} → not acknowledged yet"
     if status.acknowledged_at is not None:
@@ -95,19 +91,19 @@ def command_trail(status: Status, command: Command | None) -> str:
         saved_s = status.heartbeat_at - (status.acknowledged_at or status.heartbeat_at)
         parts.append(f"paused {words.clock(status.heartbeat_at)} ({saved_s:.1f} s later)")
     else:
-        parts.append("goes on until the fold is done" if command.after == "fold" else "saving")
+        parts.append("finishing the fold" if command.after == "fold" else "saving")
     return " → ".join(parts)
 
 
 def start_over_button(reader: RunReader) -> None:
-    """Show the button, and behind it what it means and the button that does it."""
+    """Show the button, which opens an explanation with the button that confirms."""
     with st.popover("Start over", icon=":material/restart_alt:", key="start_over"):
         st.markdown(
-            f"**{frame.escape(reader.name)}** is moved aside with all its files, and started "
-            f"again from nothing with the same settings. Nothing is deleted."
+            f"**{frame.escape(reader.name)}** is renamed with all its files, and a new run with "
+            f"the same name and settings starts from the beginning. Nothing is deleted."
         )
         st.button(
-            "Move aside and start again",
+            "Rename and start again",
             type="primary",
             key="start_over_sure",
             on_click=attempt,
@@ -116,46 +112,73 @@ def start_over_button(reader: RunReader) -> None:
 
 
 def start_over(reader: RunReader) -> str:
-    """Move the run aside and start it again with the settings it has."""
+    """Rename the run and start it again with the same settings."""
     run_file = reader.run_file()
     moved = control.start_over(reader.root)
     if run_file is None:
-        return f"Moved to {moved.name}. It had no configuration to start again with."
+        return f"Renamed to {moved.name}. It had no configuration to start again with."
     pid = control.start(frame.state_dir(), reader.name, run_file.settings())
     live.expect_trainer(reader.name, pid)
-    return f"Started {reader.name} again; the old one is {moved.name}."
+    return f"Started {reader.name} again; the earlier run is now {moved.name}."
+
+
+def duplicate_button(run_file: RunFile | None) -> bool:
+    """Show the button that fills the start form from a run; return whether it was clicked."""
+    return run_file is not None and st.button(
+        "Duplicate",
+        icon=":material/content_copy:",
+        key="duplicate",
+        help="Fills the form for a new run on the Train page with the settings of this one.",
+        on_click=_duplicate,
+        args=(run_file,),
+    )
+
+
+def duplicated_run() -> tuple[str, Config] | None:
+    """Return name and settings of the run that is being duplicated, or None."""
+    found: tuple[str, Config] | None = st.session_state.get(_DUPLICATED)
+    return found
+
+
+def stop_duplicating() -> None:
+    """Forget the run that is being duplicated; call it in a callback."""
+    st.session_state.pop(_DUPLICATED, None)
+
+
+def _duplicate(run_file: RunFile) -> None:
+    st.session_state[_DUPLICATED] = (run_file.run, run_file.settings())
 
 
 def _pause_buttons(reader: RunReader, derived: DerivedState) -> None:
-    asked, waits = derived.state == "pausing", _waits_for_fold(reader)
+    is_pausing, waits = derived.state == "pausing", _waits_for_fold(reader)
     st.button(
-        "Pausing" if asked else "Pause",
+        "Pausing" if is_pausing else "Pause",
         type="primary",
         icon=":material/pause:",
         key="pause",
-        disabled=asked,
-        help="Saves and stops at the next safe point; a LightGBM segment that is half done is "
-        "given up and redone. Nothing else is lost.",
+        disabled=is_pausing,
+        help="Saves and stops at the next safe point. At most the work since the last checkpoint "
+        "is repeated on Resume.",
         on_click=attempt,
-        args=(_ask, reader, "pause", "now"),
+        args=(_send, reader, "pause", "now"),
     )
     st.button(
         "Pause after this fold",
         icon=":material/flag:",
         key="pause_after_fold",
-        disabled=asked or waits,
-        help="Finishes the fold in work first.",
+        disabled=is_pausing or waits,
+        help="Finishes the current fold first.",
         on_click=attempt,
-        args=(_ask, reader, "pause", "fold"),
+        args=(_send, reader, "pause", "fold"),
     )
     if waits:
         st.button(
-            "Go on after all",
+            "Cancel pause",
             icon=":material/undo:",
             key="keep_running",
-            help="Takes the pause back while it has not happened.",
+            help="The run continues after this fold.",
             on_click=attempt,
-            args=(_ask, reader, "run", "now"),
+            args=(_send, reader, "run", "now"),
         )
 
 
@@ -164,9 +187,11 @@ def _waits_for_fold(reader: RunReader) -> bool:
     return command is not None and command.command == "pause" and command.after == "fold"
 
 
-def _ask(reader: RunReader, command: str, after: str) -> str:
-    control.ask(reader.root, command, ASKED_BY, after)
-    return "Asked. The trainer answers at its next safe point."
+def _send(
+    reader: RunReader, command: Literal["pause", "run"], after: Literal["now", "fold"]
+) -> str:
+    control.ask(reader.root, command, SENDER, after)
+    return "Sent. The trainer reacts at its next safe point."
 
 
 def _resume(reader: RunReader) -> str:

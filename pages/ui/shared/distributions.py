@@ -1,4 +1,4 @@
-"""Distributions: what one number per sequence looks like, gesture by gesture.
+"""Distributions: the values of one number per sequence, gesture by gesture.
 
 In: one value per sequence and its gesture. Out: a frame of quantiles, and its figure.
 
@@ -26,12 +26,12 @@ def by_gesture(
 
     Args:
         values_N: One value per sequence, NaN missing.
-        label_idx: (N,) which gesture.
+        label_idx: (N,) the gesture of each sequence.
         gestures: K names.
 
     Returns:
         One row per gesture, in their order: gesture, sequences, missing, low (5 % are below), q1,
-        median, q3, high (5 % are above); null quantiles where all is missing.
+        median, q3, high (5 % are above); null quantiles where all values are missing.
     """
     rows = pl.DataFrame(
         {"k": label_idx, "value": values_N.astype(np.float64)}, schema_overrides={"k": pl.Int64}
@@ -92,11 +92,11 @@ def box_figure(rows: pl.DataFrame, unit: str) -> go.Figure:
 
 
 def describe(rows: pl.DataFrame) -> str:
-    """Say in one sentence where the medians are highest and lowest."""
-    there = rows.drop_nulls("median").sort("median")
-    if len(there) < 2:
-        return "There is one gesture, or none, to look at."
-    low, high = there.row(0, named=True), there.row(-1, named=True)
+    """Name the gestures with the highest and the lowest median."""
+    known = rows.drop_nulls("median").sort("median")
+    if len(known) < 2:
+        return "Fewer than two gestures have values."
+    low, high = known.row(0, named=True), known.row(-1, named=True)
     return (
         f"Highest in {high['gesture']} (median {high['median']:.4g}), lowest in {low['gesture']} "
         f"({low['median']:.4g})."
@@ -104,16 +104,15 @@ def describe(rows: pl.DataFrame) -> str:
 
 
 def explained_share(values_N: NDArray[np.float32], label_idx: NDArray[np.int64]) -> float:
-    """Return how much of a feature's order the gestures account for, 0 (nothing) to 1 (all).
+    """Return the share of a feature's variance that the gestures explain, 0 to 1.
 
-    It is the share of the variance of the ranks that lies between the gestures (the squared
-    correlation ratio; on ranks, so that a few extreme values do not decide).
+    It is the share of the variance of the ranks that lies between the gestures: the squared
+    correlation ratio, on ranks, so that a few extreme values do not dominate.
     """
     known_N = ~np.isnan(values_N)
     rows = pl.DataFrame({"k": label_idx[known_N], "value": values_N[known_N]})
     ranks = rows.with_columns(pl.col("value").rank("average"))
-    total = ranks["value"].var(ddof=0)
-    if not total:
+    means = ranks.with_columns(pl.col("value").mean().over("k"))
+    if ranks.is_empty() or (total := float(np.var(ranks["value"].to_numpy()))) == 0.0:
         return 0.0
-    between = ranks.with_columns(pl.col("value").mean().over("k"))["value"].var(ddof=0)
-    return float(between / total)
+    return float(np.var(means["value"].to_numpy())) / total

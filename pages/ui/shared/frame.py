@@ -1,8 +1,8 @@
-"""Frame: what stands around every page: options, run picker, header, empty states.
+"""Frame: what all pages have in common: options, run picker, header, empty states.
 
-In: the words after ``--`` on the command line, ``CKPT_DIR``, ``DASHBOARD_READ_ONLY``, the query
+In: the arguments after ``--`` on the command line, ``CKPT_DIR``, ``DASHBOARD_READ_ONLY``, the query
 parameters ``run`` and ``compare``.
-Out: the state folder, the run that is looked at, and the page's header.
+Out: the state folder, the selected run, and the page's header.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PRODUCT = "Gesture trainer"
 ICON = Path(__file__).with_name("icon.svg")  # a named icon would be fetched from the network
 ENTRY = "dashboard.py"
 DEFAULT_STATE = Path("state")  # the command line's default too
-READ_ONLY = "DASHBOARD_READ_ONLY"  # environment name: 1 is as good as --read-only
+READ_ONLY = "DASHBOARD_READ_ONLY"  # environment variable: 1 has the effect of --read-only
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "": False} | dict.fromkeys(
     ("0", "false", "no", "off"), False
 )
-COMPARE = "compare"  # query parameter and state of the Runs page: the runs side by side
+COMPARE = "compare"  # query parameter and state of the Runs page: the runs to compare
 NEWEST = "newest"  # the picker's first entry: always the run that was active last
 
 _READY = "frame_is_ready"  # dashboard.py ran in this session
@@ -60,11 +60,11 @@ PAGES = (
 
 @dataclass(frozen=True)
 class Options:
-    """What the dashboard was started with.
+    """The options that the dashboard was started with.
 
     Attributes:
         state: The state folder.
-        read_only: Whether every control that writes is left out.
+        read_only: Whether every control that writes is hidden.
     """
 
     state: Path
@@ -72,7 +72,7 @@ class Options:
 
 
 class OptionsError(ValueError):
-    """Words after ``--`` or an environment name that it does not know; says what it does know."""
+    """An argument after ``--`` or an environment value that is not known; names the known ones."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,10 +82,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse_options(arguments: list[str]) -> Options:
-    """Read the words after ``streamlit run dashboard.py --``.
+    """Read the arguments after ``streamlit run dashboard.py --``.
 
     Raises:
-        OptionsError: An unknown option, a missing value, or an environment name that is no switch.
+        OptionsError: An unknown option, a missing value, or an environment value that is no switch.
     """
     parser = _Parser(prog="streamlit run dashboard.py --", allow_abbrev=False, add_help=False)
     default = Path(os.environ.get("CKPT_DIR") or DEFAULT_STATE)
@@ -100,7 +100,7 @@ def parse_options(arguments: list[str]) -> Options:
 
 
 def options() -> Options:
-    """Return what the dashboard was started with; other programs give only ``CKPT_DIR``."""
+    """Return the options of the dashboard; other programs can set only ``CKPT_DIR``."""
     started_by_streamlit = Path(sys.argv[0]).name == ENTRY
     return parse_options(sys.argv[1:] if started_by_streamlit else [])
 
@@ -116,7 +116,7 @@ def is_read_only() -> bool:
 
 
 def refuse_read_only() -> None:
-    """Refuse what writes on a dashboard that may not; a page from before may still ask for it.
+    """Refuse to write on a read-only dashboard; an older open page may still have the button.
 
     Raises:
         RefusedError: It is read-only.
@@ -126,11 +126,11 @@ def refuse_read_only() -> None:
 
 
 def navigate() -> StreamlitPage:
-    """Build the navigation; a deep link that came first gets its page now."""
+    """Build the navigation; a deep link that was opened first gets its page now."""
     try:
         options()
     except OptionsError as error:
-        st.error("The dashboard was started with an option that it does not know.")
+        st.error("The dashboard was started with an unknown option.")
         st.code(str(error), language=None, wrap_lines=True)
         st.stop()
     entries = [
@@ -146,15 +146,15 @@ def navigate() -> StreamlitPage:
 
 
 def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> None:
-    """Open a page: make sure that the frame stands around it, then show its header.
+    """Open a page: make sure that ``dashboard.py`` has run, then show the page's header.
 
-    Until somebody has opened ``/``, Streamlit runs a deep-linked file of ``pages/`` without
-    ``dashboard.py``. Such a visit is sent through the dashboard and back.
+    Until ``/`` has been opened once, Streamlit runs a deep-linked file of ``pages/`` without
+    ``dashboard.py``. Such a visit is redirected through the dashboard and back.
 
     Args:
         title: As in ``PAGES``.
         subtitle: One sentence under the title, or "".
-        is_of_one_run: Whether what it shows is of the picked run, and is marked as that is.
+        is_of_one_run: Whether the page shows the selected run, and is marked if that is simulated.
     """
     if _READY not in st.session_state:
         st.session_state[_WANTED] = next(entry.file for entry in PAGES if entry.title == title)
@@ -170,18 +170,18 @@ def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> Non
 
 
 def is_simulated(run: RunReader) -> bool:
-    """Return whether a run rests on simulated recordings; the page names what is damaged."""
+    """Return whether a run is based on simulated recordings; damaged files are not reported."""
     run_file = readers.run_file(run, [])
     return run_file is not None and run_file.is_simulated
 
 
 def simulated_badge() -> None:
-    """Mark a score that is no real one."""
+    """Mark scores that come from simulated recordings."""
     st.badge(words.SIMULATED, icon=":material/science:", color="orange")
 
 
 def sidebar() -> None:
-    """Show the pages, the run picker, the Live switch and where the runs are."""
+    """Show the pages, the run picker, the Live switch and the state folder."""
     names = run_names()
     with st.sidebar:
         st.markdown(f"**{PRODUCT}**")
@@ -195,7 +195,7 @@ def sidebar() -> None:
             key="run",
             bind="query-params",
             format_func=lambda name: "Newest run" if name == NEWEST else name,
-            help="Newest run follows whichever run was active last.",
+            help="Newest run: always the run that was active last.",
             disabled=not names,
         )
         if names:
@@ -205,7 +205,7 @@ def sidebar() -> None:
             value=True,
             key="is_live",
             persist_state="session",
-            help="Off holds every page still, for instance to look closely at a chart.",
+            help="Update the pages while a run is training. Off freezes them.",
         )
         st.caption(escape(f"State folder: {_short(state_dir())}"))
         if is_read_only():
@@ -222,7 +222,7 @@ def run_names() -> list[str]:
 
 
 def current_run() -> RunReader | None:
-    """Return the run that is looked at: the picked one, else the newest; None without any."""
+    """Return the selected run, or the newest one; None if there is no run."""
     names = run_names()
     if not names:
         return None
@@ -231,13 +231,13 @@ def current_run() -> RunReader | None:
 
 
 def open_run(name: str) -> None:
-    """Look at this run from now on; call it in a callback, before the picker is drawn."""
+    """Select this run; call it in a callback, before the picker is drawn."""
     st.session_state[_OPENED] = name
     st.session_state["run"] = name
 
 
 def follow_newest() -> None:
-    """Look at the most recently active run again; call it in a callback."""
+    """Select the most recently active run again; call it in a callback."""
     st.session_state.pop(_OPENED, None)
     st.session_state["run"] = NEWEST
 
@@ -245,13 +245,13 @@ def follow_newest() -> None:
 def empty_state(
     title: str, text: str, page: str | None = None, link_label: str | None = None
 ) -> None:
-    """Say why there is nothing to see and what to do next.
+    """Explain why the page is empty and what to do next.
 
     Args:
         title: What is missing, a few words.
         text: What to do about it.
         page: File of a page to go to, such as "pages/train.py".
-        link_label: What the link says.
+        link_label: The text of the link.
     """
     with st.container(border=True):
         st.markdown(f"**{escape(title)}**")
@@ -261,14 +261,14 @@ def empty_state(
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as it is written: names and messages come from files."""
+    """Return text that Markdown shows as written: names and messages come from files."""
     return "".join(
         f"\\{letter}" if letter in r"\`*_{}[]()<>#+!|$~:^&" else letter for letter in text
     )
 
 
 def _picked_text() -> str:
-    """Return the name behind "Newest run" and the title that people gave the run."""
+    """Return the name behind "Newest run" and the run's title."""
     run = current_run()
     assert run is not None  # there are runs
     name = run.name if st.session_state["run"] == NEWEST else ""
@@ -279,7 +279,7 @@ def _title(run: RunReader) -> str:
     try:
         return run.notes().title
     except StoreError:
-        return ""  # the pages name the damaged file
+        return ""  # the pages report the damaged file
 
 
 def _query() -> dict[str, Any]:

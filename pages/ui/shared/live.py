@@ -1,9 +1,9 @@
 """Live refresh: a page runs again when a file of its run changed, and only then.
 
 In: a run. Out: reruns. One watchdog observer per server counts the changes of each run folder; one
-fragment per page looks at the counter every second while a trainer works. Every 5 s it compares
-the files' times and sizes too, since events get lost on network drives and in containers, and asks
-whether another run has something to tell.
+fragment per page reads the counter every second while a trainer is active. Every 5 s it also
+compares the files' times and sizes, since events get lost on network drives and in containers, and
+checks the other runs for a change of state.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 import streamlit as st
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
 
 from pages.ui.shared import frame, toasts
 from trainer.run import control
@@ -26,44 +27,51 @@ from trainer.store.process import boot_id
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
 
-TICK_S = 1.0  # while a trainer works
-IDLE_TICK_S = 5.0  # else: a run may be started or resumed in a terminal
-COMPARE_S = 4.5  # between two looks at the files themselves; less than an idle tick
-LAUNCH_S = 120.0  # for so long a busy machine may need until a trainer's first status
+TICK_S = 1.0  # while a trainer is active
+IDLE_TICK_S = 5.0  # otherwise: a run may be started or resumed in a terminal
+COMPARE_S = 4.5  # between two comparisons of the files; less than an idle tick
+LAUNCH_S = 120.0  # a busy machine may need this long until a trainer's first status
 MAX_WATCHED = 64  # run folders under one observer
 
-STATUS_FILE = "status.json"  # replaced at every beat; the fragment reads it anyway
+STATUS_FILE = "status.json"  # replaced at every heartbeat; the fragment reads it anyway
 COUNTED_EVENTS = ("created", "modified", "moved", "deleted")  # not: opened, closed
-COUNTED_ENDINGS = (".json", ".jsonl", ".parquet", ".csv", ".log")
+COUNTED_SUFFIXES = (".json", ".jsonl", ".parquet", ".csv", ".log")
 
 _LAUNCHED = "live_launched"  # name of the run, pid of its trainer, and when
 _COMPARED = "live_compared_at"
-_DRAWN = "live_drawn"  # the mark that the page's moving parts were last drawn for
+_DRAWN = "live_drawn"  # the snapshot for which the fragment was last drawn
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What a page saw when it began to load; what changes after it is news."""
+class Snapshot:
+    """The state of a run when a page began to load; later changes make the page run again.
+
+    Attributes:
+        count: Changes of its folder that were counted.
+        files: Times and sizes of its files, and the names of all runs.
+        activity: The part of its status that the page shows.
+        is_busy: Whether a trainer is active or about to be.
+    """
 
     count: int
     files: object
-    doing: object
+    activity: object
     is_busy: bool
 
 
 class FolderWatcher(FileSystemEventHandler):
-    """Counts the changes in each watched folder; folders are added as they are looked at."""
+    """Counts the changes in each watched folder; a folder is watched from its first count."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._watches: dict[str, object] = {}
+        self._watches: dict[str, ObservedWatch | None] = {}
         self._lock = threading.Lock()
         self._observer = Observer()
         self._observer.daemon = True
         self._observer.start()
 
     def count(self, folder: Path) -> int:
-        """Return how often something changed in the folder since it was first asked about."""
+        """Return how many changes the folder has had since the first call."""
         key = str(folder)
         with self._lock:
             if key not in self._watches and folder.is_dir():
@@ -83,11 +91,12 @@ class FolderWatcher(FileSystemEventHandler):
     def _watch(self, key: str) -> None:
         try:
             if len(self._watches) >= MAX_WATCHED:
-                oldest = next(iter(self._watches))
-                self._observer.unschedule(self._watches.pop(oldest))
+                oldest = self._watches.pop(next(iter(self._watches)))
+                if oldest is not None:
+                    self._observer.unschedule(oldest)
             self._watches[key] = self._observer.schedule(self, key, recursive=False)
         except OSError:
-            self._watches[key] = None  # no inotify left or here: the comparison of files does it
+            self._watches[key] = None  # inotify is not available: the files are compared instead
 
 
 @st.cache_resource(on_release=FolderWatcher.stop, show_spinner=False)
@@ -96,41 +105,41 @@ def watcher() -> FolderWatcher:
     return FolderWatcher()
 
 
-def look(reader: RunReader | None) -> Mark:
-    """Return what there is to see of a run now; call before the page reads anything of it."""
+def snapshot(reader: RunReader | None) -> Snapshot:
+    """Return the state of a run now; call it before the page reads anything of the run."""
     if reader is None:
-        return Mark(0, _files(None), _doing(None), is_busy=False)
+        return Snapshot(0, _files(None), _activity(None), is_busy=False)
     count, derived = watcher().count(reader.root), derive_state(reader)
     is_busy = derived.is_active or is_launching(reader, derived)
-    return Mark(count, _files(reader), _doing(derived), is_busy)
+    return Snapshot(count, _files(reader), _activity(derived), is_busy)
 
 
 def follow(
     reader: RunReader | None,
     show: Callable[[DerivedState], None] | None = None,
-    seen: Mark | None = None,
+    seen: Snapshot | None = None,
 ) -> None:
     """Run the page again when a file of the run changes; call once per page.
 
     Args:
         reader: The run; None waits for a first run to appear.
-        show: Draws what moves every second; called with the verdict at every tick.
-        seen: What ``look`` returned before the page read the run; None where it has not read yet.
+        show: Draws the part of the page that changes every second; called with the derived state.
+        seen: The ``snapshot`` from before the page read the run; None where it has not read it.
     """
     control.reap()
     toasts.announce(reader.name if reader is not None and show is not None else None)
-    mark = look(reader) if seen is None else seen
+    seen = snapshot(reader) if seen is None else seen
     st.session_state[_COMPARED] = time.monotonic()
-    st.fragment(_tick, run_every=_interval_s(mark))(reader, mark, show)
+    st.fragment(_tick, run_every=_interval_s(seen))(reader, seen, show)
 
 
 def expect_trainer(name: str, pid: int) -> None:
-    """Look every second for a while: a trainer was just launched; call it in a callback."""
+    """Check every second for a while: a trainer was just launched; call it in a callback."""
     st.session_state[_LAUNCHED] = (name, pid, time.time())
 
 
 def is_launching(reader: RunReader, derived: DerivedState) -> bool:
-    """Return whether a trainer was launched here moments ago and has not said a word yet."""
+    """Return whether a trainer was just launched from here and has not written its status yet."""
     name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
     if name != reader.name or derived.is_active or time.time() - launched_at > LAUNCH_S:
         return False
@@ -140,63 +149,63 @@ def is_launching(reader: RunReader, derived: DerivedState) -> bool:
 
 
 def exit_code(reader: RunReader, derived: DerivedState) -> int | None:
-    """Return how the run's last trainer ended; None where this server did not start it."""
+    """Return the exit code of the run's last trainer; None where this server did not start it."""
     name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
     status = derived.status
     if name == reader.name and (status is None or status.heartbeat_at < launched_at):
-        return control.exit_code(pid)  # it ended before its first word
+        return control.exit_code(pid)  # it ended before its first status
     if status is None or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
         return None
     return control.exit_code(status.pid, is_ending=derived.state == "interrupted")
 
 
 def _tick(
-    reader: RunReader | None, mark: Mark, show: Callable[[DerivedState], None] | None
+    reader: RunReader | None, seen: Snapshot, show: Callable[[DerivedState], None] | None
 ) -> None:
-    """Draw what moves, or run the page again: never the news above what is old below.
+    """Draw the fragment, or run the whole page again, so that its parts agree.
 
-    The first call is part of the page's own run: it draws, so that news cannot keep a page from
-    ever being drawn to its end; the next one tells of them.
+    The first call belongs to the run of the page itself and always draws: frequent changes must
+    not keep a page from being drawn to its end.
     """
     derived = None if reader is None else derive_state(reader)
-    is_first = st.session_state.get(_DRAWN) is not mark
-    st.session_state[_DRAWN] = mark
-    has_changed = not is_first and _is_live() and _has_changed(reader, derived, mark)
+    is_first = st.session_state.get(_DRAWN) is not seen
+    st.session_state[_DRAWN] = seen
+    has_changed = not is_first and _is_live() and _has_changed(reader, derived, seen)
     if show is not None and derived is not None and not has_changed:
         show(derived)
     if has_changed:
         st.rerun()
 
 
-def _has_changed(reader: RunReader | None, derived: DerivedState | None, mark: Mark) -> bool:
-    if reader is not None and watcher().count(reader.root) != mark.count:
+def _has_changed(reader: RunReader | None, derived: DerivedState | None, seen: Snapshot) -> bool:
+    if reader is not None and watcher().count(reader.root) != seen.count:
         return True
-    if _doing(derived) != mark.doing:
+    if _activity(derived) != seen.activity:
         return True
     if time.monotonic() - st.session_state.get(_COMPARED, 0.0) < COMPARE_S:
         return False
     st.session_state[_COMPARED] = time.monotonic()
-    return _files(reader) != mark.files or toasts.has_news()
+    return _files(reader) != seen.files or toasts.has_news()
 
 
-def _interval_s(mark: Mark) -> float | None:
+def _interval_s(seen: Snapshot) -> float | None:
     if not _is_live():
         return None
-    return TICK_S if mark.is_busy else IDLE_TICK_S
+    return TICK_S if seen.is_busy else IDLE_TICK_S
 
 
 def _is_live() -> bool:
     return bool(st.session_state.get("is_live", True))
 
 
-def _doing(derived: DerivedState | None) -> object:
-    """Return what a page draws from the status; the step and the times are not part of it."""
+def _activity(derived: DerivedState | None) -> object:
+    """Return the part of the status that a page shows; without the step and the times."""
     if derived is None or derived.status is None:
         return derived and derived.state
     status = derived.status
-    if status.workers:  # which of them moved last changes all the time
-        at_work = tuple(sorted((at.model, at.fold) for at in status.workers))
-        return derived.state, status.attempt, at_work
+    if status.workers:  # model and fold of the status alternate between them
+        folds = tuple(sorted((worker.model, worker.fold) for worker in status.workers))
+        return derived.state, status.attempt, folds
     return derived.state, status.attempt, status.stage, status.model, status.fold
 
 
@@ -207,4 +216,4 @@ def _files(reader: RunReader | None) -> object:
 
 
 def _is_counted(name: str) -> bool:
-    return name.endswith(COUNTED_ENDINGS) and not name.startswith(".") and name != STATUS_FILE
+    return name.endswith(COUNTED_SUFFIXES) and not name.startswith(".") and name != STATUS_FILE

@@ -1,4 +1,4 @@
-"""Panels: a chart or a table under a title that states what is seen, with its CSV to take away.
+"""Panels: a chart or a table under a title that states what it shows, with its CSV download.
 
 In: a title, a figure, the frame it was drawn from. Out: elements on the page.
 """
@@ -6,7 +6,7 @@ In: a title, a figure, the frame it was drawn from. Out: elements on the page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import plotly.graph_objects as go
 import polars as pl
@@ -17,6 +17,8 @@ from pages.ui.shared import frame
 if TYPE_CHECKING:
     import altair as alt
 
+    LayeredChart = alt.LayerChart | alt.FacetChart
+
 PLOTLY_CONFIG = {"displayModeBar": False, "displaylogo": False}
 
 
@@ -24,9 +26,9 @@ def chart(title: str, figure: go.Figure, data: pl.DataFrame, name: str, note: st
     """Show a figure under its title.
 
     Args:
-        title: States what is seen.
+        title: States what the figure shows.
         figure: Without a title of its own: this one wraps on a narrow screen.
-        data: What the figure shows; the download.
+        data: The data of the figure, for the download.
         name: Of the download's file and of the element, unique on the page.
         note: One sentence under the title, or "".
     """
@@ -36,7 +38,7 @@ def chart(title: str, figure: go.Figure, data: pl.DataFrame, name: str, note: st
 
 
 def altair_chart(
-    title: str, figure: alt.LayerChart, data: pl.DataFrame, name: str, note: str = ""
+    title: str, figure: LayeredChart, data: pl.DataFrame, name: str, note: str = ""
 ) -> None:
     """Show an Altair figure under its title; arguments as for ``chart``."""
     with st.container(gap="xsmall"):
@@ -48,7 +50,7 @@ def table(
     title: str,
     data: pl.DataFrame,
     name: str,
-    columns: Mapping[str, object],
+    columns: Mapping[str, Any],
     note: str = "",
     height: int | Literal["content", "auto"] = "auto",
 ) -> None:
@@ -66,7 +68,7 @@ def table(
 
 
 def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
-    """Show the title line: the title at the left, the download at the right."""
+    """Show the title line: the title on the left, the download on the right."""
     line = st.container(
         horizontal=True,
         wrap=False,  # a long title wraps, not its button

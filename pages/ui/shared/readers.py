@@ -1,18 +1,21 @@
 """Cached readers: each file of a run is read once per version of it, for all sessions.
 
-In: a ``RunReader``. Out: records and frames; None where a file is not there yet. A damaged file is
-named on the page, or in the caller's list of problems, and counts as not there. What is returned
+In: a ``RunReader``. Out: records and frames; None where a file does not exist yet. A damaged file
+is named on the page, or in the caller's list of problems, and counts as missing. What is returned
 is shared: never change it in place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
+from pages.ui.shared import words
+from trainer.models import registry
 from trainer.store import event_log
 from trainer.store.durable import StoreError
 from trainer.store.event_log import Event, EventLog
@@ -29,6 +32,90 @@ Version = tuple[tuple[str, int, int], ...]  # path, modified in ns, bytes; per f
 
 MAX_SMALL = 256  # records of a few kB: the runs page reads those of every run
 MAX_FRAMES = 24  # tables of up to a few MB
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """How good a fold is while it is trained.
+
+    Attributes:
+        newest: Score of its newest round or epoch.
+        best: Highest so far.
+        best_step: The first round or epoch that reached it.
+    """
+
+    newest: float
+    best: float
+    best_step: int
+
+
+@dataclass(frozen=True)
+class RunView:
+    """The content of a run's files; it changes less often than the run's state.
+
+    Attributes:
+        reader: The run.
+        run_file: Its configuration; None where it cannot be read.
+        folds: The record of every fold of every model.
+        scores: Of the folds that are done.
+        events: The event log.
+        points: Of all curves.
+    """
+
+    reader: RunReader
+    run_file: RunFile | None
+    folds: tuple[FoldRecord, ...]
+    scores: Scores | None
+    events: list[Event]
+    points: pl.DataFrame
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return the run's models; all that there are, while its configuration is not known."""
+        if self.run_file is None:
+            return tuple(model.name for model in registry.all_models())
+        return self.run_file.models
+
+    @property
+    def resumed_at(self) -> dict[str, list[float]]:
+        """Return, per model, the rounds or epochs (with fraction) at which folds resumed."""
+        return {
+            model: sorted(
+                step * self.last_step(model) / record.total_steps
+                for record in self.folds
+                if record.model == model and record.total_steps
+                for step in set(record.resumed_at)
+            )
+            for model in self.models
+        }
+
+    def last_step(self, model: str) -> int:
+        """Return the last round or epoch that a fold of the model can have; 0 if not known."""
+        if self.run_file is None or not words.is_model(model):
+            return 0
+        return registry.get(model).max_steps(self.run_file)
+
+    def step_text(self, model: str, step: int, total_steps: int) -> str:
+        """Write how many rounds or epochs of a fold are done: 75 of 500."""
+        return words.step_text(step, total_steps, self.last_step(model))
+
+    def fold_score(self, model: str, fold: int) -> FoldScore | None:
+        """Return how good a fold is so far; None before its first point."""
+        if "score" not in self.points.columns:
+            return None
+        points = self.points.filter(model=model, fold=fold).drop_nulls("score").sort("step")
+        if points.is_empty():
+            return None
+        best = points.row(int(points["score"].arg_max() or 0), named=True)
+        return FoldScore(points["score"][-1], best["score"], int(best["step"]))
+
+
+def view(reader: RunReader) -> RunView:
+    """Read all that the Train page shows of a run; damaged files are named on the page."""
+    records = fold_records(reader)  # reads the configuration too, and names it where damaged
+    return RunView(
+        reader, run_file(reader, []), records, scores(reader), events(reader), curves(reader)
+    )
 
 
 def run_file(reader: RunReader, problems: list[str] | None = None) -> RunFile | None:
@@ -50,20 +137,25 @@ def notes(reader: RunReader, problems: list[str] | None = None) -> Notes:
 
 
 def resume_record(reader: RunReader) -> ResumeRecord | None:
-    """Return what the trainer wrote of the attempts when the run was finished."""
+    """Return the record of all attempts, which is written when the run finishes."""
     files = version(reader.paths.resume_record)
     return _shown(lambda: _record("resume_record", files, reader))
 
 
-def units(reader: RunReader, problems: list[str] | None = None) -> tuple[FoldRecord, ...]:
-    """Return every fold of every model, in the order of work."""
+def fold_records(reader: RunReader, problems: list[str] | None = None) -> tuple[FoldRecord, ...]:
+    """Return the record of every fold of every model, in the order of training."""
     paths = reader.paths
-    files = (paths.config, paths.config_copy, *map(paths.model_state, ("lgbm", "torch")))
-    return _shown(lambda: _record("fold_records", version(*files), reader), problems) or ()
+    files = version(paths.config, paths.config_copy, *model_states(reader))
+    return _shown(lambda: _record("fold_records", files, reader), problems) or ()
+
+
+def model_states(reader: RunReader) -> list[Path]:
+    """Return the files with the folds of each model that a run can have."""
+    return [reader.paths.model_state(model.name) for model in registry.all_models()]
 
 
 def events(reader: RunReader) -> list[Event]:
-    """Return all events beside the points of curves, oldest first."""
+    """Return all events except the points of curves, oldest first."""
     return _shown(_journal(str(reader.paths.metrics)).events) or []
 
 
@@ -94,7 +186,7 @@ def grid_map(reader: RunReader) -> dict[str, tuple[str, int, int, int, int]]:
 
 
 def version(*paths: Path) -> Version:
-    """Return what changes when one of the files does; the key of every cache."""
+    """Return a value that changes when one of the files does; the key of every cache."""
     parts = []
     for path in paths:
         try:
@@ -132,7 +224,7 @@ def _shown(read: Callable[[], T], problems: list[str] | None = None) -> T | None
 
 
 def show_problems(problems: list[str]) -> None:
-    """Name the files that cannot be read; nothing where there are none."""
+    """Name the files that cannot be read, if there are any."""
     if problems:
         st.error("A file cannot be read, so a part of the page is missing.")
         st.code("\n".join(dict.fromkeys(problems)), language=None, wrap_lines=True)

@@ -1,6 +1,6 @@
-"""Recordings: what is in them, as frames to show.
+"""Recordings: their content, as frames to show.
 
-In: ``Sequences``. Out: polars frames; nothing is computed here that a model sees.
+In: ``Sequences``. Out: polars frames. Models use none of these numbers.
 
 Shapes: N sequences, T time steps of all sequences.
 """
@@ -76,7 +76,7 @@ def steps_by_gesture(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def seen_shares(sequences: Sequences, index: int) -> dict[str, NDArray[np.float64]]:
-    """Return in which share of its steps each pixel of each image saw something in range.
+    """Return the share of time steps in which each pixel had a target in range.
 
     Returns:
         Sensor to (8, 8), 0 to 1; nothing where the sequence has no time of flight.
@@ -97,8 +97,8 @@ def missing_by_subject(sequences: Sequences) -> pl.DataFrame:
     """Return the share of values missing, 0 to 1, by subject and single sensor; most first.
 
     Returns:
-        Columns subject, acc, rot, thm_1 to thm_5, tof_1 to tof_5 as far as they were worn; the
-        mean over the subject's sequences.
+        Columns subject, acc, rot, thm_1 to thm_5, tof_1 to tof_5 as far as they exist; the mean
+        over the subject's sequences.
     """
     shares = {
         name: _missing_share(values, sequences.offsets) for name, values in _sensors(sequences)
@@ -122,14 +122,14 @@ def value_ranges(sequences: Sequences) -> pl.DataFrame:
 
 
 def single_channels(sequences: Sequences) -> Iterator[tuple[str, Values]]:
-    """Yield name and values, (T,), of every channel that moves with the wrist or its warmth."""
+    """Yield name and values, (T,), of every channel except time of flight."""
     for name, _, values, _ in _channels(sequences):
         if values.ndim == 1:
             yield name, values
 
 
 def norm_counts(sequences: Sequences) -> pl.DataFrame:
-    """Return how long the quaternions are: from, to, time_steps; a rotation has length 1."""
+    """Return a histogram of the quaternions' lengths: from, to, time_steps; rotations have 1."""
     norms = np.zeros(0, dtype=np.float32)
     if sequences.rot_T4 is not None:
         norms = np.linalg.norm(sequences.rot_T4, axis=1)
@@ -147,7 +147,7 @@ def traces(sequences: Sequences, index: int, rate_hz: float) -> pl.DataFrame:
 
     Args:
         sequences: The recordings.
-        index: Which, from 0.
+        index: The sequence, from 0.
         rate_hz: Labels the time axis only; the recordings have no clock.
     """
     one = sequences.select(np.array([index], dtype=np.int64))
@@ -172,7 +172,8 @@ def phase_bands(sequences: Sequences, index: int, rate_hz: float) -> pl.DataFram
     """Return the stretches of known phase of one sequence: columns phase, from_s, to_s."""
     start, stop = sequences.offsets[index], sequences.offsets[index + 1]
     phase = np.full(0, -1) if sequences.phase_T is None else sequences.phase_T[start:stop]
-    cuts = np.flatnonzero(np.diff(phase, prepend=-2, append=-2)) if len(phase) else []
+    changes = np.diff(phase, prepend=-2, append=-2) if len(phase) else phase
+    cuts = np.flatnonzero(changes)
     return pl.DataFrame(
         [
             {"phase": PHASE_TITLES[int(phase[a])], "from_s": a / rate_hz, "to_s": b / rate_hz}
@@ -206,7 +207,7 @@ def _missing_share(values: Values | None, offsets: NDArray[np.int64]) -> NDArray
 
 
 def _sensors(sequences: Sequences) -> Iterator[tuple[str, Values]]:
-    """Yield name and values, (T, C), of every single sensor that was worn."""
+    """Yield name and values, (T, C), of every single sensor of the recordings."""
     yield "acc", sequences.acc_T3
     if sequences.rot_T4 is not None:
         yield "rot", sequences.rot_T4
@@ -267,8 +268,10 @@ def _pixels(tof_T320: Values, sensor: int) -> Values:
 
 
 def _mean_in_range(pixels_TV: Values) -> Values:
-    """Return the mean of the pixels that see something, NaN where none does."""
+    """Return the mean of the pixels with a target in range, NaN where there is none."""
     seen_TV = ~np.isnan(pixels_TV) & (pixels_TV != NOTHING_IN_RANGE)
     total_T = np.where(seen_TV, pixels_TV, 0.0).sum(axis=1)
     count_T = seen_TV.sum(axis=1)
-    return np.divide(total_T, count_T, out=np.full(len(total_T), np.nan), where=count_T > 0)
+    mean_T: Values = np.full(len(total_T), np.nan)
+    np.divide(total_T, count_T, out=mean_T, where=count_T > 0)
+    return mean_T

@@ -1,8 +1,8 @@
-"""Results: what the out-of-fold table of a run says.
+"""Results: the out-of-fold table of a run.
 
-In: ``oof.parquet`` as a frame, and the label table. Out: ``OutOfFold``, and frames to show.
-A fold that a model has not done is null in its columns; those sequences are left out of that
-model's numbers, never counted as wrong.
+In: ``oof.parquet`` as a frame, and the label table. Out: ``OutOfFold``, and frames to show. The
+columns of a model are null for folds that it has not done; those sequences are excluded from its
+numbers, not counted as errors.
 
 Shapes: N sequences, K classes.
 """
@@ -20,7 +20,7 @@ from trainer.blend import blend_probabilities
 from trainer.metric import competition_score
 from trainer.models import registry
 
-SENSORS = {"all": "", "imu": "_imu"}  # choice of sensors to the ending of the columns' model
+SENSORS = {"all": "", "imu": "_imu"}  # choice of sensors to the suffix of the model's columns
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,7 +29,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Out-of-fold probabilities, each from the one model that did not see the sequence's subject.
+    """Out-of-fold probabilities, each from the fold that was not trained on the subject.
 
     Attributes:
         sequence_ids: (N,) names.
@@ -50,33 +50,35 @@ class OutOfFold:
     num_targets: int
 
     def done_mask(self, model: str) -> Mask:
-        """Return which sequences a model, or for "blend" every model, has scored."""
-        models = list(self.by_model) if model == "blend" else [model]
-        return np.logical_and.reduce([~np.isnan(self.by_model[name][:, 0]) for name in models])
+        """Return which sequences a model, or for the blend every model, has scored."""
+        models = list(self.by_model) if model == registry.BLEND else [model]
+        masks = [~np.isnan(self.by_model[name][:, 0]) for name in models]
+        is_done_N: Mask = np.logical_and.reduce(masks)
+        return is_done_N
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Return the models with at least one fold, and "blend" where two share a fold."""
+        """Return the models with at least one fold, and the blend where all share a fold."""
         models = tuple(name for name in self.by_model if self.done_mask(name).any())
-        can_blend = len(self.by_model) > 1 and self.done_mask("blend").any()
-        return (*(("blend",) if can_blend else ()), *models)
+        can_blend = len(self.by_model) > 1 and self.done_mask(registry.BLEND).any()
+        return (*((registry.BLEND,) if can_blend else ()), *models)
 
     def probabilities(self, model: str, weights: Mapping[str, float]) -> tuple[Mask, Floats]:
         """Return which sequences are scored, and their (M, K) probabilities.
 
         Args:
             model: One of ``choices``.
-            weights: Model to weight; used for "blend" only.
+            weights: Model to weight; used for the blend only.
         """
         mask = self.done_mask(model)
-        if model != "blend":
+        if model != registry.BLEND:
             return mask, self.by_model[model][mask]
         parts = {name: proba_NK[mask] for name, proba_NK in self.by_model.items()}
         return mask, blend_probabilities(parts, dict(weights))[0]
 
 
 def has_imu_only(frame: pl.DataFrame) -> bool:
-    """Return whether the models also answered with thermopiles and time of flight hidden."""
+    """Return whether the models also predicted without thermopiles and time of flight."""
     return any(name.partition(":")[0].endswith(SENSORS["imu"]) for name in frame.columns)
 
 
@@ -89,22 +91,24 @@ def read_oof(
         frame: ``oof.parquet``.
         gestures: K names, targets first.
         num_targets: How many of the first gestures are targets.
-        sensors: What the models were given: one of SENSORS.
+        sensors: The models' inputs: one of SENSORS.
 
     Raises:
-        ValueError: It lacks a column, or holds a gesture that the run does not know.
+        ValueError: A column is missing, or a gesture is not one of the run's.
     """
     missing = [name for name in ("sequence_id", "subject", "gesture", "fold") if name not in frame]
     unknown = [] if missing else sorted(set(frame["gesture"].to_list()) - set(gestures))
     if missing or unknown:
-        what = f"column {missing[0]!r} is missing" if missing else f"gesture {unknown[0]!r} is new"
+        what = (
+            f"column {missing[0]!r} is missing" if missing else f"gesture {unknown[0]!r} is unknown"
+        )
         raise ValueError(f"oof.parquet does not fit this run: {what}")
     position = {gesture: index for index, gesture in enumerate(gestures)}
     by_model = {}
-    for model in (model.name for model in registry.all_models()):
-        columns = [f"{model}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
+    for model in registry.all_models():
+        columns = [f"{model.name}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
         if all(column in frame.columns for column in columns):
-            by_model[model] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+            by_model[model.name] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
     return OutOfFold(
         sequence_ids=frame["sequence_id"].cast(pl.String).to_list(),
         subjects=frame["subject"].cast(pl.String).to_list(),
@@ -117,7 +121,7 @@ def read_oof(
 
 
 def fold_table(oof: OutOfFold, weights: Mapping[str, float]) -> pl.DataFrame:
-    """Return one row per fold and model: rank (1 is the model's best), score, its halves, ..."""
+    """Return one row per fold and model: rank (1 is the model's best), score, its parts, ..."""
     rows = []
     for model in oof.choices:
         mask, proba_MK = oof.probabilities(model, weights)
@@ -133,16 +137,15 @@ def fold_table(oof: OutOfFold, weights: Mapping[str, float]) -> pl.DataFrame:
 
 
 def hardest_fold(fold_rows: pl.DataFrame) -> str:
-    """Say which fold is the hardest, and for which models; "" with fewer than two folds."""
+    """Name the hardest fold, and for which models it is; "" with fewer than two folds."""
     ranked = fold_rows.filter(pl.len().over("model") > 1)
     if ranked.is_empty():
         return ""
     worst = ranked.filter(pl.col("score") == pl.col("score").min().over("model"))
     by_fold = worst.group_by("fold").agg(pl.col("model").sort()).sort(pl.col("model").list.len())
     fold, models = by_fold.row(-1)
-    everyone = len(models) == ranked["model"].n_unique()
-    for_whom = "every model" if everyone and len(models) > 1 else " and ".join(models)
-    return f"fold {fold} is the hardest for {for_whom}"
+    is_all = 1 < len(models) == ranked["model"].n_unique()
+    return f"fold {fold} is the hardest for {'every model' if is_all else ' and '.join(models)}"
 
 
 def confusion(true_N: Integers, guess_N: Integers, num_classes: int) -> Integers:
@@ -152,7 +155,7 @@ def confusion(true_N: Integers, guess_N: Integers, num_classes: int) -> Integers
 
 
 def gesture_table(count_KK: Integers, gestures: tuple[str, ...], num_targets: int) -> pl.DataFrame:
-    """Return F1, precision and recall of every gesture; null where there is no case."""
+    """Return F1, precision and recall of every gesture; null where they are not defined."""
     hits_K = np.diag(count_KK).astype(np.float64)
     true_K, guess_K = count_KK.sum(axis=1), count_KK.sum(axis=0)
     confused_KK = count_KK - np.diag(np.diag(count_KK))
@@ -210,16 +213,16 @@ def subject_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> p
     return pl.DataFrame(rows).sort("score", "accuracy")
 
 
-def answer_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> pl.DataFrame:
-    """Return one row per scored sequence: truth, answer, its probability, lead over the next.
+def prediction_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> pl.DataFrame:
+    """Return one row per scored sequence: truth, prediction, its probability and margin.
 
-    For the blend also what each model alone says.
+    For the blend also the prediction of each model.
     """
     mask, proba_MK = oof.probabilities(model, weights)
     kept = np.flatnonzero(mask)
     ordered_MK = np.sort(proba_MK, axis=1)
     gestures = np.array(oof.gestures)
-    parts = oof.by_model if model == "blend" else {}
+    parts = oof.by_model if model == registry.BLEND else {}
     return pl.DataFrame(
         {
             "sequence_id": [oof.sequence_ids[row] for row in kept],
@@ -236,7 +239,7 @@ def answer_table(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> pl
 
 
 def score_parts(true_N: Integers, guess_N: Integers, num_targets: int) -> dict[str, float | int]:
-    """Return the competition's score, its halves, accuracy and the number of sequences."""
+    """Return the competition's score, its parts, accuracy and the number of sequences."""
     score = competition_score(true_N, guess_N, num_targets)
     return {
         "score": score.score,
@@ -248,4 +251,5 @@ def score_parts(true_N: Integers, guess_N: Integers, num_targets: int) -> dict[s
 
 
 def _share(part_K: Floats, whole_K: Integers) -> Floats:
-    return np.divide(part_K, whole_K, out=np.full(len(part_K), np.nan), where=whole_K > 0)
+    share_K: Floats = np.full(len(part_K), np.nan)
+    return np.divide(part_K, whole_K, out=share_K, where=whole_K > 0)

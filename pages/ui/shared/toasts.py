@@ -1,7 +1,7 @@
-"""Toasts: a word when a fold, a pause or a run ends while people look elsewhere.
+"""Toasts: a short message on every page when a fold is done or a run ends.
 
-In: the state folder. Out: toasts, each change told once per tab; nothing at the first look. The
-same facts stay on the pages: a toast vanishes.
+In: the state folder. Out: toasts, one per change and browser tab; none when a tab is opened. The
+Train page shows the same permanently.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pages.ui.shared import frame, readers, words
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
 
-RECENT_S = 600.0  # a run whose status is older has nothing new to tell, unless it was seen at work
+RECENT_S = 600.0  # a run with an older status is not checked, unless it was active before
 
-ENDINGS = {
+ENDED = {
     "finished": "finished",
     "paused": "paused",
     "failed": "failed",
-    "interrupted": "stopped without a word",
+    "interrupted": "ended unexpectedly",
     "stalled": "has stalled",
 }
 FOLD_ICON = ":material/flag:"
@@ -32,12 +32,12 @@ _SEEN = "toasts_seen"
 
 @dataclass(frozen=True)
 class Seen:
-    """What was last known of a run.
+    """The last known state of a run.
 
     Attributes:
-        state: Of the verdict.
+        state: Its derived state.
         attempt: Which start of the trainer.
-        num_done: How many folds are done; None while the trainer loads and has not counted.
+        num_done: How many folds are done; None while the trainer starts and has not counted.
     """
 
     state: str
@@ -46,34 +46,34 @@ class Seen:
 
 
 def announce(watched: str | None) -> None:
-    """Tell what ended since the last look.
+    """Show a toast for each run that has ended and each fold that is done since the last call.
 
     Args:
-        watched: The run whose board is on the page: its folds need no toast. None: no board.
+        watched: The run whose folds are shown on the page and need no toast, or None.
     """
     before: dict[str, Seen] = st.session_state.get(_SEEN, {})
     now = look(before)
     for name, seen in now.items():
         text = _change(RunReader(frame.state_dir() / name), before.get(name), seen, watched)
         if text:
-            icon = words.STATE_ICONS[seen.state] if seen.state in ENDINGS else FOLD_ICON
+            icon = words.STATE_ICONS[seen.state] if seen.state in ENDED else FOLD_ICON
             st.toast(frame.escape(text), icon=icon, duration="long")
     st.session_state[_SEEN] = {**before, **now}
 
 
 def has_news() -> bool:
-    """Return whether ``announce`` would see something else than at its last look."""
+    """Return whether anything has changed since the last call of ``announce``."""
     before: dict[str, Seen] = st.session_state.get(_SEEN, {})
     return any(before.get(name) != seen for name, seen in look(before).items())
 
 
 def look(before: Mapping[str, Seen]) -> dict[str, Seen]:
-    """Return what is known of the runs that may have changed."""
+    """Return the present state of the runs that may have changed since."""
     found = {}
     for reader in list_runs(frame.state_dir()):
         seen = before.get(reader.name)
-        was_at_work = seen is not None and seen.state in ("running", "pausing", "stalled")
-        if was_at_work or _is_recent(reader):
+        was_active = seen is not None and seen.state in ("running", "pausing", "stalled")
+        if was_active or _is_recent(reader):
             derived = derive_state(reader)
             if derived.status is not None:
                 status = derived.status
@@ -90,23 +90,23 @@ def _is_recent(reader: RunReader) -> bool:
 
 
 def _change(reader: RunReader, before: Seen | None, now: Seen, watched: str | None) -> str:
-    """Say what ended between two looks, or ""."""
+    """Return the text for a change between two states, or ""."""
     if before is None:
         return ""
-    is_other_end = (before.state, before.attempt) != (now.state, now.attempt)
-    if now.state in ENDINGS and is_other_end:
-        return f"{reader.name} {ENDINGS[now.state]}."
+    has_changed = (before.state, before.attempt) != (now.state, now.attempt)
+    if now.state in ENDED and has_changed:
+        return f"{reader.name} {ENDED[now.state]}."
     if reader.name == watched or None in (before.num_done, now.num_done):
         return ""
     return _fold_text(reader) if now.num_done != before.num_done else ""
 
 
 def _fold_text(reader: RunReader) -> str:
-    """Say which fold was done last."""
+    """Name the fold that was done last, with its score."""
     done = [event for event in readers.events(reader) if event.event == "fold"]
-    if not done or done[-1].model is None or done[-1].fold is None:
+    last = done[-1] if done else None
+    if last is None or last.model is None or last.fold is None:
         return ""
-    last = done[-1]
     score = words.score(last.values.get("score"))
     mark = f" ({words.SIMULATED.lower()})" if frame.is_simulated(reader) else ""
-    return f"{reader.name}: {words.MODELS[last.model]}, fold {last.fold} done, score {score}{mark}."
+    return f"{reader.name}: {words.fold_name(last.model, last.fold)} done, score {score}{mark}."

@@ -1,4 +1,4 @@
-"""Words: the one name that each thing has on the screen, and how numbers are written.
+"""Words: the one name of each thing on the screen, and how numbers are written.
 
 In: records, seconds, times. Out: text.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterable
 from typing import Literal
 
 from trainer.config import is_simulated
+from trainer.models import registry
 from trainer.store.names import RUN_NAME
 from trainer.store.records import RunFile, Status, WorkerStatus
 from trainer.store.run_state import DerivedState
@@ -19,19 +21,20 @@ BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bullet in Markdown
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
-SIMULATED = "Simulated"  # the one mark of a score that is no real one
-SIMULATED_MODELS = "The models learnt from simulated recordings: of real ones they know little"
-SIMULATED_HELP = "Recordings from a model of the arm: a score on them says nothing about real ones."
+SIMULATED = "Simulated"  # marks every score on simulated recordings
+SIMULATED_MODELS = "These models were trained on simulated recordings; expect little on real ones"
+SIMULATED_HELP = (
+    "The recordings come from a simulated arm: scores on them do not carry over to real ones."
+)
 
-MODELS = {"lgbm": "LightGBM", "torch": "Network", "blend": "Blend"}
-STEP_NAMES = {"lgbm": "round", "torch": "epoch"}
+# for pages that do not use the registry yet
+MODELS = {**{each.name: each.title for each in registry.all_models()}, registry.BLEND: "Blend"}
+
 STAGES = {
     "starting": "Starting",
     "data": "Reading recordings",
     "features": "Computing features",
     "folds": "Splitting into folds",
-    "lgbm": "Training LightGBM",
-    "torch": "Training the network",
     "blend": "Blending",
     "done": "Done",
 }
@@ -89,81 +92,107 @@ def score(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 
 
-def epochs_done(step: int, total_steps: int, num_epochs: int) -> int:
-    """Return how many whole epochs so many of all optimiser steps are."""
-    return step * num_epochs // total_steps if total_steps else 0
+def is_model(stage: str) -> bool:
+    """Return whether a stage of the run is the training of a model."""
+    return any(model.name == stage for model in registry.all_models())
 
 
-def step_text(model: str, step: int, total_steps: int, num_epochs: int) -> str:
-    """Write how far a fold is, rounds for LightGBM and epochs for the network: 75 of 500."""
-    if model == "lgbm":
+def step_title(model: str) -> str:
+    """Return what the best step of a model is counted in: round, epoch."""
+    return registry.get(model).step_title if is_model(model) else "step"
+
+
+def step_text(step: int, total_steps: int, last_step: int) -> str:
+    """Write how many rounds or epochs of a fold are done: 75 of 500.
+
+    Args:
+        step: Steps of progress that are done.
+        total_steps: Steps of progress of a whole fold.
+        last_step: Rounds or epochs of a whole fold; 0 where that is not known.
+    """
+    if not last_step or not total_steps:
         return f"{step} of {total_steps}"
-    return f"{epochs_done(step, total_steps, num_epochs)} of {num_epochs}"
+    return f"{step * last_step // total_steps} of {last_step}"
 
 
-def at_work(status: Status) -> tuple[Status | WorkerStatus, ...]:
-    """Return who fits a fold now: the workers, or the trainer itself where it has none."""
-    is_itself = status.stage in MODELS and status.fold is not None
-    return status.workers or ((status,) if is_itself else ())
+def fitted_now(status: Status) -> tuple[Status | WorkerStatus, ...]:
+    """Return the folds that are being fitted: one per worker, or the trainer's own."""
+    is_fitting = is_model(status.stage) and status.fold is not None
+    return status.workers or ((status,) if is_fitting else ())
 
 
-def doing(status: Status) -> str:
-    """Say what the trainer does: the model and fold it trains, else the stage."""
+def activity(status: Status) -> str:
+    """Describe what the trainer does: the model and fold that it fits, or the stage."""
     if len(status.workers) > 1:
-        return f"{len(status.workers)} folds side by side"
-    if status.stage in MODELS and status.fold is not None:
-        return f"{MODELS[status.stage]}, fold {status.fold}"
-    return STAGES[status.stage]
+        return f"{len(status.workers)} folds in parallel"
+    if not is_model(status.stage):
+        return STAGES.get(status.stage, capital(status.stage))
+    if status.fold is None:
+        return f"Training {registry.get(status.stage).phrase}"
+    return fold_name(status.stage, status.fold)
 
 
-def place(model: str, fold: int, step: int | None) -> str:
-    """Say where in the work something happened; steps of the network are optimiser steps."""
-    step_name = "round" if model == "lgbm" else "step"
-    where = f"{MODELS[model]}, fold {fold}"
-    return where if step is None else f"{where}, {step_name} {step:,}"
+def fold_name(model: str, fold: int | None) -> str:
+    """Name one fold of one model: LightGBM, fold 2."""
+    return f"{registry.title(model)}, fold {fold}"
+
+
+def position(model: str, fold: int, step: int | None) -> str:
+    """Name a point of the work: model, fold and, where it is known, the step of progress."""
+    where = fold_name(model, fold)
+    if step is None:
+        return where
+    return f"{where}, {registry.get(model).step_name if is_model(model) else 'step'} {step:,}"
+
+
+def enumeration(parts: Iterable[str]) -> str:
+    """Join words as in a sentence: a, b and c."""
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def reason(derived: DerivedState) -> str:
-    """Say in one sentence why a run is in its state."""
+    """Explain in one sentence why a run is in its state."""
     status = derived.status
     if status is None or derived.state not in ("running", "interrupted", "finished"):
         return derived.reason
     if derived.state == "running":
-        return f"Last sign of life at {clock(status.heartbeat_at)}."
+        return f"Last heartbeat at {clock(status.heartbeat_at)}."
     if derived.state == "finished":
-        return f"Ended at {clock(status.heartbeat_at)}."
-    at = doing(status).lower()
+        return f"Finished at {clock(status.heartbeat_at)}."
+    where = activity(status)
+    where = where[:1].lower() + where[1:]
     if status.model is not None and status.fold is not None and len(status.workers) < 2:
-        at = place(status.model, status.fold, status.step)
+        where = position(status.model, status.fold, status.step)
     redone_s = round(status.kill_costs_s)
-    resume = f"redoes about {redone_s} s of work and goes on" if redone_s else "goes on from there"
+    resume = f"repeats about {redone_s} s of work" if redone_s else "continues from there"
     return (
-        f"The trainer stopped without a word at {clock(status.heartbeat_at)} ({at}). Everything up "
-        f"to its last checkpoint is kept; Resume {resume}."
+        f"The trainer ended unexpectedly; its last heartbeat was at {clock(status.heartbeat_at)} "
+        f"({where}). Everything up to the last checkpoint is kept. Resume {resume}."
     )
 
 
 def exit_text(code: int) -> str:
-    """Say how a process ended: by which signal, or with which exit code."""
+    """Describe how a process ended: by which signal, or with which exit code."""
     number = -code if code < 0 else code - 128  # a shell's and our own way to name a signal
     if number not in list(signal.Signals):
-        return f"It ended with exit code {code}."
+        return f"The trainer ended with exit code {code}."
     name = signal.Signals(number).name
-    text = f"It was ended by {name} (signal {number})."
+    text = f"The trainer was ended by {name} (signal {number})."
     if name == "SIGKILL":
-        text += " Somebody killed it, or the system did because memory ran out."
+        text += " A user killed it, or the system did because memory ran out."
     return text
 
 
 def costs(status: Status) -> str:
-    """Say what a pause and a kill right now would have to redo."""
+    """Describe how much work a pause and a kill would lose right now."""
     pause_s, kill_s = round(status.pause_costs_s), round(status.kill_costs_s)
-    text = f"Pausing now redoes {f'about {pause_s} s of' if pause_s else 'no'} work"
-    return f"{text}; a kill would cost {kill_s} s." if kill_s > pause_s else f"{text}."
+    text = f"A pause now loses {f'about {pause_s} s of' if pause_s else 'no'} work"
+    return f"{text}; a kill would lose {kill_s} s." if kill_s > pause_s else f"{text}."
 
 
 def recordings(run_file: RunFile | None) -> str:
-    """Write where a run's recordings come from: the mark of simulated ones, else the source."""
+    """Name where a run's recordings come from; simulated ones are marked as such."""
     if run_file is None:
         return ""
     source = run_file.data.source
@@ -174,7 +203,7 @@ def recordings(run_file: RunFile | None) -> str:
 
 
 def run_name_problem(name: str) -> str | None:
-    """Say what is wrong with a run name, or None."""
+    """Return what is wrong with a run name, or None."""
     if RUN_NAME.fullmatch(name):
         return None
     return "1 to 64 of a-z, 0-9, dot, underscore and hyphen, starting with a letter or digit"

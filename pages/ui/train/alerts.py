@@ -1,7 +1,7 @@
-"""Alerts: what goes wrong, or is about to, as far as the run's own files show it.
+"""Alerts: problems of a run, present or near, as far as its own files show them.
 
-In: the verdict, the points of the curves, the events. Out: sentences that say what was seen, where,
-and what to do.
+In: the derived state, the points of the curves, the events. Out: sentences with the observation,
+the place, and what to do.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from trainer.store.event_log import Event
 from trainer.store.records import Status
 from trainer.store.run_state import DerivedState
 
-LOW_MEMORY_MB = 512  # twice what the verdict calls scarce: there is still time to close something
+LOW_MEMORY_MB = 512  # twice what the derived state calls scarce: early enough to close something
 LOW_DISK_MB = 1024  # a run of the competition's size writes a few hundred MB
 SPIKE = 1.5  # times the lowest validation loss of the fold so far
-NUM_SETTLED = 3  # points of a fold before a rise can be called one
+NUM_SETTLED = 3  # points of a fold before a rise counts as a spike
 
 ICONS = {
     "error": ":material/error:",
@@ -32,11 +32,11 @@ ICONS = {
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that people should know.
+    """One problem.
 
     Attributes:
         level: How bad it is.
-        text: What was seen, and what to do.
+        text: The observation, and what to do.
     """
 
     level: Literal["error", "warning", "info"]
@@ -53,10 +53,10 @@ def show(alerts: Sequence[Alert]) -> None:
 
 
 def find(derived: DerivedState, points: pl.DataFrame, events: Sequence[Event]) -> list[Alert]:
-    """Return what is wrong with a run that is at work; of any run, losses that are no numbers.
+    """Return the problems of an active run; of any other run, only losses that are not numbers.
 
     Args:
-        derived: On the run.
+        derived: The state of the run.
         points: Of all curves, as ``trainer.store.reader.curves`` returns them.
         events: All of them.
     """
@@ -64,17 +64,22 @@ def find(derived: DerivedState, points: pl.DataFrame, events: Sequence[Event]) -
     if not derived.is_active or derived.status is None:
         return found
     if derived.state == "stalled":
-        text = f"{derived.reason} If it stays so, end process {derived.status.pid} and press Resume"
-        found.append(Alert("error", f"{text}: everything up to the last checkpoint is kept."))
+        found.append(
+            Alert(
+                "error",
+                f"{derived.reason} If this persists, end process {derived.status.pid} and press "
+                f"Resume; everything up to the last checkpoint is kept.",
+            )
+        )
     return [*found, *spike(derived.status, points), *scarce(derived.status), *_failures(events)]
 
 
 def not_a_number(points: pl.DataFrame) -> list[Alert]:
-    """Return one alert per fold whose loss was infinite or not a number; the file holds a gap."""
+    """Return one alert per fold whose loss was infinite or not a number (stored as null)."""
     if "valid_loss" not in points.columns:
         return []
     is_lost = pl.col("valid_loss").is_null()
-    if "train_loss" in points.columns:  # an older LightGBM history has none at all
+    if "train_loss" in points.columns:  # a model may have no training loss at all
         is_lost |= pl.col("train_loss").is_null() & pl.col("train_loss").is_not_null().any().over(
             "model"
         )
@@ -82,19 +87,19 @@ def not_a_number(points: pl.DataFrame) -> list[Alert]:
     return [
         Alert(
             "error",
-            f"{words.MODELS[row['model']]}, fold {row['fold']}: the loss was not a number at "
-            f"{words.STEP_NAMES[row['model']]} {row['step']:.0f}. A lower learning rate usually "
-            f"helps; look at the recordings for values that are far too large.",
+            f"{words.fold_name(row['model'], row['fold'])}: the loss was not a number at "
+            f"{words.step_title(row['model'])} {row['step']:.0f}. A lower learning rate usually "
+            f"helps; check the recordings for values that are far too large.",
         )
         for row in lost.sort("model", "fold").iter_rows(named=True)
     ]
 
 
 def spike(status: Status, points: pl.DataFrame) -> list[Alert]:
-    """Return an alert per fold in work whose newest validation loss is far off its best."""
+    """Return an alert per fold in training whose newest validation loss is far above its best."""
     if "valid_loss" not in points.columns:
         return []
-    folds = [(at.model, at.fold) for at in words.at_work(status) if at.model in words.STEP_NAMES]
+    folds = [(fitted.model, fitted.fold) for fitted in words.fitted_now(status)]
     return [alert for model, fold in folds for alert in _spike(str(model), fold, points)]
 
 
@@ -106,41 +111,41 @@ def _spike(model: str, fold: int | None, points: pl.DataFrame) -> list[Alert]:
     best = min(before, key=lambda point: point[1])
     if newest[1] <= SPIKE * best[1]:
         return []
-    step_name = words.STEP_NAMES[model]
+    step_title = words.step_title(model)
     return [
         Alert(
             "warning",
-            f"{words.MODELS[model]}, fold {fold}: the validation loss is {newest[1]:.3g} at "
-            f"{step_name} {newest[0]:.0f}; its lowest was {best[1]:.3g} at {step_name} "
-            f"{best[0]:.0f}. The best {step_name} is kept, so a short rise does no harm.",
+            f"{words.fold_name(model, fold)}: the validation loss is {newest[1]:.3g} at "
+            f"{step_title} {newest[0]:.0f}; its lowest was {best[1]:.3g} at {step_title} "
+            f"{best[0]:.0f}. The best {step_title} is kept, so a short rise does no harm.",
         )
     ]
 
 
 def scarce(status: Status) -> list[Alert]:
-    """Return alerts where memory or disk run low, as of the last sign of life."""
+    """Return alerts where memory or disk space was low at the last heartbeat."""
     alerts = []
     if status.free_memory_mb is not None and status.free_memory_mb < LOW_MEMORY_MB:
         alerts.append(
-            f"Memory runs low: {status.free_memory_mb:,} MB are free, the trainer uses "
-            f"{status.used_memory_mb or 0:,} MB. Close other programs, or pause; a trainer that "
-            f"the system ends can be resumed."
+            f"Memory is low: {status.free_memory_mb:,} MB are free, the trainer uses "
+            f"{status.used_memory_mb or 0:,} MB. Close other programs, or pause; if the system "
+            f"ends the trainer, the run can be resumed."
         )
     if status.free_disk_mb is not None and status.free_disk_mb < LOW_DISK_MB:
         alerts.append(
-            f"The disk runs low: {status.free_disk_mb:,} MB are left. On a full disk the run ends "
-            f"where it saves; make room, or pause first."
+            f"Disk space is low: {status.free_disk_mb:,} MB are free. On a full disk the run fails "
+            f"when it saves; free some space, or pause first."
         )
     return [Alert("warning", text) for text in alerts]
 
 
 def _failures(events: Sequence[Event]) -> list[Alert]:
-    """Return the last error of an earlier attempt: the present one went on from it."""
+    """Return the last error of an earlier attempt, after which the run was resumed."""
     failures = [event for event in events if event.event == "fail"]
     return [
         Alert(
             "info",
-            f"Last error: attempt {event.attempt} ended at {words.clock(event.time)} with "
+            f"Last error: attempt {event.attempt} failed at {words.clock(event.time)} with "
             f"{event.text}",
         )
         for event in failures[-1:]

@@ -1,6 +1,6 @@
-"""Chronicle: what happened to a run, in order: starts, pauses, kills, errors, folds, the end.
+"""Event log: starts, pauses, kills, errors and finished folds of a run, in order.
 
-In: the events of its history. Out: a table for people.
+In: the events of the run. Out: a table.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import streamlit as st
 from pages.ui.shared import words
 from trainer.store.event_log import Event
 
-WORDS = {
+EVENTS = {
     "start": "Started",
     "resume": "Fold resumed",
     "fold": "Fold done",
     "pause": "Paused",
-    "interrupted": "Cut off, found now",
+    "interrupted": "Killed, noticed now",
     "problem": "Problem",
     "fail": "Failed",
     "finish": "Finished",
@@ -26,28 +26,24 @@ WORDS = {
 
 
 def show(events: Sequence[Event]) -> None:
-    """Show what happened, the newest first; nothing is loaded until somebody opens it."""
+    """Show the events, the newest first; nothing is loaded until the list is opened."""
     if not events:
         return
-    box = st.expander(
-        "What happened", icon=":material/history:", key="chronicle", on_change="rerun"
-    )
+    box = st.expander("Event log", icon=":material/history:", key="event_log", on_change="rerun")
     if box.open:
-        box.dataframe(
-            table(events), hide_index=True, alt="What happened to this run, the newest first"
-        )
+        box.dataframe(table(events), hide_index=True, alt="Events of this run, the newest first")
 
 
 def table(events: Sequence[Event]) -> pl.DataFrame:
-    """Return Time, Attempt, What, Where, Details, the newest first."""
-    told = [event for event in reversed(events) if event.event in WORDS]
+    """Return Time, Attempt, Event, Where, Details, the newest first."""
+    shown = [event for event in reversed(events) if event.event in EVENTS]
     return pl.DataFrame(
         {
-            "Time": [words.clock(event.time) for event in told],
-            "Attempt": [event.attempt for event in told],
-            "What": [WORDS[event.event] for event in told],
-            "Where": [_where(event) for event in told],
-            "Details": [_details(event) for event in told],
+            "Time": [words.clock(event.time) for event in shown],
+            "Attempt": [event.attempt for event in shown],
+            "Event": [EVENTS[event.event] for event in shown],
+            "Where": [_where(event) for event in shown],
+            "Details": [_details(event) for event in shown],
         }
     )
 
@@ -56,7 +52,7 @@ def _where(event: Event) -> str:
     if event.model is None or event.fold is None:
         return ""
     step = event.values.get("step")
-    return words.place(event.model, event.fold, None if step is None else int(step))
+    return words.position(event.model, event.fold, None if step is None else int(step))
 
 
 def _details(event: Event) -> str:
@@ -64,5 +60,5 @@ def _details(event: Event) -> str:
         score, seconds = event.values.get("score"), event.values.get("seconds")
         return f"score {words.score(score)}, {words.duration(seconds)}"
     redone_s = event.values.get("redone_s", 0.0)
-    redone = f"{words.duration(redone_s)} of work to redo" if redone_s >= 0.5 else ""
-    return "; ".join(part for part in (event.text, redone) if part)
+    repeated = f"{words.duration(redone_s)} of work to repeat" if redone_s >= 0.5 else ""
+    return "; ".join(part for part in (event.text, repeated) if part)

@@ -1,7 +1,7 @@
-"""Board: every fold of every model while the trainer works: state, progress, score, time.
+"""Fold table: state, progress, score and time of every fold of every model.
 
-In: what the files of a run say, and the verdict on it. Out: a table in Markdown, and the same in
-numbers to take away.
+In: the files of a run and its derived state. Out: a table in Markdown, and the same in numbers for
+the download.
 """
 
 from __future__ import annotations
@@ -9,42 +9,43 @@ from __future__ import annotations
 import polars as pl
 import streamlit as st
 
-from pages.ui.shared import comparison, panels, words
-from pages.ui.shared.status import RunView
+from pages.ui.shared import intervals, panels, words
+from pages.ui.shared.readers import RunView
+from trainer.models import registry
 from trainer.store.records import FoldRecord, Scores, SensorScores, Status, WorkerStatus
 from trainer.store.run_state import DerivedState
 
 
 def head(run: RunView) -> None:
-    """Show what the board shows, and its download; apart from it, for it holds a button."""
-    if run.units:
-        panels.head("Every fold, scored on people it has not seen", numbers(run), "folds")
+    """Show the title and the download, outside the part that is drawn every second."""
+    if run.folds:
+        panels.head("Folds, each scored on subjects it was not trained on", numbers(run), "folds")
 
 
 def show(run: RunView, derived: DerivedState) -> None:
-    """Show the board."""
-    if run.units:
+    """Show the table."""
+    if run.folds:
         st.table(table(run, derived), border="horizontal", hide_index=True)
 
 
 def table(run: RunView, derived: DerivedState) -> pl.DataFrame:
     """Return one row per fold, one column per model and one of the blend, in Markdown."""
-    cells = {(unit.model, unit.fold): _cell(run, unit, derived) for unit in run.units}
+    cells = {(record.model, record.fold): _cell(run, record, derived) for record in run.folds}
     models = list(dict.fromkeys(model for model, _ in cells))
     folds = sorted({fold for _, fold in cells})
     if len(models) > 1:
-        models.append("blend")
-        cells |= {("blend", fold): _blend_cell(run, fold) for fold in folds}
-    columns = {words.MODELS[model]: [cells[model, fold] for fold in folds] for model in models}
+        models.append(registry.BLEND)
+        cells |= {(registry.BLEND, fold): _blend_cell(run, fold) for fold in folds}
+    columns = {registry.title(model): [cells[model, fold] for fold in folds] for model in models}
     rows = pl.DataFrame({"Fold": [str(fold) for fold in folds], **columns})
     if run.scores is None or not run.scores.models:
         return rows
-    sums = _sums(run.scores, models)
+    sums = _summary_rows(run.scores, models)
     return rows.vstack(
         pl.DataFrame(
             {"Fold": list(sums)}
             | {
-                words.MODELS[model]: [row[i] for row in sums.values()]
+                registry.title(model): [row[i] for row in sums.values()]
                 for i, model in enumerate(models)
             }
         )
@@ -55,48 +56,49 @@ def numbers(run: RunView) -> pl.DataFrame:
     """Return one row per fold and model, in numbers."""
     rows = [
         {
-            "model": unit.model,
-            "fold": unit.fold,
-            "done": unit.done,
-            "step": unit.step,
-            "total_steps": unit.total_steps,
-            "best_step": unit.best_step,
-            "score": None if unit.score is None else unit.score.score,
-            "binary_f1": None if unit.score is None else unit.score.binary_f1,
-            "macro_f1": None if unit.score is None else unit.score.macro_f1,
-            "seconds": unit.seconds,
-            "times_resumed": len(unit.resumed_at),
+            "model": record.model,
+            "fold": record.fold,
+            "done": record.done,
+            "step": record.step,
+            "total_steps": record.total_steps,
+            "best_step": record.best_step,
+            "score": None if record.score is None else record.score.score,
+            "binary_f1": None if record.score is None else record.score.binary_f1,
+            "macro_f1": None if record.score is None else record.score.macro_f1,
+            "seconds": record.seconds,
+            "times_resumed": len(record.resumed_at),
         }
-        for unit in run.units
+        for record in run.folds
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _cell(run: RunView, unit: FoldRecord, derived: DerivedState) -> str:
-    resumed = _resumed_text(len(unit.resumed_at))
-    if unit.done:
-        score = None if unit.score is None else unit.score.score
-        time = words.duration(unit.seconds).replace(" ", words.NO_BREAK)
+def _cell(run: RunView, record: FoldRecord, derived: DerivedState) -> str:
+    resumed = _resumed_text(len(record.resumed_at))
+    if record.done:
+        score = None if record.score is None else record.score.score
+        time = words.duration(record.seconds).replace(" ", words.NO_BREAK)
         return f":green-badge[done] **{words.score(score)}** ·{words.NO_BREAK}{time}{resumed}"
-    name, best = words.STEP_NAMES[unit.model], _best_text(run, unit)
-    now = _at_work(derived).get((unit.model, unit.fold))
+    name, best = words.step_title(record.model), _best_text(run, record)
+    now = _fitted_now(derived).get((record.model, record.fold))
     if now is not None:
         if not now.total_steps:
             return ":blue-badge[running]"
-        text = words.step_text(unit.model, now.step, now.total_steps, run.num_epochs)
+        text = run.step_text(record.model, now.step, now.total_steps)
         return f":blue-badge[running] {name} {text}{best}{resumed}"
-    if unit.step:
-        word = "paused" if derived.state == "paused" else "stopped"
-        text = words.step_text(unit.model, unit.step, unit.total_steps, run.num_epochs)
-        return f":orange-badge[{word}] {name} {text}{best}{resumed}"
+    if record.step:
+        state = "paused" if derived.state == "paused" else "stopped"
+        text = run.step_text(record.model, record.step, record.total_steps)
+        return f":orange-badge[{state}] {name} {text}{best}{resumed}"
     return ":gray-badge[waiting]"
 
 
-def _at_work(derived: DerivedState) -> dict[tuple[str | None, int | None], Status | WorkerStatus]:
-    """Return who fits which fold now."""
+def _fitted_now(
+    derived: DerivedState,
+) -> dict[tuple[str | None, int | None], Status | WorkerStatus]:
     if not derived.is_active or derived.status is None:
         return {}
-    return {(at.model, at.fold): at for at in words.at_work(derived.status)}
+    return {(fitted.model, fitted.fold): fitted for fitted in words.fitted_now(derived.status)}
 
 
 def _resumed_text(times: int) -> str:
@@ -105,33 +107,36 @@ def _resumed_text(times: int) -> str:
     return " · resumed" if times == 1 else f" · resumed {times} times"
 
 
-def _best_text(run: RunView, unit: FoldRecord) -> str:
-    found = run.fold_score(unit.model, unit.fold)
+def _best_text(run: RunView, record: FoldRecord) -> str:
+    found = run.fold_score(record.model, record.fold)
     return "" if found is None else f" · best so far {found.best:.3f}"
 
 
 def _blend_cell(run: RunView, fold: int) -> str:
-    """Return the blend's score of a fold, which is there as soon as all models have done it."""
-    blend = None if run.scores is None else run.scores.models.get("blend")
+    """Return the blend's score of a fold, which is known once all models have done the fold."""
+    blend = None if run.scores is None else run.scores.models.get(registry.BLEND)
     row = None if blend is None else blend.all_sensors.folds[fold]
     if row is not None:
         return f"**{row.score:.3f}**"
-    is_done = all(unit.done for unit in run.units if unit.fold == fold)
+    is_done = all(record.done for record in run.folds if record.fold == fold)
     return words.NOTHING if is_done else ":gray-badge[waiting]"
 
 
-def _sums(scores: Scores, models: list[str]) -> dict[str, list[str]]:
-    """Return the rows under the folds: mean and spread so far, out of fold, and without extras."""
+def _summary_rows(scores: Scores, models: list[str]) -> dict[str, list[str]]:
+    """Return the rows below the folds: mean, expected mean, out of fold, with the IMU only."""
     found = [scores.models.get(model) for model in models]
+    sensors = [None if one is None else one.all_sensors for one in found]
     rows = {
-        "Mean": [_mean(one and one.all_sensors) for one in found],
-        "Likely at the end": [_likely(one and one.all_sensors) for one in found],
-        "Out of fold": [_oof(one and one.all_sensors) for one in found],
+        "Mean": [_mean(one) for one in sensors],
+        "Expected final mean": [_likely(one) for one in sensors],
+        "Out of fold": [_oof(one) for one in sensors],
     }
-    if not any(rows["Likely at the end"]):
-        del rows["Likely at the end"]
+    if not any(rows["Expected final mean"]):
+        del rows["Expected final mean"]
     if any(one is not None and one.imu_only is not None for one in found):
-        rows["Out of fold, IMU only"] = [_oof(one and one.imu_only) for one in found]
+        rows["Out of fold, IMU only"] = [
+            _oof(None if one is None else one.imu_only) for one in found
+        ]
         rows["Mean of both"] = [
             "" if one is None or one.half_and_half is None else f"**{one.half_and_half:.3f}**"
             for one in found
@@ -149,11 +154,11 @@ def _mean(sensors: SensorScores | None) -> str:
 
 
 def _likely(sensors: SensorScores | None) -> str:
-    """Return the range that the mean of all folds is likely to end in; "" where nothing is left."""
+    """Return the 95 % range of the final mean; "" with too few folds or all of them done."""
     if sensors is None:
         return ""
     done = [row.score for row in sensors.folds if row is not None]
-    end = comparison.final_range(done, len(sensors.folds))
+    end = intervals.final_range(done, len(sensors.folds))
     return "" if end is None else f"{end[0]:.3f} to {end[1]:.3f}"
 
 

@@ -1,7 +1,7 @@
-"""Forecast: what a new run is going to do and how long that should take, in plain words.
+"""Forecast: what a new run will train and how long that should take.
 
-In: its configuration; the earlier runs of the state folder. Out: sentences. A time is as measured
-here on the same recordings, else a rough guess, else unknown, and says which.
+In: its configuration; the earlier runs of the state folder. Out: sentences. The time is based on
+measurements here on the same recordings, else it is a rough guess or not known; the text says so.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from pages.ui.shared import readers, words
 from trainer.config import Config
+from trainer.models import registry
+from trainer.models.base import DataSize
 from trainer.run.estimate import (
-    Size,
     format_duration,
     guess_num_features,
     pace,
@@ -23,13 +24,13 @@ from trainer.run.estimate import (
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
-WATCH_SIZE = Size(
+WATCH_SIZE = DataSize(
     num_sequences=744,
     num_rows=44_640,
     num_classes=7,
     num_features=guess_num_features(("acc", "rot")),
 )
-MAX_LOOKED_AT = 20  # newest runs; the first that knows a model's pace is taken
+MAX_RUNS = 20  # newest runs; for each model the first with a measurement is used
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Forecast:
 
     Attributes:
         seconds: Of all folds of each model, at most; empty where it is not known.
-        basis: What that rests on, or why it is not known.
+        basis: How it was estimated, or why it is not known.
     """
 
     seconds: dict[str, float]
@@ -46,30 +47,29 @@ class Forecast:
 
 
 def plan_text(config: Config, source: str) -> str:
-    """Say what will be trained on what."""
-    folds = config.folds.count
-    texts = {
-        "lgbm": f"{folds} folds of LightGBM (up to {config.boosting.rounds} rounds)",
-        "torch": f"{folds} folds of the network (up to {config.network.epochs} epochs)",
-    }
-    parts = [texts[model] for model in config.models]
+    """Describe what will be trained on which recordings."""
+    parts = [
+        f"{config.folds.count} folds of {model.phrase} (up to {model.max_steps(config)} "
+        f"{model.step_title}s)"
+        for model in registry.select(config.models)
+    ]
     return (
-        f"Trains {' and '.join(parts)} on {source}, each fold scored on people it has not seen; "
-        f"early stopping ends a fold sooner."
+        f"Trains {words.enumeration(parts)} on {source}. Each fold is scored on subjects that it "
+        f"was not trained on; early stopping can end a fold sooner."
     )
 
 
 def time_text(forecast: Forecast) -> str:
-    """Say how long it should take and what that rests on."""
+    """Describe how long it should take and how that was estimated."""
     if not forecast.seconds:
-        return f"How long it takes is not known: {forecast.basis}"
+        return f"The training time is not known: {forecast.basis}"
     parts = ", ".join(
-        f"{words.MODELS[model]} {format_duration(seconds)}"
+        f"{registry.title(model)} {format_duration(seconds)}"
         for model, seconds in forecast.seconds.items()
     )
     total = format_duration(sum(forecast.seconds.values()))
     detail = f" ({parts})" if len(forecast.seconds) > 1 else ""
-    return f"About {total} at most{detail}: {forecast.basis}"
+    return f"Training time at most about {total}{detail}, {forecast.basis}"
 
 
 def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
@@ -79,13 +79,13 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
         config: Of the new run.
         runs: Of the state folder, the newest first.
     """
-    known = [_same_recordings(run, config) for run in runs[:MAX_LOOKED_AT]]
+    known = [_same_recordings(run, config) for run in runs[:MAX_RUNS]]
     earlier = [pair for pair in known if pair is not None]
     if not earlier and config.data.source != "watch":
         return Forecast(
             {},
-            "no run in this folder was made from these recordings. Once it works, the time left "
-            "is measured and shown here.",
+            "no run in this folder used these recordings. Once the run trains, this page shows "
+            "the time left.",
         )
     size = size_of(earlier[0][1]) if earlier else WATCH_SIZE
     guessed = {
@@ -98,7 +98,7 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
 
 
 def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile] | None:
-    """Return the run where it was made from the same source."""
+    """Return the run if it was made from the same source."""
     run_file = readers.run_file(run, [])
     is_same = run_file is not None and run_file.data.source == config.data.source
     return (run, run_file) if is_same and run_file is not None else None
@@ -107,13 +107,13 @@ def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile
 def _paces(
     config: Config, earlier: Sequence[tuple[RunReader, RunFile]]
 ) -> tuple[dict[str, float], list[str]]:
-    """Return the pace of each model that the newest run on this machine knows, and whose it is."""
+    """Return the pace of each model as measured in the newest run here, and those runs' names."""
     paces: dict[str, float] = {}
     names: list[str] = []
     for run, run_file in earlier:
         if run_file.machine.host != socket.gethostname():
             continue
-        measured = pace(run_file.settings(), size_of(run_file), readers.units(run, []))
+        measured = pace(run_file.settings(), size_of(run_file), readers.fold_records(run, []))
         new = {
             model: value
             for model, value in measured.items()
@@ -126,16 +126,18 @@ def _paces(
 
 
 def _same_threads(config: Config, run_file: RunFile) -> bool:
-    return (config.boosting.num_threads, config.network.num_threads) == (
-        run_file.boosting.num_threads,
-        run_file.network.num_threads,
+    earlier = run_file.settings()
+    return all(
+        model.num_threads(config) == model.num_threads(earlier)
+        for model in registry.select(config.models)
+        if model.name in earlier.models
     )
 
 
 def _basis(config: Config, paces: dict[str, float], names: list[str]) -> str:
     if not paces:
-        return "a rough guess from the size of the recordings; nothing was measured here yet."
-    runs = f"run{'s' if len(names) > 1 else ''} {' and '.join(names)}"
-    text = f"as fast as {runs} went on these recordings on this machine."
-    guessed = [words.MODELS[model] for model in config.models if model not in paces]
-    return f"{text} {guessed[0]} is a rough guess." if guessed else text
+        return "a rough guess from the size of the recordings: nothing was measured here yet."
+    runs = f"run{'s' if len(names) > 1 else ''} {words.enumeration(names)}"
+    text = f"as measured in {runs} on these recordings and this machine."
+    guessed = [registry.title(model) for model in config.models if model not in paces]
+    return f"{text} {words.enumeration(guessed)}: rough guess." if guessed else text

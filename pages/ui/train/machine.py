@@ -1,13 +1,15 @@
-"""Machine: processor, memory, graphics memory and disk while the trainer worked.
+"""Machine: processor, memory, GPU memory and disk while the trainer ran.
 
-In: the "beat" lines of a run's history. Out: small charts over the minutes of the newest attempt
-that has any; nothing is drawn for a time that was not recorded.
+In: the "beat" events of a run. Out: small charts over the minutes of the newest attempt that has
+readings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import altair as alt
 import polars as pl
 import streamlit as st
 
@@ -17,17 +19,37 @@ from trainer.store.process import BEAT_EVENT, READING_S
 from trainer.store.records import Status
 from trainer.store.run_state import DerivedState
 
+CHART_HEIGHT_PX = 150
+
+
+@dataclass(frozen=True)
+class Meter:
+    """One number that is read from the machine at intervals.
+
+    Attributes:
+        title: What it is.
+        unit: Of the axis.
+        newest: Format of the newest value.
+        divisor: From the recorded unit to the axis' unit.
+    """
+
+    title: str
+    unit: str
+    newest: str
+    divisor: float
+
+
 METERS = {
-    "trainer_cores": charts.Meter("Processor of the trainer", "cores", "{:.1f} cores", 1),
-    "used_memory_mb": charts.Meter("Memory of the trainer", "GB", "{:.2f} GB", 1024),
-    "free_memory_mb": charts.Meter("Free memory", "GB", "{:.1f} GB", 1024),
-    "free_disk_mb": charts.Meter("Disk left", "GB", "{:.1f} GB", 1024),
-    "gpu_used_memory_mb": charts.Meter("GPU memory in use", "GB", "{:.2f} GB", 1024),
+    "trainer_cores": Meter("CPU of the trainer", "cores", "{:.1f} cores", 1),
+    "used_memory_mb": Meter("Memory of the trainer", "GB", "{:.2f} GB", 1024),
+    "free_memory_mb": Meter("Free memory", "GB", "{:.1f} GB", 1024),
+    "free_disk_mb": Meter("Free disk space", "GB", "{:.1f} GB", 1024),
+    "gpu_used_memory_mb": Meter("GPU memory in use", "GB", "{:.2f} GB", 1024),
 }
 
 
 def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
-    """Show what the newest recorded attempt of the run of this name used."""
+    """Show the resources that the newest recorded attempt of the run of this name used."""
     st.subheader("Machine", anchor=False)
     table = resource_table(events)
     if table.is_empty():
@@ -35,7 +57,7 @@ def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
         return
     attempt = table["attempt"][0]
     panels.head(
-        f"What the trainer used, read every {READING_S:.0f} s since the start of attempt {attempt}",
+        f"Resources used since the start of attempt {attempt}, read every {READING_S:.0f} s",
         table,
         "machine",
     )
@@ -53,7 +75,7 @@ def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
 
 
 def resource_table(events: Sequence[Event]) -> pl.DataFrame:
-    """Return attempt, minutes since its first line of history, and one column per number."""
+    """Return attempt, minutes since its first event, and one column per number."""
     beats = [event for event in events if event.event == BEAT_EVENT and event.values]
     if not beats:
         return pl.DataFrame(schema={"attempt": pl.Int64, "minutes": pl.Float64})
@@ -67,28 +89,65 @@ def resource_table(events: Sequence[Event]) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None).sort("minutes")
 
 
+def meter_chart(table: pl.DataFrame, column: str, meter: Meter) -> charts.Spec:
+    """Draw one number over the minutes since the attempt began.
+
+    Args:
+        table: Columns minutes and the meter's own.
+        column: The meter's own.
+        meter: What is drawn.
+    """
+    data = table.select(
+        "minutes",
+        pl.lit(0).alias("fold"),
+        pl.col("minutes").alias("step"),
+        (pl.col(column) / meter.divisor).alias("value"),
+    ).drop_nulls()
+    figure = (
+        alt.Chart(alt.NamedData("readings"))
+        .mark_area(line={"strokeWidth": 1.5}, opacity=0.25)
+        .encode(
+            x=alt.X(
+                "minutes:Q",
+                title="Minutes",
+                axis=alt.Axis(tickCount=4, grid=False),
+                scale=alt.Scale(nice=False),
+            ),
+            y=alt.Y("value:Q", title=meter.unit, axis=alt.Axis(tickCount=3, format=".2~f")),
+            tooltip=[
+                alt.Tooltip("minutes:Q", title="Minute", format=".1f"),
+                alt.Tooltip("value:Q", title=f"{meter.title} ({meter.unit})", format=".3g"),
+            ],
+        )
+        .properties(height=CHART_HEIGHT_PX)
+    )
+    readings = charts.thinned(data, charts.MAX_POINTS).select("minutes", "value")
+    return charts.with_data(figure, readings=readings)
+
+
 @st.cache_data(max_entries=32, show_spinner=False)
 def _drawn(version: tuple[str, int, int, str], _table: pl.DataFrame) -> charts.Spec:
     """Return a meter's chart as Vega-Lite; drawn once for each version of its readings."""
     column = version[-1]
-    return charts.meter_chart(_table, column, METERS[column])
+    return meter_chart(_table, column, METERS[column])
 
 
 def _now_text(status: Status | None) -> str:
-    """Say what the last sign of life knows."""
+    """Describe the resources at the last heartbeat."""
     if status is None or status.used_memory_mb is None or status.free_disk_mb is None:
         return ""
     free_memory_mb = status.free_memory_mb or 0
     return (
-        f"At its last sign of life the trainer used {status.used_memory_mb:,} MB of memory, "
-        f"{free_memory_mb:,} MB were free, and {status.free_disk_mb / 1024:,.1f} GB of disk left. "
+        f"At its last heartbeat the trainer used {status.used_memory_mb:,} MB of memory; "
+        f"{free_memory_mb:,} MB of memory and {status.free_disk_mb / 1024:,.1f} GB of disk space "
+        f"were free. "
     )
 
 
 def _why_empty(derived: DerivedState) -> str:
     if derived.is_active:
-        return f"The first reading comes {READING_S:.0f} s after its start."
+        return f"The first reading follows {READING_S:.0f} s after the start."
     return (
-        f"There are no curves: the trainer keeps a reading every {READING_S:.0f} s, and this run "
-        f"was shorter or made before it did."
+        f"There are no charts: a reading is recorded every {READING_S:.0f} s, and this run was "
+        f"shorter or is from an earlier version."
     )

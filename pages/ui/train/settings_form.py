@@ -1,56 +1,67 @@
-"""Settings form: every setting that the start form does not ask for by itself.
+"""Settings form: a field for every setting beside the main ones.
 
-In: the preset. Out: what people typed, as ``KEY=VALUE``; what differs from the preset is marked.
+In: the preset. Out: the typed values, as ``KEY=VALUE``; those that differ from the preset are
+marked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
 from pages.ui.shared import frame
-from trainer.config import Config, flat_settings, setting_names, setting_text
+from trainer.config import BlendConfig, Config, flat_settings, make_config, setting_text
+from trainer.models import registry
 
 MAIN = ("models", "folds.count", "boosting.rounds", "network.epochs", "seed")
 NOT_HERE = (*MAIN, "preset", "data.source")
-TITLES = {
+TITLES = {  # of the parts of the configuration; other models have a part of their own
     "boosting": "LightGBM",
     "network": "Network",
     "frames": "Network",
     "blend": "Blend",
+    "blend.weights": "Blend",
     "data": "Recordings",
-    "": "Exactness",
+    "": "Reproducibility",
 }
-LABELS = {  # where the last part of the dotted name alone would puzzle
+LABELS = {  # where the last part of the dotted name alone would be unclear
+    "exact": "Bit-exact on",
     "frames.length": "Frame length",
     "data.sampling_rate_hz": "Sampling rate, Hz",
     "network.rotation_deg": "Rotation, degrees",
     "network.save_interval_s": "Save interval, seconds",
-    "blend.lgbm_weight": "LightGBM weight",
-    "blend.torch_weight": "Network weight",
-    "blend.fail_if_torch_missing": "Fail if network missing",
+    "blend.fail_if_torch_missing": "Network required",
 }
-FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desk
+FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop
 LINES_KEY = "start_more"
 
 
-def fields(usual: Config) -> list[str]:
+def usual_settings(preset: str) -> dict[str, Any]:
+    """Return every setting of every model, by its dotted name, as the preset has it."""
+    models = registry.all_models()
+    config = make_config(preset, {"models": [model.name for model in models]})
+    values = flat_settings(config) | {"models": make_config(preset).models}
+    weights = (_weight_name(model.name) for model in models)
+    return {**values, **{name: 0.0 for name in weights if name not in values}}
+
+
+def fields(usual: Mapping[str, Any]) -> list[str]:
     """Show a field per setting; return what was typed.
 
     Args:
-        usual: The preset, whose values stand in the fields in grey.
+        usual: The preset's settings, which the empty fields show in grey.
 
     Returns:
-        ``KEY=VALUE`` pairs, checked by whoever makes a configuration of them.
+        ``KEY=VALUE`` pairs; they are checked when a configuration is made of them.
     """
-    values = flat_settings(usual)
     typed = []
-    for title in dict.fromkeys(TITLES.values()):
-        st.markdown(f"**{title}**")
+    for title, names in sections(usual).items():
+        st.markdown(f"**{frame.escape(title)}**")
         with st.container(horizontal=True, gap="small"):
-            typed += [_field(name, setting_text(values[name])) for name in names_under(title)]
-    st.caption("Or pasted from a command or from config.json; these win over the fields above.")
+            typed += [_field(name, setting_text(usual[name])) for name in names]
+    st.caption("Or paste settings from a command or config.json; they override the fields above.")
     lines = st.text_area(
         "One KEY=VALUE per line",
         key=LINES_KEY,
@@ -60,13 +71,13 @@ def fields(usual: Config) -> list[str]:
     return [*filter(None, typed), *(line.strip() for line in lines.splitlines() if line.strip())]
 
 
-def names_under(title: str) -> list[str]:
-    """Return the settings that stand under a title."""
-    return [
-        name
-        for name in setting_names()
-        if name not in NOT_HERE and TITLES[name.rpartition(".")[0]] == title
-    ]
+def sections(usual: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the names of the settings that have a field here, by the title above them."""
+    found: dict[str, list[str]] = {title: [] for title in TITLES.values()}
+    for name in usual:
+        if name not in NOT_HERE:
+            found.setdefault(_title(name), []).append(name)
+    return found
 
 
 def field_key(name: str) -> str:
@@ -74,29 +85,45 @@ def field_key(name: str) -> str:
     return f"start_set_{name}"
 
 
-def differing(config: Config, usual: Config) -> list[tuple[str, str, str]]:
-    """Return name, value in ``usual`` and value in ``config`` of the settings that differ."""
-    before, now = flat_settings(usual), flat_settings(config)
+def differing(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return name, value before and value in ``config`` of the settings that differ."""
     return [
-        (name, setting_text(before[name]), setting_text(value))
-        for name, value in now.items()
-        if value != before[name] and name != "preset"
+        (name, setting_text(before.get(name)), setting_text(value))
+        for name, value in flat_settings(config).items()
+        if value != before.get(name) and name != "preset"
     ]
 
 
 def differences_text(rows: Sequence[tuple[str, str, str]]) -> str:
-    """Say what differs, in Markdown: name, old value, new value."""
+    """List what differs, in Markdown: name, old value, new value."""
     return ", ".join(
         f"{frame.escape(name)} {frame.escape(old)} → **{frame.escape(new)}**"
         for name, old, new in rows
     )
 
 
+def _title(name: str) -> str:
+    part = name.rpartition(".")[0]
+    return TITLES[part] if part in TITLES else registry.title(part.rpartition(".")[2])
+
+
+def _label(name: str) -> str:
+    titles = {_weight_name(model.name): model.title for model in registry.all_models()}
+    if name in titles:
+        return f"{titles[name]} weight"
+    return LABELS.get(name) or name.rpartition(".")[2].replace("_", " ").capitalize()
+
+
+def _weight_name(model: str) -> str:
+    """Return the name of a model's weight in the blend, which two models have as a field."""
+    own = f"{model}_weight"
+    return f"blend.{own}" if own in BlendConfig.model_fields else f"blend.weights.{model}"
+
+
 def _field(name: str, usual: str) -> str:
     """Show one field; return ``KEY=VALUE``, or "" where it is left as in the preset."""
-    key = field_key(name)
+    key, label = field_key(name), _label(name)
     typed = str(st.session_state.get(key) or "").strip()
-    label = LABELS.get(name) or name.rpartition(".")[2].replace("_", " ").capitalize()
     is_other = typed not in ("", usual)
     st.text_input(
         f"**{label}** (preset {frame.escape(usual)})" if is_other else label,

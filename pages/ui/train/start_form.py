@@ -1,11 +1,12 @@
-"""Start form: what a new run is made of, checked while it is filled in.
+"""Start form: the settings of a new run, checked while they are entered.
 
-In: what people choose, or a run to duplicate. Out: in words what will run and how long it should
-take, what differs from the preset or from the run it was taken from, and the run, started.
+In: the user's choices, or a run to duplicate. Out: a description of the new run and of the time it
+should take, what differs from the preset or from the duplicated run, and the started run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,18 +15,16 @@ import streamlit as st
 from pages.ui.shared import controls, frame, live, words
 from pages.ui.train import forecast, settings_form, start_source
 from trainer.config import Config, ConfigError, flat_settings, make_config, setting_text
+from trainer.models import registry
 from trainer.run import control
 from trainer.store.reader import RunReader, list_runs
-from trainer.store.records import RunFile
 from trainer.store.run_state import derive_state
 
 PRESETS = {"Quick": "quick", "Full": "full"}
 PRESET_WORDS = {
-    "quick": "A first answer within minutes",
+    "quick": "First results within minutes",
     "full": "The settings for the best score",
 }
-
-
 NUMBERS = {  # label, lowest, highest
     "folds.count": ("Folds", 2, 50),
     "boosting.rounds": ("LightGBM rounds", 1, 100_000),
@@ -33,7 +32,7 @@ NUMBERS = {  # label, lowest, highest
     "seed": ("Seed", 0, 2**31 - 1),
 }
 
-_DUPLICATE = "start_duplicate"  # name and settings of the run that the form was filled from
+_FILLED = "start_filled"  # the duplicated run that the form was filled from
 
 
 @dataclass(frozen=True)
@@ -52,79 +51,57 @@ class Draft:
 
 
 def show() -> None:
-    """Show the form with its preview and the start button."""
-    _duplicate_line()
+    """Show the form with a description of the run and the start button."""
+    duplicated = controls.duplicated_run()
+    if duplicated is not None:
+        if st.session_state.get(_FILLED) is not duplicated:
+            st.session_state[_FILLED] = duplicated
+            _fill(duplicated[1])
+        _duplicated_line(duplicated[0])
     left, right = st.columns(2, gap="large")
     with left:
         source = start_source.field()
     with right:
         preset = _preset()
-    usual = make_config(preset)
+    usual = settings_form.usual_settings(preset)
     name = _name(source)
-    options = _main_settings(usual)
+    options = _main_settings(preset, usual)
     with st.expander("More settings", icon=":material/tune:"):
         assignments = settings_form.fields(usual)
     draft = _check(name, preset, {**options, "data.source": source}, assignments)
     _preview(draft, usual)
 
 
-def duplicate(run_file: RunFile) -> None:
-    """Fill the form from a run, as an on_click callback; the form stands on the Train page."""
-    config = run_file.settings()
-    usual, state = make_config(config.preset), st.session_state
+def _fill(config: Config) -> None:
+    """Fill the form from the settings of a run, before its widgets are drawn."""
+    state, usual = st.session_state, settings_form.usual_settings(config.preset)
+    values = usual | flat_settings(config)
     start_source.fill(config.data.source)
-    state["start_preset"] = next(label for label, name in PRESETS.items() if name == usual.preset)
+    state["start_preset"] = next(label for label, name in PRESETS.items() if name == config.preset)
     state["start_name"] = ""
-    state[f"start_models_{usual.preset}"] = list(config.models)
-    values, usual_values = flat_settings(config), flat_settings(usual)
+    state[f"start_models_{config.preset}"] = list(config.models)
     for name in NUMBERS:
-        state[_number_key(name, usual.preset)] = values[name]
+        state[_number_key(name, config.preset)] = values[name]
     for name, value in values.items():
         if name not in settings_form.NOT_HERE:
-            is_usual = value == usual_values[name]
+            is_usual = value == usual.get(name)
             state[settings_form.field_key(name)] = "" if is_usual else setting_text(value)
     state[settings_form.LINES_KEY] = ""
-    state[_DUPLICATE] = (run_file.run, config)
 
 
-def is_duplicating() -> bool:
-    """Return whether the form was filled from a run, and has not been started or let go since."""
-    return _DUPLICATE in st.session_state
-
-
-def duplicate_button(run_file: RunFile | None) -> None:
-    """Show the button that fills the form from a run."""
-    if run_file is not None:
-        st.button(
-            "Duplicate",
-            icon=":material/content_copy:",
-            key="duplicate",
-            help="Fills the start form with the settings of this run, to change what you like.",
-            on_click=duplicate,
-            args=(run_file,),
-        )
-
-
-def _duplicate_line() -> None:
-    """Say which run the form was filled from, and offer to let go of it."""
-    if not is_duplicating():
-        return
+def _duplicated_line(name: str) -> None:
+    """Name the run that the form was filled from, with a button to cancel."""
     with st.container(
         horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"
     ):
-        name = frame.escape(st.session_state[_DUPLICATE][0])
-        st.markdown(f"**A new run with the settings of {name}**", width="content")
+        st.markdown(f"**New run with the settings of {frame.escape(name)}**", width="content")
         st.button(
-            "Not now",
+            "Cancel",
             icon=":material/close:",
             type="tertiary",
             key="duplicate_forget",
-            on_click=_forget,
+            on_click=controls.stop_duplicating,
         )
-
-
-def _forget() -> None:
-    st.session_state.pop(_DUPLICATE, None)
 
 
 def _preset() -> str:
@@ -132,7 +109,7 @@ def _preset() -> str:
     choice = st.segmented_control(
         "Preset", list(PRESETS), required=True, key="start_preset", persist_state="session"
     )
-    preset = PRESETS[choice]
+    preset = PRESETS[choice or "Quick"]
     st.caption(f"{PRESET_WORDS[preset]}.")
     return preset
 
@@ -143,33 +120,32 @@ def _name(source: str) -> str:
         "Run name",
         key="start_name",
         placeholder=suggestion,
-        help="Left empty, the run gets the name shown in grey.",
+        help="Leave empty for the name shown in grey.",
         max_chars=64,
         persist_state="session",
     )
     return typed.strip() or suggestion
 
 
-def _main_settings(usual: Config) -> dict[str, Any]:
+def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Show the main settings; return those that differ from the preset."""
-    models_key = f"start_models_{usual.preset}"
-    st.session_state.setdefault(models_key, list(usual.models))
+    models_key = f"start_models_{preset}"
+    st.session_state.setdefault(models_key, list(usual["models"]))
     models = st.pills(
         "Models",
-        list(words.STEP_NAMES),
+        [model.name for model in registry.all_models()],
         selection_mode="multi",
-        format_func=words.MODELS.__getitem__,
+        format_func=registry.title,
         key=models_key,
         persist_state="session",
     )
-    values = flat_settings(usual)
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
         for name, (label, low, high) in NUMBERS.items():
-            key = _number_key(name, usual.preset)
-            is_other = st.session_state.setdefault(key, values[name]) != values[name]
+            key = _number_key(name, preset)
+            is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
             value = st.number_input(
-                f"**{label}** (preset {values[name]})" if is_other else label,
+                f"**{label}** (preset {usual[name]})" if is_other else label,
                 min_value=low,
                 max_value=high,
                 step=1,
@@ -177,9 +153,9 @@ def _main_settings(usual: Config) -> dict[str, Any]:
                 width=settings_form.FIELD_WIDTH_PX,
                 persist_state="session",
             )
-            if value != values[name]:
+            if value != usual[name]:
                 chosen[name] = value
-    if tuple(models) != usual.models:
+    if tuple(models) != usual["models"]:
         chosen["models"] = models
     return chosen
 
@@ -193,7 +169,7 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
     if problem is not None:
         return Draft(name, None, f"Run name: expected {problem}; got {name!r}.")
     if (frame.state_dir() / name).exists():
-        return Draft(name, None, f"There is a run {name!r} already. Choose another name.")
+        return Draft(name, None, f"A run {name!r} exists already. Choose another name.")
     problem = start_source.problem(options["data.source"])
     if problem:
         return Draft(name, None, problem)
@@ -205,20 +181,20 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
         return Draft(name, None, str(error))
 
 
-def _preview(draft: Draft, usual: Config) -> None:
-    """Say what will run, how long, and what differs; offer to start it."""
+def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
+    """Show what will be trained, how long, and what differs, with the button to start it."""
     runs = list_runs(frame.state_dir())
     if draft.config is None:
         st.warning(frame.escape(draft.problem), icon=":material/edit:")
     else:
-        _explain(draft.config, usual, runs)
-        with st.expander("The same in a terminal", icon=":material/terminal:"):
+        _describe(draft.config, usual, runs)
+        with st.expander("Command for a terminal", icon=":material/terminal:"):
             command = control.command_line(frame.state_dir(), draft.name, draft.config)
             st.code(" ".join(command), language=None, wrap_lines=True)
     active = [run.name for run in runs if derive_state(run).is_active]
     if active:
         names = frame.escape(", ".join(active))
-        st.caption(f"Training now: {names}. Two runs at once share the processor; both get slower.")
+        st.caption(f"Training now: {names}. Parallel runs share the CPU and slow each other down.")
     st.button(
         f"Start {draft.name}",
         type="primary",
@@ -230,28 +206,29 @@ def _preview(draft: Draft, usual: Config) -> None:
     )
 
 
-def _explain(config: Config, usual: Config, runs: list[RunReader]) -> None:
-    """Say in words what the run does, how long it should take, and what is unusual about it."""
-    shown = start_source.in_words(config.data.source)
-    st.markdown(frame.escape(forecast.plan_text(config, shown)))
+def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -> None:
+    """Describe what the run trains, how long it should take, and its differing settings."""
+    source = start_source.describe(config.data.source)
+    st.markdown(frame.escape(forecast.plan_text(config, source)))
     st.markdown(frame.escape(forecast.time_text(forecast.forecast(config, runs))))
     own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]
     if own:
-        st.markdown(f"Unlike the preset: {settings_form.differences_text(own)}")
-    if is_duplicating():
-        name, before = st.session_state[_DUPLICATE]
-        changed = settings_form.differing(config, before)
+        st.markdown(f"Different from the preset: {settings_form.differences_text(own)}")
+    duplicated = controls.duplicated_run()
+    if duplicated is not None:
+        name, before = duplicated
+        changed = settings_form.differing(config, {**usual, **flat_settings(before)})
         if changed:
-            text = f"Unlike {frame.escape(name)}: {settings_form.differences_text(changed)}"
+            differences = settings_form.differences_text(changed)
+            st.markdown(f"Different from {frame.escape(name)}: {differences}")
         else:
-            text = "Nothing is different yet: the same recordings would give the same result."
-        st.markdown(text)
+            st.markdown(f"Same settings as {frame.escape(name)}: the result will be the same.")
 
 
 def _start(draft: Draft) -> str:
-    assert draft.config is not None  # the button is disabled without one
+    assert draft.config is not None  # else the button is disabled
     pid = control.start(frame.state_dir(), draft.name, draft.config)
     live.expect_trainer(draft.name, pid)
     frame.open_run(draft.name)
-    _forget()
+    controls.stop_duplicating()
     return f"Started {draft.name}."

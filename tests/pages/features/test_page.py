@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pages.ui.features import fold_importance
+from pages.ui.features import fold_importance, importance
 from pages.ui.features import importance_ranks as ranks
-from pages.ui.shared import distributions, importance
+from pages.ui.shared import distributions
 from tests.support.pages import metrics, texts, visit
 from trainer.models import registry
 from trainer.store.durable import write_atomic

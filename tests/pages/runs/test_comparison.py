@@ -1,4 +1,4 @@
-"""Runs side by side: what differs, paired differences by fold, and what is more than noise."""
+"""Comparison of runs: differing settings, paired differences by fold, noise."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pages.ui.runs import charts_compare
-from pages.ui.shared import charts, comparison, run_table
-from pages.ui.shared.comparison import PairedDifference
+from pages.ui.runs import charts_compare, comparison, run_table
+from pages.ui.runs.comparison import PairedDifference
+from pages.ui.shared import charts, intervals
 from pages.ui.train import fold_table
 from tests.pages.test_run_states import texts, visit
 from tests.support import run_folders
@@ -35,7 +35,7 @@ def summary_of(root):
 
 
 def change_scores(root, model, by):
-    """Add so much to the fold scores of one model; None: that fold is not done."""
+    """Add these amounts to the fold scores of one model; None: that fold is not done."""
     reader = RunReader(root)
     entry = reader.scores().models[model]
     rows = tuple(
@@ -62,7 +62,7 @@ def pair(first, second, num_folds=None):
                 models={"blend": _model([*scores, *[None] * ((num_folds or 0) - len(scores))])},
             ),
             num_done=0,
-            num_units=0,
+            num_folds=0,
             training_s=0.0,
             problems=(),
         )
@@ -88,9 +88,9 @@ def test_differences_are_paired_by_fold(two):
     assert found.std == pytest.approx(0.01)
     assert found.half_width == pytest.approx(4.303 * 0.01 * (5 / 6) ** 0.5)
     assert not found.is_more_than_noise
-    assert comparison.in_words(found) == (
-        "second is 0.020 above first on average over 3 folds and better on 3 of them: no more than "
-        "the folds' noise (95 % interval \N{MINUS SIGN}0.019 to +0.059)."
+    assert comparison.describe(found) == (
+        "second is 0.020 above first on average over 3 folds and better on 3 of them: within the "
+        "noise of the folds (95 % interval \N{MINUS SIGN}0.019 to +0.059)."
     )
 
 
@@ -98,24 +98,24 @@ def test_a_steady_difference_is_more_than_noise():
     """Five folds, all worse by nearly the same."""
     found = pair([0.90, 0.91, 0.92, 0.93, 0.94], [0.880, 0.891, 0.900, 0.909, 0.920])
     assert found.is_more_than_noise
-    assert comparison.in_words(found).startswith(
-        "b is 0.020 below a on average over 5 folds and better on 0 of them: more than the folds'"
+    assert comparison.describe(found).startswith(
+        "b is 0.020 below a on average over 5 folds and better on 0 of them: more than the noise"
     )
 
 
-def test_equal_scores_are_said_to_be_the_same():
+def test_equal_scores_are_described_as_the_same():
     """Not "above by 0.000"."""
-    assert comparison.in_words(pair([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])) == (
-        "b scores the same on every fold."
+    assert comparison.describe(pair([0.9, 0.8, 0.7], [0.9, 0.8, 0.7])) == (
+        "b has the same score on every fold."
     )
 
 
 @pytest.mark.parametrize("num_done", [1, 2])
-def test_too_few_folds_tell_nothing(num_done):
-    """Of five folds one or two are done; no interval is made up."""
+def test_too_few_folds_have_no_interval(num_done):
+    """With one or two of five folds done, the noise is not known."""
     found = pair([0.9] * num_done, [0.95, 0.96][:num_done], num_folds=5)
     assert found.half_width is None
-    assert comparison.in_words(found).endswith("too few folds to tell that from noise.")
+    assert comparison.describe(found).endswith("too few folds to distinguish that from noise.")
 
 
 def test_only_folds_done_in_both_count(two):
@@ -130,8 +130,8 @@ def test_the_interval_is_right_to_a_hundredth_of_its_spread():
     """Against scipy, over all numbers of folds that a run can have."""
     from scipy.stats import t
 
-    for num in range(comparison.MIN_FOLDS, 51):
-        fitted = comparison._half_width(1.0, num, num) / (1 / num + 1 / (num - 1)) ** 0.5
+    for num in range(intervals.MIN_FOLDS, 51):
+        fitted = intervals.half_width(1.0, num, num) / (1 / num + 1 / (num - 1)) ** 0.5
         assert fitted == pytest.approx(t.ppf(0.975, num - 1), abs=0.007)
 
 
@@ -144,20 +144,20 @@ def moved(table):
     [
         (lambda table: table, ""),
         (lambda table: table.reverse(), ""),
-        (lambda table: None, "a fold table is not there or cannot be read"),
+        (lambda table: None, "a fold table is missing or cannot be read"),
         (lambda table: table.drop("subject"), "a fold table lacks a column"),
-        (lambda table: table.head(40), "made from other recordings (48 and 40 sequences)"),
+        (lambda table: table.head(40), "use different recordings (48 and 40 sequences)"),
         (lambda table: table.with_columns(pl.col("fold") % 2), "split into 3 and 2 folds"),
-        (moved, "48 of 48 sequences are in another fold"),
-        (lambda table: table.with_columns(gesture=pl.lit("x")), "other labels or subjects"),
+        (moved, "48 of 48 sequences are in a different fold"),
+        (lambda table: table.with_columns(gesture=pl.lit("x")), "different labels or subjects"),
     ],
 )
 def test_why_folds_cannot_be_paired(change, reason):
     """The order of the rows does not matter; everything else is named."""
     table = run_folders.fold_table()
-    said = comparison.why_not_comparable(table, change(table))
-    assert reason in said
-    assert (said == "") == (reason == "")
+    found = comparison.why_not_comparable(table, change(table))
+    assert reason in found
+    assert (found == "") == (reason == "")
 
 
 def test_settings_and_scores_side_by_side(two):
@@ -168,17 +168,17 @@ def test_settings_and_scores_side_by_side(two):
     scores = comparison.score_table(two)
     assert scores["Model"].to_list() == ["Blend"] * 2 + ["LightGBM"] * 2 + ["Network"] * 2
     assert scores["Mean of folds"].to_list()[:2] == pytest.approx([0.94, 0.96])
-    folds = comparison.fold_table([comparison.paired_difference(*two, "blend")])
+    folds = comparison.difference_table([comparison.paired_difference(*two, "blend")])
     assert folds.columns == ["Run", "Fold", "first", "Its score", "Difference"]
     assert folds["Difference"].to_list() == pytest.approx([0.01, 0.02, 0.03, 0.02])
 
 
 def test_a_deep_link_opens_the_comparison(two):
-    """?compare=first&compare=second: settings, words, table ticks, charts; then stop."""
+    """?compare=first&compare=second: settings, sentences, charts; then stop."""
     app = visit_compare("first", "second")
-    said = texts(app)
-    assert "2 runs side by side" in said
-    assert "second is 0.020 above first" in said
+    shown = texts(app)
+    assert "2 runs side by side" in shown
+    assert "second is 0.020 above first" in shown
     assert len(app.get("vega_lite_chart")) == 3
     assert [button.key for button in app.button if button.key == "open"] == []
     app.selectbox(key="compare_first").select("second").run()
@@ -195,12 +195,12 @@ def visit_compare(*names):
     return app
 
 
-def test_other_folds_are_not_paired_and_the_page_says_why(two):
+def test_different_folds_are_not_paired_and_the_page_shows_why(two):
     """Scores stay side by side; no difference is computed."""
     paths = two[1].run.paths
     moved(run_folders.fold_table()).write_parquet(paths.folds)
     app = visit_compare("first", "second")
-    assert "second cannot be paired with first: 48 of 48 sequences are in another fold" in (
+    assert "second cannot be paired with first: 48 of 48 sequences are in a different fold" in (
         texts(app).replace("\\", "")
     )
     assert len(app.get("vega_lite_chart")) == 2  # the curves
@@ -208,7 +208,7 @@ def test_other_folds_are_not_paired_and_the_page_says_why(two):
 
 @pytest.mark.parametrize("state", [s for s in run_folders.STATES if s != "starting"])
 def test_a_run_in_any_state_can_be_compared(make_run, state):
-    """Damaged, unfinished or of another version: what there is stands side by side."""
+    """Damaged, unfinished or of another version: the readable parts are compared."""
     make_run("first", "finished")
     make_run("second", state)
     assert "2 runs side by side" in texts(visit_compare("first", "second"))
@@ -241,34 +241,34 @@ def test_curves_are_overlaid_with_their_mean(two):
 
 
 def test_the_difference_chart_names_its_axis(two):
-    """Which run is subtracted stands on the axis; without an interval the mean stands alone."""
+    """The axis names the run that is subtracted; without an interval only the mean is drawn."""
     found = comparison.paired_difference(*two, "blend")
     alone = dataclasses.replace(found, half_width=None)
     assert isinstance(alone, PairedDifference)
     for one in (found, alone):
         figure = charts_compare.difference_chart([one]).to_dict()
         interval = figure["layer"][2]
-        assert interval["encoding"]["x"]["title"] == "Score less that of first, per fold"
+        assert interval["encoding"]["x"]["title"] == "Score minus that of first, per fold"
 
 
-def test_the_range_at_the_end_is_students_over_the_folds_that_are_left():
+def test_the_range_of_the_final_mean_is_by_student_s_t():
     """Three of five folds, spread 0.02: 0.80 +- 4.303 * 0.02 * sqrt(1/3 - 1/5); none when done."""
-    low, high = comparison.final_range([0.78, 0.80, 0.82], 5)
+    low, high = intervals.final_range([0.78, 0.80, 0.82], 5)
     assert (low, high) == pytest.approx((0.76858, 0.83142), abs=1e-4)
-    assert comparison.final_range([0.78, 0.80], 5) is None
-    assert comparison.final_range([0.78, 0.80, 0.82, 0.81, 0.79], 5) is None
-    assert comparison.final_range([0.99, 1.0, 0.90], 5)[1] == 1.0
+    assert intervals.final_range([0.78, 0.80], 5) is None
+    assert intervals.final_range([0.78, 0.80, 0.82, 0.81, 0.79], 5) is None
+    assert intervals.final_range([0.99, 1.0, 0.90], 5)[1] == 1.0
 
 
-def test_the_range_at_the_end_holds_the_end_as_often_as_it_says():
-    """Folds drawn alike: of 2,000 runs seen after 3 of 5 folds, about 95 % end within the range."""
+def test_the_range_of_the_final_mean_covers_it_in_95_percent():
+    """Of 2,000 runs with normal folds, seen after 3 of 5, about 95 % end within the range."""
     folds_N5 = np.random.default_rng(0).normal(0.5, 0.03, (2_000, 5))
-    ranges = [comparison.final_range(row[:3].tolist(), 5) for row in folds_N5]
+    ranges = [intervals.final_range(row[:3].tolist(), 5) for row in folds_N5]
     held = [low <= row.mean() <= high for (low, high), row in zip(ranges, folds_N5, strict=True)]
     assert 0.935 <= np.mean(held) <= 0.965
 
 
-def test_the_board_says_where_the_mean_is_likely_to_end():
+def test_the_fold_table_shows_the_expected_final_mean():
     """With folds left to do, from the third fold on."""
     rows = [
         ScoreRow(score=score, binary_f1=score, macro_f1=score, accuracy=score, num_sequences=9)

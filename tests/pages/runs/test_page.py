@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import streamlit as st
 
-from pages.ui.runs import run_choice, run_files
-from pages.ui.shared import frame, run_table, words
+from pages.ui.runs import run_choice, run_files, run_table
+from pages.ui.shared import frame, words
 from tests.pages.test_run_states import texts, visit
 from tests.support import run_folders
 from trainer.run import control
@@ -47,7 +47,7 @@ def rows(app):
 
 @pytest.mark.parametrize("is_read_only", [False, True])
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_is_shown_with_what_may_be_done(make_run, go_read_only, state, is_read_only):
+def test_every_state_is_shown_with_its_actions(make_run, go_read_only, state, is_read_only):
     """Badge and table agree; a run in use has no Start over; read-only has nothing that writes."""
     make_run("first", state)
     if is_read_only:
@@ -69,7 +69,7 @@ def test_every_state_is_shown_with_what_may_be_done(make_run, go_read_only, stat
 @pytest.mark.parametrize("kind", ["garbage", "folder"])
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_never_breaks_the_table(make_run, name, kind):
-    """Whatever one file of one run has become, both runs are listed and the other one is whole."""
+    """With any one file of one run damaged, both runs are listed and the other one is complete."""
     make_run("whole", "finished")
     path = make_run("hurt", "finished") / name
     path.unlink(missing_ok=True)
@@ -97,8 +97,8 @@ def test_a_folder_with_nothing_but_a_torn_status_is_listed(state_dir, make_run):
     assert list(rows(app)) == ["whole"]
 
 
-def test_folders_that_are_no_runs_to_look_at_are_left_out(make_run, state_dir, monkeypatch):
-    """Another user's, one whose name is no text, one that is arriving: the rest is listed."""
+def test_folders_that_cannot_be_shown_are_left_out(make_run, state_dir, monkeypatch):
+    """A private one, one whose name is not text, one that is being imported: the rest is listed."""
     make_run("whole", "finished")
     for name in (".arriving-1", "line\nbreak", os.fsdecode(b"no-text-\xff"), "private"):
         shutil.copytree(state_dir / "whole", state_dir / name)
@@ -113,7 +113,7 @@ def test_folders_that_are_no_runs_to_look_at_are_left_out(make_run, state_dir, m
     assert list(rows(visit("runs"))) == ["whole"]
 
 
-def test_where_only_the_copy_of_the_configuration_is_intact_all_still_works(real_run, state_dir):
+def test_a_run_works_with_only_the_copy_of_its_configuration(real_run, state_dir):
     """Listed with its settings, exported, renamed: from config.json.prev."""
     (real_run / "config.json").unlink()
     app = visit("runs")
@@ -126,8 +126,8 @@ def test_where_only_the_copy_of_the_configuration_is_intact_all_still_works(real
     assert (state_dir / "second" / "config.json").exists()
 
 
-def test_a_run_is_renamed_and_stays_the_one_looked_at(make_run, state_dir):
-    """The folder moves, the page follows, the table has the new name."""
+def test_a_renamed_run_stays_selected(make_run, state_dir):
+    """The folder is renamed, the page follows, the table has the new name."""
     make_run("first", "paused")
     make_run("other", "finished")
     app = visit("runs", run="first")
@@ -140,21 +140,21 @@ def test_a_run_is_renamed_and_stays_the_one_looked_at(make_run, state_dir):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
-    [("other", "There is a run other already."), ("../evil", "Expected 1 to 64 of a-z")],
+    ("name", "expected"),
+    [("other", "A run other exists already."), ("../evil", "Expected 1 to 64 of a-z")],
 )
-def test_a_name_that_cannot_be_used_is_told_before_the_click(make_run, name, said):
-    """Taken, or no run name; the button is off."""
+def test_a_name_that_cannot_be_used_is_refused_before_the_click(make_run, name, expected):
+    """Taken, or not a run name; the button is disabled."""
     make_run("first", "paused")
     make_run("other", "finished")
     app = visit("runs", run="first")
     app.text_input(key="rename_first").set_value(name).run()
-    assert said in texts(app).replace("\\", "")
+    assert expected in texts(app).replace("\\", "")
     assert app.button(key="rename_sure").disabled
 
 
 def test_an_import_can_take_another_name(make_run, state_dir, tmp_path):
-    """Names such as watch-1 are on every machine; both runs can be here."""
+    """Names such as watch-1 exist on every machine; both runs can be in one folder."""
     root = make_run("first")
     archive.export_run(root, tmp_path / "first.zip")
     app = visit("runs")
@@ -168,7 +168,7 @@ def test_an_import_can_take_another_name(make_run, state_dir, tmp_path):
 
 
 def test_duplicate_fills_the_start_form(make_run):
-    """The form on Train stands as the run was made, under a name that is free."""
+    """The form on Train has the settings of the run, with an unused name."""
     make_run("first", "finished", seed=7)
     app = visit("runs")
     app.button(key="duplicate").click().run()
@@ -178,11 +178,11 @@ def test_duplicate_fills_the_start_form(make_run):
 
 
 def test_files_are_listed_and_verified_on_request(real_run):
-    """First not checked; then each with its state, a damaged one first."""
+    """First not checked; then each with its state, damaged ones first."""
     app = visit("runs")
     assert "Not checked" in set(app.dataframe[-1].value["State"])
     app.button(key="verify").click().run()
-    assert "checks are good" in app.success[0].value
+    assert "checks passed" in app.success[0].value
     data = bytearray((real_run / "oof.parquet").read_bytes())
     data[100] ^= 1
     (real_run / "oof.parquet").write_bytes(bytes(data))
@@ -194,7 +194,7 @@ def test_files_are_listed_and_verified_on_request(real_run):
     assert "expected SHA-256" in texts(app)
 
 
-def test_a_file_has_the_worst_of_its_checks_and_a_missing_one_is_named(real_run):
+def test_a_file_has_the_worst_of_its_checks_and_a_missing_one_is_listed(real_run):
     """config.json is both a record and a file with a checksum."""
     checks = [
         Check("a", True, "a RunFile record"),
@@ -211,7 +211,7 @@ def test_a_file_has_the_worst_of_its_checks_and_a_missing_one_is_named(real_run)
 
 
 def test_a_link_in_a_run_folder_is_not_offered(real_run, tmp_path):
-    """A run folder from elsewhere must not hand out other files of this machine."""
+    """An imported run folder must not give access to other files of this machine."""
     (tmp_path / "secret.json").write_text("{}")
     (real_run / "more.json").symlink_to(tmp_path / "secret.json")
     names = [file.name for file in run_files.list_files(real_run)]
@@ -222,22 +222,26 @@ def test_a_link_in_a_run_folder_is_not_offered(real_run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "what"),
+    ("name", "content"),
     [
         ("scores.json", "Scores"),
-        ("torch_models/fold01.pt", "Network, fold 1: finished"),
-        ("lgbm_fold02_last.pkl", "LightGBM, fold 2: point to resume from"),
+        ("torch_models/fold01.pt", "Network, fold 1: fitted model"),
+        ("lgbm_fold02_last.pkl", "LightGBM, fold 2: checkpoint"),
+        ("torch_models/fold00_last.pth.prev", "Network, fold 0: previous checkpoint"),
+        ("units/lgbm_fold11.lock", "LightGBM, fold 11: held while it is trained"),
+        ("torch_state.json", "Folds of the network"),
+        ("lgbm_bundle.pkl", "LightGBM, all folds for prediction"),
         ("units/torch_fold00.json", "Network, fold 0: record"),
         ("something.else", ""),
     ],
 )
-def test_files_are_told_in_words(name, what):
-    """What people may want to know of a file is said beside it."""
-    assert run_files.what(name) == what
+def test_the_content_of_a_file_is_described(name, content):
+    """By its name; of an unknown file nothing is claimed."""
+    assert run_files.describe(name) == content
 
 
 def test_a_run_is_read_once_per_version_of_its_files(make_run, monkeypatch):
-    """Fifty runs list fast because only what changed is read again."""
+    """Fifty runs are listed quickly because only changed ones are read again."""
     runs = [RunReader(make_run(f"run-{number}")) for number in range(3)]
     reads = []
     read = RunReader.run_file
@@ -252,8 +256,8 @@ def test_a_run_is_read_once_per_version_of_its_files(make_run, monkeypatch):
     assert [summary.notes.title for summary in found] == ["", "new", ""]
 
 
-def test_ticks_pick_one_run_or_compare_several(monkeypatch):
-    """One row is the run that all pages show; more go side by side; none stops comparing."""
+def test_selected_rows_pick_one_run_or_compare_several(monkeypatch):
+    """One row is the run that all pages show; several are compared; none ends the comparison."""
     event = type("Event", (), {})()
     state = {"table": event}
     monkeypatch.setattr(st, "session_state", state)
@@ -264,7 +268,7 @@ def test_ticks_pick_one_run_or_compare_several(monkeypatch):
 
 
 def test_many_runs_can_be_filtered(make_run):
-    """Words of name, title, note, state or source; all of them must be there."""
+    """Words of name, title, note, state or source; all of them must match."""
     for number in range(8):
         make_run(f"run-{number}", "paused" if number % 2 else "finished")
     run_folders.write_notes(RunPaths(make_run("odd", "paused")), "Best so far")
@@ -275,8 +279,8 @@ def test_many_runs_can_be_filtered(make_run):
     assert "No run has" in texts(app)
 
 
-def test_the_table_keeps_its_order_while_runs_are_at_work(make_run):
-    """Ticks are positions: a heartbeat must not move rows under somebody's hand."""
+def test_the_table_keeps_its_order_while_runs_are_training(make_run):
+    """Selected rows are positions: a heartbeat must not reorder them."""
     make_run("a")
     make_run("b", "running")
     before = list(rows(visit("runs")))
@@ -284,8 +288,8 @@ def test_the_table_keeps_its_order_while_runs_are_at_work(make_run):
     assert list(rows(visit("runs"))) == before == ["a", "b"]
 
 
-def test_the_summary_of_damage_names_the_file(make_run):
-    """The verdict still stands beside it."""
+def test_the_summary_of_a_damaged_run_names_the_file(make_run):
+    """The state is shown all the same."""
     run = RunReader(make_run("first", "damaged"))
     [summary] = run_table.summaries([run])
     assert summary.scores is None

@@ -1,4 +1,4 @@
-"""The Train page of a run: one look, alerts, live curves, machine, log."""
+"""The Train page of a run: status, alerts, live curves, machine, log."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from jsonschema import ValidationError
 
-from pages.ui.shared import charts, controls, live, logs
-from pages.ui.train import alerts, fold_table, machine
+from pages.ui.shared import charts, controls, live, readers
+from pages.ui.train import alerts, fold_table, logs, machine
 from tests.pages.test_run_states import metrics, texts, visit
 from tests.support import run_folders
 from trainer.store.durable import append_line, write_atomic
@@ -24,7 +24,7 @@ def change_status(root, **changes):
     write_atomic(RunPaths(root).status, dump_record(status))
 
 
-def tell_beat(root, minute, attempt=1, **values):
+def add_reading(root, minute, attempt=1, **values):
     moment = run_folders.NOW + 60 * minute
     line = {"event": "beat", "time": moment, "attempt": attempt, "values": values}
     append_line(RunPaths(root).metrics, line)
@@ -37,35 +37,35 @@ def plain(app):
 
 @pytest.mark.parametrize("state", run_folders.STATES)
 def test_every_state_has_its_evidence_one_click_away(make_run, state):
-    """Whatever became of a run, the page stands, and "Why" opens to what the verdict rests on."""
+    """In every state the page is shown, and "Evidence" lists what the state is derived from."""
     make_run("first", state)
     app = visit(run="first")
-    if state == "starting":  # nothing but a lock: no run to list yet
+    if state == "starting":  # only a lock: not listed yet
         assert "No runs yet" in texts(app)
     else:
-        assert app.get("popover")[0].proto.popover.label == "Why"
+        assert app.get("popover")[0].proto.popover.label == "Evidence"
         assert any("Lock:" in code.value for code in app.code)
 
 
-def test_the_score_of_the_fold_stands_against_its_best(make_run):
-    """Now and best, with the epoch of the best; when it should be done and pause itself."""
+def test_the_score_of_the_fold_is_shown_with_its_best(make_run):
+    """Newest and best, with the epoch of the best; when it should be done and when it pauses."""
     make_run("first", "running")
     app = visit()
-    assert metrics(app)["This fold's score"] == "0.801"
+    assert metrics(app)["Score of this fold"] == "0.801"
     under = {metric.label: metric.delta for metric in app.metric}
-    assert under["This fold's score"] == "best 0.801, epoch 6"
+    assert under["Score of this fold"] == "best 0.801, epoch 6"
     assert under["Time left, at most"].startswith("done by ")
-    assert under["Pauses itself at"].startswith(("in 59 min", "in 1 h"))
+    assert under["Pauses at"].startswith(("time limit, in 59 min", "time limit, in 1 h"))
 
 
-def test_a_finished_run_says_how_long_it_took(make_run):
+def test_a_finished_run_shows_its_training_time(make_run):
     """Six folds of 12 s each."""
     make_run("first", "finished")
-    assert metrics(visit())["Took"] == "1 min 12 s"
+    assert metrics(visit())["Training time"] == "1 min 12 s"
 
 
-def put_to_work(root, *places):
-    """Let workers be at (model, fold, step, total_steps)."""
+def set_workers(root, *positions):
+    """Write workers at (model, fold, step, total_steps) into the status."""
     now = RunReader(root).status().heartbeat_at
     workers = tuple(
         WorkerStatus(
@@ -79,31 +79,31 @@ def put_to_work(root, *places):
             heartbeat_at=now,
             progress_at=now - 3.0,
         )
-        for n, (model, fold, step, total) in enumerate(places)
+        for n, (model, fold, step, total) in enumerate(positions)
     )
     change_status(root, workers=workers)
 
 
-def test_the_page_shows_which_worker_does_what(make_run):
-    """Two folds are running on the board, and the strip names both workers."""
+def test_the_page_shows_the_fold_of_each_worker(make_run):
+    """Two folds are running in the fold table, and both workers are listed."""
     root = make_run("first", "running", done=2)
-    put_to_work(root, ("lgbm", 2, 30, 100), ("torch", 0, 18, 36))
+    set_workers(root, ("lgbm", 2, 30, 100), ("torch", 0, 18, 36))
     page = visit()
-    fold_table = page.table[0].value
+    table = page.table[0].value
     running = [
-        cell for name in ("LightGBM", "Network") for cell in fold_table[name] if "running" in cell
+        cell for name in ("LightGBM", "Network") for cell in table[name] if "running" in cell
     ]
     assert [cell.partition("]")[2][:10] for cell in running] == [" round 30 ", " epoch 6 o"]
     shown = [caption.value for caption in page.caption if "process" in caption.value]
     assert shown == [
-        "LightGBM, fold 2: round 30 of 100, moved 3 s ago · process 70 on lab  \n"
-        "Network, fold 0: epoch 6 of 12, moved 3 s ago · process 71 on lab"
+        "LightGBM, fold 2: round 30 of 100, last progress 3 s ago · process 70 on lab  \n"
+        "Network, fold 0: epoch 6 of 12, last progress 3 s ago · process 71 on lab"
     ]
-    assert metrics(page)["Now"] == "2 folds side by side"
+    assert metrics(page)["Now"] == "2 folds in parallel"
     assert metrics(page)["Folds done"] == "2 of 6"
 
 
-def test_the_board_adds_the_rows_without_other_sensors(make_run):
+def test_the_fold_table_adds_rows_for_the_imu_alone(make_run):
     """Where a sensor group can be missing, out of fold is shown for both cases and their mean."""
     root = make_run("first", "running")
     scores = run_folders.score_table(4)
@@ -117,12 +117,10 @@ def test_the_board_adds_the_rows_without_other_sensors(make_run):
     assert shown["LightGBM"].to_list()[-1] == "**0.875**"
 
 
-def test_the_board_can_be_taken_away_in_numbers(make_run):
+def test_the_fold_table_can_be_downloaded_in_numbers(make_run):
     """One row per fold and model; a fold that is not done has no score."""
     root = make_run("first", "running")
-    from pages.ui.shared import status
-
-    table = fold_table.numbers(status.view(RunReader(root)))
+    table = fold_table.numbers(readers.view(RunReader(root)))
     assert table.height == 6
     assert table["score"].to_list()[:3] == pytest.approx([0.90, 0.89, 0.88])
     assert table.filter(model="torch", fold=1)["score"].to_list() == [None]
@@ -134,8 +132,8 @@ def point(step, loss, model="torch", fold=1, **values):
     return Event("epoch", run_folders.NOW + step, 1, model, fold, {**numbers, **values}, "")
 
 
-def test_a_loss_that_is_no_number_is_told_with_its_first_place():
-    """The history holds a gap for NaN; one alert per fold names the first."""
+def test_a_loss_that_is_not_a_number_is_reported_with_its_first_epoch():
+    """NaN is stored as null; one alert per fold names the first."""
     points = curves([point(1, 0.5), point(2, None), point(3, None), point(1, 0.4, fold=0)])
     [alert] = alerts.not_a_number(points)
     assert alert.level == "error"
@@ -143,7 +141,7 @@ def test_a_loss_that_is_no_number_is_told_with_its_first_place():
 
 
 def test_a_training_loss_counts_too_where_the_model_has_one():
-    """A gap in the training loss is no number either; a model that never had one is fine."""
+    """A null training loss is reported too, unless the model never has one."""
     points = curves(
         [point(1, 0.5, train_loss=0.6), point(2, 0.5), point(25, 0.4, model="lgbm", fold=0)]
     )
@@ -153,7 +151,7 @@ def test_a_training_loss_counts_too_where_the_model_has_one():
 
 @pytest.mark.parametrize(("newest", "num_alerts"), [(0.59, 0), (0.61, 1)])
 def test_a_loss_spike_is_half_again_the_best(make_run, newest, num_alerts):
-    """1.5 times the lowest so far, after three points, of the fold in work."""
+    """1.5 times the lowest so far, after three points, of the fold in training."""
     status = RunReader(make_run("first", "running")).status()
     losses = [0.9, 0.5, 0.4, newest]
     points = curves([point(step + 1, loss) for step, loss in enumerate(losses)])
@@ -165,20 +163,20 @@ def test_a_loss_spike_is_half_again_the_best(make_run, newest, num_alerts):
         )
 
 
-def test_scarce_memory_and_disk_are_told_while_there_is_time(make_run):
-    """As of the last sign of life, with what to do; a run that is not at work has no such alert."""
+def test_low_memory_and_disk_space_are_reported_early(make_run):
+    """As of the last heartbeat, with what to do; a run that is not active has no such alert."""
     root = make_run("first", "running")
     change_status(root, used_memory_mb=900, free_memory_mb=300, free_disk_mb=700)
     warnings = [warning.value.replace("\\", "") for warning in visit().warning]
-    assert warnings[0].startswith("Memory runs low: 300 MB are free, the trainer uses 900 MB.")
-    assert warnings[1].startswith("The disk runs low: 700 MB are left.")
+    assert warnings[0].startswith("Memory is low: 300 MB are free, the trainer uses 900 MB.")
+    assert warnings[1].startswith("Disk space is low: 700 MB are free.")
     other = make_run("second", "paused")
     change_status(other, free_memory_mb=300, free_disk_mb=700)
     assert len(visit(run="second").warning) == 0
 
 
-def test_a_stalled_run_says_what_to_do(make_run):
-    """The verdict's reason, the process to end, and that nothing is lost."""
+def test_a_stalled_run_shows_what_to_do(make_run):
+    """The reason, the process to end, and that nothing is lost."""
     root = make_run("first", "stalled")
     [error] = visit().error
     text = error.value.replace("\\", "")
@@ -187,46 +185,47 @@ def test_a_stalled_run_says_what_to_do(make_run):
 
 
 def test_the_last_error_of_an_earlier_attempt_stays_in_sight(make_run):
-    """A run that went on after a failure says what the failure was."""
+    """A run that was resumed after a failure shows what the failure was."""
     root = make_run("first", "running")
     line = {"event": "fail", "time": run_folders.NOW, "attempt": 1, "text": "OSError: disk full"}
     append_line(RunPaths(root).metrics, line)
     [info] = visit().info
-    assert info.value.replace("\\", "").startswith("Last error: attempt 1 ended at ")
+    assert info.value.replace("\\", "").startswith("Last error: attempt 1 failed at ")
     assert "OSError: disk full" in info.value.replace("\\", "")
 
 
 def test_the_machine_s_curves_are_of_the_newest_recorded_attempt(make_run):
-    """Minutes count from the attempt's first line; earlier attempts are left out."""
+    """Minutes count from the attempt's first event; earlier attempts are left out."""
     root = make_run("first", "running")
-    tell_beat(root, 1, trainer_cores=0.5, used_memory_mb=100, free_memory_mb=1, free_disk_mb=1)
+    add_reading(root, 1, trainer_cores=0.5, used_memory_mb=100, free_memory_mb=1, free_disk_mb=1)
     append_line(
         RunPaths(root).metrics,
-        {"event": "start", "time": run_folders.NOW + 600, "attempt": 2, "text": "goes on"},
+        {"event": "start", "time": run_folders.NOW + 600, "attempt": 2, "text": "resumed"},
     )
-    tell_beat(root, 12, attempt=2, trainer_cores=1.5, used_memory_mb=2048, free_disk_mb=10_240)
+    add_reading(root, 12, attempt=2, trainer_cores=1.5, used_memory_mb=2048, free_disk_mb=10_240)
     table = machine.resource_table(RunReader(root).events())
     assert table["minutes"].to_list() == [2.0]
     shown = plain(visit())
-    assert "**Processor of the trainer**: 1.5 cores" in shown
+    assert "**CPU of the trainer**: 1.5 cores" in shown
     assert "**Memory of the trainer**: 2.00 GB" in shown
-    assert "**Disk left**: 10.0 GB" in shown
+    assert "**Free disk space**: 10.0 GB" in shown
     assert "Free memory" not in shown  # not recorded: not drawn
 
 
-def test_without_readings_nothing_is_drawn_and_the_page_says_why(make_run):
-    """No data is invented for the past; the last sign of life is told where it is known."""
+def test_without_readings_nothing_is_drawn_and_the_page_shows_why(make_run):
+    """No data are invented for the past; the last heartbeat is shown where it is known."""
     root = make_run("first", "finished")
     change_status(root, used_memory_mb=512, free_memory_mb=4000, free_disk_mb=20_480)
     shown = plain(visit())
     assert (
-        "the trainer used 512 MB of memory, 4,000 MB were free, and 20.0 GB of disk left" in shown
+        "the trainer used 512 MB of memory; 4,000 MB of memory and 20.0 GB of disk space were free"
+        in shown
     )
-    assert "this run was shorter or made before it did" in shown
+    assert "this run was shorter or is from an earlier version" in shown
 
 
-def test_paused_charts_stay_while_the_rest_goes_on(make_run):
-    """What arrives after Paused is not drawn until Live; the board shows it at once."""
+def test_paused_charts_stay_while_the_rest_is_updated(make_run):
+    """New points are not drawn from Paused until Live; the fold table shows them at once."""
     root = make_run("first", "running")
     app = visit()
     app.session_state["curves_mode"] = "Paused"
@@ -242,7 +241,7 @@ def test_paused_charts_stay_while_the_rest_goes_on(make_run):
     assert "Network, newest: fold 2, epoch 6" in plain(app)
 
 
-def test_only_charts_that_hold_still_can_be_zoomed(make_run):
+def test_only_charts_that_do_not_change_can_be_zoomed(make_run):
     """A chart that gets new data would lose the zoom, so it offers none."""
     points = curves(RunReader(make_run("first")).events()).filter(model="lgbm")
     draw = (points, charts.CURVES["Score"], "round", 100, [50.0])
@@ -252,7 +251,7 @@ def test_only_charts_that_hold_still_can_be_zoomed(make_run):
     assert param["select"]["zoom"] == "wheel![event.shiftKey]"
 
 
-def test_new_points_leave_the_chart_as_it_stands(make_run):
+def test_new_points_do_not_change_the_chart_itself(make_run):
     """Only the data of its specification change, under the same names: no flicker, same node."""
     points = curves(RunReader(make_run("first")).events()).filter(model="torch")
     parts = (points.filter(fold=0).head(3), points)
@@ -262,8 +261,8 @@ def test_new_points_leave_the_chart_as_it_stands(make_run):
     assert [len(one["points"]) for one in rows] == [3, points.height]
 
 
-def test_a_chart_that_is_not_checked_when_drawn_is_valid_all_the_same(make_run):
-    """Checking every chart against Vega-Lite's schema took half of its time; it is done here."""
+def test_a_chart_that_is_not_validated_when_drawn_is_valid(make_run):
+    """Validating every chart against Vega-Lite's schema took half of its time; it is done here."""
     points = curves(RunReader(make_run("first")).events()).filter(model="torch")
     for zoom in (False, True):
         draw = (points, charts.CURVES["Score"], "epoch", 12, [3.0], zoom)
@@ -272,15 +271,15 @@ def test_a_chart_that_is_not_checked_when_drawn_is_valid_all_the_same(make_run):
         assert named == set(drawn.pop("datasets"))
         alt.LayerChart.from_dict(drawn, validate=True)
     readings = pl.DataFrame({"minutes": [0.0, 1.0], "free_memory_mb": [100.0, 90.0]})
-    drawn = charts.meter_chart(readings, "free_memory_mb", machine.METERS["free_memory_mb"])
+    drawn = machine.meter_chart(readings, "free_memory_mb", machine.METERS["free_memory_mb"])
     assert drawn["data"]["name"] in drawn.pop("datasets")
     alt.Chart.from_dict(drawn, validate=True)
     with pytest.raises(ValidationError):
         alt.Chart.from_dict(drawn | {"mark": "no such mark"}, validate=True)
 
 
-def test_the_charts_of_a_run_at_work_stand_there_before_their_first_point(make_run):
-    """An empty chart says why it is empty; of a run that is not at work there is none."""
+def test_the_charts_of_an_active_run_are_drawn_before_their_first_point(make_run):
+    """An empty chart has a reason; of a run that is not active there is none."""
     make_run("first", "running", done=0)
     app = visit()
     assert len(app.get("vega_lite_chart")) == 2
@@ -305,22 +304,22 @@ def test_long_curves_keep_their_lowest_and_highest_points():
     assert charts.thinned(short, 600).equals(short)
 
 
-def test_what_happened_is_listed_newest_first(make_run):
-    """Starts, folds and pauses with who asked; curve points and readings are left out."""
+def test_the_event_log_is_listed_newest_first(make_run):
+    """Starts, folds and pauses with their sender; curve points and readings are left out."""
     root = make_run("first", "paused")
     line = {"event": "pause", "time": run_folders.NOW + 900, "attempt": 1}
     append_line(RunPaths(root).metrics, line | {"text": "asked by dashboard"})
-    tell_beat(root, 16, trainer_cores=1.0)
+    add_reading(root, 16, trainer_cores=1.0)
     app = visit()
     assert len(app.dataframe) == 0  # closed
-    app.session_state["chronicle"] = True
+    app.session_state["event_log"] = True
     table = app.run().dataframe[0].value
-    assert table["What"].to_list() == ["Paused", *["Fold done"] * 4, "Started"]
+    assert table["Event"].to_list() == ["Paused", *["Fold done"] * 4, "Started"]
     assert table["Details"].to_list()[:2] == ["asked by dashboard", "score 0.930, 12 s"]
 
 
 def test_a_failed_run_shows_its_whole_traceback(make_run):
-    """The log's last words are shown from "Traceback" on, not from the middle."""
+    """The end of the log is shown from "Traceback" on, not from the middle."""
     root = make_run("first", "failed")
     stack = [f'  File "x.py", line {i}, in f' for i in range(12)]
     text = ["2026-01-01 00:00:00 Traceback (most recent call last):", *stack, "ValueError: no"]
@@ -330,37 +329,37 @@ def test_a_failed_run_shows_its_whole_traceback(make_run):
     assert "\n".join(text) in codes
 
 
-def test_a_traceback_that_the_trainer_wrote_on_after_is_not_its_end():
+def test_a_traceback_before_further_log_lines_is_not_the_end():
     """An earlier attempt's traceback does not explain a later kill."""
     old = ["2026-01-01 00:00:00 Traceback (most recent call last):", "ValueError: no"]
     assert logs.final_traceback(old) == old
     assert logs.final_traceback([*old, "2026-01-01 00:00:09 lgbm fold 1 begins"]) == []
 
 
-def test_the_audit_line_says_how_long_the_saving_took(make_run):
-    """Asked, acknowledged, paused: each with its time and the seconds between."""
+def test_the_trail_of_a_pause_shows_how_long_saving_took(make_run):
+    """Requested, acknowledged, paused: each with its time and the seconds between."""
     make_run("first", "paused")
-    trail = next(text.value for text in visit().caption if text.value.startswith("Pause asked"))
+    trail = next(text.value for text in visit().caption if text.value.startswith("Pause requested"))
     assert trail.endswith("(0.5 s later)".replace("(", "\\(").replace(")", "\\)"))
 
 
-def test_news_that_comes_while_the_page_is_drawn_is_not_lost(make_run, monkeypatch):
-    """A run pauses after its buttons were drawn and before the rest: the next tick sees it."""
+def test_a_change_while_the_page_is_drawn_is_not_lost(make_run, monkeypatch):
+    """A run pauses after its buttons were drawn and before the rest: the next tick notices it."""
     root = make_run("first", "running")
-    told = []
+    noticed = []
     draw_buttons, follow = controls.run_buttons, live.follow
 
-    def draw_and_pause(reader, derived, more):
-        draw_buttons(reader, derived, more)
+    def draw_and_pause(reader, run_file, derived):
+        draw_buttons(reader, run_file, derived)
         assert derived.is_active
         change_status(root, state="paused")
 
     def follow_and_look(reader, show, seen):
         follow(reader, show, seen)
-        told.append(live._has_changed(reader, derive_state(reader), seen))
+        noticed.append(live._has_changed(reader, derive_state(reader), seen))
 
     monkeypatch.setattr(controls, "run_buttons", draw_and_pause)
     monkeypatch.setattr(live, "follow", follow_and_look)
     app = visit()
     assert "Pause" in [button.label for button in app.button]
-    assert told == [True]
+    assert noticed == [True]

@@ -1,7 +1,8 @@
-"""Starting a run: the form in words, the forecast, what differs, duplicates."""
+"""Starting a run: the description, the forecast, what differs, duplicates."""
 
 from __future__ import annotations
 
+import re
 import socket
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pages.ui.train import forecast, settings_form
 from tests.pages.test_run_states import texts, visit
 from tests.pages.train.test_page import plain
-from trainer.config import make_config
+from trainer.config import make_config, setting_names
 from trainer.data import sources
 from trainer.run import control
 from trainer.store.durable import write_atomic
@@ -18,8 +19,8 @@ from trainer.store.reader import RunReader
 from trainer.store.records import ModelState, dump_record
 
 
-def test_the_size_of_the_built_in_recordings_is_what_the_forecast_takes():
-    """The rough guess for a first run rests on numbers that were counted."""
+def test_the_forecast_uses_the_size_of_the_built_in_recordings():
+    """The rough guess for a first run is based on the real numbers."""
     sequences = sources.load("watch")
     size = forecast.WATCH_SIZE
     assert (sequences.num_sequences, int(sequences.offsets[-1])) == (
@@ -30,7 +31,7 @@ def test_the_size_of_the_built_in_recordings_is_what_the_forecast_takes():
 
 
 def write_speed(root, seconds):
-    """Make every fold of a run take so long."""
+    """Set the training time of every fold of a run."""
     for model in ("lgbm", "torch"):
         state = RunReader(root).model_state(model)
         folds = tuple(unit.model_copy(update={"seconds": seconds}) for unit in state.folds)
@@ -39,7 +40,7 @@ def write_speed(root, seconds):
 
 
 def same_machine(root, **changes):
-    """Let a run have been made on this machine, with the settings of a preset."""
+    """Rewrite a run as made on this machine, with some changed settings."""
     path = RunPaths(root).config
     run_file = RunReader(root).run_file()
     here = run_file.machine.model_copy(update={"host": socket.gethostname()})
@@ -47,21 +48,21 @@ def same_machine(root, **changes):
     return RunReader(root).run_file().settings()
 
 
-def test_the_forecast_goes_by_what_the_same_recordings_took_here(make_run):
+def test_the_forecast_is_based_on_earlier_runs_with_the_same_recordings(make_run):
     """The same settings take as long again; twice the rounds take twice as long."""
     root = make_run("first", "finished")
     config = same_machine(root)
     write_speed(root, 12.0)
     found = forecast.forecast(config, [RunReader(root)])
     assert found.seconds == pytest.approx({"lgbm": 36.0, "torch": 36.0})
-    assert "as fast as run first went" in found.basis
+    assert "as measured in run first" in found.basis
     double = config.model_copy(
         update={"boosting": config.boosting.model_copy(update={"rounds": 200})}
     )
     assert forecast.forecast(double, [RunReader(root)]).seconds["lgbm"] == pytest.approx(72.0)
 
 
-def test_the_forecast_says_when_it_only_guesses_and_when_it_does_not_know(make_run):
+def test_the_forecast_names_a_guess_and_an_unknown_time(make_run):
     """Another machine's run gives no pace; unknown recordings give no time at all."""
     reader = RunReader(make_run("first", "finished"))  # of a machine called "lab"
     guess = forecast.forecast(make_config("quick", environment={}), [reader])
@@ -70,22 +71,22 @@ def test_the_forecast_says_when_it_only_guesses_and_when_it_does_not_know(make_r
     config = make_config("quick", {"data.source": "/data/mine.csv"}, environment={})
     unknown = forecast.forecast(config, [reader])
     assert unknown.seconds == {}
-    assert forecast.time_text(unknown).startswith("How long it takes is not known: no run in this")
+    assert forecast.time_text(unknown).startswith("The training time is not known: no run in this")
 
 
-def test_the_form_says_in_words_what_will_run(state_dir):
+def test_the_form_describes_what_will_run(state_dir):
     """Folds, models, rounds and epochs, recordings and a time, before anything is started."""
     shown = plain(visit())
     assert (
         "Trains 5 folds of LightGBM (up to 100 rounds) and 5 folds of the network (up to 14 "
         "epochs) on the built-in recordings" in shown
     )
-    assert "at most (LightGBM" in shown
-    assert "Unlike the preset" not in shown
+    assert re.search(r"Training time at most about [0-9.]+ (s|min|h) \(LightGBM", shown)
+    assert "Different from the preset" not in shown
 
 
 def test_what_differs_from_the_preset_is_marked(state_dir):
-    """A field that is changed carries the preset's value; the sum of changes stands below."""
+    """A field that is changed carries the preset's value; all changes are listed below."""
     app = visit()
     app.text_input(key="start_set_boosting.learning_rate").set_value("0.02")
     app.number_input(key="start_seed_quick").set_value(7)
@@ -93,44 +94,42 @@ def test_what_differs_from_the_preset_is_marked(state_dir):
     labels = [field.label for field in (*app.text_input, *app.number_input)]
     assert "**Learning rate** (preset 0.1)" in labels
     assert "**Seed** (preset 42)" in labels
-    expected = "Unlike the preset: seed 42 → **7**, boosting.learning_rate 0.1 → **0.02**"
+    expected = "Different from the preset: seed 42 → **7**, boosting.learning_rate 0.1 → **0.02**"
     assert expected in plain(app).replace("boosting\\_", "boosting_")
 
 
 def test_every_setting_can_be_set_in_the_form():
     """A setting that is new in the configuration gets its field, or its title is missing."""
-    in_fields = [
-        name for t in settings_form.TITLES.values() for name in settings_form.names_under(t)
-    ]
-    known = {*in_fields, *settings_form.NOT_HERE}
-    assert known == set(settings_form.setting_names())
+    sections = settings_form.sections(settings_form.usual_settings("quick"))
+    in_fields = [name for names in sections.values() for name in names]
+    assert {*in_fields, *settings_form.NOT_HERE} == set(setting_names())
 
 
 def test_a_duplicate_has_the_settings_of_its_run_and_shows_what_is_changed(make_run, monkeypatch):
-    """The form is filled with everything; the change stands there before the start."""
+    """The form has all settings of the run; a change is shown before the start."""
     started = []
     monkeypatch.setattr(control, "start", lambda *args: started.append(args) or 1)
     root = make_run("first", "finished", seed=7)
     app = visit()
     app.button(key="duplicate").click().run()
     assert not app.exception
-    assert "A new run with the settings of first" in plain(app)
-    assert "Nothing is different yet" in texts(app)
+    assert "New run with the settings of first" in plain(app)
+    assert "Same settings as first: the result will be the same." in plain(app)
     app.number_input(key="start_seed_quick").set_value(8).run()
-    assert "Unlike first: seed 7 → **8**" in plain(app)
+    assert "Different from first: seed 7 → **8**" in plain(app)
     app.button(key="start").click().run()
     [(_, name, config)] = started
     before = RunReader(root).run_file().settings()
     assert name == "watch-1"
     assert config == before.model_copy(update={"seed": 8})
-    assert "A new run with the settings" not in texts(app)
+    assert "New run with the settings" not in texts(app)
 
 
-def test_a_duplicate_can_be_let_go(make_run):
-    """Not now: the form goes back to where it was."""
+def test_duplicating_can_be_cancelled(make_run):
+    """The form is closed again."""
     make_run("first", "finished")
     app = visit()
     app.button(key="duplicate").click().run()
     app.button(key="duplicate_forget").click().run()
     assert not app.exception
-    assert "A new run with the settings of" not in texts(app)
+    assert "New run with the settings of" not in texts(app)

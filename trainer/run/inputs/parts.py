@@ -1,7 +1,7 @@
 """Parts: the feature table or the frames of one part of the recordings, in any process.
 
-In: a ``PartTask``, small enough to be sent to a worker. Out: the part's rows of the feature table or
-of the frames, the same bits in every process.
+In: a ``PartTask``, small enough to be sent to a worker. Out: the part's rows of the feature table
+or of the frames, the same bits in every process.
 
 Shapes: N sequences, F features, T time steps, C channels.
 """

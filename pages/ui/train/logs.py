@@ -1,4 +1,4 @@
-"""Logs: the end of the trainer's log, what went wrong first.
+"""Log: the end of the trainer's log, errors and warnings first.
 
 In: a run. Out: lines as they were written, never as markup.
 """
@@ -19,28 +19,28 @@ SHORT = 12  # lines that need no scrolling
 PROBLEM = re.compile(
     r"\b(error|exception|traceback|critical|fatal|warning|damaged|problem)\b|Error\b", re.I
 )
-STAMP = re.compile(r"\d{4}-\d\d-\d\d ")  # how the trainer begins a line of its own
+STAMP = re.compile(r"\d{4}-\d\d-\d\d ")  # begins each line that the trainer logs
 
 
-def show(reader: RunReader, is_told: bool) -> None:
-    """Show the log: problems first, then its last lines.
+def show(reader: RunReader, is_closed: bool) -> None:
+    """Show the log: errors and warnings first, then its last lines.
 
     Args:
         reader: The run.
-        is_told: Whether the page says already how the run ended; the log then stays closed.
+        is_closed: Whether only the folded list is shown: the page has the last error elsewhere.
     """
     lines = reader.log_tail(NUM_LINES)
     _head(reader)
     if not lines:
-        st.caption("The trainer has not printed anything yet.")
+        st.caption("The log is empty.")
         return
-    found = [] if is_told else problems(lines)
+    found = [] if is_closed else problems(lines)
     if found:
-        st.caption(f"Lines that speak of a problem: {len(found)}")
+        st.caption(f"Lines with errors or warnings: {len(found)}")
         st.code("\n".join(found[-NUM_PROBLEMS:]), language=None, wrap_lines=True)
     with (
         st.expander(
-            f"Last {len(lines)} lines", expanded=not (found or is_told), icon=":material/notes:"
+            f"Last {len(lines)} lines", expanded=not (found or is_closed), icon=":material/notes:"
         ),
         st.container(height=height(lines), border=False, autoscroll=True),
     ):
@@ -48,24 +48,24 @@ def show(reader: RunReader, is_told: bool) -> None:
 
 
 def problems(lines: list[str]) -> list[str]:
-    """Return the lines that speak of a problem, oldest first."""
+    """Return the lines with an error or a warning, oldest first."""
     return [line for line in lines if PROBLEM.search(line)]
 
 
 def final_traceback(lines: list[str]) -> list[str]:
-    """Return the traceback that the log ends with; empty where the trainer wrote on after it."""
+    """Return the traceback at the end of the log; empty where the trainer logged more after it."""
     begins = [i for i, line in enumerate(lines) if "Traceback (most recent call last)" in line]
     found = lines[begins[-1] :] if begins else []
     return [] if any(STAMP.match(line) for line in found[1:]) else found
 
 
 def height(lines: list[str]) -> int | Literal["content"]:
-    """Return the height of a box for so many lines: long ones scroll."""
+    """Return the height of a box with these lines; a long one scrolls."""
     return HEIGHT_PX if len(lines) > SHORT else "content"
 
 
 def _head(reader: RunReader) -> None:
-    """Show the heading, and the whole log to take away."""
+    """Show the heading and the download of the whole log."""
     with st.container(
         horizontal=True,
         wrap=False,
@@ -75,7 +75,7 @@ def _head(reader: RunReader) -> None:
         st.subheader("Log", anchor=False, width="content")
         if reader.paths.log.exists():
             st.download_button(
-                "Whole log",
+                "Download log",
                 data=lambda: reader.paths.log.read_bytes(),
                 file_name=f"{reader.name}.log",
                 mime="text/plain",

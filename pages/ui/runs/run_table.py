@@ -1,7 +1,7 @@
 """Run table: one row per run, and the settings in which the runs differ.
 
-In: the runs of a state folder. Out: what is known of each, read once per version of its files; a
-frame for the Runs page. A damaged file costs its cells and is named, never the table.
+In: the runs of a state folder. Out: a summary of each, read once per version of its files; a frame
+for the Runs page. A damaged file leaves its cells empty and is named; the table is always shown.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ import streamlit as st
 
 from pages.ui.shared import live, readers, words
 from trainer.config import flat_settings, setting_text
+from trainer.models import registry
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
-from trainer.store.records import Notes, RunFile, Scores
+from trainer.store.records import Notes, RunFile, Scores, SensorScores
 from trainer.store.run_state import DerivedState
 
 T = TypeVar("T")
 
-SHOWN_ANYWAY = ("data.source",)  # has a column of its own
+ALWAYS_SHOWN = ("data.source",)  # has its own column
 MAX_SUMMARIES = 2_000  # of a few kB each
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What the files of a run say of it, without the moment.
+    """A run as its files describe it; its present state is derived separately.
 
     Attributes:
         run: Its reader.
@@ -39,7 +40,7 @@ class RunSummary:
         settings: Dotted name to value as text; empty where they cannot be read.
         scores: None before the first fold is done.
         num_done: Folds done, over all models.
-        num_units: Folds there are, over all models.
+        num_folds: All folds, over all models.
         training_s: Seconds spent on its folds.
         problems: The files that cannot be read.
     """
@@ -50,7 +51,7 @@ class RunSummary:
     settings: Mapping[str, str]
     scores: Scores | None
     num_done: int
-    num_units: int
+    num_folds: int
     training_s: float
     problems: tuple[str, ...]
 
@@ -60,22 +61,34 @@ class RunSummary:
         return self.run.name
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """Return the run's models; those with a score where its configuration cannot be read."""
+        if self.run_file is not None:
+            return self.run_file.models
+        return () if self.scores is None else tuple(self.scores.models)
+
+    @property
     def created_at(self) -> float:
-        """Return when the run was made; what cannot be read is older than everything."""
+        """Return when the run was made; -inf where its configuration cannot be read."""
         return -math.inf if self.run_file is None else self.run_file.created_at
 
 
 def summaries(runs: Sequence[RunReader]) -> list[RunSummary]:
-    """Return what is known of the runs, the newest first; nothing moves while runs are at work."""
+    """Return a summary of each run, the newest first; the order does not depend on activity."""
     found = [_summary(str(run.root), version(run), run) for run in runs]
     return sorted(found, key=lambda summary: (-summary.created_at, summary.name))
 
 
 def version(run: RunReader) -> readers.Version:
-    """Return what changes when something in a run's row does, but for its state."""
-    paths = run.paths
-    states = map(paths.model_state, ("lgbm", "torch"))
+    """Return a value that changes when a run's row does, except for its state."""
+    paths, states = run.paths, readers.model_states(run)
     return readers.version(paths.config, paths.config_copy, paths.scores, paths.notes, *states)
+
+
+def models_of(found: Sequence[RunSummary]) -> list[str]:
+    """Return the models that at least one of the runs has."""
+    known = {model for summary in found for model in summary.models}
+    return [model.name for model in registry.all_models() if model.name in known]
 
 
 def run_table(
@@ -88,13 +101,13 @@ def run_table(
         derived_states: By the run's name.
 
     Returns:
-        Run, State, Recordings, mean fold score of blend (and its spread) and of the models (null:
-        none yet), Title, Minutes, Folds done, Started, then one text column per setting that
-        differs between the runs.
+        Run, State, Recordings, mean fold score of the blend (and its spread) and of each model
+        (null: none yet), Title, Minutes, Folds done, Started, then one text column per setting
+        that differs between the runs.
     """
-    names = differing_settings(found)
+    names, models = differing_settings(found), models_of(found)
     rows = [
-        _row(summary, derived_states[summary.name])
+        _row(summary, derived_states[summary.name], models)
         | {name: summary.settings.get(name, "") for name in names}
         for summary in found
     ]
@@ -108,7 +121,7 @@ def differing_settings(found: Sequence[RunSummary]) -> list[str]:
     return [
         name
         for name in names
-        if name not in SHOWN_ANYWAY and len({settings.get(name, "") for settings in known}) > 1
+        if name not in ALWAYS_SHOWN and len({settings.get(name, "") for settings in known}) > 1
     ]
 
 
@@ -120,23 +133,28 @@ def matches(summary: RunSummary, derived: DerivedState, wanted: str) -> bool:
 
 
 def shown_state(summary: RunSummary, derived: DerivedState) -> str:
-    """Return the verdict's state, or "launching" while a trainer is on its way."""
+    """Return the derived state, or "launching" while a trainer is starting."""
     return "launching" if live.is_launching(summary.run, derived) else derived.state
 
 
-def _row(summary: RunSummary, derived: DerivedState) -> dict[str, object]:
-    run_file = summary.run_file
+def sensor_scores(scores: Scores | None, model: str) -> SensorScores:
+    """Return the scores of a model or the blend with all sensors; without folds if none is done."""
+    found = None if scores is None else scores.models.get(model)
+    return SensorScores(folds=()) if found is None else found.all_sensors
+
+
+def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> dict[str, object]:
+    run_file, scores = summary.run_file, summary.scores
     return {
         "Run": summary.name,
         "State": shown_state(summary, derived).capitalize(),
         "Recordings": words.recordings(run_file) or None,
-        "Blend": _mean(summary.scores, "blend"),
-        "Spread": _spread(summary.scores, "blend"),
-        "LightGBM": _mean(summary.scores, "lgbm"),
-        "Network": _mean(summary.scores, "torch"),
+        "Blend": sensor_scores(scores, registry.BLEND).mean,
+        "Spread": _spread(sensor_scores(scores, registry.BLEND)),
+        **{registry.title(model): sensor_scores(scores, model).mean for model in models},
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
-        "Folds done": f"{summary.num_done} of {summary.num_units}" if summary.num_units else None,
+        "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,
         "Started": None if run_file is None else datetime.fromtimestamp(run_file.created_at),
     }
 
@@ -145,7 +163,7 @@ def _row(summary: RunSummary, derived: DerivedState) -> dict[str, object]:
 def _summary(root: str, version: readers.Version, _reader: RunReader) -> RunSummary:
     problems: list[str] = []
     run_file = _read(_reader.run_file, problems)
-    units = (_read(_reader.units, problems) if run_file is not None else None) or ()
+    folds = (_read(_reader.fold_records, problems) if run_file is not None else None) or ()
     config = {} if run_file is None else flat_settings(run_file.settings())
     return RunSummary(
         run=_reader,
@@ -153,9 +171,9 @@ def _summary(root: str, version: readers.Version, _reader: RunReader) -> RunSumm
         run_file=run_file,
         settings={name: setting_text(value) for name, value in config.items()},
         scores=_read(_reader.scores, problems),
-        num_done=sum(unit.done for unit in units),
-        num_units=len(units),
-        training_s=sum(unit.seconds for unit in units),
+        num_done=sum(record.done for record in folds),
+        num_folds=len(folds),
+        training_s=sum(record.seconds for record in folds),
         problems=tuple(problems),
     )
 
@@ -168,13 +186,6 @@ def _read(read: Callable[[], T], problems: list[str]) -> T | None:
         return None
 
 
-def _mean(scores: Scores | None, model: str) -> float | None:
-    found = None if scores is None else scores.models.get(model)
-    return None if found is None else found.all_sensors.mean
-
-
-def _spread(scores: Scores | None, model: str) -> float | None:
-    found = None if scores is None else scores.models.get(model)
-    if found is None or sum(row is not None for row in found.all_sensors.folds) < 2:
-        return None
-    return found.all_sensors.std
+def _spread(scores: SensorScores) -> float | None:
+    num_done = sum(row is not None for row in scores.folds)
+    return scores.std if num_done > 1 else None

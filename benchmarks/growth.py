@@ -66,9 +66,7 @@ def measure(num_subjects: int = SUBJECTS) -> list[Row]:
     """Return the rows of the table."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         folder = Path(name)
-        by_times = {
-            times: write_sources(folder, times * num_subjects)[1] for times in (1, 2, 4)
-        }
+        by_times = {times: write_sources(folder, times * num_subjects)[1] for times in (1, 2, 4)}
         small = run_code(ONE, str(by_times[1]))
         costs = zip(STAGES, small["seconds"], small["peaks"], strict=True)
         rows = [

@@ -1,8 +1,8 @@
 """Overhead of an epoch of the network beside its arithmetic.
 
-Three loops in one process, in turns: an epoch as a run trains it; a bare loop over the same batches,
-drawn beforehand; the same loop in bfloat16, which runs never use, so that they stay exact. Processor
-seconds: with one thread they are the seconds of a quiet machine.
+Three loops in one process, in turns: an epoch as a run trains it; a bare loop over the same
+batches, drawn beforehand; the same loop in bfloat16, which runs never use, so that they stay exact.
+Processor seconds: with one thread they are the seconds of a quiet machine.
 
 In: simulated recordings. Out: medians of the ratios, each within one turn.
 

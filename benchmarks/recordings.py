@@ -33,7 +33,7 @@ def read_recordings(source: str) -> Sequences:
     return correct_orientation(sequences, find_reversed(sequences), in_place=True)
 
 
-def make_task(sequences: Sequences, inputs: Any, fold: int = 0) -> FoldTask:  # noqa: ANN401
+def make_task(sequences: Sequences, inputs: Any, fold: int = 0) -> FoldTask:
     """Return one fold of five.
 
     Args:

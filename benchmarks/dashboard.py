@@ -21,8 +21,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import open_browser
 from benchmarks.report import Row, at_most
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
+from tests.browser.dashboard import Dashboard
 from tests.support import run_folders
 from trainer.store.durable import append_line
 from trainer.store.names import RunPaths
@@ -63,13 +64,10 @@ def _command_s(state: Path, words: tuple[str, ...]) -> float:
 
 def _first_page_s(state: Path) -> float:
     """Return seconds from the server's start to the run's curves on the page."""
-    from playwright.sync_api import sync_playwright
-
     times = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+    with open_browser() as browser:
         for _ in range(START_REPEATS):
-            page = browser.new_page()  # without anything cached
+            page = browser.new_page()  # with an empty cache
             dashboard = Dashboard(state)
             began = time.perf_counter()
             try:
@@ -80,7 +78,6 @@ def _first_page_s(state: Path) -> float:
             finally:
                 dashboard.close()
                 page.close()
-        browser.close()
     return statistics.median(times)
 
 

@@ -1,8 +1,8 @@
 """Overhead of an epoch of the network beside its arithmetic.
 
-Three loops in one process, in turns: an epoch as a run trains it; a bare loop over the same
-batches, drawn beforehand; the same loop in bfloat16, which runs never use, so that they stay exact.
-Processor seconds: with one thread they are the seconds of a quiet machine.
+Two loops in one process, in turns: an epoch as a run trains it, and a bare loop over the same
+batches, drawn beforehand. Processor seconds: with one thread they are the seconds of a quiet
+machine.
 
 In: simulated recordings. Out: medians of the ratios, each within one turn.
 
@@ -47,26 +47,17 @@ def measure(num_subjects: int = SUBJECTS) -> list[Row]:
         batches = draw_batches(fitting)
         loops: dict[str, Callable[[], object]] = {
             "bare": bare_loop(make_network(fitting.sizes), batches),
-            "bfloat16": bare_loop(make_network(fitting.sizes), batches, is_bfloat16=True),
             "run": lambda: train_epoch(fitting),
             "draw": lambda: draw_batches(fitting),
         }
         times = time_loops(loops)
 
-    def ratio(name: str, other: str) -> float:
-        pairs = zip(times[name], times[other], strict=True)
-        return statistics.median(one / two for one, two in pairs)
-
+    ratio = statistics.median(a / b for a, b in zip(times["run"], times["bare"], strict=True))
     median_s = {name: f"{statistics.median(seconds):.2f} s" for name, seconds in times.items()}
     size = f"{len(task.train_idx):,} sequences, {len(batches)} batches, 1 thread"
     return [
-        at_most(
-            f"epoch / bare loop ({size}; {median_s['run']}, {median_s['bare']})",
-            ratio("run", "bare"),
-            1.15,
-        ),
+        at_most(f"epoch / bare loop ({size}; {median_s['run']}, {median_s['bare']})", ratio, 1.15),
         Row("drawing its batches", median_s["draw"]),
-        Row("bare loop in bfloat16 / in float32", f"{ratio('bfloat16', 'bare'):.2f}"),
         padding(batches),
     ]
 
@@ -111,7 +102,7 @@ def draw_batches(fitting: _Fitting) -> list:
     ]
 
 
-def bare_loop(net: nn.Module, batches: list, is_bfloat16: bool = False) -> Callable[[], None]:
+def bare_loop(net: nn.Module, batches: list) -> Callable[[], None]:
     """Return the plainest training loop: forward, loss, backward, clip, step."""
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
 
@@ -119,8 +110,7 @@ def bare_loop(net: nn.Module, batches: list, is_bfloat16: bool = False) -> Calla
         net.train()
         for batch in batches:
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bfloat16):
-                logits_NK = net(batch.x_NTC, batch.lengths_N).float()
+            logits_NK = net(batch.x_NTC, batch.lengths_N)
             nn.functional.cross_entropy(logits_NK, batch.target_NK, label_smoothing=0.05).backward()
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimizer.step()

@@ -4,8 +4,7 @@ In: a finished run with all sensors; without one, a run of 18 gestures is traine
 two), so slowly that every fold keeps its 300 rounds.
 
     python -m benchmarks predict_one                            trains, measures, writes the report
-    python -m benchmarks.predict_one --run state/my-run         measures and prints
-    python -m benchmarks.predict_one --make /tmp/bench          makes /tmp/bench/run, then measures
+    python -m benchmarks.predict_one state/my-run               measures and prints
 """
 
 from __future__ import annotations
@@ -23,8 +22,9 @@ import numpy as np
 import polars as pl
 import psutil
 
+from benchmarks.processes import open_browser
 from benchmarks.report import Row, at_least, at_most, print_rows
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
+from tests.browser.dashboard import CHROMIUM, Dashboard
 from tests.support.builders import make_table
 from trainer.data.sources import sequences_from_table
 
@@ -146,13 +146,10 @@ def visit(root: Path) -> tuple[float, float]:
     Returns:
         Seconds until it is shown, and seconds of the server's processor.
     """
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name, open_browser() as browser:
         state = Path(name) / "state"
         state.mkdir()
         (state / "run").symlink_to(root.resolve())
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
         page, dashboard = browser.new_page(), Dashboard(state)
         began = time.perf_counter()
         try:
@@ -163,7 +160,6 @@ def visit(root: Path) -> tuple[float, float]:
             used = psutil.Process(dashboard.process.pid).cpu_times()
         finally:
             dashboard.close()
-            browser.close()
     return seconds, used.user + used.system
 
 
@@ -181,16 +177,13 @@ def clock(work: Callable[[], object], repeats: int) -> tuple[float, float, float
     return statistics.median(walls), late, statistics.median(processors)
 
 
-def main():
-    """Measure one run, or make one and measure it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", type=Path)
-    source.add_argument("--make", type=Path, metavar="DIR")
+def main() -> None:
+    """Measure a finished run, without writing the report."""
+    parser = argparse.ArgumentParser(description="Time of one prediction of a finished run.")
+    parser.add_argument("run", type=Path)
     parser.add_argument("--repeats", type=int, default=50)
     options = parser.parse_args()
-    root = options.run or make_run(options.make)
-    print_rows(measure(root, options.repeats))
+    print_rows(measure(options.run, options.repeats))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,21 @@
-"""Fresh processes: code that measures itself, and the trainer.
+"""Fresh processes: code that measures itself, and a browser.
 
-In: Python code that prints one line of JSON, or options of the command line. Out: what it printed,
-or the process.
+In: Python code that prints one line of JSON. Out: what it printed; an open browser.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PEAK = r"""
 import re
@@ -29,7 +34,14 @@ def run_code(code: str, *arguments: str) -> dict[str, Any]:
     return result
 
 
-def start_trainer(state: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Start ``python -m trainer`` on a state folder, its output discarded."""
-    command = [sys.executable, "-m", "trainer", *words, "--state", str(state)]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+@contextlib.contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Open Chromium and close it at the end."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+        try:
+            yield browser
+        finally:
+            browser.close()

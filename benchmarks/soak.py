@@ -18,8 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.processes import open_browser
 from benchmarks.report import Row, at_most, print_rows
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, START_S, Dashboard, wait_until
+from tests.browser.dashboard import START_S, Dashboard, wait_until
 from tests.support import run_folders
 
 PURPOSE = "One page open on a finished run, checking for changes ten times as often as usual."
@@ -54,17 +55,12 @@ class FastDashboard(Dashboard):
 
 def measure(minutes: float = MINUTES) -> list[Row]:
     """Return the rows of the table."""
-    from playwright.sync_api import sync_playwright
-
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         state = Path(name) / "state"
         run_folders.make_run(state)
         dashboard = FastDashboard(state)
         try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=CHROMIUM, args=list(CHROMIUM_ARGS)
-                )
+            with open_browser() as browser:
                 page = browser.new_page()
                 dashboard.start()
                 page.goto(dashboard.url("?run=first"))

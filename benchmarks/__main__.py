@@ -10,11 +10,11 @@ import argparse
 import importlib
 import os
 
-from benchmarks.report import write_section
+from benchmarks.report import print_rows, write_section
 
 NAMES = (
     *("features", "growth", "boosting", "network", "workers", "predict_one"),
-    *("startup", "refresh", "soak"),
+    *("dashboard", "soak"),
 )
 
 
@@ -31,8 +31,7 @@ def main() -> None:
         load = os.getloadavg()[0]
         print(f"{name}: {benchmark.PURPOSE}", flush=True)
         rows = benchmark.measure()
-        for row in rows:
-            print(f"  {row.what}: {row.value} {f'({row.aim})' if row.aim else ''}", flush=True)
+        print_rows(rows)
         write_section(name, benchmark.PURPOSE, rows, load)
 
 

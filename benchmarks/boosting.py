@@ -1,12 +1,12 @@
-"""A LightGBM fold as a run boosts it, against one plain ``LGBMClassifier``.
+"""A LightGBM fold of a run against one plain ``LGBMClassifier``.
 
-The plain one has the notebook family's settings: 1,024 trees a gesture, 20 leaves, depth 8,
-learning rate 0.025, 255 bins, half of the columns a tree; same rows, columns and threads. Of the
-training rows both see the same 30 % without thermopiles and time of flight, as the family does too.
+The plain classifier has the notebook family's settings: 1,024 trees a gesture, 20 leaves, depth 8,
+learning rate 0.025, 255 bins, half of the columns a tree. Rows, columns and threads are the same;
+in 30 % of its training rows thermopiles and time of flight are missing, as in the family.
 
 Processor seconds: with one thread they are the seconds of a quiet machine.
 
-In: simulated recordings. Out: the ratio of the seconds and both scores of the fold.
+In: simulated recordings. Out: the ratio of the seconds, and both scores of the fold.
 
     python -m benchmarks boosting
     python -m benchmarks.boosting --subjects 20      another size, not written to the report
@@ -21,24 +21,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.report import Row, at_least, at_most
+from benchmarks.recordings import SEED, make_task
+from benchmarks.report import Row, at_least, at_most, print_rows
 from trainer.config import BoostingConfig
 from trainer.data.preprocess import preprocess
 from trainer.features.feature_table import build_table
-from trainer.folds import assign_folds, split
 from trainer.metric import competition_score
+from trainer.models.base import FoldTask
 from trainer.models.boosting.booster import hideable_mask
 from trainer.models.boosting.fold import fit_fold
-from trainer.models.boosting.fold_data import BoostingTask, FoldData
+from trainer.models.boosting.fold_data import FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.run.machine import pin
 from trainer.simulation.simulate import NUM_SUBJECTS, simulate
 
 PURPOSE = "One LightGBM fold against one plain LGBMClassifier with the notebook family's settings."
 ROUNDS = 1024
-SUBJECTS = 8  # the plain one takes half an hour of the whole size
-FIRST_ROUNDS = 30  # of the whole size; a later round takes as long
-SEED, FOLD = 42, 0
+SUBJECTS = 8  # all subjects take the plain classifier half an hour
+FIRST_ROUNDS = 30  # with all subjects; a later round takes as long
+FOLD = 0
 FAMILY_DROPOUT = 0.3  # competition.md 8.1
 FAMILY = {
     "num_leaves": 20,
@@ -53,38 +54,38 @@ FAMILY = {
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fold cost and came to: scores with all sensors, and with the IMU alone."""
+    """Time and scores of a fold: with all sensors, and with the IMU alone."""
 
     seconds: float
     rounds: int
     score: float
     imu_score: float
 
-    def told(self) -> str:
-        """Return it in words."""
+    def text(self) -> str:
+        """Return seconds, rounds and scores as one line."""
         scores = f"score {self.score:.4f}, IMU only {self.imu_score:.4f}"
         return f"{self.seconds:.1f} s, {self.rounds} rounds, {scores}"
 
 
 def measure() -> list[Row]:
-    """Return the rows of the table: a whole fold of few subjects, and the time of one of all."""
+    """Return the rows of the table: a fold of few subjects, and the time of a fold of all."""
     return [*compare(SUBJECTS, ROUNDS), *compare(NUM_SUBJECTS, FIRST_ROUNDS)]
 
 
 def compare(num_subjects: int, rounds: int) -> list[Row]:
-    """Return the rows of one size; of fewer rounds than ROUNDS the plain one's time is scaled."""
+    """Return the rows of one size; with fewer than ROUNDS the plain time is extrapolated."""
     pin("machine")  # before LightGBM is loaded, as a run does
-    task, config = make_task(num_subjects), BoostingConfig()
+    task, config = make_boosting_task(num_subjects), BoostingConfig()
     ours, plain = boost(task, config), boost_plainly(task, config, rounds)
-    size = f"{len(task.train_idx):,} x {len(task.names):,}, {config.num_threads} thread"
+    size = f"{len(task.train_idx):,} x {len(task.inputs.names):,}, {config.num_threads} thread"
     plain_s = plain.seconds * ROUNDS / rounds
-    rows = [Row(f"ours ({size})", ours.told())]
-    if rounds < ROUNDS:  # an unfinished model: its scores say nothing
+    rows = [Row(f"ours ({size})", ours.text())]
+    if rounds < ROUNDS:  # an unfinished model has no scores to compare
         what = f"plain, {rounds} rounds in {plain.seconds:.1f} s, so {ROUNDS:,}"
         return [*rows, Row(what, f"{plain_s:.0f} s"), _ratio(ours.seconds / plain_s)]
     return [
         *rows,
-        Row("plain", plain.told()),
+        Row("plain", plain.text()),
         _ratio(ours.seconds / plain_s),
         at_least("score, ours - plain", ours.score - plain.score, 0.0, digits=4),
         at_least(
@@ -97,25 +98,14 @@ def _ratio(ratio: float) -> Row:
     return at_most("seconds, ours / plain", ratio, 0.333, digits=3)
 
 
-def make_task(num_subjects: int) -> BoostingTask:
+def make_boosting_task(num_subjects: int) -> FoldTask:
     """Return one fold of five of simulated recordings."""
     sequences = simulate(num_subjects)
-    table = build_table(preprocess(sequences))
-    fold_N = assign_folds(sequences.label_idx, sequences.subjects, 5, SEED)
-    train_idx, valid_idx = split(fold_N, FOLD)
-    return BoostingTask(
-        values_NF=table.values_NF,
-        names=table.names,
-        label_idx=sequences.label_idx,
-        num_classes=sequences.labels.num_classes,
-        num_targets=sequences.labels.num_targets,
-        train_idx=train_idx,
-        valid_idx=valid_idx,
-    )
+    return make_task(sequences, build_table(preprocess(sequences)), FOLD)
 
 
-def boost(task: BoostingTask, config: BoostingConfig) -> Fitted:
-    """Boost as a run does, its predictions of the validation part included."""
+def boost(task: FoldTask, config: BoostingConfig) -> Fitted:
+    """Fit a fold as a run does, including its predictions of the validation part."""
     began = time.process_time()
     fold = fit_fold(task, config, SEED, FOLD, SilentMonitor())
     seconds = time.process_time() - began
@@ -124,27 +114,27 @@ def boost(task: BoostingTask, config: BoostingConfig) -> Fitted:
     return Fitted(seconds, fold.num_rounds, *(_score(task, one) for one in predicted))
 
 
-def boost_plainly(task: BoostingTask, config: BoostingConfig, rounds: int) -> Fitted:
-    """Fit and predict as the notebook family does, light hidden in some rows as it did."""
+def boost_plainly(task: FoldTask, config: BoostingConfig, rounds: int) -> Fitted:
+    """Fit and predict as the notebook family does, optional sensors hidden in some rows."""
     from lightgbm import LGBMClassifier
 
     hiding = config.model_copy(update={"masked_copies": 0.0, "modality_dropout": FAMILY_DROPOUT})
     train_NF = FoldData.build(task, hiding, SEED, FOLD).train_NF
-    valid_NF = task.values_NF[task.valid_idx]
-    imu_NF = np.where(hideable_mask(task.names), np.float32(np.nan), valid_NF)
+    valid_NF = task.inputs.values_NF[task.valid_idx]
+    imu_NF = np.where(hideable_mask(task.inputs.names), np.float32(np.nan), valid_NF)
     model = LGBMClassifier(
         n_estimators=rounds, n_jobs=config.num_threads, random_state=42, verbosity=-1, **FAMILY
     )
     began = time.process_time()
     model.fit(train_NF, task.label_idx[task.train_idx])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of names that a bare array does not have
+        warnings.simplefilter("ignore", UserWarning)  # a bare array has no feature names
         predicted = [np.asarray(model.predict(one)) for one in (valid_NF, imu_NF)]
     seconds = time.process_time() - began
     return Fitted(seconds, rounds, *(_score(task, one) for one in predicted))
 
 
-def _score(task: BoostingTask, predicted_idx: np.ndarray) -> float:
+def _score(task: FoldTask, predicted_idx: np.ndarray) -> float:
     true_idx = task.label_idx[task.valid_idx]
     return competition_score(true_idx, predicted_idx, task.num_targets).score
 
@@ -155,8 +145,7 @@ def main() -> None:
     parser.add_argument("--subjects", type=int, default=SUBJECTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
-    for row in compare(options.subjects, options.rounds):
-        print(f"{row.what}: {row.value} {row.aim}", flush=True)
+    print_rows(compare(options.subjects, options.rounds))
 
 
 if __name__ == "__main__":

@@ -1,82 +1,74 @@
-"""What the feature table costs: from a file to the table, stage by stage, and from a warm cache.
+"""Cost of the feature table: from a file to the table, stage by stage, and from a warm cache.
 
-In: simulated recordings of the competition's size, made first, as CSV and as Parquet; ``asl`` where
-it is there. Out: seconds and peak memory, medians of three fresh processes.
+In: simulated recordings of the competition's size, written first, as CSV and as Parquet; ``asl``
+where it is found. Out: seconds and peak memory, medians of three fresh processes.
 
     python -m benchmarks features
+    python -m benchmarks.features watch           one source, not written to the report
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.report import Row, at_most
+from benchmarks.processes import run_code
+from benchmarks.recordings import ASL
+from benchmarks.report import Row, at_most, print_rows
 from trainer.simulation.simulate import NUM_SUBJECTS, write_folder
 
 PURPOSE = "From a file with recordings to the feature table, in a fresh process."
-ASL = next(
-    (
-        path
-        for folder in Path(__file__).parents
-        if (path := folder / "shared" / "data" / "asl.parquet").exists()
-    ),
-    None,
-)
 REPEATS = 3
+MAX_MEMORY_GB, MAX_WARM_S = 6.0, 1.0
 ONE = r"""
 import json, sys, time
 began = time.perf_counter()
-import re, tempfile
-from pathlib import Path
-from trainer.config import make_config
-from trainer.run.inputs.recordings import load_dataset
-from trainer.data.sources import fingerprint, load
-from trainer.store.checksums import CheckedFolder
-config = make_config("full", {"data.source": sys.argv[1]}, environment={})
-marks = {"import": time.perf_counter()}
-material = load_dataset(config)
-marks["read and check"] = time.perf_counter()
-material.signals
-marks["preprocess"] = time.perf_counter()
+import tempfile
+import benchmarks.recordings
+from trainer.data.preprocess import preprocess
 from trainer.features.feature_table import build_table
-table = build_table(material.signals)
+from trainer.store.checksums import CheckedFolder
+from trainer.store.feature_cache import FeatureCache, load_features, save_features
+marks = {"import": time.perf_counter()}
+sequences = benchmarks.recordings.read_recordings(sys.argv[1])
+marks["read and check"] = time.perf_counter()
+signals = preprocess(sequences)
+marks["preprocess"] = time.perf_counter()
+table = build_table(signals)
 marks["table"] = time.perf_counter()
-status = Path("/proc/self/status").read_text()  # ru_maxrss would hold the parent's peak
-peak = 1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1])
+peak = peak_gb()
 with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     folder = CheckedFolder(Path(name))
-    material.open_features(folder, lambda: None)
+    cache = FeatureCache(
+        key="0" * 64, values_NF=table.values_NF, names=table.names, grid_map={},
+        label_idx=sequences.label_idx, subjects=sequences.subjects,
+        sequence_ids=sequences.sequence_ids)
+    save_features(folder, cache)
     cold = time.perf_counter()
-    fresh = type(material)(
-        config, material.catalogue, material.fingerprint, material.sequences,
-        turned_subjects=material.turned_subjects,
-    )
-    fresh.open_features(folder, lambda: None)
+    assert not isinstance(load_features(folder, cache.key), str)
     warm = time.perf_counter() - cold
 seconds = dict(zip(marks, [b - a for a, b in zip([began, *marks.values()], marks.values())]))
-rows, count = material.catalogue.num_rows, table.values_NF.shape
-print(json.dumps({"stages": seconds, "total": marks["table"] - began, "peak": peak / 1e9,
-                  "warm": warm, "rows": rows, "sequences": count[0], "features": count[1]}))
+num_sequences, num_features = table.values_NF.shape
+print(json.dumps({"stages": seconds, "total": marks["table"] - began, "peak": peak, "warm": warm,
+                  "rows": int(sequences.offsets[-1]), "sequences": num_sequences,
+                  "features": num_features}))
 """
 
 
 def measure() -> list[Row]:
     """Return the rows of the table."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
-        csv, parquet = make_sources(Path(name), NUM_SUBJECTS)
+        csv, parquet = write_sources(Path(name), NUM_SUBJECTS)
         rows = [
-            *_told("CSV, competition's size", csv, 15.0),
-            *_told("Parquet, competition's size", parquet, 8.0),
+            *measure_source("CSV, competition's size", str(csv), 15.0),
+            *measure_source("Parquet, competition's size", str(parquet), 8.0),
         ]
-    return [*rows, *_told("asl", ASL, 5.0)] if ASL else rows
+    return [*rows, *measure_source("asl", ASL, 5.0)] if ASL else rows
 
 
-def make_sources(folder: Path, num_subjects: int) -> tuple[Path, Path]:
+def write_sources(folder: Path, num_subjects: int) -> tuple[Path, Path]:
     """Write simulated recordings; return a folder with CSV files and one with Parquet files."""
     import polars as pl
 
@@ -90,30 +82,33 @@ def make_sources(folder: Path, num_subjects: int) -> tuple[Path, Path]:
     return csv, parquet
 
 
-def run_once(source: Path) -> dict:
-    """Build the table of a source in a fresh process; return what it measured of itself."""
-    command = (sys.executable, "-c", ONE, str(source))
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def run_often(source: Path, repeats: int = REPEATS) -> dict:
-    """Return the run of median time, with the largest peak of all."""
-    runs = sorted((run_once(source) for _ in range(repeats)), key=lambda run: run["total"])
-    return {**runs[len(runs) // 2], "peak": max(run["peak"] for run in runs)}
-
-
-def _told(what: str, source: Path, limit_s: float) -> list[Row]:
-    runs = [run_once(source) for _ in range(REPEATS)]
-    total = statistics.median(run["total"] for run in runs)
-    stages = {
-        stage: statistics.median(run["stages"][stage] for run in runs)
-        for stage in runs[0]["stages"]
-    }
+def measure_source(what: str, source: str, limit_s: float) -> list[Row]:
+    """Build the table of a source in fresh processes; return the rows of the source."""
+    runs = [run_code(ONE, source) for _ in range(REPEATS)]
     one = runs[0]
+
+    def median(name: str) -> float:
+        return statistics.median(run[name] for run in runs)
+
+    stages = {
+        stage: statistics.median(run["stages"][stage] for run in runs) for stage in one["stages"]
+    }
     size = f"{one['sequences']:,} sequences, {one['rows']:,} rows, {one['features']:,} features"
     return [
-        at_most(f"{what}: {size}", total, limit_s, " s"),
+        at_most(f"{what}: {size}", median("total"), limit_s, " s"),
         Row(f"{what}, stages", ", ".join(f"{name} {s:.2f} s" for name, s in stages.items())),
-        at_most(f"{what}, peak memory", max(run["peak"] for run in runs), 6.0, " GB"),
-        at_most(f"{what}, warm cache", statistics.median(run["warm"] for run in runs), 1.0, " s"),
+        at_most(f"{what}, peak memory", max(run["peak"] for run in runs), MAX_MEMORY_GB, " GB"),
+        at_most(f"{what}, warm cache", median("warm"), MAX_WARM_S, " s"),
     ]
+
+
+def main() -> None:
+    """Measure one source."""
+    parser = argparse.ArgumentParser(description="Cost of the feature table of one source.")
+    parser.add_argument("source")
+    source = parser.parse_args().source
+    print_rows(measure_source(source, source, 15.0))
+
+
+if __name__ == "__main__":
+    main()

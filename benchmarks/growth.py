@@ -1,122 +1,96 @@
-"""How cost grows: twice and four times the subjects, the length and the gestures, ratio to linear.
+"""How cost grows with two and four times the subjects, the length and the gestures.
 
-In: simulated recordings; longer ones have every row twice or four times, more gestures are the same
-ones under two or four names. Out: for features, 25 rounds of LightGBM and an epoch of the network
-with its validation, processor seconds and peak memory beside the smallest size, divided by how
-much the rows grew, or for gestures by how many more there are. 1 is linear; below is better.
+In: simulated recordings. Longer ones repeat every row two or four times; more gestures are the same
+ones under two or four names. Out: processor seconds and peak memory of the features, of 25 rounds
+of LightGBM and of one epoch of the network with its validation, divided by those of the smallest
+size and by the growth of the rows (of the gestures). 1 is linear growth; below is better.
 
     python -m benchmarks growth
+    python -m benchmarks.growth --subjects 2      another size, not written to the report
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from benchmarks.features import make_sources
-from benchmarks.report import Row, at_most
+from benchmarks.features import write_sources
+from benchmarks.processes import run_code
+from benchmarks.report import Row, at_most, print_rows
 
 PURPOSE = (
     "Cost at two and four times the work, divided by the growth of the work (1 is linear). "
     "Processor seconds of one fresh process a size."
 )
 SUBJECTS = 10  # 70,000 rows; four times that is half of the competition's size
-SLACK = 1.1  # what two runs of the same work differ by on a busy machine
-REPEATS = 1  # of each size; of several, the least processor time counts
+SLACK = 1.1  # difference between two runs of the same work on a busy machine
 STAGES = ("features", "LightGBM", "network")
 ONE = r"""
-import json, re, sys, time
-from pathlib import Path
+import json, sys, time
 from trainer.run.machine import pin
-pin("machine")  # as a run does, before they are loaded
+pin("machine")  # as a run does, before the libraries are loaded
 import torch, lightgbm
+from benchmarks.recordings import make_task, read_recordings
 from trainer.config import make_config
-from trainer.features.frames import frame_length
-from trainer.features.feature_table import build_table
-from trainer.folds import split
-from trainer.models.boosting.fold import BoostingTask, fit_fold as fit_boosting
-from trainer.models.network.fold import NetworkTask, fit_fold as fit_network
+from trainer.data.preprocess import preprocess
+from trainer.models import registry
 from trainer.models.monitor import SilentMonitor
-from trainer.run.inputs.recordings import load_dataset
 marks = []
 def mark():
-    peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
-    marks.append((time.process_time(), peak / 1e6))
+    marks.append((time.process_time(), peak_gb()))
 settings = ["boosting.rounds=25", "boosting.patience_rounds=25", "network.epochs=1"]
 config = make_config("full", {"data.source": sys.argv[1]}, settings, {})
+models = [registry.get(name) for name in ("lgbm", "torch")]
 mark()
-material = load_dataset(config)
-table = build_table(material.signals)
+sequences = read_recordings(sys.argv[1])
+signals = preprocess(sequences)
+table = models[0].prepare(signals)
 mark()
-folds = material.assign_folds()
-train_idx, valid_idx = split(folds.fold_N, 0)
-labels = folds.labels
-common = dict(label_idx=folds.label_idx, num_classes=labels.num_classes,
-              num_targets=labels.num_targets, train_idx=train_idx, valid_idx=valid_idx)
-boosting = BoostingTask(values_NF=table.values_NF, names=table.names, **common)
-fit_boosting(boosting, config.boosting, 42, 0, SilentMonitor())
-mark()
-length = frame_length(material.lengths_N, train_idx, None)
-network = NetworkTask(
-    frames=material.frames, length=length, annotations=material.annotations, **common)
-fit_network(network, config.network, 42, 0, SilentMonitor())
-mark()
-print(json.dumps({"rows": material.catalogue.num_rows, "gestures": labels.num_classes,
+for model in models:
+    inputs = table if model.inputs == "features" else model.prepare(signals)
+    model.fit(make_task(sequences, inputs), config, 42, 0, SilentMonitor())
+    mark()
+print(json.dumps({"rows": int(sequences.offsets[-1]), "gestures": sequences.labels.num_classes,
                   "seconds": [b[0] - a[0] for a, b in zip(marks, marks[1:])],
                   "peaks": [peak for _, peak in marks[1:]]}))
 """
 
 
-def measure() -> list[Row]:
+def measure(num_subjects: int = SUBJECTS) -> list[Row]:
     """Return the rows of the table."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         folder = Path(name)
-        subjects = {times: make_sources(folder, times * SUBJECTS)[1] for times in (1, 2, 4)}
-        small = run_often(subjects[1])
+        by_times = {times: write_sources(folder, times * num_subjects)[1] for times in (1, 2, 4)}
+        small = run_code(ONE, str(by_times[1]))
+        costs = zip(STAGES, small["seconds"], small["peaks"], strict=True)
         rows = [
             Row(
-                f"the smallest: {SUBJECTS} subjects, {small['rows']:,} rows, "
+                f"the smallest: {num_subjects} subjects, {small['rows']:,} rows, "
                 f"{small['gestures']} gestures",
-                ", ".join(
-                    f"{stage} {seconds:.2f} s {peak:.2f} GB"
-                    for stage, seconds, peak in zip(
-                        STAGES, small["seconds"], small["peaks"], strict=True
-                    )
-                ),
+                ", ".join(f"{stage} {s:.2f} s {peak:.2f} GB" for stage, s, peak in costs),
             )
         ]
         for times in (2, 4):
-            rows += compare(f"subjects x{times}", small, run_often(subjects[times]), "rows")
+            large = run_code(ONE, str(by_times[times]))
+            rows += compare(f"subjects x{times}", small, large, "rows")
         for what, change, unit in (
-            ("length", stretch, "rows"),
-            ("gestures", rename, "gestures"),
+            ("length", repeat_rows, "rows"),
+            ("gestures", split_gestures, "gestures"),
         ):
             for times in (2, 4):
-                source = changed(subjects[1], what, times, change)
-                rows += compare(f"{what} x{times}", small, run_often(source), unit)
+                source = write_changed(by_times[1], what, times, change)
+                large = run_code(ONE, str(source))
+                rows += compare(f"{what} x{times}", small, large, unit)
     return rows
 
 
-def run_often(source: Path) -> dict:
-    """Return the least seconds of each stage, and the largest peaks, of fresh processes."""
-    command = (sys.executable, "-c", ONE, str(source))
-    runs = [
-        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        for _ in range(REPEATS)
-    ]
-    seconds = [min(values) for values in zip(*(run["seconds"] for run in runs), strict=True)]
-    peaks = [max(values) for values in zip(*(run["peaks"] for run in runs), strict=True)]
-    return {**runs[0], "seconds": seconds, "peaks": peaks}
-
-
-def compare(what: str, small: dict, large: dict, unit: str) -> list[Row]:
+def compare(what: str, small: dict[str, Any], large: dict[str, Any], unit: str) -> list[Row]:
     """Return time and memory of each stage of the larger run, each divided by the growth."""
     growth = large[unit] / small[unit]
     rows = []
@@ -129,10 +103,10 @@ def compare(what: str, small: dict, large: dict, unit: str) -> list[Row]:
     return rows
 
 
-def changed(
+def write_changed(
     source: Path, what: str, times: int, change: Callable[[pl.DataFrame, int], pl.DataFrame]
 ) -> Path:
-    """Write the recordings with a change; return the folder."""
+    """Write changed recordings; return their folder."""
     target = source.with_name(f"{source.name}-{what}{times}")
     shutil.copytree(source, target)
     table = pl.read_parquet(source / "train.parquet")
@@ -140,8 +114,8 @@ def changed(
     return target
 
 
-def stretch(table: pl.DataFrame, times: int) -> pl.DataFrame:
-    """Return the recordings with every row standing ``times`` times."""
+def repeat_rows(table: pl.DataFrame, times: int) -> pl.DataFrame:
+    """Return the recordings with every row ``times`` times."""
     longer = table.select(pl.all().repeat_by(times).explode())
     return longer.with_columns(
         sequence_counter=pl.int_range(pl.len()).over("sequence_id"),
@@ -149,7 +123,18 @@ def stretch(table: pl.DataFrame, times: int) -> pl.DataFrame:
     )
 
 
-def rename(table: pl.DataFrame, times: int) -> pl.DataFrame:
-    """Return the recordings with ``times`` names for each gesture, dealt out by sequence."""
+def split_gestures(table: pl.DataFrame, times: int) -> pl.DataFrame:
+    """Return the recordings with ``times`` names for each gesture, by sequence."""
     number = pl.col("sequence_id").rank("dense") % times
     return table.with_columns(gesture=pl.col("gesture") + " " + number.cast(str))
+
+
+def main() -> None:
+    """Measure another size, without writing the report."""
+    parser = argparse.ArgumentParser(description="How cost grows with the recordings.")
+    parser.add_argument("--subjects", type=int, default=SUBJECTS)
+    print_rows(measure(parser.parse_args().subjects))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,18 +1,15 @@
-"""What one answer costs: warm, with contributions, in a batch, and the first of a process.
+"""Time of one prediction: warm, with contributions, in a batch, and the first of a process.
 
 In: a finished run with all sensors; without one, a run of 18 gestures is trained first (a minute or
 two), so slowly that every fold keeps its 300 rounds.
-Out: the rows of the table, beside the aims of issue 5.
 
     python -m benchmarks predict_one                            trains, measures, writes the report
-    python -m benchmarks.predict_one --run state/my-run         measures and prints
-    python -m benchmarks.predict_one --make /tmp/bench          makes /tmp/bench/run, then measures
+    python -m benchmarks.predict_one state/my-run               measures and prints
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -25,19 +22,17 @@ import numpy as np
 import polars as pl
 import psutil
 
-from benchmarks.report import Row, at_least, at_most
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard
+from benchmarks.processes import open_browser
+from benchmarks.report import Row, at_least, at_most, print_rows
+from tests.browser.dashboard import CHROMIUM, Dashboard
 from tests.support.builders import make_table
-from trainer.config import make_config
 from trainer.data.sources import sequences_from_table
-from trainer.run.execution import execute
-from trainer.run.pipeline import Limits
 
 NUM_CLASSES, NUM_TARGETS = 18, 8  # as the competition
-LENGTH = 47  # steps; up to half as many more, 59 in the middle, as the competition
-PURPOSE = "Asking a finished run of 18 gestures, all sensors: 5 folds of each model."
+LENGTH = 47  # steps at least; median 59, as in the competition
+PURPOSE = "Predictions of a finished run of 18 gestures, all sensors: 5 folds of each model."
 NUM_BATCH = 1000
-NUM_PAIRS = 5  # of single ones and a batch, by turns
+NUM_PAIRS = 5  # of single sequences and a batch, in turns
 NUM_VISITS = 3
 SETTINGS = (
     *("boosting.rounds=300", "boosting.patience_rounds=300", "boosting.learning_rate=0.003"),
@@ -56,9 +51,9 @@ print(time.perf_counter() - began)
 
 
 def make_run(folder: Path) -> Path:
-    """Train a run of 18 gestures with all sensors; half of the labels are drawn by lot.
+    """Train a run of 18 gestures with all sensors; half of the labels are random.
 
-    Labels that cannot be learnt keep every tree busy until the last round.
+    Random labels keep every tree splitting until the last round.
     """
     gestures = tuple(
         (f"Gesture {number:02d}", "Target" if number < NUM_TARGETS else "Non-Target")
@@ -77,10 +72,10 @@ def make_run(folder: Path) -> Path:
     )
     folder.mkdir(parents=True, exist_ok=True)
     table.write_parquet(folder / "recordings.parquet")
-    config = make_config(
-        "full", {"data.source": str(folder / "recordings.parquet")}, SETTINGS, environment={}
-    )
-    execute(folder / "run", config, Limits(), print)
+    source = str(folder / "recordings.parquet")
+    command = [sys.executable, "-m", "trainer", "train", "--run", "run", "--state", str(folder)]
+    command += ["--data", source, *(word for one in SETTINGS for word in ("--set", one))]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return folder / "run"
 
 
@@ -95,23 +90,21 @@ def make_sequences(count: int):
 def measure(root: Path | None = None, repeats: int = 50) -> list[Row]:
     """Return the rows of the table; trains a run first where none is given."""
     if root is not None:
-        return [*measure_answers(root, repeats), *measure_first(root)]
+        return [*measure_warm(root, repeats), *measure_first(root)]
     with tempfile.TemporaryDirectory() as name:
         return measure(make_run(Path(name)), repeats)
 
 
-def measure_answers(root: Path, repeats: int) -> list[Row]:
-    """Measure a warm predictor: one sequence, why, a batch beside single ones."""
+def measure_warm(root: Path, repeats: int) -> list[Row]:
+    """Measure a warm predictor: one sequence, its contributions, a batch beside single ones."""
     from trainer.explain.contributions import contributions_of
     from trainer.predict.predictor import Predictor
 
     predictor = Predictor.load(root)
-    boosted = predictor.models["lgbm"].folds
-    rounds = sum(each.booster.num_trees() // len(each.class_idx) for each in boosted)
     one, many = make_sequences(1), make_sequences(NUM_BATCH)
     median, late, busy = clock(lambda: predictor.predict(one), repeats)
     why, _, busy_why = clock(lambda: contributions_of(predictor, one, 0, 1), repeats)
-    what = f"{len(predictor.halves) * len(boosted)} fold models, {rounds // len(boosted)} rounds"
+    num_folds = sum(len(fitted.folds) for fitted in predictor.models.values())
     pairs = [
         (clock(lambda: predictor.predict(one), 10), clock(lambda: predictor.predict(many), 1))
         for _ in range(NUM_PAIRS)
@@ -121,7 +114,7 @@ def measure_answers(root: Path, repeats: int) -> list[Row]:
     each_ms = statistics.median(batch[0] for _, batch in pairs) / NUM_BATCH
     busy_each_ms = statistics.median(batch[2] for _, batch in pairs) / NUM_BATCH
     return [
-        at_most(f"one sequence, warm, {what}", median, 80, " ms", 0),
+        at_most(f"one sequence, warm, {num_folds} fold models", median, 80, " ms", 0),
         at_most("the same, 95th percentile", late, 150, " ms", 0),
         Row("the same, processor", f"{busy:.0f} ms"),
         at_most("its contributions, more", why, 300, " ms", 0),
@@ -134,43 +127,39 @@ def measure_answers(root: Path, repeats: int) -> list[Row]:
 
 
 def measure_first(root: Path) -> list[Row]:
-    """Measure first answers: of a process, and on the page, from the dashboard's start."""
+    """Measure the first prediction of a process, and on the page from the dashboard's start."""
     seconds = subprocess.run(
         [sys.executable, "-c", FIRST, str(root)], capture_output=True, text=True, check=True
     ).stdout
-    rows = [at_most("first answer of a process", float(seconds), 5, " s", 1)]
+    rows = [at_most("first prediction of a process", float(seconds), 5, " s", 1)]
     if CHROMIUM is not None:
-        told = [visit(root) for _ in range(NUM_VISITS)]
-        wall, busy = (statistics.median(part) for part in zip(*told, strict=True))
-        what = "first answer on the page, from the dashboard's start"
+        visits = [visit(root) for _ in range(NUM_VISITS)]
+        wall, busy = (statistics.median(part) for part in zip(*visits, strict=True))
+        what = "first prediction on the page, from the dashboard's start"
         rows += [at_most(what, wall, 5, " s", 1), Row("the server's processor", f"{busy:.1f} s")]
     return rows
 
 
 def visit(root: Path) -> tuple[float, float]:
-    """Start a dashboard, open Predict, wait for the answer.
+    """Start a dashboard, open Predict, wait for the prediction.
 
     Returns:
-        Seconds until it is painted, and of the server's processor.
+        Seconds until it is shown, and seconds of the server's processor.
     """
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name, open_browser() as browser:
         state = Path(name) / "state"
         state.mkdir()
         (state / "run").symlink_to(root.resolve())
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
         page, dashboard = browser.new_page(), Dashboard(state)
         began = time.perf_counter()
         try:
             dashboard.start()
             page.goto(dashboard.url("predict?run=run"))
-            page.get_by_text("Its probability", exact=True).wait_for(timeout=120_000)
+            page.get_by_test_id("stMetric").first.wait_for(timeout=120_000)
             seconds = time.perf_counter() - began
             used = psutil.Process(dashboard.process.pid).cpu_times()
         finally:
             dashboard.close()
-            browser.close()
     return seconds, used.user + used.system
 
 
@@ -188,18 +177,13 @@ def clock(work: Callable[[], object], repeats: int) -> tuple[float, float, float
     return statistics.median(walls), late, statistics.median(processors)
 
 
-def main():
-    """Measure one run, made first where asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--run", type=Path)
-    source.add_argument("--make", type=Path, metavar="DIR")
+def main() -> None:
+    """Measure a finished run, without writing the report."""
+    parser = argparse.ArgumentParser(description="Time of one prediction of a finished run.")
+    parser.add_argument("run", type=Path)
     parser.add_argument("--repeats", type=int, default=50)
     options = parser.parse_args()
-    root = options.run or make_run(options.make)
-    print(f"load of the machine {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    for row in measure(root, options.repeats):
-        print(f"{row.what}: {row.value} {f'({row.aim})' if row.aim else ''}", flush=True)
+    print_rows(measure(options.run, options.repeats))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The table of all measurements: rows in, ``docs/benchmarks.md`` out, one section per benchmark.
+"""The report of all benchmarks: rows in, ``docs/benchmarks.md`` out, one section per benchmark.
 
-A benchmark that is run again replaces its own section and leaves the others as they are; every
-section says when, on what machine, under which load and by which command it was measured.
+A benchmark that is run again replaces its own section and leaves the others as they are. Every
+section names the date, the machine, its load and the command of the measurement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HEAD = """# Benchmarks
 
 Made by `python -m benchmarks`, which runs them all; with names, such as
 `python -m benchmarks features boosting`, it runs these and replaces their sections.
-A load above 0 before the start means that something else ran beside.
+A load above 0 before the start means that something else was running.
 """
 
 
@@ -28,8 +28,8 @@ class Row:
     Attributes:
         what: What was measured.
         value: The figure with its unit.
-        aim: What it should be; empty where it only informs.
-        is_met: Whether it is; None where there is no aim.
+        aim: What it should be; empty where there is no aim.
+        is_met: Whether the aim is met; None where there is none.
     """
 
     what: str
@@ -48,13 +48,19 @@ def at_least(what: str, value: float, limit: float, unit: str = "", digits: int 
     return Row(what, f"{value:.{digits}f}{unit}", f"at least {limit:g}{unit}", value >= limit)
 
 
+def print_rows(rows: list[Row]) -> None:
+    """Print the rows, one line each."""
+    for row in rows:
+        print(f"  {row.what}: {row.value}{f' ({row.aim})' if row.aim else ''}", flush=True)
+
+
 def machine() -> str:
     """Return what the figures were measured on."""
     return f"{processor_name()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's name, where Linux tells it."""
+    """Return the processor's name, from ``/proc/cpuinfo`` where there is one."""
     if info.exists():
         for line in info.read_text().splitlines():
             if line.startswith("model name"):
@@ -65,13 +71,13 @@ def processor_name(info: Path = Path("/proc/cpuinfo")) -> str:
 def write_section(
     name: str, purpose: str, rows: list[Row], load: float, path: Path = REPORT
 ) -> None:
-    """Write a benchmark's section in place of its last one.
+    """Replace a benchmark's section of the report.
 
     Args:
-        name: Of the benchmark.
+        name: Name of the benchmark.
         purpose: One sentence.
         rows: What was measured.
-        load: Of the machine before it began.
+        load: Load average of the machine before the start.
         path: The report.
     """
     sections = _read_sections(path)
@@ -81,9 +87,9 @@ def write_section(
 
 
 def _section_text(purpose: str, name: str, rows: list[Row], load: float) -> str:
-    answers = {True: "yes", False: "no", None: ""}
+    words = {True: "yes", False: "no", None: ""}
     today = datetime.datetime.now(datetime.UTC).date()
-    lines = [f"| {row.what} | {row.value} | {row.aim} | {answers[row.is_met]} |" for row in rows]
+    lines = [f"| {row.what} | {row.value} | {row.aim} | {words[row.is_met]} |" for row in rows]
     return "\n".join(
         [
             f"{purpose} `python -m benchmarks {name}`, {today}, {machine()}, load before "

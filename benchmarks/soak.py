@@ -1,7 +1,7 @@
-"""A page left open while nothing runs: the server's processor time and memory.
+"""A page left open on a finished run: the server's processor time and memory.
 
-The dashboard runs with its idle looks ten times as often, so that six minutes are an hour of looks;
-one browser page stays open on a finished run.
+In: a run folder. Out: processor share and growth of memory. The page checks for changes ten times
+as often as usual, so that six minutes have as many checks as an hour.
 
     python -m benchmarks soak
     python -m benchmarks.soak --minutes 2
@@ -18,18 +18,19 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.report import Row, at_most
-from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, START_S, Dashboard, wait_until
+from benchmarks.processes import open_browser
+from benchmarks.report import Row, at_most, print_rows
+from tests.browser.dashboard import START_S, Dashboard, wait_until
 from tests.support import run_folders
 
-PURPOSE = "One page open on a finished run, nothing running, looks ten times as often as usual."
+PURPOSE = "One page open on a finished run, checking for changes ten times as often as usual."
 SPEED = 10
 MINUTES = 6.0
-WARM_S = 30.0  # until the page has settled
-MAX_GROWTH_MB = 5.0  # an hour; what an allocator moves by is less
+WARM_S = 30.0  # until the page is drawn
+MAX_GROWTH_MB = 5.0  # an hour; allocators vary by less
 SERVER = f"""
 import sys
-from pages.ui import live
+from pages.ui.shared import live
 live.IDLE_TICK_S /= {SPEED}
 live.COMPARE_S /= {SPEED}
 from streamlit.web import cli
@@ -38,33 +39,28 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 class FastDashboard(Dashboard):
-    """The dashboard with ten idle looks in the time of one."""
+    """The dashboard with ten checks in the time of one."""
 
     def start(self) -> Dashboard:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it responds."""
         words = ["run", "dashboard.py", "--server.headless", "true"]
         words += ["--server.port", str(self.port), "--", "--state", str(self.state)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVER, *words], stdout=log, stderr=log
             )
-        wait_until(self.answers, START_S, "the server answers")
+        wait_until(self.answers, START_S, "the server responds")
         return self
 
 
 def measure(minutes: float = MINUTES) -> list[Row]:
     """Return the rows of the table."""
-    from playwright.sync_api import sync_playwright
-
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         state = Path(name) / "state"
         run_folders.make_run(state)
         dashboard = FastDashboard(state)
         try:
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=CHROMIUM, args=list(CHROMIUM_ARGS)
-                )
+            with open_browser() as browser:
                 page = browser.new_page()
                 dashboard.start()
                 page.goto(dashboard.url("?run=first"))
@@ -75,7 +71,7 @@ def measure(minutes: float = MINUTES) -> list[Row]:
 
 
 def _watch(server: psutil.Process, minutes: float) -> list[Row]:
-    """Return what the server used while it was left alone."""
+    """Return the server's use of processor and memory over some minutes."""
     time.sleep(WARM_S)
     began, busy, memory = time.monotonic(), _busy_s(server), _megabytes(server)
     time.sleep(60 * minutes)
@@ -84,8 +80,11 @@ def _watch(server: psutil.Process, minutes: float) -> list[Row]:
     growth = _megabytes(server) - memory
     hours = SPEED * passed / 3600
     return [
-        Row(f"looks of {hours:.2f} hours, processor", f"{share:.2f} % of a core at {SPEED} times"),
-        at_most("at the usual pace", share / SPEED, 1.0, " % of a core"),
+        Row(
+            f"checks of {hours:.2f} hours, processor",
+            f"{share:.2f} % of a core at {SPEED} times the rate",
+        ),
+        at_most("at the usual rate", share / SPEED, 1.0, " % of a core"),
         at_most(
             f"memory, growth an hour (now {_megabytes(server):.0f} MB)",
             growth / hours,
@@ -108,8 +107,7 @@ def main() -> None:
     """Measure for another time, without writing the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES)
-    for row in measure(parser.parse_args().minutes):
-        print(f"{row.what}: {row.value} {row.aim}", flush=True)
+    print_rows(measure(parser.parse_args().minutes))
 
 
 if __name__ == "__main__":

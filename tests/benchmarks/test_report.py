@@ -1,4 +1,4 @@
-"""The benchmarks' report: what is measured again replaces what was measured before."""
+"""The benchmarks' report: a new measurement replaces the section of the earlier one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.report import Row, at_least, at_most, processor_name, write_sect
 
 
 def test_a_benchmark_that_is_run_again_replaces_its_own_section(tmp_path):
-    """The others keep their figures, and their dates with them."""
+    """The other sections keep their figures and dates."""
     path = tmp_path / "benchmarks.md"
     write_section("features", "Reading.", [at_most("all", 4.0, 5.0, " s")], 0.5, path)
     write_section("boosting", "Trees.", [Row("rounds", "7")], 0.0, path)
@@ -27,15 +27,15 @@ def test_a_benchmark_that_is_run_again_replaces_its_own_section(tmp_path):
 
 
 def test_a_limit_itself_is_met():
-    """An aim says at most, or at least: the figure itself is good."""
+    """An aim is "at most" or "at least": the limit itself counts as met."""
     assert at_most("x", 1.0, 1.0).is_met
     assert at_least("x", 1.0, 1.0).is_met
     assert not at_most("x", 1.01, 1.0).is_met
     assert not at_least("x", 0.99, 1.0).is_met
 
 
-def test_the_processor_has_its_name_from_the_system(tmp_path):
-    """A figure without its machine says nothing."""
+def test_the_name_of_the_processor_is_read_from_cpuinfo(tmp_path):
+    """Figures are only comparable on the same processor."""
     info = tmp_path / "cpuinfo"
     info.write_text("processor\t: 0\nmodel name\t: Quick 9000 @ 3 GHz\n")
     assert processor_name(info) == "Quick 9000 @ 3 GHz"
@@ -43,7 +43,7 @@ def test_the_processor_has_its_name_from_the_system(tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_benchmark_can_be_run_by_its_name(name):
-    """What the one command lists is there, and says what it measures."""
+    """Every name in the list is a module with a purpose and a measurement."""
     benchmark = importlib.import_module(f"benchmarks.{name}")
     assert benchmark.PURPOSE.endswith(".")
     assert callable(benchmark.measure)

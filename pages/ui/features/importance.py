@@ -91,7 +91,7 @@ def summed_by(parts: pl.DataFrame, column: str, measure: str) -> pl.DataFrame:
     columns = [f"{measure}_mean", *folds]
     shares = parts.group_by(column, maintain_order=True).agg(
         pl.len().alias("count"),
-        *(pl.col(name).sum() * (100.0 / (parts[name].sum() or 1.0)) for name in columns),
+        *(pl.col(name).sum() * (100.0 / float(parts[name].sum() or 1.0)) for name in columns),
     )
     spread = pl.concat_list(folds).list.std(ddof=0) if folds else pl.lit(None, dtype=pl.Float64)
     return shares.select(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.simulated_difficulty import measure
+from tests.support.simulated_difficulty import measure_difficulty
 from trainer.config import make_config
 from trainer.data.preprocess import MOTION_SIGNALS, preprocess
 from trainer.data.schema import ACC_COLUMNS, SENSOR_COLUMNS, DataError
@@ -403,7 +403,7 @@ def test_the_mark_moves_nothing_by_more_than_the_last_bit():
 
 def test_eight_subjects_have_the_difficulty_they_are_known_for():
     """The quick look at what the slow test holds: four people to learn from, four to score."""
-    found = measure(num_subjects=8, num_folds=2)
+    found = measure_difficulty(num_subjects=8, num_folds=2)
     motion = found.motion.score
     assert 0.50 <= motion <= 0.62
     assert 0.03 <= found.all_sensors.score - motion <= 0.14
@@ -413,7 +413,7 @@ def test_eight_subjects_have_the_difficulty_they_are_known_for():
 @pytest.mark.slow
 def test_it_is_as_hard_as_the_real_recordings():
     """Plain statistics: 0.65 to 0.80 on motion, 0.03 to 0.12 more with all; shuffled, chance."""
-    found = measure(num_subjects=81, num_folds=5)
+    found = measure_difficulty(num_subjects=81, num_folds=5)
     motion = found.motion.score
     assert 0.65 <= motion <= 0.80
     assert 0.03 <= found.all_sensors.score - motion <= 0.12

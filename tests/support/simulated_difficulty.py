@@ -1,18 +1,13 @@
 """How hard the simulated recordings are: LightGBM on plain statistics, by subject.
 
 In: how many subjects and folds. Out: the competition's score with motion alone, with all sensors,
-and with labels shuffled. ``tests/trainer/simulation/test_simulate.py`` checks them: always those of
-8 subjects, with ``-m slow`` those of 81.
-
-    python -m benchmarks.simulated_difficulty --subjects 81 --folds 5
+and with shuffled labels.
 
 Shapes: N sequences, T time steps, C channels, F features.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,14 +24,14 @@ MOTION_ROUNDS, ALL_ROUNDS = 80, 100
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Scores out of fold: motion alone, all sensors, motion with the labels shuffled."""
+    """Out-of-fold scores: motion alone, all sensors, motion with shuffled labels."""
 
     motion: Score
     all_sensors: Score
     shuffled: Score
 
 
-def measure(num_subjects: int, num_folds: int, threads: int = 1) -> Difficulty:
+def measure_difficulty(num_subjects: int, num_folds: int, threads: int = 1) -> Difficulty:
     """Simulate and score."""
     sequences = simulate(num_subjects)
     motion_NF = _statistics(sequences, (sequences.acc_T3, sequences.rot_T4))
@@ -85,24 +80,3 @@ def _score(x_NF, label_idx, sequences: Sequences, num_folds: int, rounds: int, t
         model = lightgbm.train(settings, data, rounds)
         predicted_N[valid_idx] = model.predict(x_NF[valid_idx]).argmax(axis=1)
     return competition_score(label_idx, predicted_N, sequences.labels.num_targets)
-
-
-def main() -> None:
-    """Print the scores."""
-    parser = argparse.ArgumentParser(description="How hard the simulated recordings are.")
-    parser.add_argument("--subjects", type=int, default=81)
-    parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    began = time.monotonic()
-    found = measure(options.subjects, options.folds, options.threads)
-    for name in ("motion", "all_sensors", "shuffled"):
-        score = getattr(found, name)
-        print(
-            f"{name:12} {score.score:.3f}  binary {score.binary_f1:.3f}  macro {score.macro_f1:.3f}"
-        )
-    print(f"{options.subjects} subjects, {options.folds} folds, {time.monotonic() - began:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

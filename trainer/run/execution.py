@@ -112,7 +112,7 @@ def execute(
         raise
     except RefusedError as error:
         recorder.event("problem", text=f"refused: {error}")
-        recorder.log(str(error))
+        recorder.log(str(error), is_shown=False)  # the command line shows its own errors
         recorder.restore(previous, str(error))
         raise
     except BaseException as error:
@@ -157,7 +157,7 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
     is_known = isinstance(error, KNOWN_ERRORS)
     details = text if is_known else "".join(traceback.format_exception(error)).rstrip()
     writes: tuple[Callable[[], None], ...] = (
-        lambda: recorder.log(details),
+        lambda: recorder.log(details, is_shown=not is_known),
         lambda: recorder.event("fail", text=text),
         lambda: recorder.close(
             state="failed", error=text, message="Failed.", eta_s=None, workers=()

@@ -219,11 +219,12 @@ class Recorder(EventRecorder):
         """Append an event line that a worker wrote, unchanged."""
         append_text(self.paths.metrics, line.decode())
 
-    def log(self, text: str) -> None:
-        """Write a line to the log and show it."""
+    def log(self, text: str, is_shown: bool = True) -> None:
+        """Write a line to the log and, unless the caller shows it, to the terminal."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         append_text(self.paths.log, f"{stamp} {text}\n")
-        self._echo(text)
+        if is_shown:
+            self._echo(text)
 
     def close(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Status
         """Stop the heartbeat and write the last status: these changes are final."""

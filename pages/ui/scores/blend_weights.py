@@ -18,7 +18,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.scores import score_columns, score_figures
-from pages.ui.scores.evaluation import MAX_VIEWS, Evaluation, Weights, figure
+from pages.ui.scores.evaluation import MAX_VIEWS, Evaluation, Weights, cached_figure
 from pages.ui.shared import panels
 from pages.ui.shared.readers import Version
 from pages.ui.shared.results import Integers, Mask, OutOfFold, score_parts
@@ -158,7 +158,7 @@ def _show_curve(evaluation: Evaluation) -> None:
         panels.chart(
             f"Out-of-fold score of the blend by weight: {used_score:.4f} with the weights in use "
             f"({used:g} : {1 - used:g}), at most {best['score']:.4f} (at {best['weight']:g})",
-            figure(
+            cached_figure(
                 ("weights", *evaluation.key),
                 lambda: score_figures.weight_figure(
                     report.curve, (first.title, second.title), report.used, report.best

@@ -95,7 +95,7 @@ def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -
 
 
 @st.cache_resource(max_entries=MAX_FIGURES, show_spinner=False)
-def figure(key: Key, _draw: Callable[[], go.Figure]) -> go.Figure:
+def cached_figure(key: Key, _draw: Callable[[], go.Figure]) -> go.Figure:
     """Return the figure of this key; drawing costs more than the numbers.
 
     Args:

@@ -14,7 +14,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.scores import score_columns, score_figures
-from pages.ui.scores.evaluation import figure
+from pages.ui.scores.evaluation import cached_figure
 from pages.ui.shared import panels, words
 from pages.ui.shared.readers import Version
 from trainer.models import registry
@@ -41,7 +41,7 @@ def show(scores: Scores, models: Sequence[str], version: Version) -> None:
     with left:
         panels.chart(
             "Score, binary F1 and macro F1: mean and standard deviation over the folds",
-            figure(("means", version), lambda: score_figures.mean_figure(table)),
+            cached_figure(("means", version), lambda: score_figures.mean_figure(table)),
             table,
             "score_parts",
             "The best round or epoch of each fold is chosen on the fold that is scored, so these "
@@ -93,9 +93,9 @@ def _cards(table: pl.DataFrame) -> None:
     has_both = SENSOR_NAMES["mean"] in table["sensors"]
     both = "; the mean of all sensors and IMU only, as on the competition's leaderboard"
     st.caption(f"Mean score over the folds{both if has_both else ''}.")
-    cards = st.grid(columns=3, min_column_width=150)
-    shown = SENSOR_NAMES["mean" if has_both else "all"]
-    for row in table.filter(sensors=shown).iter_rows(named=True):
+    rows = table.filter(sensors=SENSOR_NAMES["mean" if has_both else "all"])
+    cards = st.grid(columns=max(3, len(rows)), min_column_width=150)
+    for row in rows.iter_rows(named=True):
         folds = f"{row['folds']} fold{'s' * (row['folds'] > 1)}"
         cards.metric(
             row["model"],

@@ -11,6 +11,7 @@ import pytest
 from pages.ui.features import fold_importance, importance
 from pages.ui.features import importance_ranks as ranks
 from pages.ui.shared import distributions
+from tests.support import third_model
 from tests.support.pages import metrics, texts, visit
 from trainer.models import registry
 from trainer.store.durable import write_atomic
@@ -264,6 +265,15 @@ def test_the_share_of_variance_that_gestures_explain():
     assert distributions.explained_share(np.array([1, 1, 9, 9], np.float32), label_idx) == 1.0
     assert distributions.explained_share(np.array([1, 9, 1, 9], np.float32), label_idx) == 0.0
     assert distributions.explained_share(np.full(4, np.nan, np.float32), label_idx) == 0.0
+
+
+def test_the_importance_is_that_of_the_first_model_that_has_any(make_run, monkeypatch):
+    """Of the network and a third model: the third model's."""
+    third_model.register(monkeypatch)
+    paths = RunPaths(make_run("first", "running", done=0))
+    text = paths.config.read_text()
+    write_atomic(paths.config, text.replace('"lgbm",\n    "torch"', '"torch", "third"').encode())
+    assert "the first finished fold of the third model" in texts(visit("features"))
 
 
 def test_a_run_of_the_network_only_has_no_importance(make_run):

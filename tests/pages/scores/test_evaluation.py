@@ -159,7 +159,7 @@ def test_the_weight_in_use_is_marked_on_the_curve():
 
 
 def test_of_three_models_the_weights_in_use_and_the_score_of_each_are_listed():
-    """Weights are scaled to sum to 1; LightGBM alone is right in all, the others in none."""
+    """Weights are scaled to sum to 1; LightGBM predicts all correctly, the others none."""
     oof = small_oof(done_torch=(0, 1))
     by_model = oof.by_model | {"third": oof.by_model["torch"]}
     table = blend_weights.weight_table(

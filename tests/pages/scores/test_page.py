@@ -10,11 +10,9 @@ import polars as pl
 import pytest
 
 from pages.ui.scores import blend_weights, confusion, evaluation, mean_scores
-from tests.support import run_folders
+from tests.support import run_folders, third_model
 from tests.support.pages import metrics, texts, visit
-from trainer import config as configuration
 from trainer import metric
-from trainer.models import registry
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import Scores
@@ -114,7 +112,7 @@ def test_a_run_of_one_model_has_no_blend(make_run):
 @pytest.mark.parametrize("name", ["oof", "scores", "metrics"])
 @pytest.mark.parametrize("data", [b"", b"PAR1 no more", b'{"schema": 1, "weights"'])
 def test_damaged_files_are_named_or_left_out(make_run, name, data):
-    """Half a file is never shown as numbers; the other files still are."""
+    """An incomplete file is never shown as numbers; the other files still are."""
     root = make_run("first", "finished")
     path = getattr(RunPaths(root), name)
     path.write_bytes(data)
@@ -125,7 +123,7 @@ def test_damaged_files_are_named_or_left_out(make_run, name, data):
 
 
 def test_all_sensors_imu_only_and_their_mean_stand_side_by_side(make_run):
-    """The cards show the mean of both; each row has the score, its halves and their spread."""
+    """The cards show the mean of both; each row has the score, its parts and their spread."""
     root = make_run("first", "finished")
     with_imu_columns(root)
     app = visit("scores")
@@ -212,7 +210,7 @@ def test_a_click_on_a_cell_chooses_its_sequences(make_run):
 
 
 def test_a_sequence_leads_to_the_page_predict(make_run):
-    """The page opens at that very sequence, whatever was looked at there before."""
+    """The page Predict opens with that sequence selected."""
     make_run("first", "finished")
     app = visit("scores")
     app.selectbox(key="scores_cell").set_value("0:0").run()
@@ -276,19 +274,10 @@ def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
     assert "gesture 'Juggle' is new" in texts(visit("scores"))
 
 
-class ThirdModel(type(registry.get("lgbm"))):
-    """A model that no page knows."""
-
-    name, title, phrase = "third", "Third model", "the third model"
-    has_importance = has_contributions = False
-
-
 @pytest.fixture
 def third_run(make_run, monkeypatch):
     """A finished run of three models; the third one predicts as LightGBM does."""
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(configuration, "_KNOWN_MODELS", dict(configuration._KNOWN_MODELS))
-    registry.register(ThirdModel())
+    third_model.register(monkeypatch)
     paths = RunPaths(make_run("first", "finished"))
     config = json.loads(paths.config.read_text())
     config["models"].append("third")

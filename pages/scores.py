@@ -123,7 +123,7 @@ left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
         "Score of every fold" + (f": {hardest}" if hardest else ""),
-        evaluation.cached_figure(
+        evaluation.cached(
             ("folds", *evaluated.key), lambda: score_figures.fold_figure(fold_rows, models)
         ),
         fold_rows,
@@ -153,7 +153,7 @@ left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
         f"{title}: F1, precision and recall of every gesture, lowest F1 first",
-        evaluation.cached_figure(
+        evaluation.cached(
             ("gestures", *detail.key), lambda: score_figures.gesture_figure(detail.gestures)
         ),
         detail.gestures,
@@ -180,7 +180,7 @@ left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
         f"{title}: score of {which}; {subjects['subject'][0]} has the lowest",
-        evaluation.cached_figure(
+        evaluation.cached(
             ("subjects", *detail.key), lambda: score_figures.subject_figure(shown, models, marks)
         ),
         subjects,
@@ -203,7 +203,7 @@ left, right = st.columns(2, gap="large")
 with left:
     panels.chart(
         f"{title} is {calibration.describe(own)}",
-        evaluation.cached_figure(
+        evaluation.cached(
             ("bins", *detail.key), lambda: score_figures.reliability_figure(detail.bins)
         ),
         detail.bins,

@@ -18,9 +18,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.scores import score_columns, score_figures
-from pages.ui.scores.evaluation import MAX_VIEWS, Evaluation, Weights, cached_figure
+from pages.ui.scores.evaluation import Evaluation, cached
 from pages.ui.shared import panels
-from pages.ui.shared.readers import Version
 from pages.ui.shared.results import Integers, Mask, OutOfFold, score_parts
 from trainer.blend import blend_probabilities, used_weights
 from trainer.models import registry
@@ -58,7 +57,7 @@ def show(evaluation: Evaluation, num_models: int) -> None:
     elif len(evaluation.oof.by_model) == 2:
         _show_curve(evaluation)
     else:
-        _show_table(weight_table(evaluation.oof, dict(evaluation.weights)))
+        _show_table(weight_table(evaluation.oof, evaluation.weights))
 
 
 def weight_report(oof: OutOfFold, weights: Mapping[str, float]) -> WeightReport:
@@ -143,13 +142,11 @@ def middle_best(scores_W: NDArray[np.float64]) -> int:
     return int(best[len(best) // 2])
 
 
-@st.cache_resource(max_entries=MAX_VIEWS, show_spinner=False)
-def _report(version: Version, sensors: str, weights: Weights, _oof: OutOfFold) -> WeightReport:
-    return weight_report(_oof, dict(weights))
-
-
 def _show_curve(evaluation: Evaluation) -> None:
-    report = _report(evaluation.version, evaluation.sensors, evaluation.weights, evaluation.oof)
+    report = cached(
+        ("weight report", *evaluation.key),
+        lambda: weight_report(evaluation.oof, evaluation.weights),
+    )
     first, second = registry.select(report.models)
     used, used_score = report.used
     best = report.curve.row(report.best, named=True)
@@ -158,7 +155,7 @@ def _show_curve(evaluation: Evaluation) -> None:
         panels.chart(
             f"Out-of-fold score of the blend by weight: {used_score:.4f} with the weights in use "
             f"({used:g} : {1 - used:g}), at most {best['score']:.4f} (at {best['weight']:g})",
-            cached_figure(
+            cached(
                 ("weights", *evaluation.key),
                 lambda: score_figures.weight_figure(
                     report.curve, (first.title, second.title), report.used, report.best

@@ -15,7 +15,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.scores import score_columns
-from pages.ui.scores.evaluation import ModelEvaluation, cached_figure
+from pages.ui.scores.evaluation import ModelEvaluation, cached
 from pages.ui.shared import frame, panels, words
 from pages.ui.shared.charts_results import FRAME_PX, MARGIN, shorten
 from pages.ui.shared.results import Floats, Integers
@@ -48,7 +48,7 @@ def show_matrix(
             "Click a cell to list its sequences.",
         )
         st.plotly_chart(
-            cached_figure(
+            cached(
                 ("confusion", *evaluation.key, values),
                 lambda: confusion_figure(
                     evaluation.count_KK, gestures, num_targets, values == SHARES

@@ -1,4 +1,4 @@
-"""Evaluation: what the out-of-fold predictions of one run amount to, computed once per version.
+"""Evaluation: tables and figures of a run's out-of-fold predictions, computed once per version.
 
 In: a run, the choice of sensors and model. Out: frames and figures, each computed once per version
 of the run's files, for all sessions. What is returned is shared: never change it in place.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
-import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 
@@ -23,12 +23,11 @@ from trainer.models.registry import BLEND
 from trainer.store.reader import RunReader
 from trainer.store.records import Labels, RunFile
 
-Weights = tuple[tuple[str, float], ...]  # hashable: a part of the caches' keys
+T = TypeVar("T")
 Key = tuple[Hashable, ...]
 
 MAX_TABLES = 16  # out-of-fold tables of up to a few MB
-MAX_VIEWS = 64
-MAX_FIGURES = 128  # of some 20 kB each
+MAX_RESULTS = 192  # figures of some 20 kB each, tables of up to 1 MB
 
 
 @dataclass(frozen=True)
@@ -58,29 +57,33 @@ class ModelEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One run under one choice of sensors."""
+    """One run under one choice of sensors.
+
+    Attributes:
+        oof: Out-of-fold probabilities.
+        weights: Of the blend, by model.
+        key: Identifies the run's files and the sensors; part of each figure's key.
+    """
 
     oof: OutOfFold
-    version: Version
-    sensors: str
-    weights: Weights
-
-    @property
-    def key(self) -> Key:
-        """Return what identifies the run's files and the sensors; part of each figure's key."""
-        return (self.version, self.sensors)
+    weights: dict[str, float]
+    key: Key
 
     def folds(self) -> pl.DataFrame:
         """Return ``results.fold_table``."""
-        return _folds(self.version, self.sensors, self.weights, self.oof)
+        return cached(("fold table", *self.key), lambda: results.fold_table(self.oof, self.weights))
 
     def of_model(self, model: str) -> ModelEvaluation:
         """Return the evaluation of one of ``oof.choices``."""
-        return _of_model(self.version, self.sensors, self.weights, model, self.oof)
+        key = (*self.key, model)
+        return cached(("model", *key), lambda: _of_model(self.oof, self.weights, model, key))
 
     def calibration(self) -> pl.DataFrame:
         """Return ``calibration.calibration_table``."""
-        return _calibration(self.version, self.sensors, self.weights, self.oof)
+        return cached(
+            ("calibration table", *self.key),
+            lambda: calibration.calibration_table(self.oof, self.weights),
+        )
 
 
 def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -> Evaluation:
@@ -91,18 +94,18 @@ def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -
     """
     version = readers.version(run.paths.oof, run.paths.config)
     oof = _oof(version, sensors, run_file.labels, table)
-    return Evaluation(oof, version, sensors, tuple(run_file.blend.by_model.items()))
+    return Evaluation(oof, run_file.blend.by_model, (version, sensors))
 
 
-@st.cache_resource(max_entries=MAX_FIGURES, show_spinner=False)
-def cached_figure(key: Key, _draw: Callable[[], go.Figure]) -> go.Figure:
-    """Return the figure of this key; drawing costs more than the numbers.
+@st.cache_resource(max_entries=MAX_RESULTS, show_spinner=False)
+def cached(key: Key, _compute: Callable[[], T]) -> T:
+    """Return the table or figure of this key, computed at the first call.
 
     Args:
-        key: Identifies the figure and the version of everything it shows.
-        _draw: Draws it.
+        key: Identifies it and the version of everything it depends on.
+        _compute: Computes it.
     """
-    return _draw()
+    return _compute()
 
 
 @st.cache_resource(max_entries=MAX_TABLES, show_spinner=False)
@@ -110,34 +113,20 @@ def _oof(version: Version, sensors: str, _labels: Labels, _table: pl.DataFrame) 
     return results.read_oof(_table, _labels.gestures, _labels.num_targets, sensors)
 
 
-@st.cache_resource(max_entries=MAX_VIEWS, show_spinner=False)
-def _folds(version: Version, sensors: str, weights: Weights, _oof: OutOfFold) -> pl.DataFrame:
-    return results.fold_table(_oof, dict(weights))
-
-
-@st.cache_resource(max_entries=MAX_VIEWS, show_spinner=False)
-def _of_model(
-    version: Version, sensors: str, weights: Weights, model: str, _oof: OutOfFold
-) -> ModelEvaluation:
-    by_name = dict(weights)
-    mask, proba_MK = _oof.probabilities(model, by_name)
-    true_M, predicted_M = _oof.true_N[mask], proba_MK.argmax(axis=1)
-    count_KK = results.confusion(true_M, predicted_M, len(_oof.gestures))
+def _of_model(oof: OutOfFold, weights: dict[str, float], model: str, key: Key) -> ModelEvaluation:
+    mask, proba_MK = oof.probabilities(model, weights)
+    true_M, predicted_M = oof.true_N[mask], proba_MK.argmax(axis=1)
+    count_KK = results.confusion(true_M, predicted_M, len(oof.gestures))
     return ModelEvaluation(
-        key=(version, sensors, model),
+        key=key,
         num=int(mask.sum()),
         count_KK=count_KK,
-        gestures=results.gesture_table(count_KK, _oof.gestures, _oof.num_targets),
-        pairs=results.pair_table(count_KK, _oof.gestures),
-        predictions=results.prediction_table(_oof, model, by_name),
-        subjects=_subjects(_oof, model, by_name),
+        gestures=results.gesture_table(count_KK, oof.gestures, oof.num_targets),
+        pairs=results.pair_table(count_KK, oof.gestures),
+        predictions=results.prediction_table(oof, model, weights),
+        subjects=_subjects(oof, model, weights),
         bins=calibration.reliability_table(true_M, proba_MK),
     )
-
-
-@st.cache_resource(max_entries=MAX_VIEWS, show_spinner=False)
-def _calibration(version: Version, sensors: str, weights: Weights, _oof: OutOfFold) -> pl.DataFrame:
-    return calibration.calibration_table(_oof, dict(weights))
 
 
 def _subjects(oof: OutOfFold, model: str, weights: dict[str, float]) -> pl.DataFrame:

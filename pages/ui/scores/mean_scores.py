@@ -14,7 +14,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.scores import score_columns, score_figures
-from pages.ui.scores.evaluation import cached_figure
+from pages.ui.scores.evaluation import cached
 from pages.ui.shared import panels, words
 from pages.ui.shared.readers import Version
 from trainer.models import registry
@@ -41,7 +41,7 @@ def show(scores: Scores, models: Sequence[str], version: Version) -> None:
     with left:
         panels.chart(
             "Score, binary F1 and macro F1: mean and standard deviation over the folds",
-            cached_figure(("means", version), lambda: score_figures.mean_figure(table)),
+            cached(("means", version), lambda: score_figures.mean_figure(table)),
             table,
             "score_parts",
             "The best round or epoch of each fold is chosen on the fold that is scored, so these "

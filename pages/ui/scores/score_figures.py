@@ -252,7 +252,7 @@ def weight_figure(
         )
     figure.add_vline(x=used[0], line={"dash": "dash", "width": 1.5, "color": "gray"})
     figure.update_xaxes(
-        title=f"Weight of {titles[0]}; the rest is that of {titles[1]}",
+        title=f"Weight of {titles[0]}; {titles[1]} has the rest",
         range=[-0.02, 1.02],
         automargin=True,
     )

@@ -1,4 +1,4 @@
-"""Importance: what LightGBM's feature importance says, summed as its names tell.
+"""Importance of features, and its sums by the parts of their names.
 
 In: ``feature_importance.csv`` as a frame; names are ``sensor.signal.statistic``. Out: frames and
 8 x 8 grids to show.
@@ -27,7 +27,7 @@ def check_columns(table: pl.DataFrame) -> str:
     if missing:
         return f"feature_importance.csv: column {missing[0]!r} is missing"
     texts = [name for name in COLUMNS[2:] if not table[name].dtype.is_numeric()]
-    return f"feature_importance.csv: column {texts[0]!r} holds no numbers" if texts else ""
+    return f"feature_importance.csv: column {texts[0]!r} is not numeric" if texts else ""
 
 
 def named_parts(table: pl.DataFrame) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def named_parts(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> pl.DataFrame:
-    """Return the most important features whose name holds the search text: feature, mean, std."""
+    """Return the most important features whose name contains the text: feature, mean, std."""
     return (
         search_features(table, search)
         .select(
@@ -62,20 +62,20 @@ def top_features(table: pl.DataFrame, measure: str, search: str, limit: int) -> 
 
 
 def with_meanings(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows with what each feature is, in words, in the column ``meaning``."""
+    """Return the rows with the meaning of each feature, in words, in the column ``meaning``."""
     return rows.with_columns(
         pl.Series("meaning", [meaning_of(name) for name in rows["feature"]], dtype=pl.String)
     )
 
 
 def sentence(feature: str) -> str:
-    """Return what a feature is as a sentence; "" where nobody knows."""
+    """Return the meaning of a feature as a sentence; "" where it is not known."""
     meaning = meaning_of(feature)
     return f"{words.capital(meaning)}." if meaning else ""
 
 
 def search_features(table: pl.DataFrame, search: str) -> pl.DataFrame:
-    """Return the rows whose feature's name holds the search text, in any case."""
+    """Return the rows whose feature's name contains the text; case is ignored."""
     name = pl.col("feature").str.to_lowercase()
     return table.filter(name.str.contains(search.lower(), literal=True))
 
@@ -85,7 +85,7 @@ def summed_by(parts: pl.DataFrame, column: str, measure: str) -> pl.DataFrame:
 
     Returns:
         Columns ``column``, ``count`` of features, ``share``, and ``std``: its spread over the
-        folds, null where the table does not tell the folds apart; the largest first.
+        folds, null where the table has no columns of single folds; the largest first.
     """
     folds = [name for name in parts.columns if name.startswith(f"{measure}_fold")]
     columns = [f"{measure}_mean", *folds]
@@ -104,7 +104,7 @@ def grids(
 ) -> dict[str, Grid]:
     """Return the importance by time-of-flight pixel.
 
-    A feature of a region of the grid is shared out evenly among the region's pixels.
+    The importance of a feature is divided evenly among the pixels of its region.
 
     Args:
         table: The importance.

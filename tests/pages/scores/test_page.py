@@ -271,7 +271,7 @@ def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
     root = make_run("first", "finished")
     path = RunPaths(root).oof
     pl.read_parquet(path).with_columns(gesture=pl.lit("Juggle")).write_parquet(path)
-    assert "gesture 'Juggle' is new" in texts(visit("scores"))
+    assert "gesture 'Juggle' is unknown" in texts(visit("scores"))
 
 
 @pytest.fixture

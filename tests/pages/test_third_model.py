@@ -151,10 +151,10 @@ def test_a_run_with_a_third_model_is_started_and_duplicated(root, monkeypatch):
     assert not app.exception
     shown = texts(app)
     assert "and 3 folds of the random forest (up to 40 trees)" in shown
-    assert re_time(shown) == "Random forest 3.0 h"
+    assert forecast_of_last_model(shown) == "Random forest 3.0 h"
     assert app.text_input(key="start_set_parameters.forest.leaf_size").value == "3"
     app.text_input(key="start_set_blend.weights.forest").set_value("0.5").run()
-    assert "Different from first: blend.weights.forest none → **0.5**" in texts(app)
+    assert "Different from first: blend.weights.forest 0.0 → **0.5**" in texts(app)
     app.button(key="start").click().run()
     [(_, _, config)] = started
     assert config.models == ("lgbm", "torch", NAME)
@@ -162,7 +162,7 @@ def test_a_run_with_a_third_model_is_started_and_duplicated(root, monkeypatch):
     assert config.blend.by_model[NAME] == 0.5
 
 
-def re_time(shown):
+def forecast_of_last_model(shown):
     """Return the last model's part of the forecast."""
     return shown.partition("at most about ")[2].partition(")")[0].rpartition(", ")[2]
 

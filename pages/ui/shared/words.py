@@ -25,9 +25,6 @@ SIMULATED = "Simulated"  # marks every score on simulated recordings
 SIMULATED_MODELS = "These models were trained on simulated recordings; expect little on real ones"
 SIMULATED_HELP = "Simulated recordings: these scores do not apply to real ones."
 
-# for pages that do not use the registry yet
-MODELS = {**{each.name: each.title for each in registry.all_models()}, registry.BLEND: "Blend"}
-
 STAGES = {
     "starting": "Starting",
     "data": "Reading recordings",

@@ -6,9 +6,8 @@ In: the run's source where it is still there, else folds.parquet. Out: the page.
 import polars as pl
 import streamlit as st
 
-from pages.ui.data import chart_titles, checks_values, data_views
+from pages.ui.data import chart_titles, checks_values, data_views, recording_figures
 from pages.ui.shared import (
-    charts_signals,
     distributions,
     frame,
     live,
@@ -120,7 +119,7 @@ if overview.open:
         pairs = recordings.pairs(rows)
         panels.chart(
             chart_titles.pairs(pairs),
-            data_views.drawn_once(key, "pairs", lambda: charts_signals.pair_figure(pairs)),
+            data_views.drawn_once(key, "pairs", lambda: recording_figures.pair_figure(pairs)),
             pairs,
             "subject_gesture",
         )
@@ -129,7 +128,9 @@ if overview.open:
         with left:
             panels.chart(
                 chart_titles.lengths(rows),
-                data_views.drawn_once(key, "lengths", lambda: charts_signals.length_figure(rows)),
+                data_views.drawn_once(
+                    key, "lengths", lambda: recording_figures.length_figure(rows)
+                ),
                 rows.select("sequence_id", "steps"),
                 "lengths",
                 f"The shortest has {rows['steps'].min():,}, the longest {rows['steps'].max():,}.",
@@ -158,7 +159,7 @@ if overview.open:
             panels.chart(
                 title,
                 data_views.drawn_once(
-                    key, "missing", lambda: charts_signals.missing_figure(missing.head(MAX_ROWS))
+                    key, "missing", lambda: recording_figures.missing_figure(missing.head(MAX_ROWS))
                 ),
                 missing,
                 "missing",

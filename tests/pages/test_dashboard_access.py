@@ -7,14 +7,9 @@ import tomllib
 import pytest
 
 from pages.ui.shared import frame
-from tests.pages.test_run_states import ROOT, texts, visit
+from tests.support.pages import texts, visit
+from tests.support.tiny_runs import PROJECT
 from trainer.run import control
-
-
-@pytest.fixture
-def go_read_only(state_dir, monkeypatch):
-    """Restart the dashboard with --read-only, as far as a page that is open can tell."""
-    return lambda: monkeypatch.setenv(frame.READ_ONLY, "1")
 
 
 @pytest.mark.parametrize("key", ["save_notes", "rename_sure", "delete_sure", "start_over_sure"])
@@ -78,7 +73,7 @@ def test_a_read_only_empty_folder_offers_no_start(state_dir, go_read_only):
 
 def test_the_server_listens_here_only_and_to_no_other_site():
     """Any client could start training: address, hosts, CORS and XSRF are fixed."""
-    server = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["server"]
+    server = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())["server"]
     assert server["address"] == "127.0.0.1"
     assert server["allowedHosts"] == ["localhost", "127.0.0.1"]
     assert server["enableCORS"] is True

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.ui.predict import built_in_sequences, prediction_panels, uploads
-from pages.ui.shared import charts_signals, recordings
+from pages.ui.shared import charts_results, recordings
 from tests.support import run_folders
 from tests.support.builders import make_demographics, make_table
 from tests.support.fresh_python import modules_after
@@ -171,7 +171,7 @@ def test_traces_and_phases_of_one_sequence():
         ("transition", 0.0, pytest.approx(steps // 2 / 10)),
         ("gesture", pytest.approx(steps // 2 / 10), pytest.approx(steps / 10)),
     ]
-    figure = charts_signals.trace_figure(traces, recordings.phase_bands(sequences, 0, 10.0), 10.0)
+    figure = charts_results.trace_figure(traces, recordings.phase_bands(sequences, 0, 10.0), 10.0)
     assert figure.layout.yaxis.title.text == "Acceleration, m/s²"
     assert figure.layout.xaxis.title.text == "Time, s (at 10 steps per second)"
 
@@ -343,6 +343,6 @@ def test_the_pages_import_neither_torch_nor_lightgbm_before_the_first_prediction
     """Opening the dashboard stays quick."""
     code = (
         "from pages.ui.predict import built_in_sequences, explanation_panels, uploads\n"
-        "from pages.ui.shared import charts_signals, results, source\n"
+        "from pages.ui.shared import charts_results, results, source\n"
     )
     assert modules_after(code, ("torch", "lightgbm", "trainer.predict.predictor")) == []

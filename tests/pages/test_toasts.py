@@ -7,8 +7,8 @@ import time
 import pytest
 
 from pages.ui.shared import toasts
-from tests.pages.test_run_states import visit
-from tests.pages.train.test_page import change_status
+from tests.support.pages import visit
+from tests.support.run_folders import change_status
 from trainer.store.durable import append_line
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader

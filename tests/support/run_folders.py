@@ -19,6 +19,7 @@ from trainer.store.durable import append_line, write_atomic
 from trainer.store.locks import acquire
 from trainer.store.names import RunPaths
 from trainer.store.process import ProcessIdentity, boot_id, own_identity
+from trainer.store.reader import RunReader
 from trainer.store.records import (
     Command,
     DataSummary,
@@ -268,6 +269,12 @@ def write_status(paths, state, done):
     if state in ("paused", "pausing"):
         command = Command(id="c1", command="pause", asked_by="dashboard", asked_at=now - 2.0)
         write_atomic(paths.command, dump_record(command))
+
+
+def change_status(root, **changes):
+    """Change some fields of an existing status.json."""
+    status = RunReader(root).status().model_copy(update=changes)
+    write_atomic(RunPaths(root).status, dump_record(status))
 
 
 def write_notes(paths, title, note=""):

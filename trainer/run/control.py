@@ -61,7 +61,7 @@ def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
         words += ["--data", config.data.source]
     usual = flat_settings(base)
     for key, value in flat_settings(config).items():
-        if value != usual[key] and key not in ("preset", "data.source"):
+        if value != usual.get(key) and key not in ("preset", "data.source"):
             words += ["--set", f"{key}={setting_text(value)}"]
     return words
 

@@ -15,9 +15,9 @@ import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
 
-from pages.ui.data import chart_titles
+from pages.ui.data import chart_titles, recording_figures
 from pages.ui.data.checks import Check, DerivedState
-from pages.ui.shared import charts_results, charts_signals, frame, panels, recordings
+from pages.ui.shared import charts_results, frame, panels, recordings
 from pages.ui.shared.words import BadgeColour
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _draw(fingerprint: str, index: int, rate_hz: float, _sequences: Sequences) -
     images = recordings.seen_shares(_sequences, index)
     return Drawn(
         traces,
-        charts_signals.trace_figure(traces, phases, rate_hz),
+        charts_results.trace_figure(traces, phases, rate_hz),
         chart_titles.phase_note(phases),
         {
             sensor: (share_88, charts_results.grid_figure(share_88, 1.0))
@@ -193,7 +193,7 @@ def _show_evidence(check: Check) -> None:
     if check.name == "norms":
         panels.chart(
             "How long the quaternions are",
-            charts_signals.norm_figure(check.table),
+            recording_figures.norm_figure(check.table),
             check.table,
             "check_norms",
         )

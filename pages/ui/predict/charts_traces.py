@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import polars as pl
 from numpy.typing import NDArray
 
-from pages.ui.shared.charts_signals import trace_figure
+from pages.ui.shared.charts_results import trace_figure
 
 ATTENTION = "Attention, %"
 MEAN = "mean of the folds"

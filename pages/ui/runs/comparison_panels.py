@@ -71,7 +71,7 @@ def _differences(found: Sequence[RunSummary]) -> None:
     st.markdown("**Difference, fold by fold**")
     with st.container(horizontal=True):
         names = [summary.name for summary in found]
-        first_name = st.selectbox("Against", names, key="compare_first", width=280)
+        first_name = st.selectbox("Compared with", names, key="compare_first", width=280)
         model = st.segmented_control(
             "Model",
             models,

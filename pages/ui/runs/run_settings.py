@@ -41,7 +41,7 @@ def origin(run_file: RunFile) -> str:
     """Describe from which recordings, when and where a run was made."""
     data, made = run_file.recordings, datetime.fromtimestamp(run_file.created_at)
     return (
-        f"Recordings {run_file.data.source}: {data.num_sequences:,} sequences of "
+        f"Recordings: {run_file.data.source}, {data.num_sequences:,} sequences of "
         f"{data.num_subjects} subjects ({', '.join(data.groups)}). Created {made:%Y-%m-%d %H:%M} "
         f"on {run_file.machine.host}; seed {run_file.seed}, {run_file.folds.count} folds, "
         f"{words.enumeration(map(registry.title, run_file.models))}."

@@ -1,7 +1,7 @@
-"""Source: the recordings that a run was made from, where they are still there.
+"""Source: the recordings that a run was made from, if they still exist.
 
-In: the run's frozen configuration. Out: ``Sequences`` and what is derived from them, kept warm for
-all sessions, or a ``SourceError`` that says what is missing.
+In: the run's configuration. Out: ``Sequences`` and values derived from them, cached for all
+sessions, or a ``SourceError`` with the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_DERIVED = 64  # frames of a few kB to a few MB
 
 
 class SourceError(ValueError):
-    """The recordings of a run cannot be shown; the message says why."""
+    """The recordings of a run cannot be shown; the message has the reason."""
 
 
 def recordings(run_file: RunFile) -> Sequences:
@@ -42,11 +42,11 @@ def recordings(run_file: RunFile) -> Sequences:
 
 
 def derived(run_file: RunFile, derive: Callable[[Sequences], T]) -> T:
-    """Return what a function makes of the run's recordings; done once for the same content.
+    """Return the result of a function of the run's recordings, computed once per content.
 
     Args:
         run_file: Of a run whose recordings are here.
-        derive: A function of a module, whose name tells what it makes; its result is shared and
+        derive: A function of a module, whose name identifies the result; the result is shared and
             never changed in place.
 
     Raises:
@@ -66,7 +66,7 @@ def _derived(
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the recordings")
 def _load(name: str, fingerprint: str, version: Version) -> Sequences | str:
-    """Return the recordings, or why they cannot be shown; a changed file is looked at again."""
+    """Return the recordings, or why they cannot be shown; a changed file is read again."""
     from trainer.data import sources
     from trainer.data.schema import DataError
 
@@ -83,10 +83,10 @@ def _load(name: str, fingerprint: str, version: Version) -> Sequences | str:
 
 
 def _version(name: str) -> Version:
-    """Return what changes when the source's files do; () for the names that are no path."""
+    """Return a value that changes when the source's files do; () for names that are not paths."""
     try:
         path = Path(name).expanduser()
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-    except (OSError, RuntimeError):  # no such place, or a home folder that nobody has
+    except (OSError, RuntimeError):  # no such path, or the home folder of an unknown user
         return ()
     return readers.version(*files)

@@ -23,12 +23,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 SIMULATED = "Simulated"  # marks every score on simulated recordings
 SIMULATED_MODELS = "These models were trained on simulated recordings; expect little on real ones"
-SIMULATED_HELP = (
-    "The recordings come from a simulated arm: scores on them do not carry over to real ones."
-)
-
-# for pages that do not use the registry yet
-MODELS = {**{each.name: each.title for each in registry.all_models()}, registry.BLEND: "Blend"}
+SIMULATED_HELP = "Simulated recordings: these scores do not apply to real ones."
 
 STAGES = {
     "starting": "Starting",

@@ -32,6 +32,10 @@ LABELS = {  # where the last part of the dotted name alone would be unclear
     "data.sampling_rate_hz": "Sampling rate, Hz",
     "network.rotation_deg": "Rotation, degrees",
     "network.save_interval_s": "Save interval, seconds",
+    "network.imu_network": "IMU network",
+    "network.ema_decay": "EMA decay",
+    "boosting.num_threads": "Threads",
+    "network.num_threads": "Threads",
     "blend.fail_if_torch_missing": "Network required",
 }
 FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop

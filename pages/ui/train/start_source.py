@@ -29,7 +29,7 @@ def field() -> str:
     if choice == GENERATED:
         st.session_state.setdefault("start_subjects", NUM_SUBJECTS)
         num = st.number_input(
-            "Simulated subjects (all sensors; scores do not carry over to real recordings)",
+            "Simulated subjects (all sensors; scores do not apply to real recordings)",
             min_value=1,
             max_value=MAX_SUBJECTS,
             step=1,

@@ -14,8 +14,8 @@ from pages.ui.runs import charts_compare, comparison, run_table
 from pages.ui.runs.comparison import PairedDifference
 from pages.ui.shared import charts, intervals
 from pages.ui.train import fold_table
-from tests.pages.test_run_states import texts, visit
 from tests.support import run_folders
+from tests.support.pages import texts, visit
 from trainer.store.durable import write_atomic
 from trainer.store.event_log import curves
 from trainer.store.reader import RunReader
@@ -201,7 +201,7 @@ def test_different_folds_are_not_paired_and_the_page_shows_why(two):
     moved(run_folders.fold_table()).write_parquet(paths.folds)
     app = visit_compare("first", "second")
     assert "second cannot be paired with first: 48 of 48 sequences are in a different fold" in (
-        texts(app).replace("\\", "")
+        texts(app)
     )
     assert len(app.get("vega_lite_chart")) == 2  # the curves
 

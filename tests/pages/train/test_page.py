@@ -9,8 +9,9 @@ from jsonschema import ValidationError
 
 from pages.ui.shared import charts, controls, live, readers
 from pages.ui.train import alerts, fold_table, logs, machine
-from tests.pages.test_run_states import metrics, texts, visit
 from tests.support import run_folders
+from tests.support.pages import metrics, texts, visit
+from tests.support.run_folders import change_status
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.event_log import Event, curves
 from trainer.store.names import RunPaths
@@ -19,20 +20,10 @@ from trainer.store.records import WorkerStatus, dump_record
 from trainer.store.run_state import derive_state
 
 
-def change_status(root, **changes):
-    status = RunReader(root).status().model_copy(update=changes)
-    write_atomic(RunPaths(root).status, dump_record(status))
-
-
 def add_reading(root, minute, attempt=1, **values):
     moment = run_folders.NOW + 60 * minute
     line = {"event": "beat", "time": moment, "attempt": attempt, "values": values}
     append_line(RunPaths(root).metrics, line)
-
-
-def plain(app):
-    """The page's texts without the backslashes that keep names from being markup."""
-    return texts(app).replace("\\", "")
 
 
 @pytest.mark.parametrize("state", run_folders.STATES)
@@ -205,7 +196,7 @@ def test_the_machine_s_curves_are_of_the_newest_recorded_attempt(make_run):
     add_reading(root, 12, attempt=2, trainer_cores=1.5, used_memory_mb=2048, free_disk_mb=10_240)
     table = machine.resource_table(RunReader(root).events())
     assert table["minutes"].to_list() == [2.0]
-    shown = plain(visit())
+    shown = texts(visit())
     assert "**CPU of the trainer**: 1.5 cores" in shown
     assert "**Memory of the trainer**: 2.00 GB" in shown
     assert "**Free disk space**: 10.0 GB" in shown
@@ -216,7 +207,7 @@ def test_without_readings_nothing_is_drawn_and_the_page_shows_why(make_run):
     """No data are invented for the past; the last heartbeat is shown where it is known."""
     root = make_run("first", "finished")
     change_status(root, used_memory_mb=512, free_memory_mb=4000, free_disk_mb=20_480)
-    shown = plain(visit())
+    shown = texts(visit())
     assert (
         "the trainer used 512 MB of memory; 4,000 MB of memory and 20.0 GB of disk space were free"
         in shown
@@ -234,11 +225,11 @@ def test_paused_charts_stay_while_the_rest_is_updated(make_run):
     run_folders.write_units(RunPaths(root), 5)
     app.run()
     assert "Charts paused at" in texts(app)
-    assert "Network, newest: fold 1, epoch 6: 0.8007" in plain(app)
+    assert "Network, newest: fold 1, epoch 6: 0.8007" in texts(app)
     assert app.table[0].value["Network"].to_list()[1].startswith(":green-badge[done]")
     app.session_state["curves_mode"] = "Live"
     app.run()
-    assert "Network, newest: fold 2, epoch 6" in plain(app)
+    assert "Network, newest: fold 2, epoch 6" in texts(app)
 
 
 def test_only_charts_that_do_not_change_can_be_zoomed(make_run):

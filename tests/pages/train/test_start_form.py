@@ -8,8 +8,7 @@ import socket
 import pytest
 
 from pages.ui.train import forecast, settings_form
-from tests.pages.test_run_states import texts, visit
-from tests.pages.train.test_page import plain
+from tests.support.pages import texts, visit
 from trainer.config import make_config, setting_names
 from trainer.data import sources
 from trainer.run import control
@@ -76,7 +75,7 @@ def test_the_forecast_names_a_guess_and_an_unknown_time(make_run):
 
 def test_the_form_describes_what_will_run(state_dir):
     """Folds, models, rounds and epochs, recordings and a time, before anything is started."""
-    shown = plain(visit())
+    shown = texts(visit())
     assert (
         "Trains 5 folds of LightGBM (up to 100 rounds) and 5 folds of the network (up to 14 "
         "epochs) on the built-in recordings" in shown
@@ -95,7 +94,7 @@ def test_what_differs_from_the_preset_is_marked(state_dir):
     assert "**Learning rate** (preset 0.1)" in labels
     assert "**Seed** (preset 42)" in labels
     expected = "Different from the preset: seed 42 → **7**, boosting.learning_rate 0.1 → **0.02**"
-    assert expected in plain(app).replace("boosting\\_", "boosting_")
+    assert expected in texts(app)
 
 
 def test_every_setting_can_be_set_in_the_form():
@@ -113,10 +112,10 @@ def test_a_duplicate_has_the_settings_of_its_run_and_shows_what_is_changed(make_
     app = visit()
     app.button(key="duplicate").click().run()
     assert not app.exception
-    assert "New run with the settings of first" in plain(app)
-    assert "Same settings as first: the result will be the same." in plain(app)
+    assert "New run with the settings of first" in texts(app)
+    assert "Same settings as first: the result will be the same." in texts(app)
     app.number_input(key="start_seed_quick").set_value(8).run()
-    assert "Different from first: seed 7 → **8**" in plain(app)
+    assert "Different from first: seed 7 → **8**" in texts(app)
     app.button(key="start").click().run()
     [(_, name, config)] = started
     before = RunReader(root).run_file().settings()

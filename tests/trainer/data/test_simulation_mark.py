@@ -7,11 +7,12 @@ import time
 
 import pytest
 
-from pages.ui.shared import comparison, toasts, words
-from pages.ui.shared.run_table import summaries
+from pages.ui.runs import comparison
+from pages.ui.runs.run_table import summaries
+from pages.ui.shared import toasts, words
 from pages.ui.train import start_source
-from tests.pages.test_run_states import texts, visit
-from tests.pages.train.test_page import change_status
+from tests.support.pages import texts, visit
+from tests.support.run_folders import change_status
 from trainer.cli import reports
 from trainer.store.durable import append_line
 from trainer.store.names import RunPaths
@@ -114,7 +115,7 @@ def test_simulated_recordings_can_be_chosen_and_duplicated(make_run, monkeypatch
     assert app.number_input("start_subjects").value == 7
     assert "on simulated recordings of 7 subjects" in texts(app)
     app.number_input("start_subjects").set_value(1).run()
-    assert "on simulated recordings of 1 subject," in texts(app)
+    assert "on simulated recordings of 1 subject." in texts(app)
     assert RunReader(root).run_file().data.source == "simulated:7"
 
 

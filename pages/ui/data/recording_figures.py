@@ -1,4 +1,4 @@
-"""Figures of recordings: sensor traces, lengths, missing sensors.
+"""Figures of recordings: lengths, missing values, sequences by subject, quaternions.
 
 In: frames of ``recordings``. Out: Plotly figures without title and without colours, as in
 ``charts_results``. No Streamlit.
@@ -13,58 +13,8 @@ import polars as pl
 from pages.ui.shared import words
 from pages.ui.shared.charts_results import FRAME_PX, MARGIN, ROW_PX, shorten
 
-PANEL_PX = 210
-LEGEND_PX = 50  # above each panel: on a narrow screen it takes two lines
-PANEL_LEGEND = {
-    "orientation": "h",
-    "x": 0,
-    "yanchor": "bottom",
-    "title": None,
-    "bgcolor": "rgba(0,0,0,0)",
-}
 MAX_BINS = 30
 MAX_CELLS = 30  # across; with more their numbers would overlap
-
-
-def trace_figure(traces: pl.DataFrame, phases: pl.DataFrame, rate_hz: float) -> go.Figure:
-    """Draw the traces of one sequence, one panel per kind of signal, on one time axis.
-
-    Args:
-        traces: From ``recordings.traces``.
-        phases: From ``recordings.phase_bands``; may be empty.
-        rate_hz: What the time axis was labelled with.
-    """
-    panels = traces["panel"].unique(maintain_order=True).to_list()
-    height = PANEL_PX * len(panels)
-    layout: dict[str, object] = {
-        "height": height + FRAME_PX,
-        "margin": {**MARGIN, "t": LEGEND_PX},
-        "hovermode": "x unified",
-        "hoversubplots": "axis",
-        "shapes": _phase_shapes(phases),
-        "xaxis": {
-            "title": f"Time, s (at {rate_hz:g} steps per second)",
-            "anchor": "y" if len(panels) == 1 else f"y{len(panels)}",
-            "showspikes": True,
-            "spikemode": "across",
-            "spikethickness": 1,
-            "spikedash": "dot",
-        },
-    }
-    lines = []
-    bands = _bands(len(panels), LEGEND_PX / height)
-    for number, (panel, (bottom, top)) in enumerate(zip(panels, bands, strict=True), start=1):
-        suffix = "" if number == 1 else str(number)
-        layout[f"yaxis{suffix}"] = {
-            "domain": [bottom, top],
-            "anchor": "x",
-            "title": panel,
-            "automargin": True,
-            "zeroline": False,
-        }
-        layout[f"legend{suffix}"] = {**PANEL_LEGEND, "y": top}
-        lines += _panel_lines(traces.filter(pl.col("panel") == panel), suffix)
-    return go.Figure(lines, layout)  # all at once: each later update would be validated anew
 
 
 def length_figure(rows: pl.DataFrame) -> go.Figure:
@@ -82,7 +32,7 @@ def length_figure(rows: pl.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title="Time steps", automargin=True)
     figure.update_yaxes(title="Sequences", automargin=True)
-    if counts.size == 1:  # one bar across the whole chart would look like a mistake
+    if counts.size == 1:  # one bar across the whole chart would look wrong
         figure.update_xaxes(range=[edges[0] - 10, edges[0] + 10])
     figure.update_layout(height=260, margin=MARGIN)
     return figure
@@ -162,50 +112,6 @@ def norm_figure(counts: pl.DataFrame) -> go.Figure:
     figure.update_yaxes(title="Time steps", automargin=True)
     figure.update_layout(height=260, margin=MARGIN)
     return figure
-
-
-def _bands(num_panels: int, gap: float) -> list[tuple[float, float]]:
-    """Return bottom and top of each panel, the first at the top, as parts of the whole height."""
-    share = (1 - gap * (num_panels - 1)) / num_panels
-    tops = [1 - number * (share + gap) for number in range(num_panels)]
-    return [(max(top - share, 0.0), top) for top in tops]
-
-
-def _panel_lines(rows: pl.DataFrame, suffix: str) -> list[dict[str, object]]:
-    """Return one line per channel of a panel."""
-    return [
-        {
-            "type": "scatter",
-            "x": trace["time_s"],
-            "y": trace["value"],
-            "name": channel,
-            "mode": "lines",
-            "line": {"width": 1.8},
-            "yaxis": f"y{suffix}",
-            "legend": f"legend{suffix}",
-            "hovertemplate": "%{y:.3f}",
-        }
-        for (channel,), trace in rows.group_by("channel", maintain_order=True)
-    ]
-
-
-def _phase_shapes(phases: pl.DataFrame) -> list[dict[str, object]]:
-    """Shade the stretch of the gesture itself; the page says what the shade means."""
-    return [
-        {
-            "type": "rect",
-            "x0": start,
-            "x1": stop,
-            "y0": 0,
-            "y1": 1,
-            "yref": "paper",
-            "fillcolor": "gray",
-            "opacity": 0.14,
-            "line": {"width": 0},
-            "layer": "below",
-        }
-        for start, stop in phases.filter(phase="gesture").select("from_s", "to_s").iter_rows()
-    ]
 
 
 def _whole_bins(steps: np.ndarray) -> np.ndarray:

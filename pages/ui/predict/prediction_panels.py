@@ -276,8 +276,8 @@ def _gesture_table(gestures: pl.DataFrame, models: list[str]) -> None:
         gestures.select("gesture", *models, "kind"),
         "probabilities",
         {
-            "gesture": st.column_config.TextColumn("Gesture", width="medium"),
-            "kind": st.column_config.TextColumn("Kind", width="small"),
+            "gesture": st.column_config.TextColumn("Gesture", width=165),
+            "kind": st.column_config.TextColumn("Kind", width=82),
             **{
                 model: st.column_config.NumberColumn(
                     registry.title(model), format="percent", width="small"

@@ -222,7 +222,7 @@ def test_without_lightgbm_everything_else_is_shown(run):
     app = visit()
     shown = look(app, "Why")
     assert "expected a model with contributions (LightGBM)" in shown
-    assert "Network: most important are" in shown
+    assert "Network: hiding" in shown
     assert "expected a model with importance (LightGBM)" in look(app, "Nearest")
 
 

@@ -9,11 +9,11 @@ import streamlit as st
 
 from pages.ui.predict import (
     built_in_sequences,
-    check_panel,
     explanation_panels,
     explanations,
     prediction_panels,
     predictions,
+    request_panels,
     trace_panels,
     uploads,
 )
@@ -63,7 +63,7 @@ request = predictions.Request(
     recordings=chosen,
 )
 findings = predictions.check_input(request)
-check_panel.show(findings)
+request_panels.input_check(findings)
 try:
     prediction = predictions.predict(request)
 except predictions.ERRORS as error:
@@ -72,11 +72,11 @@ except predictions.ERRORS as error:
     st.stop()
 
 num_sequences = chosen.sequences.num_sequences
-table = prediction_panels.sequence_rows(prediction).with_columns(
+table = request_panels.sequence_rows(prediction).with_columns(
     seen=pl.Series(chosen.seen or [None] * num_sequences, dtype=pl.Boolean),
     steps=chosen.sequences.lengths_N,
 )
-index = prediction_panels.choose_row(table, prediction) if num_sequences > 1 else 0
+index = request_panels.choose_row(table, prediction) if num_sequences > 1 else 0
 selected = predictions.Selected(request, index, prediction)
 row = table.row(index, named=True)
 prediction_panels.headline(row, selected, chosen.known.get("gesture"))

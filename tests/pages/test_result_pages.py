@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.ui.predict import built_in_sequences, prediction_panels, uploads
+from pages.ui.predict import built_in_sequences, request_panels, uploads
 from pages.ui.shared import charts_results, recordings
 from tests.support import run_folders
 from tests.support.builders import make_demographics, make_table
@@ -307,7 +307,7 @@ def test_a_run_without_its_source_predicts_uploads(finished, source):
 def test_the_download_has_the_columns_of_the_command_line():
     """sequence_id, gesture, p_target, blended, then by model; rows sum to 1."""
     sequences = SimpleNamespace(num_sequences=2, sequence_ids=np.array(["a", "b"]))
-    table = prediction_panels.download_rows(FakePredictor([]).predict(sequences))
+    table = request_panels.download_rows(FakePredictor([]).predict(sequences))
     names = run_folders.NAMES
     assert table.columns == [
         *("sequence_id", "gesture", "p_target"),

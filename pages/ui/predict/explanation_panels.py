@@ -82,11 +82,13 @@ def what_if(selected: Selected) -> None:
             rows.select("what_if", "predicted_after", "p_after", "change", "flips"),
             "what_if_numbers",
             {
-                "what_if": st.column_config.TextColumn("What if"),
-                "predicted_after": st.column_config.TextColumn("Predicted gesture"),
-                "flips": st.column_config.CheckboxColumn("Another gesture", width="small"),
-                "p_after": st.column_config.NumberColumn("After", format="%.3f", width="small"),
-                "change": st.column_config.NumberColumn("Change", format="%+.3f", width="small"),
+                "what_if": st.column_config.TextColumn("What if", width=150),
+                "predicted_after": st.column_config.TextColumn("Predicted gesture", width=150),
+                "p_after": st.column_config.NumberColumn("After", format="%.3f", width=60),
+                "change": st.column_config.NumberColumn("Change", format="%+.3f", width=65),
+                "flips": st.column_config.CheckboxColumn(
+                    "Flips", width=50, help="Whether another gesture is predicted."
+                ),
             },
             height="content",
         )
@@ -242,15 +244,16 @@ def _occlusion(selected: Selected) -> None:
         {"from_s": bounds_s[:-1], "to_s": bounds_s[1:], "drop": 100 * found.drop_B(predicted)}
     )
     worst = rows.sort("drop", descending=True).row(0, named=True)
+    part = f"{worst['from_s']:.1f} to {worst['to_s']:.1f} s"
     panels.chart(
-        f"{model}: most important are {worst['from_s']:.1f} to {worst['to_s']:.1f} s"
+        f"{model}: hiding {part} decreases the probability most"
         if worst["drop"] > 0
-        else f"{model}: no part of the recording increases the probability",
+        else f"{model}: hiding a part does not decrease the probability",
         charts_prediction.occlusion_figure(rows),
         rows,
         "occlusion",
-        f"Percentage points by which the probability of {gesture} decreases with a part of the "
-        f"recording hidden; nothing hidden, it is {100 * found.whole_K[predicted]:.1f} %.",
+        f"Decrease of the probability of {gesture} with a part of the recording hidden, in "
+        f"percentage points. With nothing hidden it is {100 * found.whole_K[predicted]:.1f} %.",
     )
 
 
@@ -276,7 +279,7 @@ def _choose_neighbour(found: Sequence[Neighbour], predicted: str) -> Neighbour:
                 "gesture": "Gesture",
                 "subject": "Subject",
                 "distance": st.column_config.NumberColumn(
-                    "Distance, standard deviations", format="%.2f"
+                    "Distance", format="%.2f", width=70, help="In standard deviations."
                 ),
             },
             height="content",

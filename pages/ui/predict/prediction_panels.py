@@ -1,20 +1,17 @@
-"""Predictions on the page: the table of all sequences, and the probabilities of one.
+"""The prediction of one sequence on the page: its gesture, and all probabilities.
 
-In: ``Prediction``; ``Selected``. Out: frames, and elements on the page.
+In: ``Selected``. Out: frames, and elements on the page.
 
 Shapes: N sequences, K classes, M folds.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.ui.predict import charts_prediction
 from pages.ui.shared import frame, panels
@@ -26,57 +23,18 @@ if TYPE_CHECKING:
 
 NUM_BARS = 5
 SMALL_MARGIN = 0.1  # between the probabilities of the first two gestures
-ROWS = "predict_rows"
-SEQUENCE_COLUMNS: dict[str, Any] = {
-    "sequence_id": "Sequence",
-    "gesture": "Predicted gesture",
-    "probability": st.column_config.ProgressColumn(
-        "Probability", format="%.3f", min_value=0, max_value=1
-    ),
-    "margin": st.column_config.NumberColumn("Margin to the next gesture", format="%.3f"),
-    "p_target": st.column_config.NumberColumn("Probability of a target", format="%.3f"),
-    "entropy": st.column_config.NumberColumn("Entropy, 0 to 1", format="%.3f"),
-    "models_agree": st.column_config.CheckboxColumn("Models agree"),
-    "seen": st.column_config.CheckboxColumn("Seen in training"),
-    "steps": "Steps",
-}
 FOLD_COLUMNS: dict[str, Any] = {
     "model": "Model",
     "fold": "Fold",
     "gesture": "Predicted gesture",
-    "probability": st.column_config.NumberColumn("Its probability", format="%.3f"),
-    "p_blend": st.column_config.NumberColumn("Probability of the blend's gesture", format="%.3f"),
-    "p_target": st.column_config.NumberColumn("Probability of a target", format="%.3f"),
+    "probability": st.column_config.NumberColumn("Probability", format="%.3f"),
+    "p_blend": st.column_config.NumberColumn(
+        "Of blend", format="%.3f", help="Probability of the gesture that the blend predicts."
+    ),
+    "p_target": st.column_config.NumberColumn(
+        "Any target", format="%.3f", help="Sum over all target gestures."
+    ),
 }
-
-
-def sequence_rows(prediction: Prediction) -> pl.DataFrame:
-    """Return one row per sequence: the predicted gesture and how certain it is.
-
-    Returns:
-        Columns sequence_id, gesture, probability, margin (to the second gesture), p_target, entropy
-        (of the blend), models_agree.
-    """
-    ordered_NK = np.sort(prediction.proba_NK, axis=1)
-    by_model = [proba_NK.argmax(axis=1) for proba_NK in prediction.by_model.values()]
-    return pl.DataFrame(
-        {
-            "sequence_id": [str(name) for name in prediction.sequence_ids],
-            "gesture": prediction.predicted,
-            "probability": ordered_NK[:, -1],
-            "margin": ordered_NK[:, -1] - ordered_NK[:, -2],
-            "p_target": prediction.target_proba_N,
-            "entropy": normalized_entropy(prediction.proba_NK),
-            "models_agree": np.all([best_N == by_model[0] for best_N in by_model], axis=0),
-        }
-    )
-
-
-def normalized_entropy(proba_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy of each row divided by that of equal probabilities, (N,), 0 to 1."""
-    logarithm_NK = np.log(np.where(proba_NK > 0, proba_NK, 1.0))
-    entropy_N = -(proba_NK * logarithm_NK).sum(axis=1) / np.log(proba_NK.shape[1])
-    return np.asarray(np.clip(entropy_N, 0.0, 1.0))
 
 
 def gesture_rows(prediction: Prediction, index: int) -> pl.DataFrame:
@@ -129,46 +87,11 @@ def fold_rows(prediction: Prediction, index: int, fold: int | None) -> pl.DataFr
     return pl.DataFrame(rows)
 
 
-def download_rows(prediction: Prediction) -> pl.DataFrame:
-    """Return the table that ``python -m trainer predict --by-model`` writes."""
-    from trainer.predict.prediction_table import prediction_frame
-
-    return prediction_frame(prediction, by_model=True)
-
-
-def as_parquet(rows: pl.DataFrame) -> bytes:
-    """Return a frame as a Parquet file."""
-    buffer = io.BytesIO()
-    rows.write_parquet(buffer)
-    return buffer.getvalue()
-
-
-def choose_row(table: pl.DataFrame, prediction: Prediction) -> int:
-    """Show the predictions of several sequences; return the position of the selected one."""
-    with st.container(gap="xsmall"):
-        title = f"Predictions of {len(table):,} sequences"
-        st.markdown(f"**{title}**")
-        st.caption("Sort by any column; select a row to see that sequence below.")
-        _downloads(prediction)
-        event = st.dataframe(
-            table,
-            hide_index=True,
-            key=ROWS,
-            on_select="rerun",
-            selection_mode="single-row",
-            column_config=SEQUENCE_COLUMNS,
-            height="content" if len(table) <= 8 else 320,
-            alt=title,
-        )
-    selected = event["selection"]["rows"]
-    return selected[0] if selected and selected[0] < len(table) else 0
-
-
 def headline(row: dict[str, Any], selected: Selected, true_gesture: str | None) -> None:
     """Show the predicted gesture, whether it is correct if that is known, and how certain it is.
 
     Args:
-        row: From ``sequence_rows``, with the columns steps and seen.
+        row: From ``request_panels.sequence_rows``, with the columns steps and seen.
         selected: The sequence.
         true_gesture: None if unknown.
     """
@@ -226,6 +149,7 @@ def by_model(selected: Selected) -> None:
             default="Every gesture",
             required=True,
             key="predict_numbers",
+            persist_state="session",
             label_visibility="collapsed",
         )
         if content == "Every fold":
@@ -276,8 +200,8 @@ def _gesture_table(gestures: pl.DataFrame, models: list[str]) -> None:
         gestures.select("gesture", *models, "kind"),
         "probabilities",
         {
-            "gesture": st.column_config.TextColumn("Gesture", width="medium"),
-            "kind": st.column_config.TextColumn("Kind", width="small"),
+            "gesture": st.column_config.TextColumn("Gesture", width=165),
+            "kind": st.column_config.TextColumn("Kind", width=82),
             **{
                 model: st.column_config.NumberColumn(
                     registry.title(model), format="percent", width="small"
@@ -287,33 +211,3 @@ def _gesture_table(gestures: pl.DataFrame, models: list[str]) -> None:
         },
         height="content" if len(gestures) <= 9 else 370,
     )
-
-
-def _downloads(prediction: Prediction) -> None:
-    """Offer the predictions of all sequences in three formats, each written when clicked."""
-    formats: tuple[tuple[str, str, str, Callable[[], bytes]], ...] = (
-        ("CSV", "csv", "text/csv", lambda: download_rows(prediction).write_csv().encode()),
-        (
-            *("Parquet", "parquet", "application/vnd.apache.parquet"),
-            lambda: as_parquet(download_rows(prediction)),
-        ),
-        (
-            "JSON",
-            "json",
-            "application/json",
-            lambda: download_rows(prediction).write_json().encode(),
-        ),
-    )
-    line = st.container(horizontal=True)
-    for name, ending, mime, write in formats:
-        line.download_button(
-            name,
-            data=write,
-            file_name=f"predictions.{ending}",
-            mime=mime,
-            key=f"download_predictions_{ending}",
-            icon=":material/download:",
-            type="tertiary",
-            on_click="ignore",
-            help=f"Download: the predictions of all sequences as {name}, also by model",
-        )

@@ -17,6 +17,7 @@ from pages.ui.predict import (
     charts_traces,
     explanation_panels,
     prediction_panels,
+    request_panels,
     trace_panels,
     uploads,
 )
@@ -222,7 +223,7 @@ def test_without_lightgbm_everything_else_is_shown(run):
     app = visit()
     shown = look(app, "Why")
     assert "expected a model with contributions (LightGBM)" in shown
-    assert "Network: most important are" in shown
+    assert "Network: hiding" in shown
     assert "expected a model with importance (LightGBM)" in look(app, "Nearest")
 
 
@@ -445,7 +446,7 @@ def test_the_gestures_have_the_spread_over_the_folds():
 
 def test_entropy_is_0_for_certainty_and_1_for_equal_probabilities():
     """Normalized by the largest possible entropy."""
-    found = prediction_panels.normalized_entropy(
+    found = request_panels.normalized_entropy(
         np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
     )
     assert found == pytest.approx([0.0, 1.0, np.log(2) / np.log(3)])
@@ -453,8 +454,8 @@ def test_entropy_is_0_for_certainty_and_1_for_equal_probabilities():
 
 def test_the_downloads_contain_the_same_numbers():
     """JSON and Parquet can be read back."""
-    rows = prediction_panels.download_rows(prediction())
-    assert pl.read_parquet(io.BytesIO(prediction_panels.as_parquet(rows))).equals(rows)
+    rows = request_panels.download_rows(prediction())
+    assert pl.read_parquet(io.BytesIO(request_panels.as_parquet(rows))).equals(rows)
     assert pl.read_json(io.BytesIO(rows.write_json().encode())).columns == rows.columns
 
 
@@ -507,9 +508,7 @@ def test_an_overlay_resamples_both_to_the_same_length():
 
 def test_warnings_come_first_in_the_check():
     """In any order of the findings."""
-    from pages.ui.predict import check_panel
-
-    rows = check_panel.finding_rows(
+    rows = request_panels.finding_rows(
         [Finding("note", "one thing"), Finding("warning", "another", "1", "2", "s", "acc")]
     )
     assert rows["kind"].to_list() == ["Warning", "Note"]

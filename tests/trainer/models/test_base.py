@@ -18,8 +18,8 @@ from trainer.models.base import (
     Model,
     NoSettings,
     feature_groups,
-    generated_task,
 )
+from trainer.models.fold_task import generated_task
 from trainer.models.monitor import SilentMonitor
 
 

@@ -16,7 +16,6 @@ import numpy as np
 
 from trainer.config import BoostingConfig, Config
 from trainer.models.base import (
-    CANARY_SEED,
     Checkpoint,
     DataSize,
     FittedFold,
@@ -28,8 +27,8 @@ from trainer.models.base import (
     Packed,
     Proba,
     feature_groups,
-    generated_task,
 )
+from trainer.models.fold_task import CANARY_SEED, generated_task
 from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:

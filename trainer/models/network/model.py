@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from trainer.config import Config, NetworkConfig
 from trainer.models.base import (
-    CANARY_SEED,
     Checkpoint,
     DataSize,
     FittedFold,
@@ -26,8 +25,8 @@ from trainer.models.base import (
     Model,
     Packed,
     Proba,
-    generated_task,
 )
+from trainer.models.fold_task import CANARY_SEED, generated_task
 from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:

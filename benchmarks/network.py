@@ -20,14 +20,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import nn
-from trainer.models.network.batches import epoch_batches
-from trainer.models.network.modules import make_network
 
 from benchmarks.recordings import SEED, make_task
 from benchmarks.report import Row, at_most, print_rows
 from trainer.config import NetworkConfig
 from trainer.data.preprocess import preprocess
 from trainer.features.frames import build_frames
+from trainer.models.network.epochs import epoch_batches
+from trainer.models.network.factory import make_network
 from trainer.models.network.fold import _Fitting
 from trainer.models.network.optimizer import reproducible
 from trainer.simulation.simulate import simulate

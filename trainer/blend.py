@@ -20,7 +20,7 @@ class BlendError(ValueError):
 
 
 def vote(
-    proba_MNK: Proba, weights_M: Proba | None = None, knows_MK: NDArray[np.bool_] | None = None
+    proba_MNK: Proba, weights_M: Proba | None = None, known_MK: NDArray[np.bool_] | None = None
 ) -> Proba:
     """Average the folds of one model.
 
@@ -30,7 +30,7 @@ def vote(
     Args:
         proba_MNK: Probabilities of each fold.
         weights_M: Weight of each fold, at least one above 0; None is equal.
-        knows_MK: The classes that each fold was trained on; None is all.
+        known_MK: The classes that each fold was trained on; None is all.
 
     Returns:
         (N, K) float64, rows sum to 1.
@@ -42,8 +42,8 @@ def vote(
     weights = np.ones(num_folds) if weights_M is None else np.asarray(weights_M, dtype=np.float64)
     if num_folds == 0 or not np.isfinite(weights).all() or weights.min() < 0 or weights.sum() <= 0:
         raise BlendError(f"fold weights: expected at least one above 0, got {weights.tolist()}")
-    knows = np.ones((num_folds, num_classes), bool) if knows_MK is None else knows_MK
-    share_MK = weights[:, None] * knows
+    known = np.ones((num_folds, num_classes), bool) if known_MK is None else known_MK
+    share_MK = weights[:, None] * known
     total_K = share_MK.sum(axis=0)
     share_MK = share_MK / np.where(total_K > 0, total_K, 1.0)
     voted_NK = np.einsum("mnk,mk->nk", proba_MNK, share_MK)

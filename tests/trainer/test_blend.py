@@ -30,8 +30,8 @@ def test_folds_are_averaged_by_weight():
 
 def test_a_class_counts_only_in_the_folds_that_were_trained_on_it():
     """Fold 1 was not trained on class 2: its 0 does not count, and rows still sum to 1."""
-    knows_MK = np.array([[True, True, True], [True, True, False]])
-    voted_NK = vote(fold_votes([0.2, 0.2, 0.6], [0.5, 0.5, 0.0]), knows_MK=knows_MK)
+    known_MK = np.array([[True, True, True], [True, True, False]])
+    voted_NK = vote(fold_votes([0.2, 0.2, 0.6], [0.5, 0.5, 0.0]), known_MK=known_MK)
     # class 0 and 1: mean(0.2, 0.5) = 0.35; class 2: 0.6 of fold 0 alone; sum 1.3
     assert voted_NK == pytest.approx(np.array([[0.35, 0.35, 0.6]]) / 1.3)
     assert np.argmax(voted_NK) == 2
@@ -39,8 +39,8 @@ def test_a_class_counts_only_in_the_folds_that_were_trained_on_it():
 
 def test_a_class_that_no_fold_saw_has_no_probability():
     """No fold was trained on class 1: it gets 0, the others share the rest."""
-    knows_MK = np.array([[True, False], [True, False]])
-    assert vote(fold_votes([0.7, 0.3], [0.6, 0.4]), knows_MK=knows_MK).tolist() == [[1.0, 0.0]]
+    known_MK = np.array([[True, False], [True, False]])
+    assert vote(fold_votes([0.7, 0.3], [0.6, 0.4]), known_MK=known_MK).tolist() == [[1.0, 0.0]]
 
 
 @settings(max_examples=50, deadline=None)
@@ -49,9 +49,9 @@ def test_a_vote_is_a_distribution(num_folds, num_sequences, num_classes, seed):
     """Rows sum to 1 and lie in 0..1, for any known classes and weights."""
     random = np.random.default_rng(seed)
     votes_MNK = random.dirichlet(np.ones(num_classes), (num_folds, num_sequences))
-    knows_MK = random.random((num_folds, num_classes)) < 0.7
-    knows_MK[0, 0] = True
-    voted_NK = vote(votes_MNK, random.random(num_folds) + 0.01, knows_MK)
+    known_MK = random.random((num_folds, num_classes)) < 0.7
+    known_MK[0, 0] = True
+    voted_NK = vote(votes_MNK, random.random(num_folds) + 0.01, known_MK)
     assert voted_NK.shape == (num_sequences, num_classes)
     assert voted_NK.sum(axis=1) == pytest.approx(1.0)
     assert voted_NK.min() >= 0.0

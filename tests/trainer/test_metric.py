@@ -19,7 +19,7 @@ def score(true, predicted, num_targets=NUM_TARGETS):
 
 
 def by_definition(true_idx, predicted_idx, num_targets):
-    """The metric as published (facts/competition.md section 2), written with scikit-learn."""
+    """The metric as published by the competition, written with scikit-learn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scikit-learn warns of labels that look continuous
         binary = f1_score(

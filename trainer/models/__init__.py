@@ -1,1 +1,1 @@
-"""Models: one LightGBM fold, one network fold; they report through a monitor and know no files."""
+"""Models: the interface, LightGBM and the network; fitting reports through a monitor only."""

@@ -3,44 +3,59 @@
 In: one fold's inputs and split, the configuration, a monitor, perhaps a checkpoint. Out: a
 ``FoldResult``; opened again, a ``FittedFold`` that predicts.
 
-A new model is one class of this kind and one call of ``registry.register``. It is imported with the
-dashboard, so it imports its library inside its methods.
+A new model is one class of this kind and one call of ``registry.register``:
 
-Shapes: N sequences, F features, K classes, P classes that a fold was trained on.
+    class Trees(Model):
+        name, title, inputs, settings_class = "trees", "Trees", "features", TreesSettings
+
+        def max_steps(self, config): ...  # the trees of a fold
+        def fit(self, task, config, seed, fold, monitor, checkpoint=None): ...  # -> FoldResult
+        def open(self, packed): ...  # -> a FittedFold with groups and predict
+
+    registry.register(Trees())
+
+Its settings are ``parameters.trees`` of the configuration, its weight in the blend
+``blend.weights.trees``. Everything else has a default. The class is imported with the dashboard, so
+it imports its library inside its methods.
+
+Shapes: N sequences, F features, K classes, C of these classes, T time steps.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from trainer.models.fold_task import CANARY_SEED, Inputs, generated_task
+from trainer.models.fold_task import FoldTask as FoldTask
+from trainer.models.fold_task import Index as Index
+from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from trainer.config import Config
     from trainer.data.preprocess import Signals
-    from trainer.data.sequences import Annotations
     from trainer.features.feature_table import FeatureTable
     from trainer.features.frames import Frames
-    from trainer.models.monitor import Monitor
 
 Proba = NDArray[np.float64]
-Index = NDArray[np.int64]
-Packed = dict[str, Any]  # arrays, strings, numbers, lists and dicts of them
-Checkpoint = dict[str, Any]  # the same, or tensors where the model's files hold tensors
-Inputs = Literal["features", "frames"]
 FileFormat = Literal["arrays", "tensors"]
+# Plain data: numbers, strings, bool, None, lists, dicts with strings as keys, arrays of numbers,
+# strings or bool (no structured dtype, no objects); tensors where ``file_format`` is "tensors".
+Packed = dict[str, Any]
+Checkpoint = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class DataSize:
-    """How large recordings are, for an estimate of the time that training takes."""
+    """The size of recordings, for an estimate of the training time."""
 
     num_sequences: int
     num_rows: int
@@ -50,40 +65,21 @@ class DataSize:
 
 
 @dataclass(frozen=True)
-class FoldTask:
-    """What one fold is fitted on.
-
-    Attributes:
-        inputs: The feature table or the frames of all sequences, as ``Model.inputs`` says.
-        label_idx: (N,) int64 class indices, targets first.
-        num_classes: K.
-        num_targets: How many of the K classes are targets.
-        train_idx: Sequences to train on.
-        valid_idx: Sequences to validate on: early stopping and scores.
-        annotations: Phase and posture, where the recordings have them.
-    """
-
-    inputs: Any
-    label_idx: Index
-    num_classes: int
-    num_targets: int
-    train_idx: Index
-    valid_idx: Index
-    annotations: Annotations
-
-
-@dataclass(frozen=True)
 class FoldResult:
-    """One fitted fold, as its file holds it.
+    """One fitted fold, as its file contains it.
 
     Attributes:
-        proba_NK: (N, K) float64, probabilities of the validation sequences, in their order.
-        proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
-            recordings have neither.
-        known_K: (K,) bool, the classes that the training part has.
+        proba_NK: (N, K) float64, probabilities of the validation sequences, in the order of
+            ``FoldTask.valid_idx``; 0 for a class that the training part lacks.
+        proba_imu_NK: The same with the features (channels) of thermopiles and time of flight set to
+            NaN, those of the groups "thm" and "tof"; None where the recordings have neither.
+        known_K: (K,) bool, the classes that the training part has: ``FoldTask.known_K``.
         best_step: The round or epoch of the model, from 1.
-        packed: The model as plain data. With importance, ``feature_names`` names its columns.
-        last_proba_NK: As ``proba_NK``, at the step that was fixed in advance; or None.
+        packed: The model as plain data. With importance, ``feature_names`` contains the names of
+            its columns.
+        last_proba_NK: As ``proba_NK``, at ``Model.fixed_step``, so that nothing is chosen on the
+            validation part; where no step is chosen, the same array. None leaves the model out of
+            the scores without a choice.
         last_proba_imu_NK: The same for ``proba_imu_NK``; or None.
         gain_F: (F,) float64, total gain of each feature; None where the model has no importance.
         split_F: (F,) int64, number of splits of each feature; or None.
@@ -102,12 +98,12 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class FoldContributions:
-    """What each feature adds to the raw scores of some classes, in one fold.
+    """The contribution of each feature to the raw scores of some classes, in one fold.
 
     Attributes:
         names: F feature names.
-        added_NCF: (N, C, F) float64, for the C classes that were asked for.
-        start_NC: (N, C) float64, where the model starts; ``start + sum of added`` is the raw score.
+        added_NCF: (N, C, F) float64, for the C requested classes.
+        start_NC: (N, C) float64, the base value; ``start + sum of added`` is the raw score.
         raw_NC: (N, C) float64, the model's raw scores.
     """
 
@@ -123,27 +119,26 @@ class FittedFold(ABC):
     @property
     @abstractmethod
     def groups(self) -> tuple[str, ...]:
-        """Return the sensor groups that the model uses."""
+        """Return the sensor groups that the model uses; see ``feature_groups``."""
 
     @abstractmethod
     def predict(self, inputs: Any, is_batch: bool = False) -> Proba:  # noqa: ANN401 - of Inputs
         """Return the probabilities of all sequences of the inputs, (N, K) float64.
 
         Args:
-            inputs: A feature table or frames of any recordings; what they lack is missing.
-            is_batch: Whether there are many sequences, so that a quicker order of the computation
-                pays; it may move probabilities by less than 1e-6.
+            inputs: A feature table or frames of any recordings, perhaps with other columns than in
+                training: ``feature_table.align`` and ``frames.align_channels`` select the model's
+                and set missing ones to NaN.
+            is_batch: Whether there are many sequences, so that a faster order of the computation
+                pays; it may change probabilities by less than 1e-6.
         """
 
     def gains(self) -> dict[str, float]:
-        """Return the total gain of each feature.
-
-        Only of models with ``has_importance``.
-        """
+        """Return the total gain of each feature; only of models with ``has_importance``."""
         raise TypeError(f"{type(self).__name__} has no importance")
 
     def contributions(self, table: FeatureTable, class_idx: Index) -> FoldContributions:
-        """Return what each feature adds to the raw scores of these classes.
+        """Return the contribution of each feature to the raw scores of these classes.
 
         Only of models with ``has_contributions``.
         """
@@ -157,39 +152,48 @@ class FittedFold(ABC):
         raise TypeError(f"{type(self).__name__} has no attention")
 
 
+class NoSettings(BaseModel):
+    """The settings of a model that has none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
 class Model(ABC):
     """A kind of model that a run can train.
 
     Attributes:
         name: Prefix of its files and columns, and its name on the command line.
         title: Its name on the screen, such as "LightGBM".
-        phrase: Its name inside a sentence, such as "the network".
-        step_title: What is counted up to the best one: "round", "epoch".
-        step_name: What progress is counted in: "round", "step".
+        phrase: Its name inside a sentence, such as "the network"; by default the title.
+        step_title: The unit of ``best_step``, such as "round" or "epoch"; by default "step".
+        step_name: The unit of progress, such as "round" or "step"; by default ``step_title``.
         inputs: What it is trained on: the feature table or the frames.
-        libraries: Packages that it needs, as they are imported.
-        code_name: Its key in ``config.json`` ``code``.
-        code_version: Raise it whenever a fold would come out with other bits.
-        fold_file: Pattern of the finished fold's file, with ``{fold:02d}``.
-        checkpoint_file: Pattern of the file to resume from.
-        file_format: Whether both hold plain arrays or tensors.
+        settings_class: The class of its settings, ``parameters.<name>`` of the configuration.
+        libraries: Packages that it needs, by the names under which they are imported.
+        code_name: Its key in ``config.json`` ``code``; by default the name.
+        code_version: Of its code, from 1. Raise it whenever a fold would get other bits; runs of
+            another version are not resumed.
+        fold_file: Pattern of the finished fold's file; by default ``<name>_fold{fold:02d}.pkl``.
+        checkpoint_file: Pattern of the checkpoint's file; ``<name>_fold{fold:02d}_last.pkl``.
+        file_format: Whether both contain plain arrays or tensors.
         has_importance: Whether a fold reports the importance of features.
         has_contributions: Whether a fitted fold has ``contributions``.
         has_attention: Whether a fitted fold has ``attention``.
         uses_gpu: Whether it is faster on a GPU.
-        saves_on_pause: Whether it saves when it is paused; else the work since the last checkpoint
-            is redone.
+        saves_on_pause: Whether it saves a checkpoint when it is paused; otherwise the work since
+            the last checkpoint is redone.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     phrase: ClassVar[str]
-    step_title: ClassVar[str]
-    step_name: ClassVar[str]
+    step_title: ClassVar[str] = "step"
+    step_name: ClassVar[str] = "step"
     inputs: ClassVar[Inputs]
-    libraries: ClassVar[tuple[str, ...]]
+    settings_class: ClassVar[type[BaseModel]] = NoSettings
+    libraries: ClassVar[tuple[str, ...]] = ()
     code_name: ClassVar[str]
-    code_version: ClassVar[int]
+    code_version: ClassVar[int] = 1
     fold_file: ClassVar[str]
     checkpoint_file: ClassVar[str]
     file_format: ClassVar[FileFormat] = "arrays"
@@ -199,25 +203,22 @@ class Model(ABC):
     uses_gpu: ClassVar[bool] = False
     saves_on_pause: ClassVar[bool] = False
 
-    @abstractmethod
-    def settings(self, config: Config) -> BaseModel:
-        """Return the model's part of the configuration."""
+    def __init_subclass__(cls) -> None:
+        """Set the attributes that follow from others, unless the class sets them itself."""
+        super().__init_subclass__()
+        for attribute, source, pattern in (
+            ("phrase", "title", "{}"),
+            ("step_name", "step_title", "{}"),
+            ("code_name", "name", "{}"),
+            ("fold_file", "name", "{}_fold{{fold:02d}}.pkl"),
+            ("checkpoint_file", "name", "{}_fold{{fold:02d}}_last.pkl"),
+        ):
+            if source in vars(cls) and attribute not in vars(cls):
+                setattr(cls, attribute, pattern.format(vars(cls)[source]))
 
     @abstractmethod
     def max_steps(self, config: Config) -> int:
-        """Return how many rounds or epochs a fold has at most."""
-
-    @abstractmethod
-    def fixed_step(self, config: Config) -> int:
-        """Return the round or epoch whose score is reported without a choice on the scored rows."""
-
-    @abstractmethod
-    def num_threads(self, config: Config) -> int:
-        """Return the threads that fitting a fold uses."""
-
-    @abstractmethod
-    def estimate_s(self, config: Config, size: DataSize) -> float:
-        """Return about how many seconds a fold takes on one core, without early stopping."""
+        """Return the largest number of rounds or epochs of a fold."""
 
     @abstractmethod
     def fit(
@@ -231,32 +232,63 @@ class Model(ABC):
     ) -> FoldResult:
         """Fit one fold, from the start or from a checkpoint; both give the same bits.
 
+        For that, derive every seed from (seed, name, fold, step) by ``seeds.derive_seed`` instead
+        of continuing a random generator, and put everything else that changes into the checkpoint.
+
         Args:
             task: Inputs, labels and split.
-            config: The run's configuration.
-            seed: The run's seed; all randomness is derived from it.
+            config: The run's configuration; ``settings`` returns the model's part.
+            seed: The run's seed.
             fold: From 0.
-            monitor: Receives steps, curve points and checkpoints; says when to stop.
-            checkpoint: What ``monitor.save`` got last for this fold, or None.
+            monitor: Receives progress, records and checkpoints, and requests a stop.
+            checkpoint: The last one that ``monitor.save`` received for this fold, or None.
 
         Raises:
-            Paused: The monitor asked to stop.
+            Paused: ``monitor.should_stop()`` was true at a safe point.
         """
-
-    @abstractmethod
-    def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return how many steps of progress a checkpoint holds."""
 
     @abstractmethod
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
         """Return the model of a packed fold."""
 
-    @abstractmethod
+    def settings(self, config: Config) -> BaseModel:
+        """Return the model's part of the configuration."""
+        return self.settings_class.model_validate(config.parameters.get(self.name, {}))
+
+    def fixed_step(self, config: Config) -> int:
+        """Return the round or epoch whose score is reported without a choice on the scored rows."""
+        return self.max_steps(config)
+
+    def num_threads(self, config: Config) -> int:
+        """Return the number of threads in which a fold is fitted."""
+        return 1
+
+    def estimate_s(self, config: Config, size: DataSize) -> float:
+        """Return about how many seconds a fold takes on one core, without early stopping.
+
+        The default of a minute is a placeholder: measure, and override it.
+        """
+        return 60.0
+
+    def steps_done(self, checkpoint: Checkpoint) -> int:
+        """Return the progress of a checkpoint, in the unit of ``monitor.advance``.
+
+        By default its ``step``.
+        """
+        return int(checkpoint["step"])
+
     def canary(self, config: Config) -> str:
-        """Return the hash of a tiny fit: another one means other bits on this machine."""
+        """Return the hash of a tiny fit: another one means other bits on this machine.
+
+        The default fits ``generated_task`` in the run's settings; override it where that takes more
+        than a second.
+        """
+        task = generated_task(self.inputs)
+        result = self.fit(task, config, CANARY_SEED, 0, SilentMonitor())
+        return hashlib.sha256(result.proba_NK.tobytes()).hexdigest()
 
     def import_libraries(self) -> None:
-        """Import what fitting needs, so that it is not counted as a fold's time."""
+        """Import what fitting needs, so that it does not count in the first fold's time."""
         for library in self.libraries:
             importlib.import_module(library)
 
@@ -272,7 +304,7 @@ class Model(ABC):
         return FRAME_VERSION
 
     def prepare(self, signals: Signals) -> Any:  # noqa: ANN401 - of Inputs
-        """Return the model's inputs of preprocessed recordings."""
+        """Return the model's inputs of preprocessed recordings, for prediction."""
         if self.inputs == "features":
             from trainer.features.feature_table import build_table
 
@@ -280,3 +312,8 @@ class Model(ABC):
         from trainer.features.frames import build_frames
 
         return build_frames(signals)
+
+
+def feature_groups(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the sensor groups of features such as "acc.x.mean" or "tof_1.all.min", in order."""
+    return tuple(dict.fromkeys(name.partition(".")[0].partition("_")[0] for name in names))

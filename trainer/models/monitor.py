@@ -23,13 +23,19 @@ class Monitor(Protocol):
         """Report progress: finished rounds or optimizer steps, and their total."""
 
     def record(self, event: str, values: dict[str, float | int]) -> None:
-        """Append a record to the history: the metrics of a segment or an epoch."""
+        """Append a record to the history.
+
+        Args:
+            event: "segment" or "epoch": both are points of the fold's curves.
+            values: Metrics at this point: ``step`` (or ``epoch``), ``train_loss``, ``valid_loss``,
+                ``score``, ``binary_f1``, ``macro_f1``, ``best_step``, those that the model has.
+        """
 
     def is_save_due(self) -> bool:
         """Return whether it is time for the next checkpoint."""
 
     def save(self, checkpoint: dict[str, Any]) -> None:
-        """Store the checkpoint, which replaces the previous one."""
+        """Store the checkpoint, plain data as ``base.Checkpoint``; it replaces the previous one."""
 
 
 class SilentMonitor:

@@ -1,4 +1,4 @@
-"""The models that a run can be made of, by name.
+"""The registry of models, by name.
 
 In: names, as a run's configuration lists them. Out: ``Model`` objects, in the same order. Importing
 this loads neither LightGBM nor torch.
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from trainer.config import allow_model
-from trainer.models.base import Model
+from trainer.models.base import Model, NoSettings
 from trainer.models.boosting.model import LightGBM
 from trainer.models.network.model import Network
 
@@ -21,22 +21,22 @@ _MODELS: dict[str, Model] = {}
 
 
 def register(model: Model, settings: type[BaseModel] | None = None) -> None:
-    """Let runs be made of a model.
+    """Make a model available to runs.
 
     Args:
-        model: The model; one of the same name is replaced.
-        settings: Its part of the configuration, ``parameters.<name>``; None where it has none, or
-            where ``Config`` has a field of its own for it.
+        model: The model; it replaces one of the same name.
+        settings: The class of ``parameters.<name>``; None uses the model's ``settings_class``.
     """
     _MODELS[model.name] = model
-    allow_model(model.name, settings)
+    kind = settings or model.settings_class
+    allow_model(model.name, None if kind is NoSettings else kind)
 
 
 def get(name: str) -> Model:
     """Return a model by its name.
 
     Raises:
-        KeyError: There is none of that name; ``Config`` refuses such names before.
+        KeyError: There is none of that name. Names of a ``Config`` always exist: it refuses others.
     """
     return _MODELS[name]
 
@@ -47,12 +47,16 @@ def all_models() -> tuple[Model, ...]:
 
 
 def select(names: Iterable[str]) -> tuple[Model, ...]:
-    """Return the models of these names, in their order."""
+    """Return the models of these names, in their order.
+
+    Raises:
+        KeyError: There is no model of one of the names.
+    """
     return tuple(_MODELS[name] for name in names)
 
 
 def title(name: str) -> str:
-    """Return the title of a model or of the blend; of an unknown model its name."""
+    """Return the title of a model or of the blend; the name itself where it is unknown."""
     if name == BLEND:
         return "Blend"
     return _MODELS[name].title if name in _MODELS else name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,10 @@ from trainer.models.base import (
     Model,
     Packed,
     Proba,
+    feature_groups,
 )
-from trainer.models.monitor import Monitor
+from trainer.models.fold_task import CANARY_SEED, generated_task
+from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:
     from trainer.features.feature_table import FeatureTable
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 # measured as described in trainer.run.estimate
 S_PER_TREE = 6e-4  # per round and class
 S_PER_SPLIT_CELL = 2.7e-9  # and per row and feature that is searched for a split
+CANARY_ROUNDS = 5
 
 
 class LightGBM(Model):
@@ -42,15 +46,11 @@ class LightGBM(Model):
 
     name = "lgbm"
     title = "LightGBM"
-    phrase = "LightGBM"
     step_title = "round"
-    step_name = "round"
     inputs = "features"
     libraries = ("lightgbm",)
     code_name = "boosting"
     code_version = 7
-    fold_file = "lgbm_fold{fold:02d}.pkl"
-    checkpoint_file = "lgbm_fold{fold:02d}_last.pkl"
     has_importance = True
     has_contributions = True
 
@@ -93,12 +93,10 @@ class LightGBM(Model):
         from trainer.models.boosting.fold import fit_fold
 
         fitted = fit_fold(task, config.boosting, seed, fold, monitor, checkpoint)
-        known_K = np.zeros(task.num_classes, dtype=bool)
-        known_K[fitted.model.class_idx] = True
         return FoldResult(
             proba_NK=fitted.valid_proba_NK,
             proba_imu_NK=fitted.valid_proba_imu_NK,
-            known_K=known_K,
+            known_K=task.known_K,
             best_step=fitted.best_round,
             packed=pack(fitted.model),
             last_proba_NK=fitted.last_proba_NK,
@@ -116,10 +114,13 @@ class LightGBM(Model):
         return FittedBoosting(unpack(packed))
 
     def canary(self, config: Config) -> str:
-        """Return the hash of five rounds on generated rows."""
-        from trainer.models.boosting.canary import canary_hash
+        """Return the hash of the trees of five rounds and of their predictions."""
+        from trainer.models.boosting.fold import fit_fold
 
-        return canary_hash(config.boosting)
+        task = generated_task(self.inputs)
+        settings = config.boosting.model_copy(update={"rounds": CANARY_ROUNDS})
+        fitted = fit_fold(task, settings, CANARY_SEED, 0, SilentMonitor())
+        return sha256(fitted.model.text.encode() + fitted.valid_proba_NK.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,7 @@ class FittedBoosting(FittedFold):
     @property
     def groups(self) -> tuple[str, ...]:
         """Return the sensor groups of the features."""
-        sensors = dict.fromkeys(name.partition(".")[0] for name in self.model.names)
-        return tuple(dict.fromkeys(sensor.partition("_")[0] for sensor in sensors))
+        return feature_groups(self.model.names)
 
     def predict(self, inputs: FeatureTable, is_batch: bool = False) -> Proba:
         """Return the probabilities of all rows of a feature table, (N, K)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,8 @@ from trainer.models.base import (
     Packed,
     Proba,
 )
-from trainer.models.monitor import Monitor
+from trainer.models.fold_task import CANARY_SEED, generated_task
+from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:
     from trainer.data.preprocess import Signals
@@ -108,26 +110,28 @@ class Network(Model):
         return FoldResult(
             proba_NK=fitted.valid_proba_NK,
             proba_imu_NK=fitted.valid_proba_imu_NK,
-            known_K=np.isin(np.arange(task.num_classes), task.label_idx[task.train_idx]),
+            known_K=task.known_K,
             best_step=fitted.best_epoch,
             packed=pack(fitted.model),
             last_proba_NK=fitted.last_proba_NK,
             last_proba_imu_NK=fitted.last_proba_imu_NK,
         )
 
-    def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return the number of optimizer steps of a checkpoint."""
-        return int(checkpoint["step"])
-
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
         """Return the model of a packed fold."""
         return FittedNetwork(unpack(packed))
 
     def canary(self, config: Config) -> str:
-        """Return the hash of an epoch of two steps on generated frames."""
-        from trainer.models.network.canary import canary_hash
+        """Return the hash of the weights after an epoch of two steps."""
+        from trainer.models.network.fold import fit_fold
 
-        return canary_hash(config.network)
+        task = generated_task(self.inputs)
+        settings = config.network.model_copy(update={"epochs": 1, "batch_size": 8})
+        fitted = fit_fold(task, settings, CANARY_SEED, 0, SilentMonitor(), length=16)
+        digest = sha256()
+        for name, tensor in sorted(fitted.model.weights.items()):
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        return digest.hexdigest()
 
     def prepare(self, signals: Signals) -> Frames:
         """Return frames, and set torch to one thread for prediction."""

@@ -1,4 +1,4 @@
-"""One network fold: exact resume from every step, its checkpoint, its batches, its predictions."""
+"""One network fold: exact resume from every step, its checkpoint, its predictions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from tests.support.fold_tasks import (
     fit_network,
     make_frame_task,
 )
-from trainer.config import NetworkConfig
 from trainer.features.frames import Frames
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
-from trainer.models.network.epochs import count_batches, epoch_batches
-from trainer.models.network.gesture_net import NetworkSizes
 from trainer.models.network.inference import attend_fold, predict_fold
 from trainer.models.network.model import pack, unpack
-from trainer.models.network.optimizer import Optimization, TrainingDivergedError, reproducible
+from trainer.models.network.optimizer import TrainingDivergedError, reproducible
 
 STEPS = 9  # 3 epochs of 12 // 4 batches
 
@@ -349,16 +346,6 @@ def test_a_wrapper_for_several_gpus_changes_no_name_and_no_bit(whole, monkeypatc
     assert bits(fold) == bits(whole)
 
 
-def test_the_settings_of_torch_are_restored():
-    """Threads, deterministic algorithms and no filling are set during a fit only."""
-    threads = torch.get_num_threads()
-    assert torch.utils.deterministic.fill_uninitialized_memory
-    fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"num_threads": threads + 1}))
-    assert torch.get_num_threads() == threads
-    assert not torch.are_deterministic_algorithms_enabled()
-    assert torch.utils.deterministic.fill_uninitialized_memory
-
-
 def test_new_memory_is_not_filled_and_no_bit_depends_on_it(whole, monkeypatch):
     """Filling it costs a fifth of an epoch; with it, a fold ends with the same bits."""
     with reproducible(1):
@@ -408,40 +395,3 @@ def test_attention_covers_the_steps_that_a_sequence_has(whole):
     weights = attend_fold(whole.model, make_frame_task().inputs, np.array([0, 3, 4, 17]))
     assert [len(weights_P) for weights_P in weights] == [2, 2, 3, 5]  # 5, 8, 9, 22 steps
     assert [weights_P.sum() for weights_P in weights] == pytest.approx([1.0] * 4)
-
-
-def test_no_batch_is_smaller_than_the_batch_size():
-    """33 sequences in batches of 32 are one batch, not 32 and a lone one."""
-    assert [count_batches(n, 32) for n in (1, 31, 32, 33, 63, 64, 65)] == [1, 1, 1, 1, 1, 2, 2]
-    for num_sequences in range(4, 100):
-        batches = epoch_batches(np.arange(num_sequences), 4, seed=0)
-        assert len(batches) == count_batches(num_sequences, 4)
-        assert min(len(batch) for batch in batches) >= 4
-        assert sorted(np.concatenate(batches)) == list(range(num_sequences))
-
-
-def test_an_epochs_order_is_a_function_of_its_seed():
-    """The same seed gives the same batches, another one others."""
-    first, again, other = (
-        [batch.tolist() for batch in epoch_batches(np.arange(40) % 7, 4, seed)]
-        for seed in (1, 1, 2)
-    )
-    assert first == again != other
-
-
-def test_sequences_of_about_one_length_share_a_batch():
-    """A batch contains little padding."""
-    lengths_N = np.random.default_rng(0).permutation(64)
-    spreads = [np.ptp(lengths_N[batch]) for batch in epoch_batches(lengths_N, 8, seed=0)]
-    assert max(spreads) == 7
-
-
-@pytest.mark.parametrize("total_steps", [1, 2, 10, 11])
-def test_a_schedule_of_any_length_runs_to_its_end(total_steps):
-    """With 10 steps and a share of 0.1 the rate would rise in one step, from 0 to 0."""
-    sizes = NetworkSizes(3, 2, (4, 4), 4, 0.0)
-    optimizer = Optimization(sizes, NetworkConfig(warmup_share=0.1), total_steps, seed=1)
-    for _ in range(total_steps - 1):
-        optimizer._optimizer.step()
-        optimizer._scheduler.step()
-    assert 0.0 <= optimizer.learning_rate < 1e-4

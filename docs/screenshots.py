@@ -1,10 +1,10 @@
 """Screenshots of every page, from a real run.
 
-In: nothing (a full run is trained in a temporary folder and caught at work), or a state folder and
-one of its finished runs.
-Out: ``docs/screenshots/*.png``, 1440 pixels wide, light; one dark, one of a phone's width.
+In: nothing (a full run is trained in a temporary folder and pictured while it runs), or a state
+folder and one of its finished runs.
+Out: ``docs/screenshots/*.png``, 1440 pixels wide, light theme; one dark, one of a phone's width.
 Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
-It takes about 2 minutes, of a finished run 44 s (2 cores, beside other work).
+It takes about 2 minutes, with a finished run 44 s (2 busy cores).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 OUT = Path(__file__).with_name("screenshots")
 WIDTH_PX, PHONE_PX = 1440, 390
-HEIGHT_PX, MAX_HEIGHT_PX = 900, 1500  # a longer page is cut: the README shows what it is like
+HEIGHT_PX, MAX_HEIGHT_PX = 900, 1500  # a longer page is cut
 PAGES = ("scores", "features", "predict", "data", "runs")
-TRAIN_S = 900.0  # a busy machine may need so long for a quick run
-DONE_FOLDS = 6  # of the ten: one of the network too, so that the blend has begun; four to go
+TRAIN_S = 900.0  # timeout of a run on a busy machine
+DONE_FOLDS = 6  # of ten: with the first network fold the blend has scores
 WORKING = (  # file, width, theme
     ("train", WIDTH_PX, "light"),
     ("train-dark", WIDTH_PX, "dark"),
     ("train-phone", PHONE_PX, "light"),
 )
 
-_STANDS_STILL = """() => {
+_IS_DRAWN = """() => {
   const main = document.querySelector('[data-testid=stMain]');
   const isBusy = document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')
     || document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'notRunning';
@@ -46,7 +46,7 @@ _STANDS_STILL = """() => {
   return Date.now() - window.since > 1500;
 }"""
 
-LIVE_S = 6.0  # a page at work never stands still; after this its charts are drawn
+LIVE_S = 6.0  # a live page never stops changing; by then its charts are drawn
 
 
 def main() -> None:
@@ -89,10 +89,10 @@ def take(state: Path, run: str | None, out: Path) -> None:
 
 
 def take_working(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:
-    """Train a run, show it while it works, wait for its end.
+    """Train a run, picture it while it runs, wait for its end.
 
     Raises:
-        RuntimeError: It ended before all pictures of a working run were taken.
+        RuntimeError: It ended before all pictures of a running run were taken.
     """
     reader = RunReader(dashboard.state / run)
     control.start(dashboard.state, run, make_config("full", environment={}))
@@ -108,7 +108,7 @@ def take_working(browser: Browser, dashboard: Dashboard, run: str, out: Path) ->
 
 
 def take_finished(browser: Browser, dashboard: Dashboard, run: str, out: Path) -> None:
-    """Show a finished run on every page."""
+    """Picture a finished run on every page."""
     shoot(open_page(browser, dashboard.url(f"?run={run}")), out / "train-finished.png")
     for page in PAGES:
         shoot(open_page(browser, dashboard.url(f"{page}?run={run}")), out / f"{page}.png")
@@ -121,7 +121,7 @@ def open_page(
     theme: str = "light",
     is_live: bool = False,
 ) -> Page:
-    """Open a page and wait until it stands still, or for some seconds where it is live."""
+    """Open a page and wait until it stops changing, or for some seconds if it is live."""
     context = browser.new_context(
         viewport={"width": width, "height": HEIGHT_PX},
         color_scheme="dark" if theme == "dark" else "light",
@@ -132,12 +132,12 @@ def open_page(
     if is_live:
         page.wait_for_timeout(1000 * LIVE_S)
     else:
-        page.wait_for_function(_STANDS_STILL, timeout=120_000)
+        page.wait_for_function(_IS_DRAWN, timeout=120_000)
     return page
 
 
 def shoot(page: Page, target: Path) -> None:
-    """Take the picture of a page as long as it is, and close it."""
+    """Take a picture of the whole page, and close it."""
     height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     width = page.viewport_size["width"] if page.viewport_size else WIDTH_PX
     page.set_viewport_size({"width": width, "height": max(HEIGHT_PX, min(height, MAX_HEIGHT_PX))})

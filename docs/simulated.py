@@ -1,9 +1,9 @@
-"""The picture of simulated beside real recordings: ``docs/simulated.png``, for the eye.
+"""A picture of simulated beside real recordings: ``docs/simulated.png``.
 
 The picture shows recordings of the competition, so git ignores it.
 
-In: the competition's two public recordings, which the project may not ship and which say no
-gesture. Out: each beside a simulated one that looks like it.
+In: the competition's two public recordings, which the project may not distribute and which have no
+gesture. Out: each beside the simulated recording that is most similar.
 Run: ``python -m docs.simulated [--real ../shared/data/test.csv]``; it needs Chromium.
 
 Shapes: T time steps, C channels.
@@ -27,7 +27,7 @@ from trainer.simulation.simulate import simulate
 
 OUT = Path(__file__).with_name("simulated.png")
 WIDTH_PX, HEIGHT_PX = 1600, 1000
-LIKE = ("Neck - pinch skin", "Text on phone")  # what the two recordings look like
+SIMILAR = ("Neck - pinch skin", "Text on phone")  # gestures that resemble the two recordings
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2")
 ROWS = ("acceleration, m/s²", "orientation", "thermopiles, °C", "time of flight, pixel")
 
@@ -40,23 +40,23 @@ def main() -> None:
     options = parser.parse_args()
     real, simulated = load(options.real), simulate(options.subjects)
     columns = []
-    for number, gesture in enumerate(LIKE):
+    for number, gesture in enumerate(SIMILAR):
         columns.append((f"real, {real.sequence_ids[number]}", real, number))
-        like = most_like(real, number, simulated, gesture)
-        columns.append((f"simulated, {gesture}", simulated, like))
+        similar = most_similar(real, number, simulated, gesture)
+        columns.append((f"simulated, {gesture}", simulated, similar))
     shoot(draw(columns))
     print(OUT)
 
 
-def most_like(real: Sequences, number: int, simulated: Sequences, gesture: str) -> int:
+def most_similar(real: Sequences, number: int, simulated: Sequences, gesture: str) -> int:
     """Return the simulated recording of a gesture whose mean gravity is nearest."""
     candidates = np.flatnonzero(simulated.label_idx == simulated.labels.gestures.index(gesture))
-    wanted = rows_of(real.acc_T3, real, number)[-25:].mean(axis=0)
-    away = [
-        np.linalg.norm(rows_of(simulated.acc_T3, simulated, n)[-25:].mean(axis=0) - wanted)
+    target = rows_of(real.acc_T3, real, number)[-25:].mean(axis=0)
+    distances = [
+        np.linalg.norm(rows_of(simulated.acc_T3, simulated, n)[-25:].mean(axis=0) - target)
         for n in candidates
     ]
-    return int(candidates[np.argmin(away)])
+    return int(candidates[np.argmin(distances)])
 
 
 def rows_of(
@@ -97,7 +97,7 @@ def draw(columns: list[tuple[str, Sequences, int]]) -> go.Figure:
 
 
 def shoot(figure: go.Figure) -> None:
-    """Save the figure as Chromium shows it."""
+    """Save the figure as Chromium renders it."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:

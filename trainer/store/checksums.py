@@ -1,8 +1,8 @@
 """``checksums.json``: the SHA-256 of every whole file that the coordinator writes.
 
-In: names and bytes. Out: one JSON file; what it does not name does not exist. The files that cannot
-be made again have a copy beside them, ``<name>.prev``; where the checksums themselves are damaged,
-two equal copies vouch for each other.
+In: names and bytes. Out: one JSON file; a file that it does not name does not exist. Files that
+cannot be made again have a copy, ``<name>.prev``; if the checksums themselves are damaged, two
+equal copies count as whole.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from trainer.store.durable import StoreError, reach, sha256, write_atomic
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"
-PRECIOUS = ("config.json", "folds.parquet")  # everything else is made again from what is there
+PRECIOUS = ("config.json", "folds.parquet")  # all others are made again from other files
 
 
 class Checksums(Record):
-    """What each file should hold."""
+    """Checksum and size of each file."""
 
     files: tuple[FileRef, ...] = ()
 
     def find(self, name: str) -> FileRef | None:
-        """Return what is recorded of a file."""
+        """Return the record of a file, or None."""
         return next((ref for ref in self.files if ref.name == name), None)
 
 
 @dataclass(frozen=True)
 class CheckedFolder:
-    """Whole files of a run folder, written together with their checksum."""
+    """The files of a run folder that are written as a whole, together with their checksum."""
 
     root: Path
 
     def checksums(self) -> Checksums:
-        """Return the recorded checksums, none where the file is missing or damaged."""
+        """Return the recorded checksums; none if their file is missing or damaged."""
         try:
             return read_record(self.root / FILE_NAME, Checksums)
         except (FileNotFoundError, StoreError):
@@ -49,7 +49,7 @@ class CheckedFolder:
         self._record(name, FileRef(name=name, sha256=sha256(data), num_bytes=len(data)))
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's bytes, from its copy where need be; None where neither is right."""
+        """Return a file's bytes, from its copy if the file is damaged; None if both are."""
         ref = self.checksums().find(name)
         found = [_read(place) for place in self._places(name)]
         if ref is not None:
@@ -59,48 +59,48 @@ class CheckedFolder:
         return found[0] if len(found) == 2 and found[0] == found[1] and found[0] else None
 
     def is_damaged(self, name: str) -> bool:
-        """Return whether a precious file was written and neither it nor its copy can be trusted."""
+        """Return whether a precious file was written and both it and its copy are damaged."""
         if self.read(name) is not None:
             return False
         copies = [_read(place) for place in self._places(name)]
         return self.checksums().find(name) is not None or None not in copies
 
     def remove(self, name: str) -> None:
-        """Forget a file, then delete it."""
+        """Remove a file from the checksums, then delete it."""
         if self.checksums().find(name) is not None:
             self._record(name, None)
         (self.root / name).unlink(missing_ok=True)
 
     def repair(self) -> list[str]:
-        """Put back what is damaged and has a copy; return what was found, in words."""
+        """Restore damaged files that have a copy; return the problems found, in words."""
         problems = []
         try:
             read_record(self.root / FILE_NAME, Checksums)
         except FileNotFoundError:
             pass  # a new run
         except StoreError as error:
-            problems.append(f"{error}; made again")
+            problems.append(f"{error}; written again")
         problems += [problem for name in PRECIOUS for problem in self._repair_precious(name)]
         problems += self._forget_missing()
         return problems
 
     def _repair_precious(self, name: str) -> list[str]:
-        """Write a file and its copy again where one of them or their checksum is not right."""
+        """Write a file and its copy again if one of them or their checksum is wrong."""
         data = self.read(name)
         if data is None:
             return []
         problems = []
         ref = self.checksums().find(name)
         if any(_read(place) != data for place in self._places(name)):
-            problems.append(f"{name}: damaged or missing; put back from its copy")
+            problems.append(f"{name}: damaged or missing; restored from its copy")
         if ref is not None and ref.sha256 != sha256(data):
-            problems.append(f"{FILE_NAME}: another checksum of {name} than both its copies have")
+            problems.append(f"{FILE_NAME}: its checksum of {name} differs from both copies")
         if problems or ref is None:
             self.write(name, data)
         return problems
 
     def _forget_missing(self) -> list[str]:
-        """Forget files that are gone: no kill leaves that, so it is told; they are made again."""
+        """Remove missing files from the checksums; no kill causes that, so they are reported."""
         known = [ref.name for ref in self.checksums().files if ref.name not in PRECIOUS]
         missing = [name for name in known if not (self.root / name).exists()]
         for name in missing:

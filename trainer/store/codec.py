@@ -1,8 +1,9 @@
-"""The inside of ``.pkl`` and ``.joblib`` files: plain arrays, strings, numbers, lists and dicts.
+"""Codec: the content of ``.pkl`` and ``.joblib`` files, which is plain data and nothing else.
 
-In: such a value. Out: bytes that ``joblib.load`` reads too. Our own reader admits nothing else:
-no class is looked up, no function is called, an object-dtype array is refused before it is read,
-and no size is believed that the file does not have.
+In: arrays, strings, numbers, lists and dicts of them. Out: bytes that ``joblib.load`` reads too.
+The reader of this module accepts nothing else: no class is looked up, no function is called, an
+object-dtype array is refused before it is read, and no memory is allocated for a size that the
+file does not have.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trainer.store.durable import sha256
 
 SEAL = b"sha256:"
 ALLOWED_KINDS = "biufU"  # bool, int, unsigned, float, unicode
-OPCODES = (  # what ``dumps`` writes; none takes memory by a size that the file only claims
+OPCODES = (  # of ``dumps``; none allocates memory for a size that the file does not have
     *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE),
     *(pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1, pickle.BININT2),
     *(pickle.LONG1, pickle.LONG4, pickle.BINFLOAT),
@@ -35,7 +36,7 @@ OPCODES = (  # what ``dumps`` writes; none takes memory by a size that the file 
 
 
 class CodecError(ValueError):
-    """Bytes that are not one of our files, or that bring more than plain data."""
+    """Bytes that ``dumps`` has not written, or that contain more than plain data."""
 
 
 def dumps(value: Any) -> bytes:  # noqa: ANN401 - any plain value
@@ -48,10 +49,10 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - any plain value
 
 
 def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
-    """Read what ``dumps`` wrote.
+    """Return the value of bytes that ``dumps`` wrote.
 
     Raises:
-        CodecError: The bytes are damaged or hold anything but plain data.
+        CodecError: The bytes are damaged or contain more than plain data.
     """
     try:
         return _PlainUnpickler(data).load()
@@ -70,23 +71,23 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
         MemoryError,
     ) as error:
         raise CodecError(
-            f"not a file of ours, or damaged: {type(error).__name__}: {error}"
+            f"not a file of the trainer, or damaged: {type(error).__name__}: {error}"
         ) from error
 
 
 def seal(data: bytes) -> bytes:
-    """Append the SHA-256 of a file's bytes, which ``joblib.load`` does not look at."""
+    """Append the SHA-256 of a file's bytes; ``joblib.load`` ignores it."""
     return data + SEAL + sha256(data).encode()
 
 
 def unseal(data: bytes) -> bytes | None:
-    """Return what was sealed, None where seal and content do not agree."""
+    """Return the bytes without their seal; None if the seal does not match."""
     content, mark, digest = data.rpartition(SEAL)
     return content if mark and digest == sha256(content).encode() else None
 
 
 def _canonical(value: Any, known: dict[Any, Any]) -> Any:  # noqa: ANN401
-    """Rebuild a value so that pickle's memo, which goes by identity, depends on content only."""
+    """Rebuild a value so that pickle's memo, which compares identities, depends on content only."""
     if isinstance(value, np.ndarray):
         return _canonical_array(value, known)
     if isinstance(value, str):
@@ -114,7 +115,7 @@ def _canonical_array(array: np.ndarray[Any, Any], known: dict[Any, Any]) -> np.n
 
 
 class _Array:
-    """Stands where joblib puts its array wrapper; filled by BUILD, then replaced by the array."""
+    """Replaces joblib's array wrapper; filled by BUILD, then replaced by the array."""
 
     shape: tuple[int, ...]
     order: str
@@ -140,13 +141,15 @@ class _Array:
             num_bytes *= size
         remaining = file.getbuffer().nbytes - file.tell()
         if num_bytes > remaining:
-            raise CodecError(f"array of {num_bytes:,} bytes where the file has {remaining:,} left")
+            raise CodecError(
+                f"array of {num_bytes:,} bytes, but the file has only {remaining:,} left"
+            )
         flat = np.frombuffer(file.read(num_bytes), dtype=dtype).copy()
         return flat.reshape(self.shape, order="F" if self.order == "F" else "C")
 
 
 class _DType:
-    """Stands where numpy puts a dtype: a code and a byte order, nothing that can hold objects."""
+    """Replaces numpy's dtype: a code and a byte order, nothing that can hold objects."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
         if not isinstance(code, str) or code[:1] not in ALLOWED_KINDS:
@@ -169,13 +172,13 @@ class _DType:
 
 
 class _NdArray:
-    """Stands where joblib names the array class; never made, never called."""
+    """Replaces the array class that joblib names; never created, never called."""
 
     def __init__(self, *_: object) -> None:
         raise CodecError("a pickled array: expected a raw one")
 
 
-_ADMITTED: dict[tuple[str, str], type] = {
+_ALLOWED: dict[tuple[str, str], type] = {
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Array,
     ("numpy", "ndarray"): _NdArray,
     ("numpy", "dtype"): _DType,
@@ -183,7 +186,7 @@ _ADMITTED: dict[tuple[str, str], type] = {
 
 
 class _PlainUnpickler(pickle._Unpickler):
-    """A pickle reader that knows three names, each of which is a harmless stand-in."""
+    """A pickle reader that knows three names, each with a harmless replacement."""
 
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         code[0]: pickle._Unpickler.dispatch[code[0]] for code in OPCODES
@@ -195,15 +198,15 @@ class _PlainUnpickler(pickle._Unpickler):
         super().__init__(self._file)
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        if (module, name) not in _ADMITTED:
-            raise CodecError(f"{module}.{name}: a file of ours never names it; not loaded")
-        return _ADMITTED[(module, name)]
+        if (module, name) not in _ALLOWED:
+            raise CodecError(f"{module}.{name}: not a name that the trainer writes; not loaded")
+        return _ALLOWED[(module, name)]
 
     def load_build(self) -> None:
         state = self.stack.pop()
         instance = self.stack[-1]
         if not isinstance(instance, _Array | _DType):
-            raise CodecError("object state: a file of ours has none")
+            raise CodecError("object state: the trainer writes none")
         instance.__setstate__(state)
         if isinstance(instance, _Array):
             self.stack[-1] = instance.read(self._file)

@@ -1,4 +1,4 @@
-"""The feature cache: one file, valid only for the key of what it was made from.
+"""Feature cache: one file, valid only for the key of the data and code it was made from.
 
 In: the feature matrix with names, labels, subjects and ids. Out: ``train_features.joblib``.
 
@@ -21,17 +21,17 @@ FILE_NAME = "train_features.joblib"
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """What ``train_features.joblib`` holds.
+    """The content of ``train_features.joblib``.
 
     Attributes:
-        key: Of the recordings' content, the feature code and the settings that matter.
+        key: Key of the recordings' content, the feature code and the settings that matter.
         values_NF: (N, F) float32.
         names: F feature names.
         label_idx: (N,) int64.
         subjects: (N,) unicode.
         sequence_ids: (N,) unicode.
         grid_map: Feature name to (sensor, first row, last row, first column, last column) of the
-            8 x 8 time-of-flight grid, for the features that have a place there.
+            8 x 8 time-of-flight grid, for the features that belong to a part of it.
     """
 
     key: str
@@ -44,7 +44,7 @@ class FeatureCache:
 
 
 def cache_key(*parts: str | int | float) -> str:
-    """Return the key of what a cache was made from."""
+    """Return the key of all that a cache is made from."""
     return sha256("/".join(str(part) for part in parts).encode())
 
 
@@ -68,11 +68,11 @@ def save_features(folder: CheckedFolder, cache: FeatureCache) -> None:
 
 
 def load_features(folder: CheckedFolder, key: str | None = None) -> FeatureCache | str:
-    """Return the cache, or in words why it cannot be used.
+    """Return the cache, or the reason in words why it cannot be used.
 
     Args:
         folder: The run folder.
-        key: Of what it must have been made from; None takes any.
+        key: The key that it must have; None accepts any.
     """
     if not (folder.root / FILE_NAME).exists():
         return "not there yet"
@@ -98,11 +98,11 @@ def load_features(folder: CheckedFolder, key: str | None = None) -> FeatureCache
 
 @dataclass(frozen=True)
 class FeatureParts:
-    """Blocks of an unfinished feature table, kept until the whole is written.
+    """Blocks of an unfinished feature table, kept until the whole table is written.
 
     Attributes:
         folder: The run folder.
-        key: Of what the table is made from; a part of another key is not there.
+        key: Key of the table; parts with another key are ignored.
     """
 
     folder: CheckedFolder
@@ -114,7 +114,7 @@ class FeatureParts:
         self.folder.write(_part_name(block), dumps(plain))
 
     def load(self, block: str) -> tuple[NDArray[np.float32], tuple[str, ...]] | None:
-        """Return one block, None where it is not there, damaged or made from something else."""
+        """Return one block; None if it is missing, damaged or has another key."""
         data = self.folder.read(_part_name(block))
         if data is None:
             return None
@@ -124,7 +124,7 @@ class FeatureParts:
         return plain["features"], tuple(plain["feature_names"])
 
     def drop(self) -> None:
-        """Remove the parts: the whole table is written."""
+        """Remove the parts after the whole table was written."""
         for path in self.folder.root.glob(_part_name("*")):
             self.folder.remove(path.relative_to(self.folder.root).as_posix())
 

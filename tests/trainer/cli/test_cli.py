@@ -110,8 +110,8 @@ def _words(command):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_and_every_word_of_it_is_explained(name):
-    """The command has a sentence that begins with a verb, and each argument and option a help."""
+def test_every_command_and_every_option_has_a_help_text(name):
+    """The command has a sentence, and each argument and option a help text."""
     command = typer.main.get_command(app).commands[name]
     assert command.help and command.help[0].isupper()
     for parameter in command.params:
@@ -120,8 +120,8 @@ def test_every_command_and_every_word_of_it_is_explained(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_shows_what_was_written(cli, name):
-    """Nothing of a help text is swallowed on the way to the terminal, such as [brackets]."""
+def test_help_shows_the_whole_text(cli, name):
+    """No part of a help text is lost on the terminal, such as [brackets]."""
     code, out, _ = cli(name, "--help", state=None)
     assert code == FINISHED
     shown = "".join(character for character in out if character not in " \n│")
@@ -142,7 +142,7 @@ def test_help_names_the_commands_and_exit_codes(cli):
 
 
 def test_a_run_is_trained_and_ends_with_its_score_and_top_features(cli, tiny_source, tmp_path):
-    """Exit 0; first the plan, then the folds, last the score, its spread and what mattered."""
+    """Exit 0; first the plan, then the folds, last the score, its spread and the top features."""
     code, out, err = cli(*train_words(tiny_source, "--run", "first"))
     assert code == FINISHED, err
     lines = out.splitlines()
@@ -156,7 +156,7 @@ def test_a_run_is_trained_and_ends_with_its_score_and_top_features(cli, tiny_sou
     assert "python -m trainer predict first FILE.csv" in lines[-1]
 
 
-def test_without_a_name_a_run_is_called_after_its_source(cli, tiny_source, tmp_path):
+def test_without_a_name_a_run_is_named_after_its_source(cli, tiny_source, tmp_path):
     """<source>-<n>, the next free n."""
     for n in (1, 2):
         assert cli(*train_words(tiny_source))[0] == FINISHED
@@ -176,7 +176,7 @@ def test_a_paused_run_exits_3_and_resume_finishes_it(cli, tiny_source, tmp_path)
     assert (tmp_path / "state" / "first" / "lgbm_bundle.pkl").exists()
 
 
-def test_a_paused_run_is_a_success_where_that_was_asked(cli, tiny_source):
+def test_a_paused_run_exits_0_with_paused_is_success(cli, tiny_source):
     """--paused-is-success: exit 0 for a notebook cell."""
     words = train_words(tiny_source, "--run", "first", "--stop-after-folds", 1)
     assert cli(*words, "--paused-is-success")[0] == FINISHED
@@ -185,8 +185,8 @@ def test_a_paused_run_is_a_success_where_that_was_asked(cli, tiny_source):
     assert cli("resume", "first", "--time-limit", "0s")[0] == PAUSED
 
 
-def test_a_running_run_pauses_when_asked_and_says_when_it_was_heard(cli, tiny_source, tmp_path):
-    """pause waits for the acknowledgement and for the saving; the trainer itself exits 3."""
+def test_pause_pauses_a_running_run_and_prints_the_acknowledgement(cli, tiny_source, tmp_path):
+    """It waits until everything is saved; the trainer itself exits 3."""
     words = train_words(tiny_source, "--run", "first", "--rounds", "50000", "--set")
     words = (*words, "boosting.patience_rounds=50000")
     trainer = _start(*words, state=tmp_path / "state")
@@ -218,8 +218,8 @@ def _wait_for_rounds(reader, trainer):
         time.sleep(0.05)
 
 
-def test_pausing_what_does_not_run_is_refused(cli, run_copy):
-    """Exit 2; the message says what it is instead."""
+def test_pausing_a_run_that_does_not_run_is_refused(cli, run_copy):
+    """Exit 2; the message contains its state."""
     code, _, err = cli("pause", "tiny")
     assert code == REFUSED
     assert err.startswith("run tiny: not running but finished.")
@@ -234,7 +234,7 @@ def test_training_a_finished_run_again_changes_nothing(cli, run_copy, tiny_sourc
     assert (run_copy / "lgbm_bundle.pkl").read_bytes() == before
 
 
-def test_an_existing_run_goes_on_with_its_own_recordings(cli, run_copy):
+def test_an_existing_run_continues_with_its_own_recordings(cli, run_copy):
     """--preset without --data: the run's source counts, not the default one."""
     settings = [word for setting in TINY for word in ("--set", setting)]
     code, out, err = cli("train", "--run", "tiny", "--preset", "quick", *settings)
@@ -255,7 +255,7 @@ def test_an_existing_run_goes_on_with_its_own_recordings(cli, run_copy):
 def test_other_options_on_an_existing_run_are_refused_with_the_difference(
     cli, run_copy, words, difference
 ):
-    """Exit 2, each difference on a line, and three ways to go on."""
+    """Exit 2, each difference on a line, and three ways to continue."""
     code, _, err = cli("train", "--run", "tiny", *words)
     assert code == REFUSED
     assert "run tiny was made with other options:" in err
@@ -277,14 +277,14 @@ def test_other_recordings_on_an_existing_run_are_refused(cli, run_copy, tmp_path
 
 
 def test_ckpt_dir_is_the_state_folder(cli, monkeypatch, run_copy):
-    """Without --state, CKPT_DIR says where runs are."""
+    """Without --state, CKPT_DIR names the folder of the runs."""
     monkeypatch.setenv("CKPT_DIR", str(run_copy.parent))
     code, out, _ = cli("status", state=None)
     assert code == FINISHED
     assert out.startswith("tiny ")
 
 
-def test_resume_0_moves_the_old_run_aside_and_begins_again(cli, monkeypatch, tiny_source, tmp_path):
+def test_resume_0_moves_the_old_run_aside_and_starts_over(cli, monkeypatch, tiny_source, tmp_path):
     """Nothing is deleted: the old run is <run>.old-1."""
     words = train_words(tiny_source, "--run", "first")
     assert cli(*words)[0] == FINISHED
@@ -315,8 +315,8 @@ def test_resume_torch_0_starts_the_networks_folds_over(cli, monkeypatch, run_cop
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny/lgbm_bundle.pkl"])
-def test_model_path_skips_training_and_answers(cli, monkeypatch, run_copy, file, tmp_path, name):
-    """train does nothing; predict asks that run or bundle, whatever RUN is."""
+def test_model_path_skips_training_and_predicts(cli, monkeypatch, run_copy, file, tmp_path, name):
+    """train does nothing; predict uses that run or bundle, whatever RUN is."""
     monkeypatch.setenv("MODEL_PATH", str(run_copy.parent / name))
     elsewhere = tmp_path / "elsewhere"
     code, out, _ = cli("train", "--run", "first", state=elsewhere)
@@ -329,8 +329,8 @@ def test_model_path_skips_training_and_answers(cli, monkeypatch, run_copy, file,
 
 
 @pytest.mark.parametrize("command", [("train",), ("predict", "tiny", "x.csv")])
-def test_a_model_path_that_is_not_there_is_refused(cli, monkeypatch, run_copy, command):
-    """Exit 2 instead of training nothing in silence."""
+def test_a_missing_model_path_is_refused(cli, monkeypatch, run_copy, command):
+    """Exit 2 instead of silently training nothing."""
     monkeypatch.setenv("MODEL_PATH", "/nowhere/lgbm_bundle.pkl")
     code, _, err = cli(*command)
     assert code == REFUSED
@@ -353,7 +353,7 @@ def test_a_switch_that_cannot_be_read_is_refused(cli, monkeypatch, tiny_source):
         (("--set", "boosting.learning_rat=1"), "the nearest are boosting.learning_rate"),
         (("--set", "seed"), "expected KEY=VALUE, got 'seed'"),
         (("--preset", "fast"), "preset: expected one of full, quick; got 'fast'"),
-        (("--models", "forest"), "models.0: Input should be 'lgbm' or 'torch'; got 'forest'"),
+        (("--models", "forest"), "models: expected some of lgbm, torch; got 'forest'"),
         (("--folds", "1"), "folds.count: Input should be greater than or equal to 2; got 1"),
         (("--run", "My Run"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--run", "../out"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
@@ -364,8 +364,8 @@ def test_a_switch_that_cannot_be_read_is_refused(cli, monkeypatch, tiny_source):
         (("--fast",), "No such option"),
     ],
 )
-def test_wrong_words_are_refused_with_exit_2_and_leave_nothing(cli, tmp_path, words, message):
-    """Whatever is wrong: exit 2, a message that names it, no traceback, no run folder."""
+def test_wrong_arguments_are_refused_with_exit_2_and_leave_nothing(cli, tmp_path, words, message):
+    """Exit 2, a message that names the argument, no traceback, no run folder."""
     code, out, err = cli("train", *words)
     assert code == REFUSED
     assert message in " ".join(err.replace("│", " ").split())
@@ -400,16 +400,16 @@ def test_bad_recordings_are_refused_and_leave_no_run(cli, tmp_path, write, messa
 @pytest.mark.parametrize(
     "words", [("status",), ("pause",), ("resume",), ("verify",), ("predict", "x.csv"), ("export",)]
 )
-def test_an_unknown_run_is_refused_with_those_there_are(cli, run_copy, words):
-    """Exit 2, the name as typed, the state folder, and which runs there are."""
+def test_an_unknown_run_is_refused_with_a_list_of_the_existing_ones(cli, run_copy, words):
+    """Exit 2, the name as typed, the state folder, and the existing runs."""
     rest = {"export": ["x.zip"]}.get(words[0], words[1:])
     code, _, err = cli(words[0], "tyni", *rest)
     assert code == REFUSED
     assert err == f"tyni: no run of that name in {run_copy.parent}. Existing runs: tiny\n"
 
 
-def test_what_breaks_on_the_way_exits_1_with_its_message(cli, run_copy):
-    """A run whose folds.parquet is lost cannot go on: exit 1, in words, and it is recorded."""
+def test_an_error_during_the_work_exits_1_with_its_message(cli, run_copy):
+    """A run without folds.parquet cannot continue: exit 1, a message, and the state failed."""
     for name in ("folds.parquet", "folds.parquet.prev"):
         (run_copy / name).unlink(missing_ok=True)
     code, out, err = cli("resume", "tiny")
@@ -421,7 +421,7 @@ def test_what_breaks_on_the_way_exits_1_with_its_message(cli, run_copy):
 # Status
 
 
-def test_status_without_runs_says_how_to_begin(cli, tmp_path):
+def test_status_without_runs_prints_how_to_start_one(cli, tmp_path):
     """An empty or missing state folder is no error."""
     code, out, _ = cli("status")
     assert code == FINISHED
@@ -452,12 +452,12 @@ def test_status_as_json_is_for_programs(cli, run_copy):
 
 
 def test_status_as_json_of_no_run_is_an_empty_list(cli):
-    """Programs get JSON whatever there is."""
+    """Programs always get JSON."""
     assert cli("status", "--json")[:2] == (FINISHED, "[]\n")
 
 
 def test_status_of_a_damaged_run_does_not_hide_the_others(cli, run_copy):
-    """One run with a broken configuration: it is named, the other is shown, in words and JSON."""
+    """One run with a broken configuration: it is named, the other is shown, as text and JSON."""
     shutil.copytree(run_copy, run_copy.with_name("broken"))
     (run_copy.with_name("broken") / "config.json").write_text("{")
     (run_copy.with_name("broken") / "config.json.prev").unlink(missing_ok=True)
@@ -484,7 +484,7 @@ def test_predict_prints_a_row_per_sequence(cli, run_copy, file):
     assert err.startswith("predicted by: LightGBM 0.40, the network 0.60")
 
 
-def test_predict_warns_of_models_that_learnt_from_simulated_recordings(cli, run_copy, file):
+def test_predict_warns_of_models_trained_on_simulated_recordings(cli, run_copy, file):
     """A line on stderr; the table is the same, and a damaged configuration is no obstacle."""
     _, out, err = cli("predict", "tiny", file)
     assert "simulated" not in err
@@ -506,7 +506,7 @@ def test_predict_warns_of_models_that_learnt_from_simulated_recordings(cli, run_
 @pytest.mark.parametrize("by_model", [False, True])
 def test_predict_writes_the_columns_of_the_design(cli, run_copy, file, tmp_path, suffix, by_model):
     """sequence_id, gesture, p_target, the gestures as float64; by model with a prefix."""
-    out_path = tmp_path / f"answer{suffix}"
+    out_path = tmp_path / f"predictions{suffix}"
     words = ["predict", "tiny", file, "--out", out_path, *(["--by-model"] if by_model else [])]
     code, out, err = cli(*words)
     assert code == FINISHED, err
@@ -518,7 +518,7 @@ def test_predict_writes_the_columns_of_the_design(cli, run_copy, file, tmp_path,
     assert frame.select(NAMES).sum_horizontal().to_list() == pytest.approx([1.0, 1.0])
 
 
-def test_csv_and_parquet_answers_are_the_same_numbers(cli, run_copy, file, tmp_path):
+def test_csv_and_parquet_contain_the_same_numbers(cli, run_copy, file, tmp_path):
     """A CSV keeps every digit of a float64."""
     for name in ("a.csv", "a.parquet"):
         assert cli("predict", "tiny", file, "--out", tmp_path / name)[0] == FINISHED
@@ -526,29 +526,29 @@ def test_csv_and_parquet_answers_are_the_same_numbers(cli, run_copy, file, tmp_p
 
 
 def test_predict_reads_demographics(cli, run_copy, file, tmp_path):
-    """A left-hander's answer differs from that of a right-hander."""
-    answers = []
+    """A left-hander's probabilities differ from those of a right-hander."""
+    tables = []
     for name, left in (("left", ["SUBJ_000000"]), ("right", [])):
         people = tmp_path / f"{name}.csv"
         make_demographics(pl.read_parquet(file), left).write_csv(people)
-        answers.append(cli("predict", "tiny", file, "--demographics", people)[1])
-    assert answers[0] != answers[1]
+        tables.append(cli("predict", "tiny", file, "--demographics", people)[1])
+    assert tables[0] != tables[1]
 
 
 def test_predict_takes_the_path_of_a_run(cli, tiny_run, file):
-    """RUN may be a folder that lies anywhere."""
+    """RUN may be a folder anywhere."""
     assert cli("predict", tiny_run, file)[0] == FINISHED
 
 
 @pytest.mark.parametrize(
     ("out", "message"),
     [
-        ("answer.xlsx", "--out: expected a name ending in .csv or .parquet, got 'answer.xlsx'"),
-        ("nowhere/answer.csv", "nowhere/answer.csv cannot be written"),
-        ("nowhere/answer.parquet", "nowhere/answer.parquet cannot be written"),
+        ("table.xlsx", "--out: expected a name ending in .csv or .parquet, got 'table.xlsx'"),
+        ("nowhere/table.csv", "nowhere/table.csv cannot be written"),
+        ("nowhere/table.parquet", "nowhere/table.parquet cannot be written"),
     ],
 )
-def test_an_answer_that_cannot_be_written_is_refused(cli, run_copy, file, tmp_path, out, message):
+def test_an_output_that_cannot_be_written_is_refused(cli, run_copy, file, tmp_path, out, message):
     """Exit 2 with the name, no traceback."""
     code, _, err = cli("predict", "tiny", file, "--out", tmp_path / out)
     assert code == REFUSED
@@ -588,8 +588,7 @@ def test_a_whole_run_verifies(cli, run_copy):
     "name",
     [
         *("config.json", "folds.parquet", "train_features.joblib", "oof.parquet", "scores.json"),
-        *("feature_importance.csv", "lgbm_fold00.pkl", "lgbm_fold01_last.pkl"),
-        *("torch_models/fold00.pt", "torch_models/fold01_last.pth"),
+        *("feature_importance.csv", "lgbm_fold00.pkl", "torch_models/fold00.pt"),
         *("lgbm_bundle.pkl", "torch_bundle.pkl"),
     ],
 )
@@ -604,9 +603,30 @@ def test_verify_finds_a_flipped_bit_and_a_lost_file(cli, run_copy, name):
         (run_copy / name).unlink(missing_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("lgbm", "lgbm_fold00_last.pkl"), ("torch", "torch_models/fold00_last.pth")],
+)
+def test_verify_finds_a_flipped_bit_and_a_lost_checkpoint_of_a_paused_run(
+    cli, tiny_source, tmp_path, model, name
+):
+    """A run that is not finished names its checkpoints."""
+    words = train_words(tiny_source, "--run", "first", "--stop-after-folds", 1)
+    assert cli(*words, "--models", model)[0] == PAUSED
+    assert cli("verify", "first")[0] == FINISHED
+    path = tmp_path / "state" / "first" / name
+    flip(path)
+    for _ in ("flipped", "lost"):
+        code, out, err = cli("verify", "first")
+        assert code == FAILED, err
+        bad = [line for line in out.splitlines() if line.startswith("BAD")]
+        assert bad and all(name in line for line in bad)
+        path.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("name", ["checksums.json", "lgbm_state.json", "torch_state.json"])
-def test_verify_finds_records_that_are_damaged_or_gone(cli, run_copy, name):
-    """A file that says what the others should be is not allowed to be missing."""
+def test_verify_finds_records_that_are_damaged_or_missing(cli, run_copy, name):
+    """A file with the checksums of others must exist."""
     (run_copy / name).write_text("{")
     for _ in ("damaged", "lost"):
         code, out, _ = cli("verify", "tiny")
@@ -615,7 +635,7 @@ def test_verify_finds_records_that_are_damaged_or_gone(cli, run_copy, name):
         (run_copy / name).unlink(missing_ok=True)
 
 
-def test_resume_mends_what_verify_found(cli, run_copy, file):
+def test_resume_repairs_the_files_that_verify_found(cli, run_copy, file):
     """A damaged bundle and view are made again from the fold files."""
     before = (run_copy / "lgbm_bundle.pkl").read_bytes()
     flip(run_copy / "lgbm_bundle.pkl")
@@ -627,7 +647,7 @@ def test_resume_mends_what_verify_found(cli, run_copy, file):
 
 
 def test_a_run_travels_as_a_zip(cli, run_copy, file, tmp_path):
-    """Exported, imported elsewhere: verifies and answers the same."""
+    """Exported and imported elsewhere: it verifies and predicts the same."""
     code, out, _ = cli("export", "tiny", tmp_path / "tiny.zip")
     assert code == FINISHED and "tiny.zip" in out
     there = tmp_path / "there"
@@ -638,7 +658,7 @@ def test_a_run_travels_as_a_zip(cli, run_copy, file, tmp_path):
     assert cli("predict", "tiny", file, state=there)[1] == cli("predict", "tiny", file)[1]
 
 
-def test_importing_what_is_no_run_or_is_there_already_is_refused(cli, run_copy, tmp_path):
+def test_importing_a_file_without_a_run_or_an_existing_run_is_refused(cli, run_copy, tmp_path):
     """Exit 2 with the reason."""
     (tmp_path / "x.zip").write_text("no zip")
     for source, message in (
@@ -652,7 +672,7 @@ def test_importing_what_is_no_run_or_is_there_already_is_refused(cli, run_copy, 
 
 
 def test_the_command_line_is_a_module(tmp_path):
-    """python -m trainer, as people type it: exit code and output of the real process."""
+    """python -m trainer: exit code and output of the real process."""
     environment = {k: v for k, v in os.environ.items() if k not in FAMILY_NAMES}
     done = subprocess.run(
         [sys.executable, "-m", "trainer", "status", "nothing", "--state", str(tmp_path)],

@@ -1,4 +1,4 @@
-"""The two notebooks, cell by cell, against stand-in mounts."""
+"""The two notebooks, cell by cell, with replacements for the mounted folders."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COLAB = {
         "def serve_kernel_port_as_iframe(port, height): print('FRAME', port)\n"
     ),
 }
-ASK_DASHBOARD = """
+CALL_DASHBOARD = """
 import http.client
 import time
 
-def ask(host):
+def call(host):
     connection = http.client.HTTPConnection("127.0.0.1", {port}, timeout=10)
     headers = {"Host": host, "Origin": f"https://{host}", "Connection": "Upgrade"}
     headers |= {"Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
@@ -43,10 +43,10 @@ def ask(host):
 
 try:
     deadline = time.monotonic() + 60
-    while (status := ask("8501-abc.prod.colab.dev")) is None and time.monotonic() < deadline:
+    while (status := call("8501-abc.prod.colab.dev")) is None and time.monotonic() < deadline:
         assert dashboard.poll() is None, "the dashboard ended"
         time.sleep(0.2)
-    print("BY THE DOOR", status, "BY ANOTHER NAME", ask("evil.example"))
+    print("BY ITS OWN NAME", status, "BY ANOTHER NAME", call("evil.example"))
 finally:
     dashboard.terminate()
     dashboard.wait()
@@ -55,7 +55,7 @@ finally:
 
 @pytest.mark.parametrize("name", ["kaggle", "colab"])
 def test_a_notebook_is_short_explained_and_has_no_output(name):
-    """Every code cell has text above it; nothing of somebody's run is kept."""
+    """Every code cell has text above it; no output of a run is kept."""
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
     kinds = [cell["cell_type"] for cell in cells]
     assert kinds == ["markdown", "code"] * (len(cells) // 2)
@@ -75,8 +75,8 @@ def project(tmp_path):
     unlock(tmp_path)
 
 
-def test_two_versions_on_kaggle_give_one_run_and_its_answers(project, tmp_path):
-    """The second finds the first one's output under its inputs, goes on, and writes answers."""
+def test_two_versions_on_kaggle_give_one_run_and_its_predictions(project, tmp_path):
+    """The second finds the first one's output under its inputs, continues it and predicts."""
     versions = []
     for number in (1, 2):
         kaggle = tmp_path / f"session-{number}" / "kaggle"
@@ -89,16 +89,16 @@ def test_two_versions_on_kaggle_give_one_run_and_its_answers(project, tmp_path):
         else:
             kept = mount_output(versions[0], kaggle / "input", "notebooks/me/gestures")
             before = content(kept)
-        code, said = run_notebook(
+        code, output = run_notebook(
             NOTEBOOKS / "kaggle.ipynb",
             {"/kaggle/": f"{kaggle}/", "--data kaggle --preset full": options},
             tmp_path,
             KAGGLE_INPUT_DIR=str(kaggle / "input"),
         )
-        assert code == 0, said
+        assert code == 0, output
         versions.append(kaggle / "working")
-    assert f"earlier run copied from {kept / 'state' / 'r1'}" in said
-    assert "r1                       finished" in said
+    assert f"earlier run copied from {kept / 'state' / 'r1'}" in output
+    assert "r1                       finished" in output
     assert content(kept) == before
     assert not (versions[0] / "submission.parquet").exists()
     assert len(pl.read_parquet(versions[1] / "submission.parquet")) == 8
@@ -106,8 +106,8 @@ def test_two_versions_on_kaggle_give_one_run_and_its_answers(project, tmp_path):
     assert [unit.done for unit in state.fold_records()] == [True] * 4
 
 
-def test_colab_keeps_its_run_on_the_drive_and_lets_only_its_own_door_in(project, tmp_path):
-    """Run twice, as after a disconnection: the second goes on; no other name is answered."""
+def test_colab_keeps_its_run_on_the_drive_and_serves_only_its_own_host_name(project, tmp_path):
+    """Run twice, as after a disconnection: the second continues; other host names are refused."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     drive = tmp_path / "content" / "drive" / "MyDrive"
@@ -117,7 +117,7 @@ def test_colab_keeps_its_run_on_the_drive_and_lets_only_its_own_door_in(project,
     for name, text in COLAB.items():
         (modules / name).parent.mkdir(parents=True, exist_ok=True)
         (modules / name).write_text(text)
-    said = []
+    outputs = []
     for words in ("--stop-after-folds 1", ""):
         code, output = run_notebook(
             NOTEBOOKS / "colab.ipynb",
@@ -127,11 +127,11 @@ def test_colab_keeps_its_run_on_the_drive_and_lets_only_its_own_door_in(project,
                 '"--server.port", "8501"': f'"--server.port", "{port}"',
             },
             tmp_path,
-            after=ASK_DASHBOARD.replace("{port}", str(port)),
+            after=CALL_DASHBOARD.replace("{port}", str(port)),
             PYTHONPATH=str(modules),
         )
         assert code == 0, output
-        said.append(output)
-    assert "BY THE DOOR 101 BY ANOTHER NAME 403" in said[0]
-    assert "Run r1 in " in said[1] and "goes on" in said[1] and "reuses fold 0" in said[1]
+        outputs.append(output)
+    assert "BY ITS OWN NAME 101 BY ANOTHER NAME 403" in outputs[0]
+    assert "Run r1 in " in outputs[1] and "goes on" in outputs[1] and "reuses fold 0" in outputs[1]
     assert RunReader(drive / "gesture-state" / "r1").status().state == "finished"

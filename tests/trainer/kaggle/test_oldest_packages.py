@@ -1,4 +1,4 @@
-"""The trainer at the versions of a Kaggle image of 2025: built, trained, asked."""
+"""The trainer at the versions of a Kaggle image of 2025: installed, trained, predicted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def python(tmp_path_factory):
 
 @pytest.fixture
 def run(python, tmp_path):
-    """Run the trainer in that environment; its own code must not use what it calls deprecated."""
+    """Run the trainer in that environment; its own code must not use deprecated functions."""
 
     def call(*words):
         command = [python, "-W", "error::DeprecationWarning:trainer", "-m", "trainer"]
@@ -51,18 +51,18 @@ def run(python, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_resumed_asked_and_served_at_the_oldest_versions(run, tmp_path):
-    """Both models, a pause in between, every file whole, answers of the run's gestures."""
+def test_a_run_is_trained_resumed_and_served_at_the_oldest_versions(run, tmp_path):
+    """Both models, a pause in between, every file whole, predictions of the run's gestures."""
     source = write_source(tmp_path)
     words = ("train", "--data", source, "--run", "old", "--preset", "quick", *SETTINGS)
     run(*words, "--stop-after-folds", 1, "--paused-is-success")
-    said = run("resume", "old")
-    assert "reuses fold 0" in said and "Finished" in said
+    output = run("resume", "old")
+    assert "reuses fold 0" in output and "Finished" in output
     assert ", 0 bad" in run("verify", "old")
-    run("predict", "old", source, "--out", tmp_path / "answers.csv")
+    run("predict", "old", source, "--out", tmp_path / "predictions.csv")
     names = {name for name, _ in GESTURES}
-    answers = pl.read_csv(tmp_path / "answers.csv")
-    assert len(answers) == 48 and set(answers["gesture"]) <= names
+    predictions = pl.read_csv(tmp_path / "predictions.csv")
+    assert len(predictions) == 48 and set(predictions["gesture"]) <= names
     folder = mount_competition(tmp_path / "input")
     assert "submission.parquet: 8 sequences" in run("serve", "old", "--data", folder)
     assert set(pl.read_parquet(tmp_path / "submission.parquet")["gesture"]) <= names
@@ -77,7 +77,7 @@ def test_every_built_in_source_is_trained_on_at_the_oldest_versions(run, source)
 
 
 def test_the_oldest_versions_are_pinned_each_and_known_to_the_requirements():
-    """Every package of the trainer, exactly; nothing of the dashboard."""
+    """Exactly the packages of the trainer, none of the dashboard."""
 
     def names(path):
         lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""The codec: plain data there and back, byte for byte; nothing else is read, nothing is run."""
+"""Codec: plain data is written and read back unchanged; nothing else is read, nothing executed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def same(a, b):
 
 @given(plain_values)
 @settings(max_examples=150, deadline=None)
-def test_plain_values_come_back_as_they_were_and_give_the_same_bytes_again(value):
+def test_plain_values_are_read_back_unchanged_and_give_the_same_bytes_again(value):
     """Round trip, and bytes that depend on content, not on which objects were shared."""
     data = dumps(value)
     back = loads(data)
@@ -73,7 +73,7 @@ def test_plain_values_come_back_as_they_were_and_give_the_same_bytes_again(value
 
 
 def test_joblib_reads_our_files(tmp_path):
-    """A notebook needs nothing of ours to read them."""
+    """A notebook can read them without this project."""
     path = tmp_path / "train_features.joblib"
     path.write_bytes(dumps(VALUE))
     assert same(VALUE, joblib.load(path))
@@ -93,14 +93,14 @@ def test_equal_values_give_equal_bytes_whatever_objects_hold_them():
 
 
 def test_values_that_are_not_plain_are_not_written():
-    """What could not be read back safely is refused when it is written."""
+    """A value that could not be read back safely is refused when it is written."""
     for value in (object(), {1, 2}, np.array([None]), np.zeros(2, dtype="f4,i4"), 1j):
         with pytest.raises(CodecError, match="expected"):
             dumps({"value": value})
 
 
 def test_every_truncation_is_refused():
-    """No prefix of a file passes for a file; whatever fails inside, it is a CodecError."""
+    """No prefix of a file is read as a file; every error is a CodecError."""
     data = dumps(VALUE)
     for length in range(len(data)):
         with pytest.raises(CodecError):
@@ -108,7 +108,7 @@ def test_every_truncation_is_refused():
 
 
 def test_a_flipped_byte_gives_a_value_or_a_codec_error_and_nothing_else():
-    """Damage is caught by the checksum before; without it, still nothing but our own error."""
+    """The checksum finds damage before; without it, the only error is CodecError."""
     data = dumps(VALUE)
     for position in range(len(data)):
         damaged = bytearray(data)
@@ -141,7 +141,7 @@ def _joblib_bytes(value, **options):
 
 
 def _header(shape, dtype, **changes):
-    """Pickle joblib's array header with a claim of our choice."""
+    """Pickle joblib's array header with the given shape and dtype."""
     wrapper = NumpyArrayWrapper(np.ndarray, shape, "C", dtype, allow_mmap=False)
     wrapper.__dict__.update(changes)
     return pickle.dumps(wrapper, protocol=4)[:-1]
@@ -170,8 +170,8 @@ def _hostile_files(canary):
     yield "a loop of state", pickle.PROTO + b"\x04" + b"}\x94h\x00b."
 
 
-def test_hostile_files_are_refused_and_nothing_in_them_runs(tmp_path):
-    """Every way to a call that we know of ends in a refusal before the call."""
+def test_hostile_files_are_refused_and_nothing_in_them_is_executed(tmp_path):
+    """Every known way to a function call is refused before the call."""
     canary = tmp_path / "canary"
     copyreg.add_extension("os", "system", 1)
     try:
@@ -204,8 +204,8 @@ def test_hostile_files_are_refused_and_nothing_in_them_runs(tmp_path):
         ("frame of 1 TB", pickle.PROTO + b"\x04" + pickle.FRAME + struct.pack("<Q", 2**40) + b"."),
     ],
 )
-def test_a_size_that_the_file_does_not_have_is_not_believed(what, data):
-    """No memory is taken by a claim; the file is refused."""
+def test_a_size_larger_than_the_file_is_refused(what, data):
+    """No memory is allocated for it."""
     with pytest.raises(CodecError):
         loads(data)
 

@@ -1,4 +1,4 @@
-"""Durable files: the old content or the new, never half; history lines are whole or not there."""
+"""Durable files: the old content or the new, never half; lines are whole or missing."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def full_disk(*_):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch, step):
-    """A full disk at any step: the old bytes are there, the message says what to do."""
+def test_a_write_that_fails_leaves_the_old_file_and_no_temporary_file(tmp_path, monkeypatch, step):
+    """A full disk at any step: the old bytes remain, the message contains the remedy."""
     path = tmp_path / "scores.json"
     write_atomic(path, b"old")
     monkeypatch.setattr(durable.os, step, full_disk)
@@ -37,7 +37,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path, monkeypa
 
 
 def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path, monkeypatch):
-    """A kill is no exception that anybody catches: the temporary file stays, the old one too."""
+    """A kill is not an exception that is caught: the temporary file remains, and the old one."""
     path = tmp_path / "config.json"
     write_atomic(path, b"old")
     monkeypatch.setattr(durable.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -60,7 +60,7 @@ def test_a_replacement_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
     assert calls == ["rename"]
 
 
-def test_windows_waits_for_a_reader_to_let_go_but_not_for_ever(tmp_path, monkeypatch):
+def test_windows_waits_a_limited_time_for_a_reader_to_close_the_file(tmp_path, monkeypatch):
     """On Windows a rename over an open file is tried again, a bounded number of times."""
     monkeypatch.setattr(durable.sys, "platform", "win32")
     monkeypatch.setattr(durable, "REPLACE_WAIT_S", 0.0)
@@ -84,7 +84,7 @@ def test_windows_waits_for_a_reader_to_let_go_but_not_for_ever(tmp_path, monkeyp
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
-    """A reader that looks all the time sees whole contents only, whoever writes."""
+    """A reader that reads all the time sees only whole contents."""
     path, contents = tmp_path / "status.json", [b"a" * 70_000, b"b" * 90_000]
     write_atomic(path, contents[0], durable=False)
     stop, seen = threading.Event(), set()
@@ -103,7 +103,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
 
 
 def test_a_torn_last_line_is_cut_and_whole_lines_are_kept(tmp_path):
-    """What a kill leaves of a line goes; the next line begins where the last whole one ended."""
+    """The rest of a killed write is removed; the next line begins after the last whole one."""
     path = tmp_path / "metrics.jsonl"
     assert cut_torn_line(path) == 0
     append_line(path, {"event": "start"})
@@ -125,7 +125,7 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path):
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_a_number_that_json_does_not_know_is_refused(tmp_path, number):
+def test_a_number_that_json_cannot_hold_is_refused(tmp_path, number):
     """NaN and infinity are not JSON: another program could not read the file."""
     with pytest.raises(ValueError, match="Out of range float values"):
         dump_json({"score": number})

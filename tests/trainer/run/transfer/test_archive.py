@@ -190,7 +190,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monk
 
 
 def test_an_archive_with_a_wrong_size_is_refused(state, tmp_path):
-    """The header says 10 bytes, the content has a million."""
+    """10 bytes in the header, a million in the content."""
     path = archive(tmp_path / "liar.zip", [("tiny/oof.parquet", os.urandom(1000) * 1000)])
     data = bytearray(path.read_bytes())
     at = data.rindex(b"PK\x01\x02")
@@ -277,8 +277,8 @@ def test_an_encrypted_archive_is_refused(exported, state, tmp_path):
 def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
     """Its files would not fit together."""
     held = acquire(run / "lock")
-    said = json.loads((run / "status.json").read_bytes())
-    (run / "status.json").write_text(json.dumps(said | {"state": "running"}))
+    status = json.loads((run / "status.json").read_bytes())
+    (run / "status.json").write_text(json.dumps(status | {"state": "running"}))
     before = content(run)
     with pytest.raises(RefusedError, match=r"run tiny: a trainer is .* Pause it"):
         export_run(run, tmp_path / "no.zip") if act == "export" else delete_run(run)

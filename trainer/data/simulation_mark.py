@@ -15,8 +15,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.simulation.geometry import Floats
-
 STEPS_PER_MPS2 = 256
 _WEIGHTS = np.array([1, 3, 5])
 _DIVISOR, _REST = 8, 3  # an odd rest: data on a coarser grid, or all zero, never has it
@@ -44,7 +42,7 @@ def has_mark(acc_T3: NDArray[np.float32], offsets: NDArray[np.int64]) -> bool:
         acc_T3: m/s2; a missing value is NaN.
         offsets: (N + 1,) where each sequence begins, and the end.
     """
-    steps_T3: Floats = acc_T3.astype(np.float64) * STEPS_PER_MPS2
+    steps_T3: NDArray[np.float64] = acc_T3.astype(np.float64) * STEPS_PER_MPS2
     is_whole_T = (steps_T3 == np.rint(steps_T3)).all(axis=1)  # NaN is unequal to itself
     steps_T3[~is_whole_T] = 0
     is_marked_T = is_whole_T & ((steps_T3 @ _WEIGHTS) % _DIVISOR == _REST)

@@ -1,6 +1,7 @@
-"""Where recordings come from: embedded, simulated, a file, a folder, Kaggle's mounted input.
+"""Sources of real recordings: the embedded ones, a file, a folder, Kaggle's mounted input.
 
-In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content.
+In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content. Simulated
+recordings: ``trainer.simulation.any_source``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from trainer.data.partitions import Partitions, find_partitions
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError, list_names
 from trainer.data.sequences import Catalogue, FloatArray, Sequences
-from trainer.simulation.simulate import read_num_subjects, simulate
 
 __all__ = [
     "check_trainable",
@@ -48,14 +48,13 @@ def input_folder() -> Path:
 
 
 def load(source: str, kaggle_input: Path | None = None) -> Sequences:
-    """Load the recordings of a source.
+    """Load the recordings of a source that is not simulated.
 
     Args:
         source: ``watch`` (the embedded recordings), ``kaggle`` (the competition's input, where it
-            is mounted), ``simulated[:SUBJECTS]`` (made from a model of the arm, see ``simulate``;
-            81 subjects unless said), a CSV or Parquet file, or a folder with train.parquet or
-            train.csv, and train_demographics.parquet or .csv where there is one; test.* where
-            there is no train.*; or a folder of Parquet files, see ``partitions``.
+            is mounted), a CSV or Parquet file, or a folder with train.parquet or train.csv, and
+            train_demographics.parquet or .csv where there is one; test.* where there is no
+            train.*; or a folder of Parquet files, see ``partitions``.
         kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
 
     Raises:
@@ -65,8 +64,6 @@ def load(source: str, kaggle_input: Path | None = None) -> Sequences:
         return sequences_from_table(read_table(WATCH_PATH))
     if source == "kaggle":
         return _load_folder(find_competition(kaggle_input))
-    if is_simulated(source):
-        return simulate(read_num_subjects(source))
     path = _find_path(source)
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
 

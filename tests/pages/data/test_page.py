@@ -14,6 +14,7 @@ from pages.ui.shared import source
 from tests.pages.test_result_pages import know_source, metrics, texts, visit
 from tests.support.builders import make_table
 from trainer.data import sources
+from trainer.simulation import any_source
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 
@@ -135,8 +136,8 @@ def test_a_reading_failure_is_not_repeated_at_every_rerun(known_run, monkeypatch
     make_table(length=12, seed=2).write_parquet(path)
     run_file = RunReader(known_run.root).run_file()
     reads = []
-    original = sources.load
-    monkeypatch.setattr(sources, "load", lambda name: reads.append(name) or original(name))
+    original = any_source.load
+    monkeypatch.setattr(any_source, "load", lambda name: reads.append(name) or original(name))
     for _ in range(3):
         with pytest.raises(source.SourceError, match="has changed"):
             source.recordings(run_file)

@@ -11,10 +11,10 @@ from trainer.data.schema import DataError
 from trainer.data.sources import (
     COMPETITION,
     check_trainable,
-    load,
     read_upload,
     sequences_from_table,
 )
+from trainer.simulation.any_source import load
 
 
 def refusal(function, *arguments):

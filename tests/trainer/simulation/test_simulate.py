@@ -16,9 +16,10 @@ from trainer.config import make_config
 from trainer.data.preprocess import MOTION_SIGNALS, preprocess
 from trainer.data.schema import ACC_COLUMNS, SENSOR_COLUMNS, DataError
 from trainer.data.simulation_mark import has_mark, put_mark
-from trainer.data.sources import check_trainable, fingerprint, load
+from trainer.data.sources import check_trainable, fingerprint
 from trainer.run.frozen_config import freeze
 from trainer.run.inputs.recordings import load_dataset
+from trainer.simulation.any_source import load
 from trainer.simulation.arm import accelerate, compute_pose
 from trainer.simulation.gestures import DESIGN, GESTURES
 from trainer.simulation.people import REVERSED, WITHOUT_SENSOR_5, make_person

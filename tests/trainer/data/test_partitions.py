@@ -12,7 +12,7 @@ from tests.support.tiny_runs import problems_of, tiny_config, train
 from trainer.data.partitions import find_partitions, survey
 from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
-from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
+from trainer.features.batches import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.network.augmentation import Warp, warped_batch
 from trainer.run.execution import execute
 from trainer.run.inputs import parts as run_parts

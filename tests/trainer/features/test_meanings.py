@@ -3,8 +3,8 @@
 import pytest
 
 from trainer.data.sequences import SENSOR_GROUPS
-from trainer.explain.meanings import meaning_of
 from trainer.features.feature_table import feature_names
+from trainer.features.meanings import meaning_of
 
 
 def test_every_feature_says_what_it_is_and_no_two_the_same():

@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data.columns import text_column
-from trainer.data.device_orientation import Means, held
+from trainer.data.device_orientation import Vectors, wrist_poses
 from trainer.data.files import read_table
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
@@ -136,14 +136,14 @@ class Survey:
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
-        held_N3: (N, 3) how the wrist was held (``trainer.data.device_orientation``).
+        poses_N3: (N, 3) the pose of the wrist (``trainer.data.device_orientation``).
     """
 
     catalogue: Catalogue
     fingerprint: str
     part_fingerprints: tuple[str, ...]
     first_sequence: tuple[int, ...]
-    held_N3: Means
+    poses_N3: Vectors
 
 
 def find_partitions(folder: Path) -> Partitions | None:
@@ -178,11 +178,11 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
     """
     catalogues: list[Catalogue] = []
     fingerprints: list[str] = []
-    held_by_part: list[Means] = []
+    poses: list[Vectors] = []
     for sequences in parts:
         catalogues.append(sequences.catalogue)
         fingerprints.append(fingerprint_of(sequences))
-        held_by_part.append(held(sequences))
+        poses.append(wrist_poses(sequences))
     _refuse_doubled(parts, catalogues)
     labels = _join_labels(parts, catalogues)
     counts = [part.num_sequences for part in catalogues]
@@ -205,7 +205,7 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         digest.hexdigest(),
         tuple(fingerprints),
         first_sequence,
-        np.concatenate(held_by_part),
+        np.concatenate(poses),
     )
 
 

@@ -15,7 +15,7 @@ from pages.ui.shared import frame, panels, words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.explain.findings import Finding
+    from trainer.data.quality.findings import Finding
 
 MAX_WARNINGS = 4  # listed above the table, which has all of them
 

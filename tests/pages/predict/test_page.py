@@ -25,7 +25,7 @@ from tests.support.builders import make_table
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
 from trainer.explain.contributions import Contribution
-from trainer.explain.findings import Finding
+from trainer.data.quality.findings import Finding
 from trainer.explain.places import place_of
 from trainer.predict.predictor import Prediction
 from trainer.store.names import RunPaths

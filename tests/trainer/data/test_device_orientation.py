@@ -13,7 +13,7 @@ from tests.support.tiny_runs import tiny_config, train
 from trainer.data import sources
 from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.sequences import Sequences
-from trainer.explain.doctor import examine_for
+from trainer.explain.input_check import check_input_for
 from trainer.predict.predictor import Predictor
 from trainer.run.inputs.recordings import load_dataset
 from trainer.simulation.people import REVERSED
@@ -124,8 +124,11 @@ def test_a_run_tells_whom_it_turned_back_and_its_models_turn_their_recordings_to
     told = Predictor.load(tmp_path / "first").predict(sequences.select(their_idx), oof["fold"][0])
     expected_NK = oof.select(pl.col("^lgbm:.*$")).to_numpy()
     np.testing.assert_allclose(told.by_model["lgbm"], expected_NK, atol=1e-12)
-    findings = examine_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
-    assert any("turned back half about z (the sequence)" in finding.what for finding in findings)
+    findings = check_input_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
+    assert any(
+        "device orientation corrected by 180 degrees about z (the sequence)" in finding.what
+        for finding in findings
+    )
     assert not any(finding.severity == "warning" for finding in findings)
 
 

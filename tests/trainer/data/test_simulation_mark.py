@@ -6,9 +6,9 @@ import json
 import time
 
 import pytest
-from pages.ui.shared.run_table import summaries
 
 from pages.ui.shared import comparison, toasts, words
+from pages.ui.shared.run_table import summaries
 from pages.ui.train import start_source
 from tests.pages.test_run_states import texts, visit
 from tests.pages.train.test_page import change_status

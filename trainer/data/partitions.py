@@ -41,7 +41,7 @@ class Partitions:
     """The parts of one folder.
 
     Attributes:
-        folder: That holds them, also in folders below.
+        folder: The folder that contains them, also in subfolders.
         paths: The parts, in order.
         demographics: ``subject`` and ``handedness``, or None.
     """
@@ -87,11 +87,11 @@ class Partitions:
         return sequences_from_table(table, self.demographics)
 
     def alone(self, number: int, subjects: Collection[str]) -> Partitions:
-        """Return one part by itself, small enough to go along with every task.
+        """Return one part by itself, small enough to be sent with every task.
 
         Args:
             number: The part.
-            subjects: Its own; demographics of others are left out.
+            subjects: Of the part; demographics of others are left out.
         """
         people = self.demographics
         if people is not None:
@@ -129,10 +129,10 @@ class Partitions:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at every part has told.
+    """The result of reading every part once.
 
     Attributes:
-        catalogue: Of all recordings; the parts follow each other.
+        catalogue: Of all recordings, in the order of the parts.
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
@@ -150,7 +150,7 @@ def find_partitions(folder: Path) -> Partitions | None:
     """Return the parts of a folder; None where it holds no Parquet file but the demographics'.
 
     Args:
-        folder: Looked through with the folders right below it.
+        folder: Searched with its immediate subfolders.
 
     Raises:
         DataError: The demographics cannot be read.
@@ -167,7 +167,7 @@ def find_partitions(folder: Path) -> Partitions | None:
 
 
 def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Survey:
-    """Look at every part once, one in memory at a time.
+    """Read every part once, one in memory at a time.
 
     Args:
         parts: The parts.

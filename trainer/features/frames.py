@@ -83,7 +83,7 @@ def num_input_channels(frames: Frames) -> int:
 def input_branches(frames: Frames) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Return which columns of a batch belong together: name and columns of each branch.
 
-    Raw acceleration and pose; motion that was worked out of them; the thermopiles; each
+    Raw acceleration and pose; motion that was derived from them; the thermopiles; each
     time-of-flight sensor by itself, all under one name. A group's presence flag is in its branches.
 
     Args:
@@ -121,7 +121,7 @@ def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str,
 
     Returns:
         Frames with exactly these channels; one that the frames lack is NaN, one that the model
-        does not know is left out.
+        does not have is left out.
     """
     column_of = {name: column for column, name in enumerate(frames.channels)}
     values_TC = np.full((len(frames.values_TC), len(channels)), np.nan, dtype=np.float32)

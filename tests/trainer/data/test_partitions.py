@@ -112,7 +112,7 @@ def test_what_was_worked_out_of_the_first_parts_is_not_worked_out_again(
     """A pause in the third part: the next start reads on there."""
     monkeypatch.setattr(recordings, "KEEP_BLOCK_S", 0.0)  # as where each part takes seconds
     read = []
-    make = parts.make_part
+    make = run_parts.make_part
 
     def make_part(task, poll):
         read.append(int(task.name.partition("_")[2].partition("/")[0]))

@@ -94,12 +94,12 @@ def test_the_sign_of_quaternions_does_not_matter():
 
 
 def test_a_gap_does_not_break_the_sign():
-    """The sign goes on from the last known orientation, over missing ones in between."""
-    fitted = rotation("x", 3.0)
-    minus = [-part for part in rotation("x", 3.2)]  # what a device that keeps w >= 0 gives
-    table = one_sequence([[0, 0, 9.81]] * 4, [fitted, [None] * 4, [None] * 4, minus])
+    """The sign continues from the last known orientation, over missing ones in between."""
+    turned = rotation("x", 3.0)
+    minus = [-part for part in rotation("x", 3.2)]  # from a device with w >= 0
+    table = one_sequence([[0, 0, 9.81]] * 4, [turned, [None] * 4, [None] * 4, minus])
     rot_T4 = motion_of(table, *ROT)
-    np.testing.assert_allclose(rot_T4[[0, 3]], [fitted, rotation("x", 3.2)], atol=1e-6)
+    np.testing.assert_allclose(rot_T4[[0, 3]], [turned, rotation("x", 3.2)], atol=1e-6)
     assert np.isnan(rot_T4[1:3]).all()
 
 

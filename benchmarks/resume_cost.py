@@ -28,7 +28,6 @@ from trainer.models.boosting.fold import _parameters, fit_fold
 from trainer.models.boosting.fold_data import FoldData
 from trainer.models.monitor import SilentMonitor
 from trainer.run.machine import pin
-from trainer.simulation.any_source import load
 from trainer.store.codec import dumps
 from trainer.store.durable import write_atomic
 

@@ -1,6 +1,6 @@
 """The input check of a run: its recordings to predict, compared with its training data.
 
-In: a predictor and ``Sequences``. Out: ``Finding``s. The checks themselves: ``trainer.data.quality``.
+In: a predictor and ``Sequences``. Out: ``Finding``s. The checks: ``trainer.data.quality``.
 """
 
 from __future__ import annotations

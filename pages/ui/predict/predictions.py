@@ -23,8 +23,8 @@ from trainer.predict.bundles import PredictError
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
-    from trainer.data.sequences import Sequences
     from trainer.data.quality.findings import Finding
+    from trainer.data.sequences import Sequences
     from trainer.explain.training import Training
     from trainer.predict.predictor import Prediction, Predictor
 

@@ -58,7 +58,7 @@ def load_dataset(
     check_trainable(catalogue, config.folds.count)
     turned = ()
     if config.data.turn_reversed:
-        turned = find_reversed_by(catalogue.subjects, surveyed.held_N3)
+        turned = find_reversed_by(catalogue.subjects, surveyed.poses_N3)
     return PartitionedDataset(
         *(config, catalogue, surveyed.fingerprint, parts, surveyed, maker, show),
         turned_subjects=turned,

@@ -10,9 +10,10 @@ from typing import Any
 
 from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.sequences import Sequences
-from trainer.data.sources import check_trainable, fingerprint, load
+from trainer.data.sources import check_trainable, fingerprint
 from trainer.folds import assign_folds, split
 from trainer.models.base import FoldTask
+from trainer.simulation.any_source import load
 
 NUM_FOLDS, SEED = 5, 42
 ASL = next(

@@ -22,7 +22,7 @@ from plotly.subplots import make_subplots
 
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS
 from trainer.data.sequences import Sequences
-from trainer.data.sources import load
+from trainer.simulation.any_source import load
 from trainer.simulation.simulate import simulate
 
 OUT = Path(__file__).with_name("simulated.png")

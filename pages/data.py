@@ -1,12 +1,13 @@
-"""Data: what is in the recordings that the run was made from.
+"""Data: the recordings that the run was made from.
 
-In: the run's source where it is still there, else folds.parquet. Out: the page.
+In: the run's source where it still exists, else folds.parquet. Out: the page.
 """
 
+import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui.data import chart_titles, checks_values, data_views, recording_figures
+from pages.ui.data import chart_titles, data_views, recording_figures
 from pages.ui.shared import (
     distributions,
     frame,
@@ -17,6 +18,7 @@ from pages.ui.shared import (
     source,
 )
 from trainer.config import Config
+from trainer.data.quality.checks import check_recordings
 
 MAX_BARS = 30
 MAX_ROWS = 40
@@ -27,11 +29,11 @@ run = frame.current_run()
 run_file = None if run is None else readers.run_file(run)
 fold_rows = None if run is None else readers.folds(run)
 if fold_rows is None:
-    live.follow(run)  # until the run has begun; what is shown here does not change after that
+    live.follow(run)  # until the run has started; after that the content of this page is constant
 if run is None:
     frame.empty_state(
         "No runs yet",
-        f"Recordings are looked at through a run. Start one; the default source is "
+        f"This page shows the recordings of a run. Start one; the default source is "
         f"{Config().data.source}.",
         "pages/train.py",
         "Start a run",
@@ -44,57 +46,24 @@ if run_file is not None:
         sequences = source.recordings(run_file)
     except source.SourceError as error:
         st.warning(
-            "The recordings are not here, so only what the run itself keeps is shown. Put them "
-            "back where they were to see the rest."
+            "The recordings cannot be shown, only what the run itself has stored. Put the original "
+            "recordings back in their place to see the rest."
         )
         st.code(str(error), language=None, wrap_lines=True)
-if sequences is None and fold_rows is None and run.paths.has_config:
-    st.stop()  # what is damaged or gone is named above
 if sequences is None and fold_rows is None:
-    frame.empty_state(
-        "Nothing is known of the recordings yet",
-        "The run has written neither its configuration nor its folds yet.",
-        "pages/train.py",
-        "See the run",
-    )
-    st.stop()
-
-rows = fold_rows if sequences is None else source.derived(run_file, recordings.overview)
-by_gesture = data_views.counts(rows, "gesture")
-by_subject = data_views.counts(rows, "subject")
-cards = st.grid(columns=5 if sequences is not None else 3, min_column_width=140)
-cards.metric("Sequences", f"{len(rows):,}", border=True, height="stretch")
-cards.metric("Subjects", f"{len(by_subject.drop_nulls()):,}", border=True, height="stretch")
-cards.metric("Gestures", f"{len(by_gesture.drop_nulls()):,}", border=True, height="stretch")
-if sequences is not None:
-    rate_hz = run_file.data.sampling_rate_hz
-    median = rows["steps"].median()
-    details = {
-        "Median length": (
-            f"{median:.0f} steps",
-            f"{median / rate_hz:.1f} s at {rate_hz:g} Hz",
-            "The rate labels time axes only: the recordings have no clock.",
-        ),
-        "Sensors": (
-            f"{len(sequences.groups)} of 4",
-            ", ".join(sequences.groups),
-            ", ".join(recordings.GROUP_TITLES[group] for group in sequences.groups),
-        ),
-    }
-    for label, (value, detail, text) in details.items():
-        cards.metric(
-            label,
-            value,
-            detail,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-            help=text,
+    if not run.paths.has_config:
+        frame.empty_state(
+            "No recordings yet",
+            "The run has written neither its configuration nor its folds yet.",
+            "pages/train.py",
+            "Show the run",
         )
+    st.stop()  # what is damaged or missing is named above
 
-if sequences is None:
-    data_views.show_counts(by_gesture, by_subject, MAX_BARS)
+if run_file is None or sequences is None:
+    assert fold_rows is not None  # the other case is above
+    data_views.show_totals(fold_rows, 3)
+    data_views.show_counts(fold_rows, MAX_BARS)
     by_fold = (
         fold_rows.group_by("fold")
         .agg(count=pl.len(), subjects=pl.col("subject").n_unique())
@@ -108,14 +77,43 @@ if sequences is None:
     )
     st.stop()
 
+rows = source.derived(run_file, recordings.overview)
+rate_hz = run_file.data.sampling_rate_hz
+lengths_N = sequences.lengths_N
+median = float(np.median(lengths_N))
+cards = data_views.show_totals(rows, 5)
+details = {
+    "Median length": (
+        f"{median:.0f} steps",
+        f"{median / rate_hz:.1f} s at {rate_hz:g} Hz",
+        "The rate is used for time axes only: the recordings have no timestamps.",
+    ),
+    "Sensors": (
+        f"{len(sequences.groups)} of 4",
+        ", ".join(sequences.groups),
+        ", ".join(recordings.GROUP_TITLES[group] for group in sequences.groups),
+    ),
+}
+for label, (value, detail, text) in details.items():
+    cards.metric(
+        label,
+        value,
+        detail,
+        delta_color="off",
+        delta_arrow="off",
+        border=True,
+        height="stretch",
+        help=text,
+    )
+
 key = run_file.recordings.fingerprint
-checks = source.derived(run_file, checks_values.all_checks)
-data_views.show_verdict(checks)
+checks = source.derived(run_file, check_recordings)
+data_views.show_summary(checks)
 overview, checked, one = st.tabs(VIEWS, key="data_view", on_change="rerun")  # the open one runs
 
 if overview.open:
     with overview:
-        data_views.show_counts(by_gesture, by_subject, MAX_BARS)
+        data_views.show_counts(rows, MAX_BARS)
         pairs = recordings.pairs(rows)
         panels.chart(
             chart_titles.pairs(pairs),
@@ -133,7 +131,7 @@ if overview.open:
                 ),
                 rows.select("sequence_id", "steps"),
                 "lengths",
-                f"The shortest has {rows['steps'].min():,}, the longest {rows['steps'].max():,}.",
+                f"The shortest has {lengths_N.min():,}, the longest {lengths_N.max():,}.",
             )
         with right:
             panels.chart(
@@ -151,10 +149,10 @@ if overview.open:
             for group, title in recordings.GROUP_TITLES.items()
             if group not in sequences.groups
         ]
-        text = f" Not in these recordings at all: {', '.join(absent)}." if absent else ""
+        text = f" These recordings do not have: {', '.join(absent)}." if absent else ""
         title = chart_titles.missing(missing)
         if title == chart_titles.NONE_MISSING:
-            panels.head(title, missing, "missing", f"Of the sensors that were worn.{text}")
+            panels.head(title, missing, "missing", f"Of the sensors in the recordings.{text}")
         else:
             panels.chart(
                 title,
@@ -164,7 +162,7 @@ if overview.open:
                 missing,
                 "missing",
                 "Share of values missing, %, by subject and sensor"
-                + (f", the {MAX_ROWS} subjects with most." if len(missing) > MAX_ROWS else ".")
+                + (f", the {MAX_ROWS} subjects with the most." if len(missing) > MAX_ROWS else ".")
                 + text,
             )
 

@@ -151,8 +151,9 @@ def predict(
     root: Path, file: Path, demographics: Path | None, out: Path | None, by_model: bool
 ) -> None:
     """Predict the sequences of a file, and print or write one row for each."""
+    from trainer.data.quality.findings import warnings
     from trainer.data.sources import read_table, sequences_from_table
-    from trainer.explain.doctor import examine_for, warnings
+    from trainer.explain.input_check import check_input_for
     from trainer.predict.prediction_table import prediction_frame
     from trainer.predict.predictor import Predictor
 
@@ -163,7 +164,7 @@ def predict(
     predictor = Predictor.load(root)
     prediction = predictor.predict(sequences)
     frame = prediction_frame(prediction, by_model)
-    found = warnings(examine_for(predictor, sequences))
+    found = warnings(check_input_for(predictor, sequences))
     lines = [f"warning: {finding.line}" for finding in found]
     if _is_simulated(predictor.root):
         lines.insert(0, f"warning: {SIMULATED_WARNING}")

@@ -1,4 +1,4 @@
-"""One column of a raw table, checked: text where text belongs, numbers where numbers belong.
+"""One column of a raw table, checked to be text or numbers.
 
 In: a table and a column name. Out: the column, or a ``DataError`` that names column and row.
 """
@@ -71,7 +71,7 @@ def number_column(table: pl.DataFrame, name: str) -> pl.Series:
 
 
 def describe_row(table: pl.DataFrame, mask: pl.Series) -> str:
-    """Return how people find the first row of a mask: its row_id, or its number from 1."""
+    """Return how to find the first row of a mask: its row_id, or its number from 1."""
     row = mask.arg_max()
     assert row is not None, "the mask has a row"
     if "row_id" in table.columns and table["row_id"][row] is not None:

@@ -1,4 +1,4 @@
-"""Demographics in, the hand of each subject out. Nothing else about a person is used.
+"""Demographics in, the hand of each subject out. No other column is used.
 
 Shapes: N sequences.
 """

@@ -1,6 +1,6 @@
-"""Files and uploads in, raw tables out: CSV or Parquet, told apart by their content.
+"""Files and uploads in, raw tables out: CSV or Parquet, recognised by their content.
 
-Nothing is known here of what the columns mean, beyond which of them hold numbers.
+The meaning of the columns is not used here, only which of them have numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from trainer.data.schema import SENSOR_COLUMNS, TOF_COLUMNS, TOF_PIXELS, DataErr
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _HEAD_BYTES = 65_536
-# Bytes that text never holds; they tell archives, images and spreadsheets from a CSV.
+# Bytes that text never has; archives, images and spreadsheets have them.
 _BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
@@ -40,7 +40,7 @@ def read_upload(name: str, data: bytes) -> pl.DataFrame:
     """Read the bytes of an uploaded CSV or Parquet file.
 
     Args:
-        name: What the file is called; its extension is looked at, nothing is opened by it.
+        name: Name of the file, of which only the extension is used.
         data: The whole content.
 
     Raises:
@@ -95,7 +95,7 @@ def _header(name: str, head: bytes) -> str:
     except UnicodeDecodeError as error:
         raise _no_csv(name, f"byte {error.start} is not UTF-8 text") from error
     if head.translate(None, delete=_BINARY_BYTES) != head:
-        raise _no_csv(name, "it holds binary data")
+        raise _no_csv(name, "it contains binary data")
     header = text.lstrip("\r\n").splitlines()[0]
     for separator, called in ((";", "semicolons"), ("\t", "tabs")):
         if "," not in header and separator in header:
@@ -105,8 +105,8 @@ def _header(name: str, head: bytes) -> str:
 
 def _no_csv(name: str, reason: str) -> DataError:
     return DataError(
-        f"File {name!r} is no CSV: {reason}. Expected text in UTF-8, columns separated by commas, "
-        "their names in the first line; or a Parquet file."
+        f"File {name!r} is not a CSV file: {reason}. Expected text in UTF-8, columns separated by "
+        "commas, their names in the first line; or a Parquet file."
     )
 
 
@@ -121,7 +121,7 @@ def _parse_csv(name: str, source: Path | bytes, header: str) -> pl.DataFrame:
             )
         try:
             return pl.read_csv(source, schema_overrides=_types(columns), glob=False)
-        except pl.exceptions.ComputeError:  # a text among numbers: read on, to say where it is
+        except pl.exceptions.ComputeError:  # a text among numbers: read it as text, to find its row
             return pl.read_csv(source, infer_schema=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _no_csv(name, _first_line(error)) from error

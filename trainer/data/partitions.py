@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data.columns import text_column
-from trainer.data.device_orientation import Means, held
+from trainer.data.device_orientation import Vectors, wrist_poses
 from trainer.data.files import read_table
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
@@ -41,7 +41,7 @@ class Partitions:
     """The parts of one folder.
 
     Attributes:
-        folder: That holds them, also in folders below.
+        folder: The folder that contains them, also in subfolders.
         paths: The parts, in order.
         demographics: ``subject`` and ``handedness``, or None.
     """
@@ -87,11 +87,11 @@ class Partitions:
         return sequences_from_table(table, self.demographics)
 
     def alone(self, number: int, subjects: Collection[str]) -> Partitions:
-        """Return one part by itself, small enough to go along with every task.
+        """Return one part by itself, small enough to be sent with every task.
 
         Args:
             number: The part.
-            subjects: Its own; demographics of others are left out.
+            subjects: Of the part; demographics of others are left out.
         """
         people = self.demographics
         if people is not None:
@@ -129,28 +129,28 @@ class Partitions:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at every part has told.
+    """The result of reading every part once.
 
     Attributes:
-        catalogue: Of all recordings; the parts follow each other.
+        catalogue: Of all recordings, in the order of the parts.
         fingerprint: SHA-256 of all content, 64 hexadecimal digits.
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
-        held_N3: (N, 3) how the wrist was held (``trainer.data.device_orientation``).
+        poses_N3: (N, 3) the pose of the wrist (``trainer.data.device_orientation``).
     """
 
     catalogue: Catalogue
     fingerprint: str
     part_fingerprints: tuple[str, ...]
     first_sequence: tuple[int, ...]
-    held_N3: Means
+    poses_N3: Vectors
 
 
 def find_partitions(folder: Path) -> Partitions | None:
     """Return the parts of a folder; None where it holds no Parquet file but the demographics'.
 
     Args:
-        folder: Looked through with the folders right below it.
+        folder: Searched with its immediate subfolders.
 
     Raises:
         DataError: The demographics cannot be read.
@@ -167,7 +167,7 @@ def find_partitions(folder: Path) -> Partitions | None:
 
 
 def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Survey:
-    """Look at every part once, one in memory at a time.
+    """Read every part once, one in memory at a time.
 
     Args:
         parts: The parts.
@@ -178,11 +178,11 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
     """
     catalogues: list[Catalogue] = []
     fingerprints: list[str] = []
-    held_by_part: list[Means] = []
+    poses: list[Vectors] = []
     for sequences in parts:
         catalogues.append(sequences.catalogue)
         fingerprints.append(fingerprint_of(sequences))
-        held_by_part.append(held(sequences))
+        poses.append(wrist_poses(sequences))
     _refuse_doubled(parts, catalogues)
     labels = _join_labels(parts, catalogues)
     counts = [part.num_sequences for part in catalogues]
@@ -205,7 +205,7 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         digest.hexdigest(),
         tuple(fingerprints),
         first_sequence,
-        np.concatenate(held_by_part),
+        np.concatenate(poses),
     )
 
 

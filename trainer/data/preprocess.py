@@ -1,4 +1,4 @@
-"""Preprocessing: what every model sees of the sensors, the same for training and for one upload.
+"""Preprocessing: the input signals of every model, the same for training and for one upload.
 
 In: ``Sequences``. Out: ``Signals``. Sources: ../shared/facts/competition.md, section 3.
 
@@ -28,7 +28,7 @@ MOTION_SIGNALS = (
 )
 
 GRAVITY_MPS2 = np.float32(9.81)
-MIN_QUATERNION_NORM = 0.5  # a shorter one is a sensor that gave nothing (issue 2, point 2)
+MIN_QUATERNION_NORM = 0.5  # a shorter one is a sensor without a reading (issue 2, point 2)
 
 # What a mirror through the sensor's y-z plane does to a left wrist. Source: the competition's
 # 10th place (competition.md 3.2).
@@ -49,7 +49,7 @@ class Signals:
         thm_T5: (T, 5) float32, degrees Celsius, NaN missing, left-handers mirrored; or None.
         tof_T320: (T, 320) float32, -1 "nothing in range", NaN missing, or None; as recorded:
             ``sensor_pixels`` mirrors left-handers, so that most of all memory is not copied.
-        left_T: (T,) bool, whose images are to be mirrored; or None, nobody's.
+        left_T: (T,) bool, True where images are to be mirrored; or None, nowhere.
     """
 
     offsets: IntArray
@@ -92,10 +92,10 @@ class Signals:
 
 
 def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signals:
-    """Return what the models see of the recordings.
+    """Return the recordings as input signals of the models.
 
-    A quaternion shorter than 0.5, or with a part missing, is a missing orientation: all that
-    follows from it is NaN, nothing is invented. Thermopile values are left as they came.
+    A quaternion shorter than 0.5, or with a part missing, is a missing orientation: all signals
+    derived from it are NaN. Thermopile values are left as recorded.
 
     Args:
         sequences: The recordings; they are not changed.
@@ -115,7 +115,7 @@ def preprocess(sequences: Sequences, mirror_left_handers: bool = True) -> Signal
 
 
 def example_signals(groups: Collection[str]) -> Signals:
-    """Return one step of one sequence that has these sensor groups, to ask what is made of them."""
+    """Return one step of one sequence with these sensor groups, to derive names from."""
 
     def example(group: str, num_columns: int) -> FloatArray | None:
         return np.ones((1, num_columns), dtype=np.float32) if group in groups else None
@@ -138,10 +138,10 @@ def example_signals(groups: Collection[str]) -> Signals:
 
 
 def mirror(sequences: Sequences) -> Sequences:
-    """Return the recordings as the same gestures of the other hand would look.
+    """Return the recordings as the same gestures of the other hand.
 
     Args:
-        sequences: The recordings; they are not changed, and keep who is left-handed.
+        sequences: The recordings; they are not changed. The result has the same handedness.
     """
     all_T = np.ones(int(sequences.offsets[-1]), dtype=bool)
     rot_T4, tof_T320 = sequences.rot_T4, sequences.tof_T320

@@ -1,6 +1,6 @@
 """A raw table in the competition's schema in, checked ``Sequences`` out.
 
-Every check of the recordings' content is here or in ``columns``; what comes after trusts it.
+Content that cannot be used is refused here or in ``columns``; later code relies on that.
 
 Shapes: N sequences, T time steps of all sequences, C columns of one sensor group.
 """
@@ -115,7 +115,7 @@ def _find_starts(table: pl.DataFrame, sequence_id: pl.Series) -> IntArray:
 def _disorder(
     table: pl.DataFrame, keys: pl.DataFrame, start_mask: pl.Series, backward_mask: pl.Series
 ) -> DataError:
-    """Return the error that says what is wrong with the order of rows: the plainest cause first."""
+    """Return the error about the order of rows, with the most specific cause."""
     sequence_id, counter = keys
     advice = "Sort the table by sequence_id and sequence_counter."
     doubled_mask = ~keys.select(pl.struct(pl.all()).is_first_distinct()).to_series()
@@ -264,7 +264,7 @@ def _read_handedness(
 
 
 def _read_phase(table: pl.DataFrame) -> NDArray[np.int8] | None:
-    """Return the phase of each row, (T,) int8; any other word than the two is unknown, -1."""
+    """Return the phase of each row, (T,) int8; any other text is unknown, -1."""
     if "phase" not in table.columns or table["phase"].dtype not in TEXT_TYPES:
         return None
     codes = (
@@ -277,7 +277,7 @@ def _read_phase(table: pl.DataFrame) -> NDArray[np.int8] | None:
 
 
 def _read_posture(table: pl.DataFrame, starts: IntArray) -> NDArray[np.str_] | None:
-    """Return how the body was held in each sequence, (N,); "" where rows say nothing or differ."""
+    """Return the posture of the body in each sequence, (N,); "" where rows have none or differ."""
     if "orientation" not in table.columns or table["orientation"].dtype not in TEXT_TYPES:
         return None
     words = table["orientation"].cast(pl.String).fill_null("")

@@ -1,4 +1,4 @@
-"""The competition's schema: which columns there are, and the error that says what does not fit.
+"""The competition's schema: its columns, and the error about recordings that do not match it.
 
 In: column names. Out: nothing, or a ``DataError``.
 Source: the data description of "CMI - Detect Behavior with Sensor Data".
@@ -38,11 +38,11 @@ _MAX_CHARACTERS = 60  # of one name
 
 
 class DataError(ValueError):
-    """Recordings that cannot be used; the message names the field and says what to do."""
+    """Recordings that cannot be used; the message names the field and the correction."""
 
 
 def require_columns(columns: Collection[str], required: Iterable[str], purpose: str) -> None:
-    """Refuse a table that lacks columns, naming those that look alike.
+    """Refuse a table that lacks columns, naming those with similar names.
 
     Args:
         columns: The names in the table.
@@ -61,7 +61,7 @@ def require_columns(columns: Collection[str], required: Iterable[str], purpose: 
 
 
 def refuse_misnamed(columns: Collection[str]) -> None:
-    """Refuse names that are all but a column of the schema, which would else be overlooked.
+    """Refuse names that nearly match a column of the schema, which would otherwise be ignored.
 
     Args:
         columns: The names in the table.

@@ -42,7 +42,7 @@ class LabelTable:
 
 @dataclass(frozen=True)
 class Annotations:
-    """What people have noted of recordings beside the gesture: never an input, at best a target.
+    """Annotations of people beside the gesture: never an input, at most a target.
 
     Attributes:
         phase_T: (T,) int8, 0 transition, 1 gesture, -1 unknown; or None.
@@ -58,17 +58,17 @@ NO_ANNOTATIONS = Annotations()
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of recordings beside what the sensors said; it always fits in memory.
+    """Everything about recordings but the sensor values; it always fits in memory.
 
     Attributes:
         sequence_ids: (N,) unicode.
         offsets: (N + 1,) int64, first 0, last T.
-        subjects: (N,) unicode, or None where the recordings name none.
+        subjects: (N,) unicode, or None where there is no such column.
         label_idx: (N,) int64 class indices, or None where they are unlabelled.
         labels: The label table, or None where they are unlabelled.
         groups: The sensor groups that at least one sequence has, in SENSOR_GROUPS order.
         is_simulated: Whether at least one sequence carries the mark of the simulated ones.
-        annotations: What people have noted beside the gesture.
+        annotations: Annotations of people beside the gesture.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -117,7 +117,7 @@ class Sequences:
         labels: The label table, or None where the table is unlabelled.
         phase_T: (T,) int8, 0 transition, 1 gesture, -1 unknown; shown to people, never an input;
             or None.
-        posture_N: (N,) unicode, how the body was held (the column ``orientation``), "" unknown;
+        posture_N: (N,) unicode, posture of the body (the column ``orientation``), "" unknown;
             never an input; or None.
     """
 
@@ -151,7 +151,7 @@ class Sequences:
 
     @property
     def catalogue(self) -> Catalogue:
-        """Return what is known beside what the sensors said."""
+        """Return everything but the sensor values."""
         return Catalogue(
             self.sequence_ids,
             self.offsets,
@@ -165,18 +165,18 @@ class Sequences:
 
     @property
     def annotations(self) -> Annotations:
-        """Return what people have noted beside the gesture."""
+        """Return the annotations of people beside the gesture."""
         return Annotations(self.phase_T, self.posture_N)
 
     @property
     def arrays(self) -> dict[str, FloatArray]:
-        """Return the values of each sensor group that is there, (T, C) by group name."""
+        """Return the values of each sensor group that is not None, (T, C) by group name."""
         arrays = (self.acc_T3, self.rot_T4, self.thm_T5, self.tof_T320)
         pairs = zip(SENSOR_GROUPS, arrays, strict=True)
         return {group: array for group, array in pairs if array is not None}
 
     def presence(self) -> dict[str, NDArray[np.bool_]]:
-        """Return which sequences have any value of each group that is there, (N,) by group name."""
+        """Return which sequences have any value of each group in ``arrays``, (N,) by group name."""
         return {
             group: np.logical_or.reduceat(~np.isnan(array).all(axis=1), self.offsets[:-1])
             for group, array in self.arrays.items()
@@ -233,7 +233,7 @@ class Sequences:
         )
 
     def without(self, groups: Collection[str]) -> Sequences:
-        """Return the sequences as if the given sensor groups had not been worn.
+        """Return the sequences without the given sensor groups.
 
         Args:
             groups: Any of "rot", "thm", "tof"; the acceleration cannot be left out.

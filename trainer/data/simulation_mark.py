@@ -5,7 +5,7 @@ In: acceleration on its grid. Out: the same with the mark; or whether recordings
 Counted in steps of 1/256 m/s2, ``x + 3 y + 5 z`` leaves 3 when it is divided by 8. Of real rows one
 in eight does. So the mark survives whatever leaves the acceleration as it is: a copy of train.csv
 alone, another name or format, a part of the subjects, sequences or sensors, new ids. It does not
-survive rounding, filtering, another unit, other axes: then nothing tells.
+survive rounding, filtering, another unit, other axes.
 
 Shapes: N sequences, T time steps of all of them.
 """
@@ -15,14 +15,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.simulation.geometry import Floats
-
 STEPS_PER_MPS2 = 256
 _WEIGHTS = np.array([1, 3, 5])
 _DIVISOR, _REST = 8, 3  # an odd rest: data on a coarser grid, or all zero, never has it
 # By how much x and y are moved, in steps, to raise the sum by 0 to 7 (mod 8).
 _MOVES = np.array([[0, 0], [1, 0], [-1, 1], [0, 1], [1, 1], [0, -1], [1, -1], [-1, 0]])
-_FEWEST_ROWS = 16  # unlike each other; real ones all carry it once in 8^16 sequences
+_FEWEST_ROWS = 16  # different ones; real rows all carry it once in 8^16 sequences
 
 
 def put_mark(acc_T3: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -44,7 +42,7 @@ def has_mark(acc_T3: NDArray[np.float32], offsets: NDArray[np.int64]) -> bool:
         acc_T3: m/s2; a missing value is NaN.
         offsets: (N + 1,) where each sequence begins, and the end.
     """
-    steps_T3: Floats = acc_T3.astype(np.float64) * STEPS_PER_MPS2
+    steps_T3: NDArray[np.float64] = acc_T3.astype(np.float64) * STEPS_PER_MPS2
     is_whole_T = (steps_T3 == np.rint(steps_T3)).all(axis=1)  # NaN is unequal to itself
     steps_T3[~is_whole_T] = 0
     is_marked_T = is_whole_T & ((steps_T3 @ _WEIGHTS) % _DIVISOR == _REST)

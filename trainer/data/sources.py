@@ -1,6 +1,7 @@
-"""Where recordings come from: embedded, simulated, a file, a folder, Kaggle's mounted input.
+"""Sources of real recordings: the embedded ones, a file, a folder, Kaggle's mounted input.
 
-In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content.
+In: the name of a source. Out: checked ``Sequences``, and a fingerprint of their content. Simulated
+recordings: ``trainer.simulation.any_source``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from trainer.data.partitions import Partitions, find_partitions
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError, list_names
 from trainer.data.sequences import Catalogue, FloatArray, Sequences
-from trainer.simulation.simulate import read_num_subjects, simulate
 
 __all__ = [
     "check_trainable",
@@ -48,14 +48,13 @@ def input_folder() -> Path:
 
 
 def load(source: str, kaggle_input: Path | None = None) -> Sequences:
-    """Load the recordings of a source.
+    """Load the recordings of a source that is not simulated.
 
     Args:
         source: ``watch`` (the embedded recordings), ``kaggle`` (the competition's input, where it
-            is mounted), ``simulated[:SUBJECTS]`` (made from a model of the arm, see ``simulate``;
-            81 subjects unless said), a CSV or Parquet file, or a folder with train.parquet or
-            train.csv, and train_demographics.parquet or .csv where there is one; test.* where
-            there is no train.*; or a folder of Parquet files, see ``partitions``.
+            is mounted), a CSV or Parquet file, or a folder with train.parquet or train.csv, and
+            train_demographics.parquet or .csv where there is one; test.* where there is no
+            train.*; or a folder of Parquet files, see ``partitions``.
         kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
 
     Raises:
@@ -65,8 +64,6 @@ def load(source: str, kaggle_input: Path | None = None) -> Sequences:
         return sequences_from_table(read_table(WATCH_PATH))
     if source == "kaggle":
         return _load_folder(find_competition(kaggle_input))
-    if is_simulated(source):
-        return simulate(read_num_subjects(source))
     path = _find_path(source)
     return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
 
@@ -92,7 +89,7 @@ def find_competition(kaggle_input: Path | None = None) -> Path:
         kaggle_input: Where Kaggle mounts its inputs; None is ``input_folder()``.
 
     Raises:
-        DataError: There is none; what is mounted is named.
+        DataError: There is none; the message names the mounted folders.
     """
     mount = input_folder() if kaggle_input is None else kaggle_input
     for pattern in (COMPETITION, f"*/{COMPETITION}", f"*/*/{COMPETITION}"):
@@ -101,7 +98,7 @@ def find_competition(kaggle_input: Path | None = None) -> Path:
             return folder
     mounted = sorted(path.name for path in mount.iterdir()) if mount.is_dir() else []
     raise DataError(
-        f"Source 'kaggle': no folder {COMPETITION!r} in {str(mount)!r}, where there is "
+        f"Source 'kaggle': no folder {COMPETITION!r} in {str(mount)!r}, which contains "
         f"{list_names(mounted)}. Add the competition's data to the notebook, or use 'watch', a "
         "file or a folder."
     )
@@ -112,7 +109,7 @@ OUTPUT_COLUMNS = ("sequence_id", "subject", "gesture", "fold", "p_target")
 
 
 def check_trainable(sequences: Sequences | Catalogue, num_folds: int) -> None:
-    """Refuse recordings that nothing can be learnt or scored from.
+    """Refuse recordings that no model can be trained on or scored with.
 
     Args:
         sequences: The recordings.
@@ -121,7 +118,7 @@ def check_trainable(sequences: Sequences | Catalogue, num_folds: int) -> None:
     Raises:
         DataError: If they are unlabelled, all of one gesture, all targets or all non-targets, of
             fewer subjects than folds, of fewer sequences of every gesture, or name a gesture like
-            a column of the answers.
+            a column of the predictions.
     """
     labels = sequences.labels
     if labels is None or sequences.label_idx is None or sequences.subjects is None:
@@ -137,13 +134,13 @@ def check_trainable(sequences: Sequences | Catalogue, num_folds: int) -> None:
     if labels.num_targets in (0, labels.num_classes):
         only = "'Target'" if labels.num_targets else "'Non-Target'"
         raise DataError(
-            f"Training needs both values of sequence_type, got only {only}: the score asks how "
-            "well targets are told from the rest. Add recordings of the other kind."
+            f"Training needs both values of sequence_type, got only {only}: the score measures "
+            "how well targets are separated from the rest. Add recordings of the other kind."
         )
     clash = [gesture for gesture in labels.gestures if gesture in OUTPUT_COLUMNS]
     if clash:
         raise DataError(
-            f"Gesture {clash[0]!r}: it is the name of a column that every answer has "
+            f"Gesture {clash[0]!r}: it is the name of a column of every table of predictions "
             f"({', '.join(OUTPUT_COLUMNS)}). Give the gesture another name."
         )
     num_subjects = len(np.unique(sequences.subjects))
@@ -204,7 +201,7 @@ def _find_path(source: str) -> Path:
     try:
         path = Path(source).expanduser()
         exists = bool(source) and path.exists()
-    except (OSError, RuntimeError):  # too long for a path; a home folder that nobody has
+    except (OSError, RuntimeError):  # too long for a path; an unknown home folder
         exists = False
     if not exists:
         raise DataError(

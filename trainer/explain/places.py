@@ -9,7 +9,7 @@ Shapes: T time steps of the sequence, V pixels.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from trainer.data.sequences import IntArray, Sequences
 from trainer.explain.preconditions import check_single
 from trainer.features.feature_table import feature_names, parse_name
 from trainer.features.grid import GRID_SIDE, GridRegion, find_region
+from trainer.features.meanings import motion_names
 from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
 from trainer.features.time_axis import SPECTRUM_STEPS, cut_time_axis
@@ -45,7 +46,6 @@ UNITS = {
 _BIN = re.compile(r"bin(\d+)_")
 _LATE = re.compile(r"late_(?!minus_|to_)")
 _SPECTRUM = re.compile(r"band\d+_share|dominant_|spectral_")
-_AXES = re.compile(r"(\w+)_([xyz])([xyz])")
 
 
 @dataclass(frozen=True)
@@ -150,19 +150,6 @@ def _lines(signals: Signals, sensor: str, signal: str) -> Lines:
         return {f"{sensor} {signal}": _range_line(signals, sensor, signal)}
     known = motion_signals(signals.motion_TS, cut_time_axis(signals.offsets, 1))
     return {name: known[name] for name in motion_names(signal, known)}
-
-
-def motion_names(signal: str, known: Collection[str]) -> list[str]:
-    """Return the motion signals of a feature: one, a pair, or the three of a vector."""
-    if signal in known:
-        return [signal]
-    related = [(one, signal.removeprefix(f"{one}_")) for one in known if signal.startswith(one)]
-    both = [pair for pair in related if pair[1] in known]
-    if both:
-        return list(both[0])
-    axes = _AXES.fullmatch(signal)
-    stem, letters = (axes[1], axes[2] + axes[3]) if axes else (signal, "xyz")
-    return [name for name in (f"{stem}_{letter}" for letter in letters) if name in known]
 
 
 def _range_line(signals: Signals, sensor: str, signal: str) -> NDArray[np.float32]:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.quality.findings import Finding
 from trainer.data.sequences import Sequences
 from trainer.explain.contributions import Contributions
-from trainer.explain.findings import Finding
 from trainer.explain.nearest import Neighbour
 from trainer.explain.occlusion import Attention, Occlusion
 from trainer.explain.what_if import Outcome, flip_table

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.quality.training_comparison import TrainingSummary
 from trainer.features.feature_table import FeatureTable
 from trainer.predict.bundles import PredictError
 from trainer.store.checksums import CheckedFolder
@@ -57,6 +58,12 @@ class Training:
             subjects=cache.subjects,
             sequence_ids=cache.sequence_ids,
         )
+
+    @property
+    def summary(self) -> TrainingSummary:
+        """Return what the input check compares recordings with."""
+        mean_acc_M3 = np.stack([self.column(f"acc.acc_{axis}.mean") for axis in "xyz"], axis=1)
+        return TrainingSummary(self.column("acc.length.steps"), mean_acc_M3)
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one feature of the training data, (N,) float64."""

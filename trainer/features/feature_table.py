@@ -14,7 +14,6 @@ from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer.data.preprocess import Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
@@ -41,7 +40,7 @@ class FeatureTable:
     """One row per sequence.
 
     Attributes:
-        values_NF: (N, F) float32; never infinite; NaN is missing, which LightGBM knows.
+        values_NF: (N, F) float32; never infinite; NaN is missing, as in LightGBM.
         names: F names ``sensor.signal.statistic``; the sensor is one of acc, rot, thm_1..thm_5,
             tof_1..tof_5.
     """
@@ -148,7 +147,7 @@ def align(table: FeatureTable, names: tuple[str, ...]) -> FloatArray:
 
     Returns:
         (N, F) float32; NaN, never a guess, where the table lacks the column; columns that the
-        model does not know are left out.
+        model does not have are left out.
     """
     column_of = {name: column for column, name in enumerate(table.names)}
     values_NF = np.full((len(table.values_NF), len(names)), np.nan, dtype=np.float32)
@@ -187,14 +186,6 @@ def validate(table: FeatureTable) -> FeatureTable:
     return table
 
 
-def usable_columns(table: FeatureTable) -> NDArray[np.bool_]:
-    """Return which columns can tell sequences apart: two different values at least, (F,) bool."""
-    low_F = np.fmin.reduce(table.values_NF, axis=0)
-    high_F = np.fmax.reduce(table.values_NF, axis=0)
-    is_usable_F: NDArray[np.bool_] = low_F < high_F
-    return is_usable_F
-
-
 def grid_map(names: Iterable[str]) -> Mapping[str, GridRegion]:
     """Return which pixels of which time-of-flight sensor a feature is about.
 
@@ -231,7 +222,7 @@ def _columns(
     if block == "motion":
         yield from motion_columns(signals.motion_TS, known, axis)
     elif block == "thm":
-        assert signals.thm_T5 is not None  # blocks_of lists what is there
+        assert signals.thm_T5 is not None  # else blocks_of has no such block
         yield from thermopile_columns(signals.thm_T5, axis)
     else:
         number = int(block[-1])

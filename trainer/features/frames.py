@@ -1,10 +1,13 @@
-"""Frames: what the network sees, one row per time step.
+"""Frames: what the network is trained on, one row of channels per time step.
 
-In: ``Signals``. Out: ``Frames``, their scaler and length, and padded batches of them with presence
-flags. The frames are scaled once per fold; a batch takes its rows from there by index alone.
+In: ``Signals``. Out: ``Frames``; what scales, cuts and pads them: ``trainer.features.batches``.
 
-Shapes: N sequences, T time steps, C channels. In a batch N, T and C
-are its sequences, their padded steps, and the channels followed by one flag per optional group.
+The channels are the motion signals without the quaternion, whose heading is arbitrary; each
+thermopile; and for each time-of-flight sensor the mean, std and minimum of the pixels in range, the
+in-range share and the means of the four quadrants. Where a sensor is present and nothing is in
+range, the range is 255, one more than the largest: "far" is a fact and not missing.
+
+Shapes: N sequences, T time steps, C channels, V pixels.
 """
 
 from __future__ import annotations
@@ -13,21 +16,22 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trainer.data.preprocess import Signals, example_signals
+from trainer.data.preprocess import MOTION_SIGNALS, Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
-from trainer.features.channels import frame_channels
+from trainer.features.grid import QUADRANTS
+from trainer.features.time_of_flight import NUM_TOF_SENSORS, range_series
 
 FRAME_VERSION = 1  # raise it whenever a channel or a value changes
 
 OPTIONAL_GROUPS = ("rot", "thm", "tof")  # in the order of their presence flags
-_MOTION_CHANNELS = ("linear_", "omega_", "vertical", "horizontal_")
-_FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
+FAR = np.float32(255)  # the value of "nothing in range" where a range must be a number
 _LENGTH_PERCENTILE = 95  # of the training part; longer sequences are cut at the left
 _LENGTH_MULTIPLE = 4  # the network halves the length twice
-_MAPPED_COLUMNS = 8  # read from a mapped file in one go
-_SMALLEST_SPREAD = 1e-6  # relative; below it a channel counts as constant and is only centred
+_MOTION_CHANNELS = ("linear_", "omega_", "vertical", "horizontal_")
+_FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
+
+Channel = tuple[str, str, FloatArray]  # name, sensor group, (T,) values
 
 
 @dataclass(frozen=True)
@@ -47,108 +51,6 @@ class Frames:
     groups: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class FrameScaler:
-    """Mean and standard deviation per channel, of the training part only.
-
-    Attributes:
-        mean_C: (C,) float32.
-        std_C: (C,) float32, never 0.
-    """
-
-    mean_C: FloatArray
-    std_C: FloatArray
-
-
-@dataclass(frozen=True)
-class ScaledFrames:
-    """Network input, ready to be cut and padded.
-
-    Attributes:
-        offsets: (N + 1,) int64, sequence n is rows ``offsets[n]:offsets[n + 1]``.
-        values_TC: (T + 1, C + 3) float32, missing 0, then the presence flags of OPTIONAL_GROUPS;
-            the last row is the padding, all 0.
-        channels: C names, as the frames'.
-        groups: C sensor groups, as the frames'.
-    """
-
-    offsets: IntArray
-    values_TC: FloatArray
-    channels: tuple[str, ...]
-    groups: tuple[str, ...]
-
-    @property
-    def padding_row(self) -> int:
-        """Return the row that stands where a sequence has ended."""
-        return len(self.values_TC) - 1
-
-    def rows(self, row_idx: IntArray) -> FloatArray:
-        """Return some rows, (..., C + 3), as an array of its own."""
-        return self.values_TC[row_idx]
-
-
-@dataclass(frozen=True)
-class MappedFrames:
-    """Network input in a file larger than memory: rows are scaled when they are asked for.
-
-    Attributes:
-        frames: Their values are mapped from a file; not scaled.
-        scaler: Of the fold's training part.
-    """
-
-    frames: Frames
-    scaler: FrameScaler
-
-    @property
-    def offsets(self) -> IntArray:
-        """Return where sequences begin and end, (N + 1,) int64."""
-        return self.frames.offsets
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Return the C names."""
-        return self.frames.channels
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """Return the C sensor groups."""
-        return self.frames.groups
-
-    @property
-    def padding_row(self) -> int:
-        """Return the row that stands where a sequence has ended; the file has none."""
-        return len(self.frames.values_TC)
-
-    def rows(self, row_idx: IntArray) -> FloatArray:
-        """Return some rows, (..., C + 3), as ``ScaledFrames.rows`` does, to the last bit."""
-        flat_idx = row_idx.reshape(-1)
-        is_padding = flat_idx == self.padding_row
-        raw_RC = np.asarray(self.frames.values_TC[np.where(is_padding, 0, flat_idx)])
-        rows_RC = np.empty((len(flat_idx), num_input_channels(self.frames)), dtype=np.float32)
-        _scale_into(rows_RC, raw_RC, self.scaler, self.groups)
-        rows_RC[is_padding] = 0.0
-        return rows_RC.reshape(*row_idx.shape, -1)
-
-
-NetworkInput = ScaledFrames | MappedFrames
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Sequences of one padded length: real steps first, zeros behind.
-
-    Attributes:
-        values_NTC: (N, T, C + 3) float32, T a multiple of 4.
-        lengths_N: (N,) int64, real steps, at least 1.
-        row_NT: (N, T) int64, the row of the frames that each step is, or is nearest to; their
-            padding row on padding.
-    """
-
-    values_NTC: FloatArray
-    lengths_N: IntArray
-    row_NT: IntArray
-
-
 def build_frames(signals: Signals) -> Frames:
     """Lay the channels side by side; those of a group that no sequence has are left out.
 
@@ -157,7 +59,7 @@ def build_frames(signals: Signals) -> Frames:
     Args:
         signals: Preprocessed recordings.
     """
-    channels = [channel for channel in frame_channels(signals) if not np.isnan(channel[2]).all()]
+    channels = [channel for channel in _channels(signals) if not np.isnan(channel[2]).all()]
     return Frames(
         offsets=signals.offsets,
         values_TC=np.stack([values_T for _, _, values_T in channels], axis=1),
@@ -168,9 +70,9 @@ def build_frames(signals: Signals) -> Frames:
 
 def frame_layout(groups: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return names and sensor groups of the channels that recordings of these groups have."""
-    names = [(name, group) for name, group, _ in frame_channels(example_signals(groups))]
-    told = [(name, group) for name, group in names if group in groups]
-    return tuple(name for name, _ in told), tuple(group for _, group in told)
+    names = [(name, group) for name, group, _ in _channels(example_signals(groups))]
+    present = [(name, group) for name, group in names if group in groups]
+    return tuple(name for name, _ in present), tuple(group for _, group in present)
 
 
 def num_input_channels(frames: Frames) -> int:
@@ -181,7 +83,7 @@ def num_input_channels(frames: Frames) -> int:
 def input_branches(frames: Frames) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Return which columns of a batch belong together: name and columns of each branch.
 
-    Raw acceleration and pose; motion that was worked out of them; the thermopiles; each
+    Raw acceleration and pose; motion that was derived from them; the thermopiles; each
     time-of-flight sensor by itself, all under one name. A group's presence flag is in its branches.
 
     Args:
@@ -201,7 +103,7 @@ def input_branches(frames: Frames) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 
 def _branch_of(name: str, group: str) -> str:
-    """Return the branch of a channel; time-of-flight sensors are told apart by their number."""
+    """Return the branch of a channel; each time-of-flight sensor has one of its own."""
     if group == "tof":
         return name.partition(".")[0]
     if group == "thm":
@@ -219,7 +121,7 @@ def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str,
 
     Returns:
         Frames with exactly these channels; one that the frames lack is NaN, one that the model
-        does not know is left out.
+        does not have is left out.
     """
     column_of = {name: column for column, name in enumerate(frames.channels)}
     values_TC = np.full((len(frames.values_TC), len(channels)), np.nan, dtype=np.float32)
@@ -227,33 +129,6 @@ def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str,
         if name in column_of:
             values_TC[:, place] = frames.values_TC[:, column_of[name]]
     return Frames(frames.offsets, values_TC, channels, groups)
-
-
-def fit_scaler(frames: Frames, sequence_idx: IntArray) -> FrameScaler:
-    """Return mean and standard deviation of each channel over the given sequences.
-
-    Args:
-        frames: All frames.
-        sequence_idx: (M,) positions of the training part.
-
-    Returns:
-        The scaler; a constant channel has std 1, one without values mean 0 and std 1.
-    """
-    chosen_N = np.zeros(len(frames.offsets) - 1, dtype=bool)
-    chosen_N[sequence_idx] = True
-    chosen_T = np.repeat(chosen_N, np.diff(frames.offsets))
-    told = [_mean_and_std(values_T[chosen_T]) for values_T in _columns(frames.values_TC)]
-    mean_C, std_C = np.array(told, dtype=np.float32).T
-    return FrameScaler(mean_C, std_C)
-
-
-def _columns(values_TC: FloatArray) -> Iterator[FloatArray]:
-    """Yield each column; of a mapped file several at a time are read, not the file for each."""
-    if not isinstance(values_TC, np.memmap):
-        yield from values_TC.T
-        return
-    for first in range(0, values_TC.shape[1], _MAPPED_COLUMNS):
-        yield from np.ascontiguousarray(values_TC[:, first : first + _MAPPED_COLUMNS].T)
 
 
 def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | None) -> int:
@@ -269,105 +144,47 @@ def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | 
     """
     if configured is not None:
         return configured
-    return _round_up(float(np.percentile(lengths_N[sequence_idx], _LENGTH_PERCENTILE)))
+    return round_up_length(float(np.percentile(lengths_N[sequence_idx], _LENGTH_PERCENTILE)))
 
 
-def scale(frames: Frames, scaler: FrameScaler) -> NetworkInput:
-    """Scale all frames, put 0 where a value is missing and add the presence flags.
-
-    Frames that are mapped from a file are scaled row by row as they are asked for.
-
-    Args:
-        frames: All frames.
-        scaler: Of the fold's training part.
-    """
-    if isinstance(frames.values_TC, np.memmap):
-        return MappedFrames(frames, scaler)
-    num_steps = len(frames.values_TC)
-    values_TC = np.zeros((num_steps + 1, num_input_channels(frames)), dtype=np.float32)
-    _scale_into(values_TC[:num_steps], frames.values_TC, scaler, frames.groups)
-    return ScaledFrames(frames.offsets, values_TC, frames.channels, frames.groups)
-
-
-def _scale_into(
-    rows_RC: FloatArray, raw_RC: FloatArray, scaler: FrameScaler, groups: tuple[str, ...]
-) -> None:
-    """Write scaled channels, missing as 0, and the presence flags of OPTIONAL_GROUPS."""
-    num_channels = raw_RC.shape[1]
-    scaled_RC = rows_RC[:, :num_channels]
-    np.subtract(raw_RC, scaler.mean_C, out=scaled_RC)
-    np.divide(scaled_RC, scaler.std_C, out=scaled_RC)
-    known_RC = ~np.isnan(scaled_RC)
-    scaled_RC[~known_RC] = 0.0
-    for column, group in enumerate(OPTIONAL_GROUPS, start=num_channels):
-        group_mask_C = np.array(groups) == group
-        rows_RC[:, column] = np.any(known_RC[:, group_mask_C], axis=1)
-
-
-def make_batch(
-    scaled: NetworkInput,
-    sequence_idx: IntArray,
-    length: int,
-    hidden_groups: Collection[str] = (),
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> Batch:
-    """Cut and pad some sequences.
-
-    Args:
-        scaled: All scaled frames.
-        sequence_idx: (N,) positions of the batch's sequences.
-        length: Steps kept at most; a longer sequence is cut at the left, for the gesture is at
-            its end.
-        hidden_groups: Sensor groups whose channels and flags become 0, as if they had not been
-            worn.
-        hidden_N: (N,) bool, the sequences in which they are hidden; None is all of them.
-
-    Returns:
-        The batch, as long as its longest sequence, rounded up to a multiple of 4.
-    """
-    stops_N = scaled.offsets[1:][sequence_idx]
-    lengths_N = np.minimum(stops_N - scaled.offsets[:-1][sequence_idx], length)
-    step_T = np.arange(padded_length(lengths_N))
-    row_NT = (stops_N - lengths_N)[:, None] + step_T
-    row_NT = np.where(step_T < lengths_N[:, None], row_NT, scaled.padding_row)
-    values_NTC = scaled.rows(row_NT)
-    if hidden_groups:
-        hide_groups(values_NTC, scaled, hidden_groups, hidden_N)
-    return Batch(values_NTC, lengths_N, row_NT)
-
-
-def hide_groups(
-    values_NTC: FloatArray,
-    scaled: NetworkInput,
-    groups: Collection[str],
-    hidden_N: NDArray[np.bool_] | None = None,
-) -> None:
-    """Put 0 into channels and flags of some sensor groups, as if they had not been worn.
-
-    Args:
-        values_NTC: (N, T, C + 3) of a batch, changed in place.
-        scaled: The frames it was cut from.
-        groups: Which.
-        hidden_N: (N,) bool, of which sequences; None is all of them.
-    """
-    hidden_C = np.isin([*scaled.groups, *OPTIONAL_GROUPS], list(groups))
-    values_NTC[slice(None) if hidden_N is None else hidden_N] *= ~hidden_C
-
-
-def padded_length(lengths_N: IntArray) -> int:
-    """Return the time steps of a batch: those of its longest sequence, rounded up to 4."""
-    return _round_up(int(lengths_N.max()))
-
-
-def _round_up(length: float) -> int:
-    """Return the smallest multiple of 4 that is not below length."""
+def round_up_length(length: float) -> int:
+    """Return the smallest multiple of 4 that is not below a length."""
     return int(np.ceil(length / _LENGTH_MULTIPLE)) * _LENGTH_MULTIPLE
 
 
-def _mean_and_std(values_T: FloatArray) -> tuple[float, float]:
-    """Return mean and standard deviation of the values that are there, summed in 64 bits."""
-    known_T = values_T[~np.isnan(values_T)].astype(np.float64)
-    if known_T.size == 0:
-        return 0.0, 1.0
-    mean, std = float(np.mean(known_T)), float(np.std(known_T))
-    return mean, std if std > _SMALLEST_SPREAD * max(1.0, abs(mean)) else 1.0
+def _channels(signals: Signals) -> Iterator[Channel]:
+    """Yield the channels of every sensor group that the signals have."""
+    for column, name in enumerate(MOTION_SIGNALS):
+        if not name.startswith("rot_"):
+            group = "acc" if name.startswith("acc_") else "rot"
+            yield name, group, signals.motion_TS[:, column]
+    if signals.thm_T5 is not None:
+        for column, values_T in enumerate(signals.thm_T5.T):
+            yield f"thm_{column + 1}", "thm", values_T
+    if signals.tof_T320 is not None:
+        for sensor_idx in range(NUM_TOF_SENSORS):
+            pixels_VT = signals.sensor_pixels(sensor_idx)
+            for name, values_T in _range_channels(pixels_VT):
+                yield f"tof_{sensor_idx + 1}.{name}", "tof", values_T
+
+
+def _range_channels(pixels_VT: FloatArray) -> Iterator[tuple[str, FloatArray]]:
+    """Yield the channels of one time-of-flight sensor, NaN where the sensor is missing."""
+    series = range_series(pixels_VT)
+    is_far_T = series.in_range_share_T == 0
+    yield "mean", np.where(is_far_T, FAR, series.mean_T)
+    yield "std", np.where(is_far_T, np.float32(0), series.std_T)
+    yield "min", np.where(is_far_T, FAR, series.min_T)
+    yield "in_range_share", series.in_range_share_T
+    for name, pixel_idx in zip(QUADRANTS.names, QUADRANTS.pixel_idx, strict=True):
+        yield name, _mean_with_far(pixels_VT[pixel_idx])
+
+
+def _mean_with_far(pixels_VT: FloatArray) -> FloatArray:
+    """Return the mean of the pixels at each step, 255 for nothing in range, NaN if all missing."""
+    present_VT = ~np.isnan(pixels_VT)
+    num_present_T = np.sum(present_VT, axis=0, dtype=np.float32)
+    far_VT = np.where(pixels_VT < 0, FAR, pixels_VT)
+    total_T = np.sum(np.where(present_VT, far_VT, np.float32(0)), axis=0)
+    mean_T: FloatArray = total_T / np.where(num_present_T > 0, num_present_T, np.float32(np.nan))
+    return mean_T

@@ -1,7 +1,7 @@
 """The 8 x 8 grid of a time-of-flight sensor and its regions.
 
-In: pixel values, row-major, pixel 0 top left. Out: the same pooled by region, and which rows and
-columns a region has, for heat maps.
+In: pixel values, row-major, pixel 0 top left. Out: the same pooled by region, and the rows and
+columns of a region, for heat maps.
 
 Shapes: N rows of values, V = 64 pixels, R regions.
 """
@@ -57,7 +57,7 @@ _SIDES = {regions.kind: regions.side for regions in (QUADRANTS, BLOCKS)}
 
 @dataclass(frozen=True)
 class GridRegion:
-    """Where on which sensor a feature belongs.
+    """The part of a sensor's image that a feature describes.
 
     Attributes:
         sensor: ``tof_1`` to ``tof_5``.

@@ -1,10 +1,10 @@
-"""Heading: where the wearer's arm turns and pushes, told without the compass.
+"""Heading: turns and accelerations of the arm along the ground, without a compass.
 
 In: motion signals and the ``TimeAxis``. Out: named series, heading-free like gravity itself.
 
 The heading of an orientation is arbitrary, but how it changes within a sequence is not: the turn
 about the vertical adds up to where the arm points, relative to its own mean. And the mean direction
-in which the sensor's x axis points, along the ground, tells forward from sideways.
+in which the sensor's x axis points, along the ground, separates forward from sideways.
 
 Shapes: N sequences, T time steps.
 """
@@ -24,7 +24,7 @@ _SHORTEST = 1e-6  # of a mean direction; a shorter one points nowhere
 
 
 def heading_signals(signals_T: Mapping[str, DoubleArray], axis: TimeAxis) -> dict[str, DoubleArray]:
-    """Return turning and pushing relative to where the arm points in the mean of its sequence.
+    """Return turn and acceleration relative to the mean direction of the arm in its sequence.
 
     Args:
         signals_T: The motion signals that are known, (T,) each.

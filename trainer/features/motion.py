@@ -4,14 +4,14 @@ In: motion signals and the ``TimeAxis``. Out: named columns of the sensors ``acc
 
 Signals that are an acceleration, gravity removed or not, count as ``acc`` (the linear ones need
 the orientation too, and are missing without it); pose and turning count as ``rot``. The heading of
-an orientation is arbitrary, so the quaternion itself is told only briefly, and the rest through
-gravity and angular velocity, which no heading changes.
+an orientation is arbitrary, so the quaternion itself has few features; the rest come from gravity
+and angular velocity, which do not depend on the heading.
 
 Tried on the ``watch`` recordings (LightGBM, mean score of seeds 42, 43, 44; differences below
 0.003 are noise) and left out: the turn since the first step (-0.002), and four more quantiles with
-skewness, kurtosis and energy (-0.004), and both wrists told as one, by the sign of the mean
+skewness, kurtosis and energy (-0.004), and both wrists mirrored to one by the sign of the mean
 acceleration along x (-0.003, on `asl` too). Kept: principal axes and shares of variance (+0.004),
-and what ``trainer/features/paths.py`` tells with the skewness of the steps (+0.028).
+and the columns of ``trainer/features/paths.py`` with the skewness of the steps (+0.028).
 
 Shapes: N sequences, T time steps, S motion signals.
 """
@@ -26,7 +26,7 @@ import numpy as np
 from trainer.data.preprocess import MOTION_SIGNALS
 from trainer.data.sequences import FloatArray
 from trainer.features.heading import heading_signals
-from trainer.features.paths import area_columns, liveliness_columns
+from trainer.features.paths import activity_columns, area_columns
 from trainer.features.segments import DoubleArray, ratio
 from trainer.features.series import (
     NamedColumn,
@@ -60,7 +60,7 @@ _FULL = (
 )
 _POSE_AND_TURNING = ("gravity", "omega", "rot", "turn", "tilt", "heading")
 _VECTORS = ("acc", "linear", "gravity", "omega")
-# how a push goes with the pose and the turn
+# for correlations of acceleration with pose and turn
 _LAG_STEPS = 2  # by which turning leads or follows
 _RELATED = (*(f"{vector}_{part}" for vector in _VECTORS[1:] for part in "xyz"), "vertical")
 
@@ -82,7 +82,7 @@ def motion_columns(
 
     Args:
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
-        known: The signals to tell of.
+        known: The signals with features.
         axis: The cuts of the table.
     """
     yield "acc.length.steps", np.diff(axis.offsets).astype(np.float64)
@@ -101,17 +101,17 @@ def motion_columns(
     related = {name: all_series[name] for name in _RELATED if name in all_series}
     for one, other in combinations(related, 2):
         if one[:-1] == other[:-1]:
-            continue  # of one vector: told above
+            continue  # of one vector: see _vector_columns
         values_N = correlation(related[one], related[other])
         yield f"{sensor_of(one)}.{one}_{other}.correlation", values_N
     if "heading" in all_series:
         yield from _turning_columns(all_series)
-    for name, values_N in chain(area_columns(all_series), liveliness_columns(all_series)):
+    for name, values_N in chain(area_columns(all_series), activity_columns(all_series)):
         yield f"{sensor_of(name)}.{name}", values_N
 
 
 def _turning_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
-    """Yield how turning goes with pushes and pose: at once, before them and after them."""
+    """Yield correlations of the turn with acceleration and pose: without lag, before and after."""
     for name in (*_RELATED, "forward", "sideways"):
         for one in ("heading", "turn_rate"):
             yield f"rot.{one}_{name}.correlation", correlation(series[one], series[name])
@@ -121,7 +121,7 @@ def _turning_columns(series: Mapping[str, Series]) -> Iterator[NamedColumn]:
 
 
 def motion_signals(motion_TS: FloatArray, axis: TimeAxis) -> dict[str, DoubleArray]:
-    """Return every motion signal that features are told of, (T,) float64 by name.
+    """Return every motion signal that features are computed from, (T,) float64 by name.
 
     Args:
         motion_TS: (T, S) float32, columns MOTION_SIGNALS, NaN missing.
@@ -146,10 +146,10 @@ def _signals(
 
 
 def _vector_columns(vector: str, parts: list[Series]) -> Iterator[NamedColumn]:
-    """Yield what the three axes of a vector signal have to do with each other.
+    """Yield correlations and shares of variance of the three axes of a vector signal.
 
-    Correlations and shares of variance tell the axes apart; the shares of the principal axes are
-    the same however the sensor is turned.
+    Correlations and shares of variance depend on the axes; the shares of the principal axes are
+    the same for every rotation of the sensor.
     """
     covariance_N33 = _covariances(parts)
     std_N3 = np.stack([part.std_N for part in parts], axis=1)

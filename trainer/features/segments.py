@@ -1,7 +1,7 @@
 """Segments: statistics of many stretches of one flat series at once.
 
 In: a flat series and a ``Partition`` of it. Out: one number per sequence and segment, NaN where a
-segment has no value to tell it from.
+segment has no value.
 
 Every segment is reduced on its own (``reduceat``; no running sum over the whole table), so the
 numbers of a sequence never depend on its neighbours.
@@ -66,9 +66,9 @@ class Partition:
         starts = self.bounds[:-1][self.filled_idx]
         reduced_M = ufunc.reduceat(x_T, starts, axis=-1, dtype=np.float64)
         if len(starts) < len(self.lengths_M):
-            told_M = reduced_M
+            filled_M = reduced_M
             reduced_M = np.full((*x_T.shape[:-1], len(self.lengths_M)), empty)
-            reduced_M[..., self.filled_idx] = told_M
+            reduced_M[..., self.filled_idx] = filled_M
         return reduced_M.reshape(*x_T.shape[:-1], -1, self.num_segments)
 
     def total(self, x_T: NDArray[np.generic]) -> DoubleArray:
@@ -78,7 +78,7 @@ class Partition:
     def count(self, known_T: NDArray[np.bool_]) -> DoubleArray:
         """Return how many steps of each segment are known, (N, P) float64.
 
-        Many series miss the same steps, so the last answers are kept.
+        Many series miss the same steps, so the last results are kept.
 
         Args:
             known_T: (T,) bool; not to be changed afterwards.
@@ -109,7 +109,7 @@ def equal_bins(offsets: IntArray, num_bins: int) -> Partition:
 def early_and_late(offsets: IntArray) -> Partition:
     """Return two segments: normalised time below 0.6, and from 0.6 on.
 
-    The gesture is at the end (facts/competition.md 1.5); 0.6 is the cut of 5.2 there.
+    The gesture is at the end (facts/competition.md 1.5); 0.6 is the cut in 5.2 there.
     """
     return _cut(offsets, (0, 3), 5)
 
@@ -125,7 +125,7 @@ def _cut(offsets: IntArray, numerators: range | tuple[int, ...], denominator: in
 
 @dataclass(frozen=True)
 class Moments:
-    """What is told of a segment first; NaN where it has no value.
+    """The moments of each segment; NaN where it has no value.
 
     Attributes:
         count_NP: (N, P) float64, values that are not missing.
@@ -169,7 +169,7 @@ def means(gaps: Gaps, partition: Partition) -> DoubleArray:
     return ratio(partition.total(gaps.filled_T), partition.count(gaps.known_T))
 
 
-def moments(x_T: DoubleArray, partition: Partition, gaps: Gaps | None = None) -> Moments:
+def compute_moments(x_T: DoubleArray, partition: Partition, gaps: Gaps | None = None) -> Moments:
     """Return count, mean, deviation and extremes of each segment, missing values left out.
 
     Args:

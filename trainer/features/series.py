@@ -1,4 +1,4 @@
-"""Series: what is told of one signal over one sequence.
+"""Series: the statistics of one signal over one sequence.
 
 In: a flat series on a ``TimeAxis``. Out: named columns, (statistic, one value per sequence); NaN
 where a sequence is too short, constant or missing for the statistic.
@@ -18,9 +18,9 @@ from trainer.features.segments import (
     DoubleArray,
     Gaps,
     Moments,
+    compute_moments,
     fill_gaps,
     means,
-    moments,
     quantiles,
     ratio,
 )
@@ -34,7 +34,7 @@ _QUARTILES = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Series:
-    """One signal of all sequences, with what several statistics share worked out once.
+    """One signal of all sequences, with what several statistics share computed once.
 
     Attributes:
         values_T: (T,) float64, NaN missing.
@@ -45,9 +45,9 @@ class Series:
     axis: TimeAxis
 
     @cached_property
-    def told(self) -> Moments:
+    def moments(self) -> Moments:
         """Return the moments of whole sequences, arrays (N, 1)."""
-        return moments(self.values_T, self.axis.whole, self.gaps)
+        return compute_moments(self.values_T, self.axis.whole, self.gaps)
 
     @cached_property
     def gaps(self) -> Gaps:
@@ -55,19 +55,19 @@ class Series:
         return fill_gaps(self.values_T)
 
     @cached_property
-    def told_of_bins(self) -> Moments:
+    def bin_moments(self) -> Moments:
         """Return the moments of the equal time bins, arrays (N, bins)."""
-        return moments(self.values_T, self.axis.bins, self.gaps)
+        return compute_moments(self.values_T, self.axis.bins, self.gaps)
 
     @cached_property
     def std_N(self) -> DoubleArray:
         """Return the standard deviation of each sequence, (N,)."""
-        return self.told.std_NP[:, 0]
+        return self.moments.std_NP[:, 0]
 
     @cached_property
     def deviation_T(self) -> DoubleArray:
         """Return each value minus the mean of its sequence, (T,)."""
-        return self.values_T - self.axis.whole.spread(self.told.mean_NP)
+        return self.values_T - self.axis.whole.spread(self.moments.mean_NP)
 
     @cached_property
     def step_T(self) -> DoubleArray:
@@ -91,17 +91,17 @@ def basic_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield mean, std, min, max, first, last and delta of the whole sequence."""
     offsets = series.axis.offsets
     first_N, last_N = series.values_T[offsets[:-1]], series.values_T[offsets[1:] - 1]
-    yield "mean", series.told.mean_NP[:, 0]
+    yield "mean", series.moments.mean_NP[:, 0]
     yield "std", series.std_N
-    yield "min", series.told.min_NP[:, 0]
-    yield "max", series.told.max_NP[:, 0]
+    yield "min", series.moments.min_NP[:, 0]
+    yield "max", series.moments.max_NP[:, 0]
     yield "first", first_N
     yield "last", last_N
     yield "delta", last_N - first_N
 
 
 def shape_columns(series: Series) -> Iterator[NamedColumn]:
-    """Yield median, interquartile range and how often the series crosses its mean."""
+    """Yield median, interquartile range and the number of mean crossings."""
     low_N, median_N, high_N = quantiles(series.values_T, series.axis.rows, _QUARTILES).T
     yield "median", median_N
     yield "iqr", high_N - low_N
@@ -109,11 +109,11 @@ def shape_columns(series: Series) -> Iterator[NamedColumn]:
 
 
 def change_columns(series: Series) -> Iterator[NamedColumn]:
-    """Yield how the series moves from step to step, and how often it turns."""
-    told = moments(np.abs(series.step_T), series.axis.whole)
-    yield "step_mean", told.mean_NP[:, 0]
-    yield "step_std", told.std_NP[:, 0]
-    yield "step_max", told.max_NP[:, 0]
+    """Yield statistics of the differences between steps, and the number of turning points."""
+    steps = compute_moments(np.abs(series.step_T), series.axis.whole)
+    yield "step_mean", steps.mean_NP[:, 0]
+    yield "step_std", steps.std_NP[:, 0]
+    yield "step_max", steps.max_NP[:, 0]
     yield "num_turns", _num_sign_changes(series.step_T, series.axis)
 
 
@@ -137,16 +137,16 @@ def autocorrelation_columns(series: Series) -> Iterator[NamedColumn]:
 
 def bin_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield mean and std of each of the equal time bins."""
-    told = series.told_of_bins
+    bins = series.bin_moments
     for column in range(series.axis.bins.num_segments):
-        yield f"bin{column + 1}_mean", told.mean_NP[:, column]
-        yield f"bin{column + 1}_std", told.std_NP[:, column]
+        yield f"bin{column + 1}_mean", bins.mean_NP[:, column]
+        yield f"bin{column + 1}_std", bins.std_NP[:, column]
 
 
 def bin_change_columns(series: Series) -> Iterator[NamedColumn]:
     """Yield range and mean absolute step of each of the equal time bins."""
-    bins, told = series.axis.bins, series.told_of_bins
-    range_NP = told.max_NP - told.min_NP
+    bins = series.axis.bins
+    range_NP = series.bin_moments.max_NP - series.bin_moments.min_NP
     step_NP = means(fill_gaps(np.abs(series.step_T)), bins)
     for column in range(bins.num_segments):
         yield f"bin{column + 1}_range", range_NP[:, column]
@@ -154,35 +154,35 @@ def bin_change_columns(series: Series) -> Iterator[NamedColumn]:
 
 
 def late_columns(series: Series) -> Iterator[NamedColumn]:
-    """Yield what the late part is like, and how it differs from the early part."""
-    told = moments(series.values_T, series.axis.early_and_late, series.gaps)
-    yield "late_mean", told.mean_NP[:, 1]
-    yield "late_std", told.std_NP[:, 1]
-    yield "late_min", told.min_NP[:, 1]
-    yield "late_max", told.max_NP[:, 1]
-    yield "late_minus_early", told.mean_NP[:, 1] - told.mean_NP[:, 0]
-    yield "late_to_early_std", ratio(told.std_NP[:, 1], told.std_NP[:, 0])
+    """Yield statistics of the late part, and its differences from the early part."""
+    parts = compute_moments(series.values_T, series.axis.early_and_late, series.gaps)
+    yield "late_mean", parts.mean_NP[:, 1]
+    yield "late_std", parts.std_NP[:, 1]
+    yield "late_min", parts.min_NP[:, 1]
+    yield "late_max", parts.max_NP[:, 1]
+    yield "late_minus_early", parts.mean_NP[:, 1] - parts.mean_NP[:, 0]
+    yield "late_to_early_std", ratio(parts.std_NP[:, 1], parts.std_NP[:, 0])
 
 
 def timing_columns(series: Series) -> Iterator[NamedColumn]:
-    """Yield when the series is largest, smallest and liveliest, 0 at the first step, 1 at the last.
+    """Yield the times of maximum, minimum and energy, 0 at the first step, 1 at the last.
 
-    Of equal extremes the first counts; "liveliest" is the mean time, weighted by the squared
-    deviation from the mean of the sequence.
+    Of equal extremes the first counts; the time of the energy is the mean time, weighted by the
+    squared deviation from the mean of the sequence.
     """
     axis = series.axis
     share_T = axis.share_T
-    extremes = {"max_at": series.told.max_NP, "min_at": series.told.min_NP}
+    extremes = {"max_at": series.moments.max_NP, "min_at": series.moments.min_NP}
     for statistic, extreme_NP in extremes.items():
-        is_there_T = series.values_T == axis.whole.spread(extreme_NP)
-        there_T = np.where(is_there_T, share_T, np.nan)
-        yield statistic, axis.whole.reduce(np.fmin, there_T)[:, 0]
+        is_extreme_T = series.values_T == axis.whole.spread(extreme_NP)
+        time_T = np.where(is_extreme_T, share_T, np.nan)
+        yield statistic, axis.whole.reduce(np.fmin, time_T)[:, 0]
     square_T = series.deviation_T**2
     yield "energy_at", ratio(series.mean_of(square_T * share_T), series.mean_of(square_T))
 
 
 def correlation(one: Series, other: Series, lag: int = 0) -> DoubleArray:
-    """Return how two series of one axis go together in each sequence, about -1..1, (N,).
+    """Return the correlation of two series of one axis in each sequence, about -1..1, (N,).
 
     Args:
         one: A series.
@@ -194,11 +194,11 @@ def correlation(one: Series, other: Series, lag: int = 0) -> DoubleArray:
 
 
 def present_share(series: Series) -> DoubleArray:
-    """Return the share of steps at which the sensor gave a value, (N,); NaN where it gave none.
+    """Return the share of steps with a value of the sensor, (N,); NaN where there is none.
 
-    So a sequence without the sensor is the same as one of a table that has no such column.
+    So a sequence without the sensor is the same as one of a table without such a column.
     """
-    count_N = series.told.count_NP[:, 0]
+    count_N = series.moments.count_NP[:, 0]
     return ratio(count_N, np.where(count_N > 0, np.diff(series.axis.offsets), 0.0))
 
 

@@ -1,4 +1,4 @@
-"""Spectra per step: how a signal repeats, in cycles per step, for the schema has no clock.
+"""Spectra: periodicity in cycles per step, for the recordings have no timestamps.
 
 In: a ``Series``. Out: named columns.
 

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from trainer.data.sequences import FloatArray
-from trainer.features.segments import moments
+from trainer.features.segments import compute_moments
 from trainer.features.series import (
     NamedColumn,
     Series,
@@ -45,6 +45,6 @@ def thermopile_columns(thm_T5: FloatArray, axis: TimeAxis) -> Iterator[NamedColu
         yield f"{sensor}.temperature.present_share", present_share(series)
     for (sensor, series), (other, other_series) in combinations(sensors.items(), 2):
         difference_T = series.values_T - other_series.values_T
-        told = moments(difference_T, axis.early_and_late)
+        parts = compute_moments(difference_T, axis.early_and_late)
         yield f"{sensor}.minus_{other}.mean", series.mean_of(difference_T)
-        yield f"{sensor}.minus_{other}.late_mean", told.mean_NP[:, 1]
+        yield f"{sensor}.minus_{other}.late_mean", parts.mean_NP[:, 1]

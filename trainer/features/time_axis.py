@@ -1,4 +1,4 @@
-"""The time axis: how the steps of all sequences are cut, worked out once for all series.
+"""The time axis: how the steps of all sequences are cut, computed once for all series.
 
 In: offsets. Out: ``TimeAxis``.
 

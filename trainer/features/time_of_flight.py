@@ -2,9 +2,10 @@
 
 In: 8 x 8 images and the ``TimeAxis``. Out: named columns of the sensors ``tof_1`` to ``tof_5``.
 
-A pixel is in range (0 and up), out of range (-1: nothing there, a fact), or missing (NaN). Ranges
-are told of the pixels in range only, and the in-range share tells how many these were. One sensor
-is worked on at a time, to spare memory, with each pixel's steps side by side, which is faster.
+A pixel is in range (0 and up), out of range (-1: nothing within range, a fact), or missing (NaN).
+Statistics of ranges use the pixels in range only; the in-range share is the share of these pixels.
+One sensor is processed at a time, to save memory, with each pixel's steps side by side, which is
+faster.
 
 Shapes: N sequences, T time steps, V = 64 pixels of one sensor (or some), R regions of its grid.
 """
@@ -32,14 +33,14 @@ from trainer.features.time_axis import TimeAxis
 
 NUM_TOF_SENSORS = 5
 NUM_PIXELS = 64
-_BLOCK_STEPS = 4096  # steps worked on at once: 1 MB of pixels, about a processor's cache
+_BLOCK_STEPS = 4096  # steps processed at once: 1 MB of pixels, about a processor's cache
 _BEYOND = np.float32(1e38)  # any range is nearer
 _NAN = np.float32(np.nan)
 
 
 @dataclass(frozen=True)
 class RangeSeries:
-    """What one sensor sees at each step; NaN where it has no pixel for it.
+    """The ranges of one sensor at each step; NaN where no pixel is in range.
 
     Attributes:
         mean_T: (T,) float32, of the pixels in range, as std, min and max.
@@ -72,7 +73,7 @@ def time_of_flight_columns(
 
 
 def range_series(pixels_VT: FloatArray) -> RangeSeries:
-    """Return what one sensor sees at each step.
+    """Return the ranges of one sensor at each step.
 
     Args:
         pixels_VT: (64, T) float32.
@@ -120,21 +121,21 @@ def _count(mask_VT: NDArray[np.bool_]) -> FloatArray:
 
 
 def _series_columns(pixels_VT: FloatArray, axis: TimeAxis) -> Iterator[NamedColumn]:
-    """Yield what is told of the range series of one sensor."""
-    told = range_series(pixels_VT)
+    """Yield the statistics of the range series of one sensor."""
+    ranges = range_series(pixels_VT)
     named = {
-        "range_mean": told.mean_T,
-        "range_std": told.std_T,
-        "range_min": told.min_T,
-        "range_max": told.max_T,
-        "in_range_share": told.in_range_share_T,
+        "range_mean": ranges.mean_T,
+        "range_std": ranges.std_T,
+        "range_min": ranges.min_T,
+        "range_max": ranges.max_T,
+        "in_range_share": ranges.in_range_share_T,
     }
     for signal, x_T in named.items():
         series = Series(x_T.astype(np.float64), axis)
         for family in (basic_columns, bin_columns, late_columns):
             for statistic, values_N in family(series):
                 yield f"{signal}.{statistic}", values_N
-        if signal == "in_range_share":  # a number at every step at which the sensor gave any
+        if signal == "in_range_share":  # known at every step with a value of the sensor
             yield "image.present_share", present_share(series)
 
 
@@ -156,7 +157,7 @@ def _region_columns(pixels_VT: FloatArray, axis: TimeAxis) -> Iterator[NamedColu
 
 @dataclass(frozen=True)
 class _LatePart:
-    """What was seen in the late part of each sequence, float64; B the 16 blocks, Q the quadrants.
+    """Images of the late part of each sequence, float64; B the 16 blocks, Q the quadrants.
 
     Counts are whole numbers and a minimum is one of its values, so both may be pooled over pixels
     first; a sum of ranges may not, for its last bits depend on the order.

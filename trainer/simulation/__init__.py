@@ -1,4 +1,4 @@
-"""A model of the arm in, recordings of a simulated person out.
+"""Recordings simulated with a model of the arm.
 
-Source of every fact that is not the model's own: ../shared/facts/competition.md, section 1.
+Source of the facts about the competition's recordings: ../shared/facts/competition.md, section 1.
 """

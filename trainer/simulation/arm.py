@@ -1,9 +1,9 @@
-"""The arm: where the wrist is and how the device on it is turned, at any instant.
+"""The arm: position of the wrist and orientation of the device on it, at any instant.
 
 In: the parameters of a recording for each instant. Out: ``Pose`` in the body frame. All of it is a
-formula in time, so that acceleration and orientation come of one motion.
+formula in time, so that acceleration and orientation belong to one motion.
 
-The device is worn on the inside of the wrist: z where the palm faces, x along the forearm towards
+The device is on the inside of the wrist: z where the palm faces, x along the forearm towards
 the elbow, y across it. Shapes: T instants.
 """
 
@@ -28,7 +28,7 @@ _EASE_S = 0.4  # until a movement has its full size
 
 @dataclass(frozen=True)
 class Pose:
-    """Where wrist and device are.
+    """Position of the wrist and orientation of the device.
 
     Attributes:
         wrist_T3: Body frame, m.
@@ -45,15 +45,15 @@ def compute_pose(person: Person, trials_T: Trials, time_s_T: Floats) -> Pose:
     """Return the pose at the given instants.
 
     Args:
-        person: Whose arm.
+        person: The person with this arm.
         trials_T: The parameters of the recording of each instant.
         time_s_T: (T,) seconds from the first row of the recording.
     """
     there_T = _at_target(trials_T, time_s_T)[:, None]
-    works_T = _envelope(trials_T, time_s_T)
+    size_T = _envelope(trials_T, time_s_T)
     angle_T = _phase(trials_T, time_s_T)
-    wave_T = _wave(angle_T, trials_T.sharpness_N) * works_T
-    second_T = np.sin(trials_T.ratio_N * angle_T + 0.5 * np.pi) * works_T
+    wave_T = _wave(angle_T, trials_T.sharpness_N) * size_T
+    second_T = np.sin(trials_T.ratio_N * angle_T + 0.5 * np.pi) * size_T
 
     wrist_T3 = trials_T.rest_N3 * (1 - there_T) + trials_T.target_N3 * there_T
     wrist_T3 += 4 * there_T * (1 - there_T) * trials_T.arc_N3
@@ -98,7 +98,7 @@ def _smooth(progress_T: Floats) -> Floats:
 
 
 def _at_target(trials_T: Trials, time_s_T: Floats) -> Floats:
-    """Return how much of the way from rest to target the hand is."""
+    """Return the share of the way from rest to target."""
     left_T = _smooth((time_s_T - trials_T.leave_s_N) / trials_T.move_s_N)
     come_T = _smooth((time_s_T - trials_T.arrive_s_N) / trials_T.move_s_N)
     there_T: Floats = trials_T.leaves_N * (1 - left_T) * (1 - come_T) + come_T
@@ -106,15 +106,15 @@ def _at_target(trials_T: Trials, time_s_T: Floats) -> Floats:
 
 
 def _envelope(trials_T: Trials, time_s_T: Floats) -> Floats:
-    """Return how much of its full size the movement has: none before its phase, then in bouts."""
+    """Return the size of the movement, 0 to 1: 0 before its phase, then in bouts."""
     begin_s_T = (trials_T.lead_N + trials_T.pause_N) / RATE_HZ - _EASE_S / 2
     bout_T = np.sin(2 * np.pi * trials_T.bout_hz_N * time_s_T + trials_T.bout_phase_N)
-    works_T: Floats = 1 - trials_T.bout_depth_N * (0.5 + 0.5 * bout_T)
-    return works_T * _smooth((time_s_T - begin_s_T) / _EASE_S)
+    size_T: Floats = 1 - trials_T.bout_depth_N * (0.5 + 0.5 * bout_T)
+    return size_T * _smooth((time_s_T - begin_s_T) / _EASE_S)
 
 
 def _phase(trials_T: Trials, time_s_T: Floats) -> Floats:
-    """Return the angle of the movement: a rhythm that wanders."""
+    """Return the angle of the movement: a rhythm with a varying frequency."""
     wander_T = np.sin(2 * np.pi * trials_T.wander_hz_N * time_s_T + 3 * trials_T.phase_N)
     angle_T: Floats = 2 * np.pi * trials_T.rhythm_hz_N * time_s_T + trials_T.phase_N
     return angle_T + trials_T.wander_N * wander_T
@@ -141,7 +141,7 @@ def _arm_m(person: Person) -> tuple[float, float]:
 
 
 def _within_reach(from_shoulder_T3: Floats, person: Person) -> Floats:
-    """Return the wrist drawn in smoothly where the arm is too short."""
+    """Return the wrist, moved smoothly towards the shoulder where the arm is too short."""
     longest_m = 0.985 * sum(_arm_m(person))
     far_T1 = np.linalg.norm(from_shoulder_T3, axis=1, keepdims=True) / longest_m
     near_T3: Floats = from_shoulder_T3 / (1 + far_T1**10) ** 0.1
@@ -149,7 +149,7 @@ def _within_reach(from_shoulder_T3: Floats, person: Person) -> Floats:
 
 
 def _elbow(from_shoulder_T3: Floats, trials_T: Trials, person: Person) -> Floats:
-    """Return the elbow from the shoulder, m: two bones, and the lift for what they leave open."""
+    """Return the elbow from the shoulder, m: from both bones, and the lift for the free angle."""
     upper_m, fore_m = _arm_m(person)
     reach_T1 = np.linalg.norm(from_shoulder_T3, axis=1, keepdims=True)
     along_T3 = from_shoulder_T3 / reach_T1

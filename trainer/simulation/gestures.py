@@ -1,4 +1,4 @@
-"""What is done: 18 gestures, 4 postures, and the 102 recordings that one person makes of them.
+"""Gestures: 18 of them in 4 postures, and the 102 recordings of one person.
 
 In: nothing. Out: tables of constants.
 
@@ -96,8 +96,8 @@ Write name in air                          | 1.1  | 0.3    | 33 4 14    | 10 7 3
 Write name on leg                          | 1.2  | 0.3    | 25 6 2     | 8 25 3    | 1.62
 """
 
-# roll: half of the forearm's turn, rad. flex: half of the wrist's bending, rad, which the light
-# sees and the acceleration does not.
+# roll: half of the forearm's turn, rad. flex: half of the wrist's bending, rad, which changes
+# the time of flight and not the acceleration.
 _TURNS = """
 gesture                                    | roll | flex
 Above ear - pull hair                      | 0.16 | 0.2

@@ -1,4 +1,4 @@
-"""Who is recorded: body, hand, habits, and what is wrong with the device.
+"""People: body, hand, habits, and defects of the device.
 
 In: a seed and a number. Out: ``Person``, which depends on nothing else.
 
@@ -14,20 +14,20 @@ import numpy as np
 from trainer.simulation.geometry import Floats
 from trainer.simulation.gestures import GESTURES
 
-# By number, so that the first twenty are the same people whoever comes after them. Of the
-# competition's 81: two wear the device reversed, two lack sensor 5, 111 recordings are missing.
+# By number, so that the first twenty are the same people in every simulation. In the competition,
+# of 81: two have a reversed device, two lack sensor 5, 111 recordings are missing.
 REVERSED = (6, 15)
 WITHOUT_SENSOR_5 = (23, 61)
-STOPPED_EARLY = {30: 51, 48: 60}  # and how many recordings they did not make
+STOPPED_EARLY = {30: 51, 48: 60}  # number of recordings that are missing
 
 BODY_STREAM, TRIAL_STREAM, NOISE_STREAM, GAP_STREAM = range(4)
-HABIT = 0.42  # how unlike people are; set so that plain statistics score as on the real recordings
+HABIT = 0.42  # variation between people; simple features score as on the real recordings
 REFERENCE_HEIGHT_CM = 170.0  # of the body that the gestures are described for
 
 
 @dataclass(frozen=True)
 class Person:
-    """One person, as a right-hander; who is not is mirrored at the very end.
+    """One person, as a right-hander; recordings of left-handers are mirrored at the end.
 
     Attributes:
         number: From 0.
@@ -73,7 +73,7 @@ class Person:
 
     @property
     def name(self) -> str:
-        """Return what the column ``subject`` says."""
+        """Return the value of the column ``subject``."""
         return f"SUBJ_{self.number:06d}"
 
     @property

@@ -1,6 +1,6 @@
-"""What the device writes down: five kinds of columns, quantised, with noise, gaps and mistakes.
+"""Sensors: four groups of columns, quantised, with noise, gaps and reversed devices.
 
-In: a person and what they did. Out: ``Recording``.
+In: a person and their trials. Out: ``Recording``.
 
 Shapes: N recordings, T rows of all of them.
 """
@@ -30,13 +30,14 @@ from trainer.simulation.trials import RATE_HZ, Trials
 GRAVITY_MPS2 = 9.81
 ACC_GRID, ROT_GRID = 2.0**-8, 2.0**-14
 FARTHEST = 249  # the largest value in the two public recordings
-_FARTHEST_M = 0.51  # what it means is not published; chosen for the share of pixels without return
+_FARTHEST_M = 0.51  # its distance is not published; chosen for the share of pixels without return
 
-# Of the recordings, without: orientation; all light; sensor 5; thermopile 5 alone.
+# Share of recordings without: orientation; all optional sensors (thm and tof); sensor 5;
+# thermopile 5 alone.
 _GAP_SHARES = (0.0062, 0.0107, 0.0175, 0.0055)
 
-_LAG_ROWS = 5  # a thermopile shows what it saw in the last half second
-_LAG = 0.55  # of what it shows comes from the row before
+_LAG_ROWS = 5  # a thermopile averages over the last half second
+_LAG = 0.55  # weight of the row before
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,12 @@ class Recording:
 
 
 def record(seed: int, person: Person, trials: Trials) -> Recording:
-    """Return what the device writes down.
+    """Return the recordings of the device.
 
     Args:
         seed: Of the noise.
-        person: Who wears it.
-        trials: What they do, N recordings.
+        person: The person with the device.
+        trials: Their N recordings.
     """
     rng = random_stream(seed, person.number, NOISE_STREAM)
     rows_N = trials.rows_N
@@ -74,18 +75,18 @@ def record(seed: int, person: Person, trials: Trials) -> Recording:
 
     body_T33 = body_to_world(trials)[trial_T]
     acc_T3, rot_T4 = _inertial(rng, person, trials_T, time_s_T, pose, body_T33)
-    tof_T320, thm_T5 = _light(rng, person, trials_T, pose, first_T)
+    tof_T320, thm_T5 = _optional_sensors(rng, person, trials_T, pose, first_T)
     recording = Recording(acc_T3, rot_T4, thm_T5, tof_T320)
     if not person.is_right_handed:
         recording = mirror(recording)
     if person.number in REVERSED:
         recording = reverse(recording)
     recording = replace(recording, acc_T3=put_mark(recording.acc_T3))
-    return _lose(recording, draw_gaps(seed, person, len(rows_N))[trial_T])
+    return _remove_missing(recording, draw_gaps(seed, person, len(rows_N))[trial_T])
 
 
 def mirror(recording: Recording) -> Recording:
-    """Return what the other wrist's device writes when the whole scene is mirrored."""
+    """Return the recording of a device on the other wrist, with the whole scene mirrored."""
     tof_T588 = recording.tof_T320.reshape(-1, NUM_TOF, TOF_SIDE, TOF_SIDE)
     order = [0, 1, 4, 3, 2]
     return Recording(
@@ -97,7 +98,7 @@ def mirror(recording: Recording) -> Recording:
 
 
 def reverse(recording: Recording) -> Recording:
-    """Return what the device writes when it is worn turned by half a turn about its z."""
+    """Return the recording of the same device rotated by 180 degrees about its z axis."""
     tof_T588 = recording.tof_T320.reshape(-1, NUM_TOF, TOF_SIDE, TOF_SIDE)
     order = [0, 3, 4, 1, 2]
     w_T, x_T, y_T, z_T = recording.rot_T4.T
@@ -125,7 +126,7 @@ def _inertial(
     acc_T3 = np.einsum("tij,ti->tj", pose.axes_T33, force_T3) + rng.normal(0, 0.10, (num, 3))
     error_T33 = turn_all(rng.normal(0, 0.006, (num, 3)))
     world_T33 = body_T33
-    if not person.is_right_handed:  # the mirror turns headings round; the room is not mirrored
+    if not person.is_right_handed:  # the mirror reverses headings; the room is not mirrored
         world_T33 = turn_all(np.array([0.0, 0.0, 2 * person.heading])) @ body_T33
     rot_T4 = quaternions(world_T33 @ pose.axes_T33 @ error_T33)
     return _on_grid(acc_T3, ACC_GRID), _on_grid(rot_T4, ROT_GRID)
@@ -136,14 +137,14 @@ def _on_grid(values: Floats, step: float) -> Range:
     return rounded
 
 
-def _light(
+def _optional_sensors(
     rng: np.random.Generator,
     person: Person,
     trials_T: Trials,
     pose: Pose,
     first_T: NDArray[np.int64],
 ) -> tuple[Range, Range]:
-    """Return time of flight and thermopiles, of one look at the same surfaces."""
+    """Return time of flight and thermopiles, from the same rays to the surfaces."""
     num = len(first_T)
     tof_T320 = np.empty((num, NUM_TOF * TOF_PIXELS), dtype=np.float32)
     seen_c_T5 = np.empty((num, NUM_THM))
@@ -158,7 +159,7 @@ def _light(
 
 
 def _read_distance(rng: np.random.Generator, distance_TP: Range, gain: float) -> Range:
-    """Return what the pixels show: with noise, and nothing the oftener the farther."""
+    """Return the values of the pixels: with noise, and out of range the more often the farther."""
     value_TP = distance_TP * np.float32(gain * FARTHEST / _FARTHEST_M)
     noise_TP = rng.standard_normal(value_TP.shape, dtype=np.float32)
     spread_TP = np.float32(1.5) + np.float32(0.02) * np.minimum(value_TP, np.float32(FARTHEST))
@@ -173,7 +174,7 @@ def _read_distance(rng: np.random.Generator, distance_TP: Range, gain: float) ->
 
 
 def _lag(seen_T5: Floats, first_T: NDArray[np.int64]) -> Floats:
-    """Return what slow sensors show of what they saw; before the first row all was as in it."""
+    """Return the lagged output of slow sensors; before the first row the input is constant."""
     rows_T = np.arange(len(seen_T5))
     weights = _LAG ** np.arange(_LAG_ROWS)
     shown_T5: Floats = np.zeros_like(seen_T5)
@@ -186,22 +187,22 @@ def draw_gaps(seed: int, person: Person, num_recordings: int) -> NDArray[np.bool
     """Return which sensors each recording lacks (competition.md 1.4).
 
     Returns:
-        (N, 4) bool: the orientation; all light; time of flight 5; thermopile 5.
+        (N, 4) bool: the orientation; all of thm and tof; time of flight 5; thermopile 5.
     """
     rng = random_stream(seed, person.number, GAP_STREAM)
-    no_rot_N, no_light_N, no_5_N, no_thm_5_N = (
+    no_rot_N, no_optional_N, no_5_N, no_thm_5_N = (
         rng.random(num_recordings) < share for share in _GAP_SHARES
     )
-    no_tof_5_N = no_light_N | no_5_N | (person.number in WITHOUT_SENSOR_5)
-    return np.stack([no_rot_N, no_light_N, no_tof_5_N, no_tof_5_N | no_thm_5_N], axis=1)
+    no_tof_5_N = no_optional_N | no_5_N | (person.number in WITHOUT_SENSOR_5)
+    return np.stack([no_rot_N, no_optional_N, no_tof_5_N, no_tof_5_N | no_thm_5_N], axis=1)
 
 
-def _lose(recording: Recording, gaps_T4: NDArray[np.bool_]) -> Recording:
+def _remove_missing(recording: Recording, gaps_T4: NDArray[np.bool_]) -> Recording:
     """Put NaN where a sensor is missing, and return the recording."""
-    no_rot_T, no_light_T, no_tof_5_T, no_thm_5_T = gaps_T4.T
+    no_rot_T, no_optional_T, no_tof_5_T, no_thm_5_T = gaps_T4.T
     recording.rot_T4[no_rot_T] = np.nan
-    recording.thm_T5[no_light_T] = np.nan
-    recording.tof_T320[no_light_T] = np.nan
+    recording.thm_T5[no_optional_T] = np.nan
+    recording.tof_T320[no_optional_T] = np.nan
     recording.tof_T320[no_tof_5_T, 4 * TOF_PIXELS :] = np.nan
     recording.thm_T5[no_thm_5_T, 4] = np.nan
     return recording

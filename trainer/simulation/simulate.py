@@ -1,10 +1,10 @@
-"""Simulated recordings: the competition's, re-created from a model of the arm.
+"""Simulated recordings in the competition's schema.
 
-In: how many people, and a seed. Out: ``Sequences``, or a folder in the competition's schema.
+In: the number of subjects, and a seed. Out: ``Sequences``, or a folder in the competition's schema.
 
-A person depends on the seed and their own number only: 20 subjects are the first of 81. Nothing
-here is real: a score on these recordings says nothing about the competition's, and the acceleration
-carries a mark that says so under any name (``simulation.mark``).
+A person depends on the seed and their own number only: 20 subjects are the first of 81. A score on
+these recordings is no estimate of the score on real ones; the acceleration carries a mark by which
+they are recognised under any name (``trainer.data.simulation_mark``).
 
     python -m trainer simulate DIR --subjects 81
 
@@ -47,10 +47,10 @@ _LABELS = LabelTable(
 
 
 def read_num_subjects(source: str) -> int:
-    """Return how many subjects ``simulated[:SUBJECTS]`` asks for.
+    """Return the number of subjects of ``simulated[:SUBJECTS]``.
 
     Raises:
-        DataError: It is no number from 1 to MAX_SUBJECTS.
+        DataError: It is not a number from 1 to MAX_SUBJECTS.
     """
     _, colon, text = source.partition(":")
     if not colon:
@@ -58,34 +58,38 @@ def read_num_subjects(source: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_SUBJECTS):
         raise DataError(
             f"Source {source[:200]!r}: expected simulated:SUBJECTS with a whole number from 1 to "
-            f"{MAX_SUBJECTS}, got {text[:60]!r}. Such as simulated:20, or simulated for "
-            f"{NUM_SUBJECTS} subjects."
+            f"{MAX_SUBJECTS}, got {text[:60]!r}. Write simulated:20 for 20 subjects, or "
+            f"simulated for {NUM_SUBJECTS}."
         )
     return int(text)
 
 
 def simulate(num_subjects: int = NUM_SUBJECTS, seed: int = SEED) -> Sequences:
-    """Return the recordings of so many subjects.
+    """Return the recordings of simulated subjects.
 
     Args:
         num_subjects: At least 1.
         seed: Not negative.
     """
-    cast = [_cast(seed, number) for number in range(num_subjects)]
-    rows = np.concatenate([trials.rows_N for _, trials in cast])
+    subjects = [_make_subject(seed, number) for number in range(num_subjects)]
+    rows = np.concatenate([trials.rows_N for _, trials in subjects])
     offsets = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
     arrays = [np.empty((int(offsets[-1]), width), np.float32) for width in (3, 4, 5, 320)]
     first = 0
-    for person, trials in cast:
+    for person, trials in subjects:
         recording = record(seed, person, trials)
         last = first + len(recording.acc_T3)
         for array, values in zip(arrays, _columns(recording), strict=True):
             array[first:last] = values
         first = last
-    subject_of_N = np.repeat(np.arange(num_subjects), [len(trials.rows_N) for _, trials in cast])
-    names, hands = zip(*((person.name, person.is_right_handed) for person, _ in cast), strict=True)
+    subject_of_N = np.repeat(
+        np.arange(num_subjects), [len(trials.rows_N) for _, trials in subjects]
+    )
+    names, hands = zip(
+        *((person.name, person.is_right_handed) for person, _ in subjects), strict=True
+    )
     return Sequences(
-        sequence_ids=np.concatenate([_sequence_ids(*pair) for pair in cast]),
+        sequence_ids=np.concatenate([_sequence_ids(*pair) for pair in subjects]),
         offsets=offsets,
         acc_T3=arrays[0],
         rot_T4=arrays[1],
@@ -93,45 +97,45 @@ def simulate(num_subjects: int = NUM_SUBJECTS, seed: int = SEED) -> Sequences:
         tof_T320=arrays[3],
         subjects=np.array(names)[subject_of_N],
         right_handed_N=np.array(hands, dtype=np.float32)[subject_of_N],
-        label_idx=np.concatenate([trials.gesture_N for _, trials in cast]),
+        label_idx=np.concatenate([trials.gesture_N for _, trials in subjects]),
         labels=_LABELS,
-        phase_T=np.concatenate([(_part_T(trials) == 2).astype(np.int8) for _, trials in cast]),
-        posture_N=np.array(POSTURES)[np.concatenate([trials.posture_N for _, trials in cast])],
+        phase_T=np.concatenate([(_part_T(trials) == 2).astype(np.int8) for _, trials in subjects]),
+        posture_N=np.array(POSTURES)[np.concatenate([trials.posture_N for _, trials in subjects])],
     )
 
 
 def write_folder(folder: Path, num_subjects: int = NUM_SUBJECTS, seed: int = SEED) -> int:
     """Write train.csv and train_demographics.csv, subject by subject, and return the rows written.
 
-    Each file has its name only when it is whole.
+    A file gets its name once it is complete.
 
     Args:
-        folder: Made where missing; it must be empty.
+        folder: Created if missing; it must be empty.
         num_subjects: At least 1.
         seed: Not negative.
 
     Raises:
-        DataError: The folder holds something, or cannot be written.
+        DataError: The folder is not empty, or cannot be written.
     """
     _require_empty(folder)
-    cast = [_cast(seed, number) for number in range(num_subjects)]
+    subjects = [_make_subject(seed, number) for number in range(num_subjects)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        people = demographics_table([person for person, _ in cast])
-        _write_whole(folder / "train_demographics.csv", [people])
-        _write_whole(
+        people = demographics_table([person for person, _ in subjects])
+        _write_csv(folder / "train_demographics.csv", [people])
+        _write_csv(
             folder / "train.csv",
             (
                 recordings_table(person, trials, record(seed, person, trials))
-                for person, trials in cast
+                for person, trials in subjects
             ),
         )
     except OSError as error:
         raise DataError(
-            f"Folder {str(folder)!r} cannot be written: {error.strerror or error}. Make room or "
-            "allow writing there, remove what was written, and simulate again."
+            f"Folder {str(folder)!r} cannot be written: {error.strerror or error}. Free space or "
+            "allow writing there, remove the files in it, and simulate again."
         ) from error
-    return sum(int(trials.rows_N.sum()) for _, trials in cast)
+    return sum(int(trials.rows_N.sum()) for _, trials in subjects)
 
 
 def demographics_table(people: list[Person]) -> pl.DataFrame:
@@ -185,7 +189,7 @@ def recordings_table(person: Person, trials: Trials, recording: Recording) -> pl
     return pl.concat([table, *sensors], how="horizontal")
 
 
-def _cast(seed: int, number: int) -> tuple[Person, Trials]:
+def _make_subject(seed: int, number: int) -> tuple[Person, Trials]:
     person = make_person(seed, number)
     return person, make_trials(seed, person)
 
@@ -195,7 +199,7 @@ def _columns(recording: Recording) -> tuple[Range, Range, Range, Range]:
 
 
 def _sequence_ids(person: Person, trials: Trials) -> NDArray[np.str_]:
-    """Return names that go on from person to person, with gaps where recordings are missing."""
+    """Return ids that are numbered over all persons, with gaps where recordings are missing."""
     first = person.number * len(DESIGN)
     return np.array([f"SEQ_{first + k:06d}" for k in range(len(trials.gesture_N))])
 
@@ -212,13 +216,13 @@ def _require_empty(folder: Path) -> None:
     found = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if found:
         raise DataError(
-            f"Folder {str(folder)!r} is not empty, it holds {list_names(found)}: recordings that "
-            "are there are never replaced. Name a new or an empty folder."
+            f"Folder {str(folder)!r} is not empty, it contains {list_names(found)}: existing files "
+            "are never replaced. Name a new or an empty folder."
         )
 
 
-def _write_whole(path: Path, tables: Iterable[pl.DataFrame]) -> None:
-    """Write a CSV under another name and give it its own when it is on the disk."""
+def _write_csv(path: Path, tables: Iterable[pl.DataFrame]) -> None:
+    """Write a CSV under a temporary name, and rename it once it is on the disk."""
     unfinished = path.with_name(f".{path.name}.tmp")
     with unfinished.open("wb") as file:
         for number, table in enumerate(tables):

@@ -1,7 +1,7 @@
-"""What the light meets: head, neck, trunk, thighs, the own hand, a held thing, the furniture.
+"""Surfaces in front of the sensors: head, neck, trunk, thighs, own hand, held object, furniture.
 
-In: where the device is. Out: how far each pixel sees, and how warm it is there. Every surface is an
-ellipsoid, so that a ray meets it by one quadratic equation.
+In: the pose of the device. Out: distance and temperature at each pixel. Every surface is an
+ellipsoid, so that its distance along a ray is the root of one quadratic equation.
 
 Arithmetic on single rays is plain float32 addition, multiplication, division and square root on
 numbers that were rounded from float64 before: the same bits on every processor.
@@ -26,7 +26,7 @@ from trainer.simulation.trials import Trials
 
 Range = NDArray[np.float32]
 
-REACH_M = 0.55  # beyond it nothing comes back and nothing warms
+REACH_M = 0.55  # beyond it there is no return and no warmth
 SKIN_C, CLOTHES_C, THING_C = 35.5, 33.0, 29.0
 
 _FIELD = np.radians(52.0)  # of one sensor, from edge to edge
@@ -91,17 +91,17 @@ def make_sensors() -> tuple[Sensor, ...]:
 def look(
     person: Person, trials_T: Trials, pose: Pose, ambient_c: float
 ) -> Iterator[tuple[Range, Range]]:
-    """Yield what each sensor sees.
+    """Yield distances and temperatures of each sensor.
 
     Args:
-        person: Whose body it is.
+        person: The person with this body.
         trials_T: The parameters of the recording of each row.
-        pose: Where the device is.
-        ambient_c: How warm it is where nothing is near.
+        pose: Of the device.
+        ambient_c: Temperature where no surface is near.
 
     Yields:
-        (T, 64) float32 distance in m, inf where there is nothing, 0 where it touches; and
-        (T, 64) float32 how warm it is there, degrees Celsius.
+        (T, 64) float32 distance in m, inf without a surface, 0 at contact; and
+        (T, 64) float32 temperature of the surface, degrees Celsius.
     """
     ellipsoids = [_seen_from_device(e, pose) for e in _body(person, trials_T)]
     ellipsoids += _in_hand(person, trials_T, pose)
@@ -137,7 +137,7 @@ def _body(person: Person, trials_T: Trials) -> list[Ellipsoid]:
 
 
 def _thighs(trials_T: Trials, scale: float) -> list[Ellipsoid]:
-    """Return both thighs, forward where one sits, along the body where one lies."""
+    """Return both thighs, forward of a sitting person, along the body of a lying one."""
     sits_T = np.isin(trials_T.posture_N, (STRAIGHT, LEAN))
     centre_T3 = np.where(sits_T[:, None], (0.0, 0.24, -0.56), (0.0, 0.04, -0.82)) * scale
     turns_T33 = turn(0, np.where(sits_T, 0.0, np.pi / 2))
@@ -149,7 +149,7 @@ def _thighs(trials_T: Trials, scale: float) -> list[Ellipsoid]:
 
 
 def _furniture(trials_T: Trials) -> Ellipsoid:
-    """Return the table in front of who sits or the bed under who lies."""
+    """Return the table in front of a sitting person or the bed under a lying one."""
     centres, turns = np.zeros((4, 3)), np.zeros((4, 3, 3))
     centres[STRAIGHT], turns[STRAIGHT] = (0.1, 0.75, -0.46), np.eye(3)
     centres[LEAN], turns[LEAN] = (-0.2, 0.60, -0.30), turn(0, 0.9)
@@ -160,7 +160,7 @@ def _furniture(trials_T: Trials) -> Ellipsoid:
 
 
 def _in_hand(person: Person, trials_T: Trials, pose: Pose) -> list[Ellipsoid]:
-    """Return the own hand and what it holds, device frame."""
+    """Return the own hand and the held object, device frame."""
     bend_T33 = turn(1, pose.flex_T)
     away_T3 = -bend_T33[:, :, 0]
     hand_T3 = away_T3 * 0.095 * person.scale
@@ -187,7 +187,7 @@ def _seen_from_device(ellipsoid: Ellipsoid, pose: Pose) -> Ellipsoid:
 
 
 def _meet(ellipsoid: Ellipsoid, sensor: Sensor, distance_TP: Range, warmth_TP: Range) -> None:
-    """Shorten the distances where the rays of a sensor meet an ellipsoid first."""
+    """Update the distances where an ellipsoid is the nearest surface of a ray."""
     from_sensor_T3 = ellipsoid.centre_T3 - sensor.place_3
     is_near_T = np.linalg.norm(from_sensor_T3, axis=1) < REACH_M + ellipsoid.radius_m
     is_near_T &= from_sensor_T3 @ sensor.axis_3 > -ellipsoid.radius_m
@@ -204,7 +204,7 @@ def _meet(ellipsoid: Ellipsoid, sensor: Sensor, distance_TP: Range, warmth_TP: R
 
 
 def _distances(shape_R33: Floats, centre_R3: Floats, rays_P3: Floats) -> Range:
-    """Return how far along each ray the ellipsoid is: inf missed, 0 from inside, (R, P)."""
+    """Return the distance of the ellipsoid along each ray: inf if missed, 0 from inside, (R, P)."""
     across_R3 = np.einsum("rij,rj->ri", shape_R33, centre_R3)
     outside_R = np.einsum("ri,ri->r", across_R3, centre_R3) - 1
     x_P, y_P, z_P = rays_P3.T

@@ -1,4 +1,4 @@
-"""What one person does: the parameters of every recording, drawn once, constant through it.
+"""Trials: the parameters of every recording of a person, drawn once.
 
 In: a person. Out: ``Trials``, arrays with one entry per recording.
 
@@ -142,9 +142,9 @@ def make_trials(seed: int, person: Person) -> Trials:
 
 
 def _recorded(rng: np.random.Generator, number: int) -> Ints:
-    """Return which of the design were recorded, shuffled; those missing are of a kind."""
+    """Return which recordings of the design were made, shuffled; those missing are similar."""
     num_missing = STOPPED_EARLY.get(number, 0)
-    # straight first, so that who stops early lacks a posture; then one initial behaviour first
+    # straight first, so that a posture is missing after an early stop; then by initial behaviour
     order = sorted(range(len(DESIGN)), key=lambda i: DESIGN[i][1] != STRAIGHT)
     if num_missing == len(DESIGN) // 2:
         order = sorted(range(len(DESIGN)), key=lambda i: DESIGN[i][0])
@@ -174,7 +174,7 @@ def _lengths(
 def _places(
     rng: np.random.Generator, person: Person, posture_N: Ints, gesture_N: Ints
 ) -> dict[str, Floats]:
-    """Return where the wrist rests and works and how the arm is held there."""
+    """Return the positions of the wrist at rest and at its target, and the pose of the arm."""
     num = len(gesture_N)
     touches, wrist, palm = (
         np.array([getattr(gesture, name) for gesture in GESTURES])[gesture_N]
@@ -200,7 +200,7 @@ def _places(
 
 
 def _rhythms(rng: np.random.Generator, person: Person, gesture_N: Ints) -> dict[str, Floats]:
-    """Return how the hand moves once it is there."""
+    """Return the movement of the hand at its target."""
     num = len(gesture_N)
 
     def column(name: str) -> Floats:

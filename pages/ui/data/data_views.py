@@ -1,4 +1,4 @@
-"""Data views: counts, the checks with their evidence, one sequence's traces.
+"""Data views: counts, the checks with their evidence, the traces of one sequence.
 
 In: frames of ``recordings``, ``Check``s, ``Sequences``. Out: elements on the page.
 """
@@ -7,27 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
 from numpy.typing import NDArray
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.ui.data import chart_titles, recording_figures
-from pages.ui.data.checks import Check, DerivedState
-from pages.ui.shared import charts_results, frame, panels, recordings
+from pages.ui.shared import charts_results, frame, panels, recordings, words
 from pages.ui.shared.words import BadgeColour
+from trainer.data.quality.findings import Check, CheckState, Finding, warnings
 
 if TYPE_CHECKING:
     from trainer.data.sequences import Sequences
 
 ANY = "Any"
 MAX_DRAWN = 64  # sequences with their figures, some 200 kB each
-VERDICTS: dict[DerivedState, tuple[str, str, BadgeColour]] = {
+MAX_FINDINGS = 4  # shown of one check; the evidence has the rest
+STATES: dict[CheckState, tuple[str, str, BadgeColour]] = {
     "look": ("Look at this", ":material/search:", "orange"),
-    "unknown": ("Cannot be told", ":material/question_mark:", "gray"),
+    "unknown": ("Not known", ":material/question_mark:", "gray"),
     "fine": ("Fine", ":material/check:", "green"),
 }
 UNITS = {"mps2": "m/s²", "deg": "°"}  # last parts of column names
@@ -35,13 +37,13 @@ UNITS = {"mps2": "m/s²", "deg": "°"}  # last parts of column names
 
 @dataclass(frozen=True)
 class Drawn:
-    """One sequence as it is shown.
+    """The figures of one sequence.
 
     Attributes:
         traces: From ``recordings.traces``.
         figure: Of the traces.
-        phase_note: When the gesture itself happens.
-        images: Sensor to how often each pixel saw something, (8, 8), and its figure.
+        phase_note: The time of the gesture itself.
+        images: Sensor to the share of steps with something in range, (8, 8), and its figure.
     """
 
     traces: pl.DataFrame
@@ -61,56 +63,75 @@ def drawn_once(fingerprint: str, what: str, _draw: Callable[[], go.Figure]) -> g
 
     Args:
         fingerprint: Of the recordings.
-        what: Tells this figure from their others.
-        _draw: Draws it, from nothing but the recordings.
+        what: Name of the figure.
+        _draw: Draws it from the recordings alone.
     """
     return _draw()
 
 
-def show_counts(by_gesture: pl.DataFrame, by_subject: pl.DataFrame, max_bars: int) -> None:
-    """Show how many sequences there are of every gesture and every subject."""
-    for box, rows, label in zip(
-        st.columns(2, gap="large"), (by_gesture, by_subject), ("gesture", "subject"), strict=True
-    ):
+def show_totals(rows: pl.DataFrame, num_cards: int) -> DeltaGenerator:
+    """Show how many sequences, subjects and gestures there are, and return the grid of cards.
+
+    Args:
+        rows: One per sequence, with its subject and gesture.
+        num_cards: How many cards the grid is to have.
+    """
+    cards = st.grid(columns=num_cards, min_column_width=140)
+    cards.metric("Sequences", f"{len(rows):,}", border=True, height="stretch")
+    for title, label in (("Subjects", "subject"), ("Gestures", "gesture")):
+        number = rows[label].drop_nulls().n_unique()
+        cards.metric(title, f"{number:,}", border=True, height="stretch")
+    return cards
+
+
+def show_counts(rows: pl.DataFrame, max_bars: int) -> None:
+    """Show the number of sequences of every gesture and every subject.
+
+    Args:
+        rows: One per sequence, with its subject and gesture.
+        max_bars: Bars of one chart.
+    """
+    for box, label in zip(st.columns(2, gap="large"), ("gesture", "subject"), strict=True):
+        by_label = counts(rows, label)
         with box:
             panels.chart(
-                chart_titles.counts(rows, label),
-                charts_results.count_figure(rows.head(max_bars), label, "Sequences"),
-                rows,
+                chart_titles.counts(by_label, label),
+                charts_results.count_figure(by_label.head(max_bars), label, "Sequences"),
+                by_label,
                 f"by_{label}",
-                f"The {max_bars} with most." if len(rows) > max_bars else "",
+                f"The {max_bars} with the most." if len(by_label) > max_bars else "",
             )
 
 
-def show_verdict(checks: Sequence[Check]) -> None:
-    """Say in one line how many checks ask for a second look, and which."""
-    odd = [check.title for check in checks if check.derived == "look"]
+def show_summary(checks: Sequence[Check]) -> None:
+    """Show in one line how many checks found something to look at, and which."""
+    odd = [check.title for check in checks if check.state == "look"]
     line = st.container(horizontal=True, vertical_alignment="center")
     if not odd:
-        line.badge("Nothing odd found", icon=":material/check:", color="green", width="content")
+        line.badge("Nothing unusual found", icon=":material/check:", color="green", width="content")
         line.markdown(f"{len(checks)} checks, each with its evidence under Checks.")
         return
-    text, icon, color = VERDICTS["look"]
+    text, icon, color = STATES["look"]
     line.badge(f"{len(odd)} of {len(checks)} checks", icon=icon, color=color, width="content")
     line.markdown(frame.escape(f"{text}: {'; '.join(odd)}. The evidence is under Checks."))
 
 
 def urgency(check: Check) -> int:
     """Return where a check is shown: those to look at first."""
-    return list(VERDICTS).index(check.derived)
+    return list(STATES).index(check.state)
 
 
 def show_check(check: Check) -> None:
-    """Show one check: verdict, finding, how it was decided, evidence."""
-    text, icon, color = VERDICTS[check.derived]
+    """Show one check: state, findings, method, evidence."""
+    text, icon, color = STATES[check.state]
     with st.container(border=True, gap="small"):
         line = st.container(horizontal=True, vertical_alignment="center")
         line.markdown(f"**{frame.escape(check.title)}**", width="content")
         line.badge(text, icon=icon, color=color, width="content")
-        st.markdown(frame.escape(check.finding))
+        st.markdown(_finding_list(check))
         with st.expander(
-            "How this was decided, and the evidence",
-            expanded=check.derived == "look",
+            "Method and evidence",
+            expanded=check.state == "look",
             key=f"evidence_{check.name}",
         ):
             st.caption(frame.escape(check.method))
@@ -118,16 +139,31 @@ def show_check(check: Check) -> None:
                 _show_evidence(check)
 
 
+def _finding_list(check: Check) -> str:
+    """Return the warnings of a check, or its notes where there are none, as a list."""
+    shown = warnings(check.findings) or check.findings
+    more = len(shown) - MAX_FINDINGS
+    lines = [_finding_text(finding) for finding in shown[:MAX_FINDINGS]]
+    lines += [f"and {more} more"] if more > 0 else []
+    return "\n".join(f"- {line}" for line in lines) if len(lines) > 1 else lines[0]
+
+
+def _finding_text(finding: Finding) -> str:
+    """Return the line of a finding; the name of a channel or a sequence keeps its first letter."""
+    is_named = bool(finding.channel or finding.sequence_id)
+    return frame.escape(finding.line if is_named else words.capital(finding.line))
+
+
 def show_sequence(
     fingerprint: str, sequences: Sequences, rows: pl.DataFrame, rate_hz: float
 ) -> None:
-    """Let one sequence be chosen; show its traces with its phases, and what its images saw.
+    """Show the choice of a sequence, its traces with its phases, and its images.
 
     Args:
         fingerprint: Of the recordings.
         sequences: The recordings.
         rows: Their overview.
-        rate_hz: Labels the time axis only.
+        rate_hz: For the labels of the time axis.
     """
     row = _choose(rows.with_row_index("index"))
     drawn = _draw(fingerprint, row["index"], rate_hz, sequences)
@@ -142,8 +178,8 @@ def show_sequence(
     if not drawn.images:
         return
     st.caption(
-        "Time of flight: in how many of the steps each pixel saw something in range, on average "
-        "in the titles; full colour is always, none is never. Row 0 is the top of the image."
+        "Time of flight: the share of steps in which each pixel has something in range; the mean "
+        "is in the title. Full colour is always, none is never. Row 0 is the top of the image."
         + ("" if len(drawn.images) == recordings.NUM_TOF else " The other sensors are missing.")
     )
     cells = st.grid(columns=5, min_column_width=170)
@@ -174,8 +210,8 @@ def _draw(fingerprint: str, index: int, rate_hz: float, _sequences: Sequences) -
     )
 
 
-def _choose(chosen: pl.DataFrame) -> dict[str, object]:
-    """Return the row of the sequence that is looked at."""
+def _choose(chosen: pl.DataFrame) -> dict[str, Any]:
+    """Return the row of the chosen sequence."""
     line = st.container(horizontal=True, vertical_alignment="bottom")
     gestures = chosen["gesture"].drop_nulls().unique().sort()
     gesture = line.selectbox("Gesture", [ANY, *gestures], key="data_gesture")
@@ -192,7 +228,7 @@ def _choose(chosen: pl.DataFrame) -> dict[str, object]:
 def _show_evidence(check: Check) -> None:
     if check.name == "norms":
         panels.chart(
-            "How long the quaternions are",
+            "Lengths of the quaternions",
             recording_figures.norm_figure(check.table),
             check.table,
             "check_norms",
@@ -207,10 +243,10 @@ def _show_evidence(check: Check) -> None:
 
 
 def _column(name: str, dtype: pl.DataType) -> object:
-    """Return how a column of evidence is titled and written."""
-    words = name.split("_")
-    unit = UNITS.get(words[-1])
-    title = " ".join(words if unit is None else words[:-1]).capitalize()
+    """Return title and format of a column of evidence."""
+    parts = name.split("_")
+    unit = UNITS.get(parts[-1])
+    title = " ".join(parts if unit is None else parts[:-1]).capitalize()
     title += f", {unit}" if unit else ""
     if not dtype.is_float():
         return title

@@ -94,7 +94,7 @@ def pair_figure(table: pl.DataFrame) -> go.Figure:
 
 
 def norm_figure(counts: pl.DataFrame) -> go.Figure:
-    """Draw how long the quaternions are; frame from ``recordings.norm_counts``."""
+    """Draw how long the quaternions are; frame of the check "norms"."""
     edges = counts.select("from", "to").to_numpy()
     figure = go.Figure(
         go.Bar(

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui.shared import words
-from trainer.explain.meanings import meaning_of
+from trainer.features.meanings import meaning_of
 
 Grid = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from trainer.predict.bundles import PredictError
 
 if TYPE_CHECKING:
     from pages.ui.predict.predictions import Selected
+    from trainer.data.quality.findings import Finding
     from trainer.explain.contributions import Contributions
-    from trainer.explain.findings import Finding
     from trainer.explain.nearest import Neighbour
     from trainer.explain.occlusion import Attention, Occlusion
     from trainer.explain.places import Place

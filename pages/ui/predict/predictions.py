@@ -23,8 +23,8 @@ from trainer.predict.bundles import PredictError
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
+    from trainer.data.quality.findings import Finding
     from trainer.data.sequences import Sequences
-    from trainer.explain.findings import Finding
     from trainer.explain.training import Training
     from trainer.predict.predictor import Prediction, Predictor
 
@@ -150,13 +150,13 @@ def check_input(request: Request) -> tuple[Finding, ...]:
     """Return the findings of the input check; no model is loaded for it."""
 
     def check() -> tuple[Finding, ...]:
-        from trainer.explain import doctor, findings
+        from trainer.data.quality import checks, findings
 
         loaded = load_training(request)
-        training = None if isinstance(loaded, str) else loaded
+        training = None if isinstance(loaded, str) else loaded.summary
         corrected = request.corrected(request.sequences)
-        found = doctor.examine(corrected, training, request.mirror_left_handers)
-        found = (*found, *doctor.note_turned(request.sequences, request.turned_subjects))
+        found = checks.check_input(corrected, training, request.mirror_left_handers)
+        found = (*found, *checks.note_corrected(request.sequences, request.turned_subjects))
         return (*found, findings.Finding("note", loaded)) if isinstance(loaded, str) else found
 
     return once("input check", request.key, check)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pages.ui.shared import frame, panels, words
 
 if TYPE_CHECKING:
-    from trainer.explain.findings import Finding
+    from trainer.data.quality.findings import Finding
     from trainer.predict.predictor import Prediction
 
 MAX_WARNINGS = 4  # listed above the table, which has all of them

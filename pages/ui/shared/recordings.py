@@ -15,8 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pages.ui.shared import distributions
-from trainer.data import measures
-from trainer.data.schema import ACC_COLUMNS, ROT_COLUMNS, THM_COLUMNS, TOF_PIXELS
+from trainer.data.schema import THM_COLUMNS, TOF_PIXELS
 from trainer.data.sequences import SENSOR_GROUPS, Sequences
 
 GROUP_TITLES = {
@@ -28,8 +27,6 @@ GROUP_TITLES = {
 PHASE_TITLES = {0: "transition", 1: "gesture"}
 NUM_TOF = 5
 NOTHING_IN_RANGE = -1.0
-NORM_BIN = 0.04
-MAX_NORM_BINS = 100
 
 Values = NDArray[np.float32]
 
@@ -111,37 +108,6 @@ def missing_by_subject(sequences: Sequences) -> pl.DataFrame:
     return table.sort(pl.sum_horizontal(*shares), "subject", descending=[True, False])
 
 
-def value_ranges(sequences: Sequences) -> pl.DataFrame:
-    """Return one row per channel: its values, those expected, shares out of range and missing."""
-    return pl.DataFrame(
-        [
-            {"channel": name, "unit": unit, **_range(values, expected)}
-            for name, unit, values, expected in _channels(sequences)
-        ]
-    )
-
-
-def single_channels(sequences: Sequences) -> Iterator[tuple[str, Values]]:
-    """Yield name and values, (T,), of every channel except time of flight."""
-    for name, _, values, _ in _channels(sequences):
-        if values.ndim == 1:
-            yield name, values
-
-
-def norm_counts(sequences: Sequences) -> pl.DataFrame:
-    """Return a histogram of the quaternions' lengths: from, to, time_steps; rotations have 1."""
-    norms = np.zeros(0, dtype=np.float32)
-    if sequences.rot_T4 is not None:
-        norms = np.linalg.norm(sequences.rot_T4, axis=1)
-    known = norms[~np.isnan(norms)]
-    last = max(1.2, float(known.max(initial=0.0)))
-    num_bins = min(int(last / NORM_BIN) + 2, MAX_NORM_BINS)  # the last one takes all beyond
-    edges = (np.arange(num_bins + 1) - 0.5) * NORM_BIN  # one bin has 1 at its centre
-    edges[-1] = max(edges[-1], last)
-    counts, _ = np.histogram(known, bins=edges)
-    return pl.DataFrame({"from": edges[:-1], "to": edges[1:], "time_steps": counts})
-
-
 def traces(sequences: Sequences, index: int, rate_hz: float) -> pl.DataFrame:
     """Return the traces of one sequence: columns panel, channel, step, time_s, value.
 
@@ -216,36 +182,6 @@ def _sensors(sequences: Sequences) -> Iterator[tuple[str, Values]]:
     if sequences.tof_T320 is not None:
         for sensor in range(NUM_TOF):
             yield f"tof_{sensor + 1}", _pixels(sequences.tof_T320, sensor)
-
-
-def _channels(sequences: Sequences) -> Iterator[tuple[str, str, Values, tuple[float, float]]]:
-    """Yield name, unit, values and the range they are expected in; an image is one channel."""
-    for names, unit, values, expected in (
-        (ACC_COLUMNS, "m/s²", sequences.acc_T3, measures.ACC_RANGE_MPS2),
-        (ROT_COLUMNS, "quaternion part", sequences.rot_T4, measures.ROT_RANGE),
-        (THM_COLUMNS, "°C", sequences.thm_T5, measures.THM_RANGE_C),
-    ):
-        if values is not None:
-            yield from ((name, unit, values[:, i], expected) for i, name in enumerate(names))
-    if sequences.tof_T320 is not None:
-        for sensor in range(NUM_TOF):
-            pixels = _pixels(sequences.tof_T320, sensor)
-            yield f"tof_{sensor + 1}", "sensor's own, -1 far", pixels, measures.TOF_RANGE
-
-
-def _range(values: Values, expected: tuple[float, float]) -> dict[str, float | str | None]:
-    known = values[~np.isnan(values)]
-    row = {"lowest": None, "mean": None, "highest": None, "outside": 0.0}
-    if known.size:
-        low, high = float(known.min()), float(known.max())
-        is_inside = expected[0] <= low and high <= expected[1]
-        outside = (
-            0.0 if is_inside else float(np.mean((known < expected[0]) | (known > expected[1])))
-        )
-        mean = float(known.mean(dtype=np.float64))
-        row = {"lowest": low, "mean": mean, "highest": high, "outside": outside}
-    missing = 1.0 - known.size / max(values.size, 1)
-    return {**row, "expected": f"{expected[0]:g} to {expected[1]:g}", "missing": missing}
 
 
 def _panels(one: Sequences) -> Iterator[tuple[str, str, Values]]:

@@ -69,9 +69,10 @@ def _load(name: str, fingerprint: str, version: Version) -> Sequences | str:
     """Return the recordings, or why they cannot be shown; a changed file is read again."""
     from trainer.data import sources
     from trainer.data.schema import DataError
+    from trainer.simulation import any_source
 
     try:
-        sequences = sources.load(name)
+        sequences = any_source.load(name)
     except (DataError, OSError) as error:
         return f"The run's source {name!r} cannot be read here. {error}"
     if sources.fingerprint(sequences) != fingerprint:

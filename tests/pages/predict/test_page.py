@@ -23,10 +23,10 @@ from pages.ui.predict import (
 )
 from pages.ui.shared import recordings
 from tests.support.builders import make_table
+from trainer.data.quality.findings import Finding
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
 from trainer.explain.contributions import Contribution
-from trainer.explain.findings import Finding
 from trainer.explain.places import place_of
 from trainer.predict.predictor import Prediction
 from trainer.store.names import RunPaths

@@ -1,4 +1,4 @@
-"""Devices worn half a turn from the others': found without labels, turned back, told in the run."""
+"""Device orientation: reversed devices are found without labels, corrected and reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.tiny_runs import tiny_config, train
 from trainer.data import sources
 from trainer.data.device_orientation import correct_orientation, find_reversed
 from trainer.data.sequences import Sequences
-from trainer.explain.doctor import examine_for
+from trainer.explain.input_check import check_input_for
 from trainer.predict.predictor import Predictor
 from trainer.run.inputs.recordings import load_dataset
 from trainer.simulation.people import REVERSED
@@ -23,7 +23,7 @@ from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
 
 ASL = Path(__file__).parents[4] / "shared" / "data" / "asl.parquet"  # no licence: not shipped
-SUBJECTS = 20  # of them two wear the device reversed
+SUBJECTS = 20  # two of them have a reversed device
 
 
 @pytest.fixture(scope="module")
@@ -36,35 +36,35 @@ def reversed_names() -> tuple[str, ...]:
     return tuple(f"SUBJ_{number:06d}" for number in REVERSED)
 
 
-def test_the_reversed_of_simulated_subjects_are_found_and_nobody_else(simulated):
-    """Two of twenty, without a look at labels."""
+def test_only_the_reversed_devices_of_simulated_subjects_are_found(simulated):
+    """Two of twenty, without labels."""
     assert find_reversed(simulated) == reversed_names()
     assert find_reversed(dataclasses.replace(simulated, label_idx=None)) == reversed_names()
 
 
-def test_of_the_real_recordings_nobody_is_turned():
+def test_no_device_of_the_real_recordings_looks_reversed():
     """Ten people with a watch on the same wrist, as recorded."""
     assert find_reversed(sources.load("watch")) == ()
 
 
 @pytest.mark.skipif(not ASL.exists(), reason="these recordings have no licence to ship")
-def test_the_two_who_wear_an_arm_band_the_other_way_round_are_found():
-    """Real recordings of 27 people that nobody has turned."""
+def test_the_two_reversed_arm_bands_are_found():
+    """Real recordings of 27 people, unchanged."""
     assert find_reversed(sources.load(str(ASL))) == ("DM02", "DM25")
 
 
-def test_turning_back_undoes_what_a_reversed_device_records(simulated):
-    """All sensors, to the bit; other subjects' values are left as they are, the input too."""
+def test_the_correction_is_the_inverse_of_a_reversed_device(simulated):
+    """All sensors, bit for bit; values of other subjects and the input stay unchanged."""
     before = {name: values.copy() for name, values in simulated.arrays.items()}
     back = correct_orientation(simulated, reversed_names())
     theirs_T = np.repeat(np.isin(simulated.subjects, reversed_names()), simulated.lengths_N)
     again = reverse(Recording(*(values[theirs_T] for values in back.arrays.values())))
-    told = (again.acc_T3, again.rot_T4, again.thm_T5, again.tof_T320)
-    for (name, values), turned in zip(before.items(), told, strict=True):
+    reversed_again = (again.acc_T3, again.rot_T4, again.thm_T5, again.tof_T320)
+    for (name, values), turned in zip(before.items(), reversed_again, strict=True):
         np.testing.assert_array_equal(np.abs(turned), np.abs(values[theirs_T]), err_msg=name)
         np.testing.assert_array_equal(back.arrays[name][~theirs_T], values[~theirs_T])
         np.testing.assert_array_equal(simulated.arrays[name], values)
-    np.testing.assert_array_equal(told[0], before["acc"][theirs_T])
+    np.testing.assert_array_equal(reversed_again[0], before["acc"][theirs_T])
     own = dataclasses.replace(
         simulated,
         **{
@@ -77,8 +77,8 @@ def test_turning_back_undoes_what_a_reversed_device_records(simulated):
         np.testing.assert_array_equal(values, back.arrays[name])
 
 
-def test_without_subjects_or_with_few_of_their_sequences_nobody_is_turned(simulated):
-    """Nothing is guessed from a handful of sequences."""
+def test_no_device_looks_reversed_without_subjects_or_with_few_sequences(simulated):
+    """A mean over a few sequences is too uncertain."""
     assert find_reversed(dataclasses.replace(simulated, subjects=None)) == ()
     theirs_N = np.isin(simulated.subjects, reversed_names())
     few = simulated.select(np.flatnonzero(~theirs_N | (np.cumsum(theirs_N) <= 9)))
@@ -87,8 +87,8 @@ def test_without_subjects_or_with_few_of_their_sequences_nobody_is_turned(simula
 
 
 @pytest.fixture(scope="module")
-def turned_watch(tmp_path_factory):
-    """The recordings that ship with the project, but for one subject's device, turned."""
+def rotated_watch(tmp_path_factory):
+    """The recordings that ship with the project, with one subject's device rotated."""
     table = pl.read_parquet(sources.WATCH_PATH)
     theirs = pl.col("subject") == "SUBJ_W05"
     turned = {
@@ -102,44 +102,49 @@ def turned_watch(tmp_path_factory):
         pl.when(theirs).then(value).otherwise(pl.col(name)).alias(name)
         for name, value in turned.items()
     ]
-    file = tmp_path_factory.mktemp("turned") / "watch.parquet"
+    file = tmp_path_factory.mktemp("rotated") / "watch.parquet"
     table.with_columns(changed).write_parquet(file)
     return file
 
 
-def test_a_run_tells_whom_it_turned_back_and_its_models_turn_their_recordings_too(
-    turned_watch, tmp_path
+def test_a_run_reports_corrected_subjects_and_corrects_their_recordings_in_predictions(
+    rotated_watch, tmp_path
 ):
-    """Asked about a subject who was turned, a fold that had not seen them says what it said."""
-    config = tiny_config(turned_watch, "models=lgbm", "folds.count=2")
-    said = []
-    assert train(tmp_path / "first", config, echo=said.append) == "finished"
+    """A fold without the corrected subject repeats its out-of-fold predictions of them."""
+    config = tiny_config(rotated_watch, "models=lgbm", "folds.count=2")
+    logged = []
+    assert train(tmp_path / "first", config, echo=logged.append) == "finished"
     run = RunReader(tmp_path / "first")
     assert run.run_file().recordings.turned_subjects == ("SUBJ_W05",)
-    assert any("turned back SUBJ_W05: 1 device looks worn half a turn" in line for line in said)
+    assert any("turned back SUBJ_W05: 1 device looks worn half a turn" in line for line in logged)
 
-    sequences = sources.load(str(turned_watch))
+    sequences = sources.load(str(rotated_watch))
     their_idx = np.flatnonzero(sequences.subjects == "SUBJ_W05")[:5]
     oof = run.oof().filter(pl.col("sequence_id").is_in(sequences.sequence_ids[their_idx]))
-    told = Predictor.load(tmp_path / "first").predict(sequences.select(their_idx), oof["fold"][0])
+    predicted = Predictor.load(tmp_path / "first").predict(
+        sequences.select(their_idx), oof["fold"][0]
+    )
     expected_NK = oof.select(pl.col("^lgbm:.*$")).to_numpy()
-    np.testing.assert_allclose(told.by_model["lgbm"], expected_NK, atol=1e-12)
-    findings = examine_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
-    assert any("turned back half about z (the sequence)" in finding.what for finding in findings)
+    np.testing.assert_allclose(predicted.by_model["lgbm"], expected_NK, atol=1e-12)
+    findings = check_input_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
+    assert any(
+        "device orientation corrected by 180 degrees about z (the sequence)" in finding.what
+        for finding in findings
+    )
     assert not any(finding.severity == "warning" for finding in findings)
 
 
-def test_in_a_folder_of_parts_the_same_devices_are_turned_back(turned_watch, tmp_path):
-    """Features and frames to the last bit; asked not to turn, others, under another key."""
+def test_in_a_folder_of_parts_the_same_devices_are_corrected(rotated_watch, tmp_path):
+    """Features and frames to the last bit; without the correction others, under another key."""
     folder = tmp_path / "parts"
     folder.mkdir()
-    for (subject,), rows in pl.read_parquet(turned_watch).group_by("subject"):
+    for (subject,), rows in pl.read_parquet(rotated_watch).group_by("subject"):
         rows.write_parquet(folder / f"{subject}.parquet")
     made = {}
     for name, config in (
-        ("one file", tiny_config(turned_watch)),
+        ("one file", tiny_config(rotated_watch)),
         ("parts", tiny_config(folder)),
-        ("not turned", tiny_config(folder, "data.turn_reversed=false")),
+        ("not corrected", tiny_config(folder, "data.turn_reversed=false")),
     ):
         made[name] = load_dataset(config)
         checked = CheckedFolder(tmp_path / "run")

@@ -12,7 +12,7 @@ from tests.support.tiny_runs import problems_of, tiny_config, train
 from trainer.data.partitions import find_partitions, survey
 from trainer.data.schema import DataError
 from trainer.data.sources import fingerprint, load, open_partitions
-from trainer.features.frames import MappedFrames, fit_scaler, make_batch, scale
+from trainer.features.batches import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.network.augmentation import Warp, warped_batch
 from trainer.run.execution import execute
 from trainer.run.inputs import parts as run_parts
@@ -106,13 +106,11 @@ def test_mapped_rows_are_scaled_like_those_in_memory(whole, parts, tmp_path):
     assert batches[2].values_NTC.tobytes() == batches[3].values_NTC.tobytes()
 
 
-def test_what_was_worked_out_of_the_first_parts_is_not_worked_out_again(
-    parts, tmp_path, monkeypatch
-):
-    """A pause in the third part: the next start reads on there."""
+def test_features_of_the_first_parts_are_not_computed_again(parts, tmp_path, monkeypatch):
+    """A pause in the third part: the next start continues there."""
     monkeypatch.setattr(recordings, "KEEP_BLOCK_S", 0.0)  # as where each part takes seconds
     read = []
-    make = parts.make_part
+    make = run_parts.make_part
 
     def make_part(task, poll):
         read.append(int(task.name.partition("_")[2].partition("/")[0]))
@@ -143,7 +141,7 @@ def test_a_part_that_changes_while_the_run_works_is_refused(parts, tmp_path):
 
 
 def test_a_part_alone_keeps_the_hands_of_its_own_people_only(table, parts):
-    """So that what goes along with every task stays small, and says the same."""
+    """So that the data sent with every task stays small, with the same hands."""
     people = table.select("subject").unique().sort("subject").with_columns(handedness=pl.lit(0))
     people.write_csv(parts / "train_demographics.csv")
     found = find_partitions(parts)
@@ -151,8 +149,8 @@ def test_a_part_alone_keeps_the_hands_of_its_own_people_only(table, parts):
     assert (len(alone), alone.name(0)) == (1, found.name(3))
     assert alone.demographics.rows() == [("SUBJ_000003", "0")]
     assert fingerprint(alone.read(0)) == fingerprint(found.read(3))
-    nobody = found.alone(3, [])
-    assert np.isnan(nobody.read(0).right_handed_N).all()
+    without = found.alone(3, [])
+    assert np.isnan(without.read(0).right_handed_N).all()
 
 
 def test_a_damaged_frames_file_is_written_again(parts, tmp_path):
@@ -175,7 +173,7 @@ def test_the_whole_can_be_read_at_once(whole, parts):
 
 
 def test_what_does_not_fit_in_memory_is_not_read_at_once(parts, monkeypatch):
-    """A page that shows single recordings says so instead of taking the machine down."""
+    """A page that shows single recordings refuses instead of exhausting the memory."""
     free = psutil.virtual_memory()._replace(available=1_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     with pytest.raises(DataError, match=r"its 6 parts need about 0\.0 GB of memory at once"):
@@ -237,11 +235,11 @@ def test_parts_with_other_gestures_share_one_label_table(parts):
     rows.with_columns(
         gesture=pl.when(is_old).then(pl.lit("Above ear - pull hair")).otherwise("gesture")
     ).write_parquet(path)
-    told = survey(find_partitions(parts), fingerprint).catalogue
+    found = survey(find_partitions(parts), fingerprint).catalogue
     assert kind == "Target"
-    assert told.labels.gestures == ("Above ear - pull hair", *[name for name, _ in GESTURES])
+    assert found.labels.gestures == ("Above ear - pull hair", *[name for name, _ in GESTURES])
     joined = load(str(parts))
-    assert (told.label_idx == joined.label_idx).all()
+    assert (found.label_idx == joined.label_idx).all()
 
 
 def test_a_run_on_parts_says_nothing_of_problems(parts, tmp_path):

@@ -94,12 +94,12 @@ def test_the_sign_of_quaternions_does_not_matter():
 
 
 def test_a_gap_does_not_break_the_sign():
-    """The sign goes on from the last known orientation, over missing ones in between."""
-    fitted = rotation("x", 3.0)
-    minus = [-part for part in rotation("x", 3.2)]  # what a device that keeps w >= 0 gives
-    table = one_sequence([[0, 0, 9.81]] * 4, [fitted, [None] * 4, [None] * 4, minus])
+    """The sign continues from the last known orientation, over missing ones in between."""
+    turned = rotation("x", 3.0)
+    minus = [-part for part in rotation("x", 3.2)]  # from a device with w >= 0
+    table = one_sequence([[0, 0, 9.81]] * 4, [turned, [None] * 4, [None] * 4, minus])
     rot_T4 = motion_of(table, *ROT)
-    np.testing.assert_allclose(rot_T4[[0, 3]], [fitted, rotation("x", 3.2)], atol=1e-6)
+    np.testing.assert_allclose(rot_T4[[0, 3]], [turned, rotation("x", 3.2)], atol=1e-6)
     assert np.isnan(rot_T4[1:3]).all()
 
 
@@ -164,7 +164,7 @@ def test_a_left_hander_is_mirrored_and_others_are_not():
 
 
 def test_preprocessing_leaves_the_recordings_alone_and_mirrors_on_request_only():
-    """The arrays that came in are unchanged; with the switch off nobody is mirrored."""
+    """The arrays that came in are unchanged; without the setting no hand is mirrored."""
     table = make_table(num_subjects=1, sequences_per_subject=1)
     demographics = make_demographics(table, left_handers=("SUBJ_000000",))
     sequences = sequences_from_table(table, demographics)
@@ -194,7 +194,7 @@ def test_the_images_are_not_copied_before_they_are_asked_for_and_a_stretch_share
 
 
 def test_nothing_in_range_stays_minus_one_and_missing_stays_missing():
-    """-1 of a time-of-flight pixel is a value; a null is NaN; a sensor never worn is None."""
+    """-1 of a time-of-flight pixel is a value; a null is NaN; a sensor without any value is None."""
     table = make_table(num_subjects=1, sequences_per_subject=1, groups=("acc", "tof"))
     table = table.with_columns(tof_2_v0=pl.lit(None, pl.Float64), tof_1_v0=pl.lit(-1.0))
     signals = preprocess(sequences_from_table(table))

@@ -1,4 +1,4 @@
-"""trainer.data.sources: what is refused. The message names the field, what came, what to do."""
+"""Refused recordings: the message names the field, the value and the correction."""
 
 import io
 import math
@@ -11,10 +11,10 @@ from trainer.data.schema import DataError
 from trainer.data.sources import (
     COMPETITION,
     check_trainable,
-    load,
     read_upload,
     sequences_from_table,
 )
+from trainer.simulation.any_source import load
 
 
 def refusal(function, *arguments):
@@ -218,7 +218,7 @@ def test_an_unknown_source_is_refused(source, parts):
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path):
-    """The message says which names were looked for and what is there."""
+    """The message names the expected files and those in the folder."""
     (tmp_path / "notes.txt").write_text("none")
     message = refusal(load, str(tmp_path))
     assert "train.csv" in message
@@ -243,7 +243,7 @@ def test_kaggle_that_is_not_mounted_is_refused(tmp_path):
         (make_small_table(), 5, ["5 folds", "got 2"]),
     ],
 )
-def test_what_nothing_can_be_learnt_from_is_refused(table, num_folds, parts):
+def test_recordings_that_cannot_be_trained_on_are_refused(table, num_folds, parts):
     """Unlabelled, one class only, one kind only, fewer subjects than folds."""
     message = refusal(check_trainable, sequences_from_table(table), num_folds)
     assert [part for part in parts if part not in message] == []

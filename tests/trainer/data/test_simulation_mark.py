@@ -1,4 +1,4 @@
-"""Simulated recordings: no score of theirs is shown without the mark."""
+"""Simulated recordings: their scores are never shown without the mark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
 SOURCE = "simulated:20"
-COPY = {"source": "/data/copy", "is_marked": True}  # its content says what its name does not
+COPY = {"source": "/data/copy", "is_marked": True}  # simulated by its content, not by its name
 BADGE = ":material/science: Simulated"
 
 
@@ -35,8 +35,8 @@ def test_a_page_marks_a_simulated_run_and_no_other(make_run, page):
     assert BADGE not in texts(visit(page, run="real"))
 
 
-def test_the_table_of_runs_says_which_are_simulated(make_run):
-    """Beside the scores, not behind the settings."""
+def test_the_table_of_runs_marks_simulated_recordings(make_run):
+    """In a column before the scores."""
     make_run("made", source=SOURCE)
     make_run("copied", **COPY)
     make_run("real")
@@ -49,8 +49,8 @@ def test_the_table_of_runs_says_which_are_simulated(make_run):
     assert list(table.columns).index("Recordings") < list(table.columns).index("Blend")
 
 
-def test_scores_side_by_side_say_which_are_simulated(make_run):
-    """One row per model and run, each with where its recordings come from."""
+def test_compared_scores_mark_simulated_recordings(make_run):
+    """One row per model and run, each with the source of its recordings."""
     found = summaries([RunReader(make_run("made", source=SOURCE))])
     assert comparison.score_table(found)["Recordings"].unique().to_list() == [
         "Simulated, 20 subjects"
@@ -58,8 +58,8 @@ def test_scores_side_by_side_say_which_are_simulated(make_run):
 
 
 @pytest.mark.parametrize("made_from", [{"source": SOURCE}, COPY], ids=["by name", "by content"])
-def test_a_toast_with_a_simulated_score_says_so(make_run, made_from):
-    """A fold of a run elsewhere is told with its score and the mark."""
+def test_a_toast_marks_a_simulated_score(make_run, made_from):
+    """A finished fold of another run is shown with its score and the mark."""
     root = make_run("made", "running", **made_from)
     app = visit("runs", run="made")
     line = {"event": "fold", "time": time.time(), "attempt": 1, "model": "torch", "fold": 1}
@@ -91,12 +91,12 @@ def test_the_command_line_marks_simulated_scores(make_run, made_from):
     ],
 )
 def test_only_the_source_of_that_name_is_simulated(make_run, source, text):
-    """A file whose name has the word in it is a file."""
+    """A file with the word in its name is a file."""
     assert words.recordings(RunReader(make_run(source=source)).run_file()) == text
 
 
-def test_a_run_from_before_the_recordings_said_so_can_be_read(make_run):
-    """Without the entry in config.json the source's name is all that is known."""
+def test_a_run_of_an_earlier_version_without_the_mark_can_be_read(make_run):
+    """Without the entry in config.json the name of the source decides."""
     for name, source, expected in (("made", SOURCE, True), ("folder", "/data/folder", False)):
         reader = RunReader(make_run(name, source=source))
         content = json.loads(reader.paths.config.read_text())
@@ -119,8 +119,8 @@ def test_simulated_recordings_can_be_chosen_and_duplicated(make_run, monkeypatch
     assert RunReader(root).run_file().data.source == "simulated:7"
 
 
-def test_a_source_that_is_none_is_named(tmp_path):
-    """What cannot be read is said before the start."""
+def test_a_source_that_cannot_be_read_is_reported(tmp_path):
+    """Before the start."""
     assert start_source.problem("simulated:3") == ""
     assert "whole number from 1 to 1000" in start_source.problem("simulated:many")
     missing = str(tmp_path / "no.csv")

@@ -1,4 +1,4 @@
-"""trainer.data.sources: what is read; what is refused is in test_data_refusals.py."""
+"""Sources of recordings that can be read; refused ones are in test_refusals.py."""
 
 import math
 import shutil
@@ -271,10 +271,10 @@ def test_the_competitions_own_sample_is_read(tmp_path):
     assert sequences.lengths_N.tolist() == [56, 51]
     assert sequences.groups == ("acc", "rot", "thm", "tof")
     assert not np.isnan(sequences.right_handed_N).any()
-    worn = [name for name in SENSOR_COLUMNS if name.startswith(("thm", "tof"))]
+    optional = [name for name in SENSOR_COLUMNS if name.startswith(("thm", "tof"))]
     table = read_table(sample)
-    nulled = table.with_columns(pl.lit(None).alias(name) for name in worn)
-    absent = sequences_from_table(table.drop(worn))
+    nulled = table.with_columns(pl.lit(None).alias(name) for name in optional)
+    absent = sequences_from_table(table.drop(optional))
     assert fingerprint(sequences_from_table(nulled)) == fingerprint(absent)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.builders import make_demographics, make_table
 from trainer.data.preprocess import mirror, preprocess
+from trainer.data.quality.checks import check_input
 from trainer.data.sources import load, sequences_from_table
 from trainer.explain.contributions import contributions_of
-from trainer.explain.doctor import examine
 from trainer.explain.nearest import nearest
 from trainer.explain.occlusion import attention_of, occlusion_of
 from trainer.explain.report import Report, render
@@ -205,7 +205,7 @@ def test_a_report_holds_every_part_and_loads_nothing(predictor, training, sequen
         prediction=prediction,
         rate_hz=RATE_HZ,
         remarks=("True gesture: Neck - scratch",),
-        findings=examine(one, training),
+        findings=check_input(one, training.summary),
         contributions=contributions_of(predictor, one, first, second),
         attention=attention_of(predictor, one),
         occlusion=occlusion_of(predictor, one),

@@ -35,41 +35,41 @@ def turning_arm(start_rad, num_steps=5, push=(3.0, 1.0, 0.0)):
 @pytest.mark.parametrize("start_rad", [0.0, 2.0, -1.3])
 def test_a_turn_about_the_vertical_adds_up_to_a_heading(start_rad):
     """0.1 rad a step is -0.2 to 0.2 about its mean, whichever way the arm pointed at first."""
-    told = heading_signals(*turning_arm(start_rad))
-    np.testing.assert_allclose(told["turn_rate"], [0.1] * 5, atol=1e-12)
-    np.testing.assert_allclose(told["tilt_rate"], [0.0] * 5, atol=1e-12)
-    np.testing.assert_allclose(told["heading"], [-0.2, -0.1, 0.0, 0.1, 0.2], atol=1e-12)
+    heading = heading_signals(*turning_arm(start_rad))
+    np.testing.assert_allclose(heading["turn_rate"], [0.1] * 5, atol=1e-12)
+    np.testing.assert_allclose(heading["tilt_rate"], [0.0] * 5, atol=1e-12)
+    np.testing.assert_allclose(heading["heading"], [-0.2, -0.1, 0.0, 0.1, 0.2], atol=1e-12)
 
 
 @pytest.mark.parametrize("start_rad", [0.0, 2.0, -1.3])
 def test_forward_is_where_the_arm_points_in_the_mean(start_rad):
     """In the middle of the turn the sensor's x is forward and its y is sideways, to the left."""
-    told = heading_signals(*turning_arm(start_rad))
-    assert told["forward"][2] == pytest.approx(3.0)
-    assert told["sideways"][2] == pytest.approx(1.0)
-    assert told["forward"][4] == pytest.approx(3.0 * np.cos(0.2) - np.sin(0.2))
-    assert told["sideways"][4] == pytest.approx(3.0 * np.sin(0.2) + np.cos(0.2))
+    heading = heading_signals(*turning_arm(start_rad))
+    assert heading["forward"][2] == pytest.approx(3.0)
+    assert heading["sideways"][2] == pytest.approx(1.0)
+    assert heading["forward"][4] == pytest.approx(3.0 * np.cos(0.2) - np.sin(0.2))
+    assert heading["sideways"][4] == pytest.approx(3.0 * np.sin(0.2) + np.cos(0.2))
 
 
 def test_a_step_without_orientation_has_no_heading_and_adds_none():
-    """The heading goes on after a gap as if nothing had turned in it."""
+    """The heading continues after a gap as if there were no turn in it."""
     known, axis = turning_arm(0.0)
     gap = {name: np.where(np.arange(5) == 1, np.nan, x_T) for name, x_T in known.items()}
-    told = heading_signals(gap, axis)
+    heading = heading_signals(gap, axis)
     np.testing.assert_allclose(
-        told["heading"], np.array([0, np.nan, 0.1, 0.2, 0.3]) - 0.15, atol=1e-12
+        heading["heading"], np.array([0, np.nan, 0.1, 0.2, 0.3]) - 0.15, atol=1e-12
     )
 
 
 def test_an_arm_that_points_straight_up_has_no_forward():
-    """Where the mean direction has no part along the ground, forward is missing, not invented."""
+    """Where the mean direction has no part along the ground, forward is missing."""
     known, axis = turning_arm(0.0)
-    fitted = np.sqrt(0.5) * np.ones(5)
+    root = np.sqrt(0.5) * np.ones(5)
     zero = np.zeros(5)
-    upright = known | {"rot_w": fitted, "rot_x": zero, "rot_y": -fitted, "rot_z": zero}
-    told = heading_signals(upright, axis)
-    assert np.isnan(told["forward"]).all()
-    assert np.isnan(told["sideways"]).all()
+    upright = known | {"rot_w": root, "rot_x": zero, "rot_y": -root, "rot_z": zero}
+    heading = heading_signals(upright, axis)
+    assert np.isnan(heading["forward"]).all()
+    assert np.isnan(heading["sideways"]).all()
 
 
 def test_without_orientation_there_is_no_heading():
@@ -95,18 +95,18 @@ def test_turning_counts_as_orientation_and_pushing_as_acceleration():
     assert sensor["forward"] == sensor["sideways"] == "acc"
 
 
-def test_push_pose_and_turn_are_held_together():
-    """A turn that goes with the push correlates to 1 with it, one against it to -1."""
+def test_acceleration_pose_and_turn_are_correlated():
+    """A turn that rises with the acceleration has a correlation of 1, one that falls -1."""
     motion_TS = np.random.default_rng(0).normal(size=(9, len(MOTION_SIGNALS))).astype(np.float32)
     place = MOTION_SIGNALS.index
-    motion_TS[:, place("acc_x")] = 1  # leans to the side that is told as it was recorded
+    motion_TS[:, place("acc_x")] = 1  # leans to the side that is not mirrored
     motion_TS[:, place("omega_y")] = 2 * motion_TS[:, place("linear_x")] + 1
     motion_TS[:, place("gravity_z")] = -motion_TS[:, place("linear_x")]
     table = build_table(Signals(np.array([0, 9]), motion_TS, None, None))
-    told = dict(zip(table.names, table.values_NF[0], strict=True))
-    assert told["acc.linear_x_omega_y.correlation"] == pytest.approx(1.0, abs=1e-6)
-    assert told["acc.linear_x_gravity_z.correlation"] == pytest.approx(-1.0, abs=1e-6)
-    assert len([name for name in told if name.endswith(".correlation")]) == 12 + 36 + 24
+    heading = dict(zip(table.names, table.values_NF[0], strict=True))
+    assert heading["acc.linear_x_omega_y.correlation"] == pytest.approx(1.0, abs=1e-6)
+    assert heading["acc.linear_x_gravity_z.correlation"] == pytest.approx(-1.0, abs=1e-6)
+    assert len([name for name in heading if name.endswith(".correlation")]) == 12 + 36 + 24
 
 
 def test_a_series_that_comes_a_step_later_follows():

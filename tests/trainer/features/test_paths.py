@@ -5,7 +5,7 @@ import pytest
 
 from trainer.data.preprocess import MOTION_SIGNALS, Signals
 from trainer.features.feature_table import build_table
-from trainer.features.paths import area_columns, liveliness_columns
+from trainer.features.paths import activity_columns, area_columns
 from trainer.features.series import Series, asymmetry_columns, correlation
 from trainer.features.time_axis import cut_time_axis
 
@@ -13,7 +13,7 @@ RATE = 0.3  # rad per step
 TURNS = RATE * np.arange(631)  # 30 times round
 
 
-def told(columns, **signals):
+def values_of(columns, **signals):
     """Return the columns of signals that are one sequence each, by name."""
     length = len(next(iter(signals.values())))
     axis = cut_time_axis(np.array([0, length]), 5)
@@ -25,7 +25,7 @@ def told(columns, **signals):
 def test_a_signal_that_is_a_quarter_ahead_sweeps_twice_the_sine_of_a_step(size, offset):
     """Round a circle or an ellipse, anywhere in the plane: the scaled area is the same."""
     ahead = {"forward": np.cos(TURNS), "sideways": offset + size * np.sin(TURNS)}
-    area = told(area_columns, **ahead)
+    area = values_of(area_columns, **ahead)
     assert area["forward_sideways.scaled_area"] == pytest.approx(2 * np.sin(RATE), rel=1e-3)
     assert area["forward_sideways.area"] == pytest.approx(size * np.sin(RATE), rel=1e-3)
 
@@ -39,16 +39,16 @@ def test_the_way_back_sweeps_the_same_area_with_the_other_sign():
         correlation(*(Series(x_T, axis) for x_T in path.values())) for path in (there, back)
     )
     np.testing.assert_allclose(one, other, atol=1e-12)
-    for name, area in told(area_columns, **there).items():
+    for name, area in values_of(area_columns, **there).items():
         assert abs(area) > 0.1
-        assert told(area_columns, **back)[name] == pytest.approx(-area)
+        assert values_of(area_columns, **back)[name] == pytest.approx(-area)
 
 
 def test_a_straight_path_sweeps_nothing():
     """One signal twice as large as the other, and a signal that never moves."""
-    area = told(area_columns, linear_x=np.sin(TURNS), linear_y=2 * np.sin(TURNS))
+    area = values_of(area_columns, linear_x=np.sin(TURNS), linear_y=2 * np.sin(TURNS))
     assert area["linear_x_linear_y.scaled_area"] == pytest.approx(0, abs=1e-9)
-    still = told(area_columns, linear_x=np.sin(TURNS), linear_y=np.ones(len(TURNS)))
+    still = values_of(area_columns, linear_x=np.sin(TURNS), linear_y=np.ones(len(TURNS)))
     assert still["linear_x_linear_y.area"] == 0
     assert np.isnan(still["linear_x_linear_y.scaled_area"])
 
@@ -57,19 +57,19 @@ def test_a_missing_step_is_left_out_of_the_area():
     """Without every tenth value the mean of the others is about the same; without any it is NaN."""
     x_T, y_T = np.cos(TURNS), np.sin(TURNS)
     holes_T = np.where(np.arange(len(TURNS)) % 10 == 5, np.nan, x_T)
-    area = told(area_columns, gravity_x=holes_T, gravity_y=y_T)
+    area = values_of(area_columns, gravity_x=holes_T, gravity_y=y_T)
     assert area["gravity_x_gravity_y.scaled_area"] == pytest.approx(2 * np.sin(RATE), rel=0.01)
-    none = told(area_columns, gravity_x=np.full(len(TURNS), np.nan), gravity_y=y_T)
+    none = values_of(area_columns, gravity_x=np.full(len(TURNS), np.nan), gravity_y=y_T)
     assert np.isnan(list(none.values())).all()
 
 
-def test_a_pose_in_which_the_arm_is_lively_goes_together_with_its_steps():
-    """Still while low and shaken while high: near 1; by the size of a turn the other way: -1."""
+def test_activity_that_rises_with_the_pose_has_a_positive_correlation():
+    """Still while low and shaken while high: near 1; a turn that is larger while low: -1."""
     high_T = np.repeat([0.0, 1.0], 20)
     shake_T = high_T * np.where(np.arange(40) % 2 == 0, 1.0, -1.0)
-    lively = told(liveliness_columns, gravity_z=high_T, acc_x=shake_T, omega_y=high_T - 1)
-    assert lively["gravity_z_acc_x.step_correlation"] > 0.9
-    assert lively["gravity_z_omega_y.size_correlation"] == pytest.approx(-1)
+    activity = values_of(activity_columns, gravity_z=high_T, acc_x=shake_T, omega_y=high_T - 1)
+    assert activity["gravity_z_acc_x.step_correlation"] > 0.9
+    assert activity["gravity_z_omega_y.size_correlation"] == pytest.approx(-1)
 
 
 def test_steep_rises_and_slow_falls_have_a_positive_skewness():

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.builders import make_table
+from trainer.data.quality.checks import check_input
 from trainer.data.schema import (
     ACC_COLUMNS,
     ROT_COLUMNS,
@@ -22,7 +23,6 @@ from trainer.data.schema import (
     DataError,
 )
 from trainer.data.sources import read_upload, sequences_from_table
-from trainer.explain.doctor import examine
 from trainer.predict.predictor import PredictError, Predictor
 
 few = settings(
@@ -44,7 +44,7 @@ def predict(predictor, table):
     """Return the prediction, or the message of the error."""
     try:
         sequences = sequences_from_table(table)
-        examine(sequences)
+        check_input(sequences)
         prediction = predictor.predict(sequences)
     except (DataError, PredictError) as error:
         assert str(error).strip()

@@ -16,9 +16,10 @@ from trainer.config import make_config
 from trainer.data.preprocess import MOTION_SIGNALS, preprocess
 from trainer.data.schema import ACC_COLUMNS, SENSOR_COLUMNS, DataError
 from trainer.data.simulation_mark import has_mark, put_mark
-from trainer.data.sources import check_trainable, fingerprint, load
+from trainer.data.sources import check_trainable, fingerprint
 from trainer.run.frozen_config import freeze
 from trainer.run.inputs.recordings import load_dataset
+from trainer.simulation.any_source import load
 from trainer.simulation.arm import accelerate, compute_pose
 from trainer.simulation.gestures import DESIGN, GESTURES
 from trainer.simulation.people import REVERSED, WITHOUT_SENSOR_5, make_person
@@ -33,7 +34,7 @@ from trainer.simulation.simulate import (
 from trainer.simulation.surfaces import make_sensors
 from trainer.simulation.trials import make_trials
 
-NUM_FEW = 7  # the last of them wears the device reversed, the fourth is left-handed
+NUM_FEW = 7  # the last of them has a reversed device, the fourth is left-handed
 LABELS = (
     *("row_id", "sequence_type", "sequence_id", "sequence_counter", "subject", "orientation"),
     *("behavior", "phase", "gesture"),
@@ -311,7 +312,7 @@ def test_a_folder_with_files_is_refused_and_left_as_it_was(tmp_path):
 
 @pytest.mark.parametrize("text", ["simulated:", "simulated:0", "simulated:many", "simulated:9999"])
 def test_a_number_of_subjects_that_is_none_is_refused(text):
-    """The message says what was expected and what came."""
+    """The message names what was expected and what was given."""
     with pytest.raises(DataError, match="whole number from 1 to 1000"):
         read_num_subjects(text)
     assert read_num_subjects("simulated") == 81
@@ -319,7 +320,7 @@ def test_a_number_of_subjects_that_is_none_is_refused(text):
 
 
 def test_the_command_writes_a_folder_and_refuses_it_the_second_time(tmp_path):
-    """Exit 0 with two files and a line that says they are simulated; then exit 2."""
+    """Exit 0 with two files and a line that calls them simulated; then exit 2."""
     words = [sys.executable, "-m", "trainer", "simulate", str(tmp_path / "new"), "--subjects", "1"]
     first = subprocess.run(words, capture_output=True, text=True, timeout=90, check=False)
     assert first.returncode == 0, first.stderr
@@ -334,7 +335,7 @@ def test_the_command_writes_a_folder_and_refuses_it_the_second_time(tmp_path):
 
 
 def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(folder, tmp_path):
-    """Parquet, other ids and subjects, no light, two gestures: the run says it is simulated."""
+    """Parquet, other ids and subjects, no optional sensors, two gestures: the run is marked as simulated."""
     table = pl.read_csv(folder / "train.csv", infer_schema_length=None)
     part = table.filter(pl.col("gesture").is_in(["Wave hello", "Neck - scratch"])).select(
         "sequence_counter", "gesture", "sequence_type", *ACC_COLUMNS,
@@ -347,7 +348,7 @@ def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(fol
     run_file = freeze("ours", config, load_dataset(config))
     assert run_file.recordings.is_simulated
     assert run_file.is_simulated
-    assert not run_file.data.is_simulated  # by its name nobody would know
+    assert not run_file.data.is_simulated  # not by its name
 
 
 def test_one_simulated_part_among_others_marks_the_run(folder, tmp_path):

@@ -16,10 +16,8 @@ from torch import Tensor
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import FloatArray, IntArray
-from trainer.features.frames import (
-    OPTIONAL_GROUPS,
+from trainer.features.batches import (
     Batch,
-    Frames,
     FrameScaler,
     NetworkInput,
     hide_groups,
@@ -27,6 +25,7 @@ from trainer.features.frames import (
     padded_length,
     scale,
 )
+from trainer.features.frames import OPTIONAL_GROUPS, Frames
 from trainer.models.network.auxiliary_targets import (
     NO_AUXILIARY_BATCH,
     NO_TARGETS,

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
-from trainer.features.frames import Frames, fit_scaler, frame_length
+from trainer.features.batches import fit_scaler
+from trainer.features.frames import Frames, frame_length
 from trainer.metric import Score
 from trainer.models.base import FoldTask
 from trainer.models.monitor import Monitor, Paused

@@ -24,16 +24,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainer.data.sequences import IntArray
-from trainer.features.frames import (
+from trainer.features.batches import (
     Batch,
-    Frames,
     FrameScaler,
     NetworkInput,
     ScaledFrames,
-    align_channels,
     make_batch,
     scale,
 )
+from trainer.features.frames import Frames, align_channels
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import Architecture, GestureNet, NetworkSizes
 from trainer.models.network.layers import TIME_MULTIPLE

@@ -204,7 +204,7 @@ def unpack(packed: Mapping[str, Any]) -> NetworkModel:
     """Return the network of a packed fold; its weights may be arrays or tensors."""
     import torch
 
-    from trainer.features.frames import FrameScaler
+    from trainer.features.batches import FrameScaler
     from trainer.models.network.gesture_net import NetworkSizes
     from trainer.models.network.inference import NetworkModel
 

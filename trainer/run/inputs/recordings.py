@@ -15,12 +15,13 @@ from trainer.data.device_orientation import correct_orientation, find_reversed, 
 from trainer.data.partitions import survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import Sequences
-from trainer.data.sources import check_trainable, fingerprint, load, open_partitions
+from trainer.data.sources import check_trainable, fingerprint, open_partitions
 from trainer.features.feature_table import FeatureTable, blocks_of, build_block, join_blocks
 from trainer.features.frames import Frames, build_frames
 from trainer.run.inputs.dataset import KEEP_BLOCK_S, NUM_BINS, Dataset
 from trainer.run.inputs.partitioned_dataset import PartitionedDataset
 from trainer.run.inputs.parts import LocalPartMaker, PartMaker
+from trainer.simulation.any_source import load
 from trainer.store.checksums import CheckedFolder
 from trainer.store.feature_cache import FeatureParts
 
@@ -57,7 +58,7 @@ def load_dataset(
     check_trainable(catalogue, config.folds.count)
     turned = ()
     if config.data.turn_reversed:
-        turned = find_reversed_by(catalogue.subjects, surveyed.held_N3)
+        turned = find_reversed_by(catalogue.subjects, surveyed.poses_N3)
     return PartitionedDataset(
         *(config, catalogue, surveyed.fingerprint, parts, surveyed, maker, show),
         turned_subjects=turned,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from trainer.config import NetworkConfig
-from trainer.features.frames import Frames, FrameScaler, fit_scaler, make_batch, scale
+from trainer.features.batches import FrameScaler, fit_scaler, make_batch, scale
+from trainer.features.frames import Frames
 from trainer.models.network.augmentation import BatchMaker, Warp, warped_batch
 
 NOTHING = NetworkConfig(

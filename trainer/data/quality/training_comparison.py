@@ -1,6 +1,6 @@
-"""The doctor's comparison with the training data of the run that is to be asked.
+"""Comparison of recordings with the training data of the run that predicts them.
 
-In: ``Sequences``, ``Training``. Out: ``Finding``s: length, and whether the device seems reversed.
+In: ``Sequences``, ``TrainingSummary``. Out: ``Finding``s about length and device orientation.
 
 Shapes: N sequences, M sequences of the training data.
 """
@@ -8,29 +8,40 @@ Shapes: N sequences, M sequences of the training data.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.measures import TURNS
+from trainer.data.device_orientation import HALF_TURNS
 from trainer.data.preprocess import mirror
+from trainer.data.quality import bounds
+from trainer.data.quality.findings import Finding, first_of, share_text
 from trainer.data.sequences import Sequences
-from trainer.explain.findings import Finding, first_of, share_text
-from trainer.explain.training import Training
 
 Vectors = NDArray[np.float64]
 
-POSE_FEATURES = ("acc.acc_x.mean", "acc.acc_y.mean", "acc.acc_z.mean")
-TURNED = TURNS["z"]  # worn the other way round, as two people of the competition did
 NUM_NEIGHBOURS = 3
-USUAL_PERCENTILE = 95  # of training data among itself; so rarely is an unusual pose called so
-NUM_SAMPLED = 400  # training sequences that this is estimated from
-NEARER = 0.5  # turned, it must be at most half as far
-_BLOCK_ROWS = 256  # distances worked out at once
+NUM_SAMPLED = 400  # training sequences from which the usual distance is estimated
+_ROTATION = HALF_TURNS["z"]  # as the devices of two subjects of the competition
+_BLOCK_ROWS = 256  # distances computed at once
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """What recordings are compared with.
+
+    Attributes:
+        lengths_M: (M,) time steps of each training sequence.
+        mean_acc_M3: (M, 3) its mean acceleration as the models are given it, m/s2.
+    """
+
+    lengths_M: NDArray[np.float64]
+    mean_acc_M3: Vectors
 
 
 def compare(
-    sequences: Sequences, training: Training, mirror_left_handers: bool
+    sequences: Sequences, training: TrainingSummary, mirror_left_handers: bool
 ) -> Iterator[Finding]:
     """Yield how recordings differ from the training data.
 
@@ -39,14 +50,14 @@ def compare(
         training: What the run was trained on.
         mirror_left_handers: Whether left-handers were mirrored there.
     """
-    yield from _lengths(sequences, training)
-    yield from _reversed(sequences, training, mirror_left_handers)
+    yield from _length_findings(sequences, training.lengths_M)
+    yield from _orientation_findings(sequences, training.mean_acc_M3, mirror_left_handers)
 
 
-def _lengths(sequences: Sequences, training: Training) -> Iterator[Finding]:
-    shortest, middle, longest = np.percentile(training.column("acc.length.steps"), [0, 50, 100])
+def _length_findings(sequences: Sequences, known_M: NDArray[np.float64]) -> Iterator[Finding]:
+    shortest, median, longest = np.percentile(known_M, [0, 50, 100])
     lengths_N = sequences.lengths_N
-    expected = f"{shortest:.0f} to {longest:.0f} rows, {middle:.0f} in the middle"
+    expected = f"{shortest:.0f} to {longest:.0f} rows, {median:.0f} in the median"
     for mask_N, what in ((lengths_N < shortest, "shorter"), (lengths_N > longest, "longer")):
         if mask_N.any():
             yield Finding(
@@ -61,43 +72,45 @@ def _lengths(sequences: Sequences, training: Training) -> Iterator[Finding]:
         yield Finding("note", "as long as training sequences", expected=expected, got=got)
 
 
-def _reversed(
-    sequences: Sequences, training: Training, mirror_left_handers: bool
+def _orientation_findings(
+    sequences: Sequences, known_M3: Vectors, mirror_left_handers: bool
 ) -> Iterator[Finding]:
-    """Tell whether the device seems to be worn the other way round.
+    """Yield whether the device seems to be reversed.
 
     The rule: the mean acceleration, mostly gravity and so the pose of the wrist, is farther from
-    the nearest training sequences than those are from each other (95 of 100), and half a turn
-    about z brings it at least twice as near.
+    the nearest training sequences than 95 of 100 of those are from each other, and a rotation by
+    180 degrees about z at least halves the distance.
     """
-    known_M3 = np.stack([training.column(name) for name in POSE_FEATURES], axis=1)
     known_M3 = known_M3[~np.isnan(known_M3).any(axis=1)]
     if len(known_M3) <= NUM_NEIGHBOURS:
         return
     pose_N3 = _mean_acceleration(sequences, mirror_left_handers)
     step = -(-len(known_M3) // NUM_SAMPLED)
     among_M = _distances(known_M3[::step], known_M3, skip_nearest=1)
-    usual = float(np.percentile(among_M, USUAL_PERCENTILE))
+    usual = float(np.percentile(among_M, bounds.USUAL_PERCENTILE))
     distance_N = _distances(pose_N3, known_M3)
-    turned_N = _distances(pose_N3 * TURNED, known_M3)
-    reversed_N = (distance_N > usual) & (turned_N <= NEARER * distance_N)
+    rotated_N = _distances(pose_N3 * _ROTATION, known_M3)
+    reversed_N = (distance_N > usual) & (rotated_N <= bounds.NEARER * distance_N)
     if reversed_N.any():
         yield Finding(
             "warning",
-            f"the device may be worn the other way round in {share_text(reversed_N)}: turned half "
-            "about z, the mean acceleration would look like the training data",
+            f"the device orientation may be reversed in {share_text(reversed_N)}: rotated by 180 "
+            "degrees about z, the mean acceleration would be like the training data's",
             expected=f"within {usual:.2g} m/s2 of training sequences",
-            got=f"{float(np.median(distance_N[reversed_N])):.2g} as it is, "
-            f"{float(np.median(turned_N[reversed_N])):.2g} turned",
+            got=f"{float(np.median(distance_N[reversed_N])):.2g} as recorded, "
+            f"{float(np.median(rotated_N[reversed_N])):.2g} rotated",
             sequence_id=first_of(reversed_N, sequences.sequence_ids),
             channel="acc",
         )
     elif (distance_N <= usual).all():
-        yield Finding("note", "worn as in the training data, by its mean acceleration")
+        yield Finding("note", "device orientation as in the training data, by mean acceleration")
 
 
 def _mean_acceleration(sequences: Sequences, mirror_left_handers: bool) -> Vectors:
-    """Return the mean acceleration of each sequence as the models see it, (N, 3)."""
+    """Return the mean acceleration of each sequence as the models are given it, (N, 3).
+
+    Each axis is averaged over its own known values, as in the feature table.
+    """
     left_N = (sequences.right_handed_N == 0) & mirror_left_handers
     left_T = np.repeat(left_N, sequences.lengths_N)
     acc_T3 = np.where(left_T[:, None], mirror(sequences).acc_T3, sequences.acc_T3)

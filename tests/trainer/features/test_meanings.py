@@ -3,17 +3,17 @@
 import pytest
 
 from trainer.data.sequences import SENSOR_GROUPS
-from trainer.explain.meanings import meaning_of
 from trainer.features.feature_table import feature_names
+from trainer.features.meanings import meaning_of
 
 
-def test_every_feature_says_what_it_is_and_no_two_the_same():
+def test_every_feature_has_a_meaning_of_its_own():
     """All names of a table with all sensors; beside its own sensor a meaning names one feature."""
     names = feature_names(SENSOR_GROUPS)
     meanings = {name: meaning_of(name) for name in names}
     assert [name for name, meaning in meanings.items() if not meaning or "{" in meaning] == []
-    told = {(name.partition(".")[0], meaning) for name, meaning in meanings.items()}
-    assert len(told) == len(names)
+    distinct = {(name.partition(".")[0], meaning) for name, meaning in meanings.items()}
+    assert len(distinct) == len(names)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_every_feature_says_what_it_is_and_no_two_the_same():
         ("acc.length.steps", "length of the recording, steps"),
     ],
 )  # fmt: skip
-def test_a_meaning_is_a_phrase_that_somebody_can_read(feature, meaning):
+def test_a_meaning_is_a_readable_phrase(feature, meaning):
     """One signal, two, one with itself, a difference, a part of an image, the length."""
     assert meaning_of(feature) == meaning
 

@@ -1,4 +1,4 @@
-"""Meanings: what the name of a feature says, in words.
+"""Meanings of feature names, in words.
 
 In: ``sensor.signal.statistic``. Out: a phrase such as "mean of the turn about the vertical in time
 bin 2". Every name of the feature table has one; a name of another version of the table may not.
@@ -7,8 +7,8 @@ bin 2". Every name of the feature table has one; a name of another version of th
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-from trainer.explain.places import motion_names
 from trainer.features.feature_table import FeatureError, parse_name
 from trainer.features.grid import GridRegion, find_region
 
@@ -89,11 +89,12 @@ _OF_A_VECTOR = "share of principal axis {} in the variance of {}"
 _LAG = re.compile(r"autocorr(\d+)")
 _BAND = re.compile(r"band(\d+)_share")
 _BIN = re.compile(r"bin(\d+)_(\w+)")
+_AXES = re.compile(r"(\w+)_([xyz])([xyz])")
 _PRINCIPAL = re.compile(r"principal(\d)_share")
 
 
 def meaning_of(feature: str) -> str:
-    """Return what a feature is, in words; "" where this version of the table has no such name."""
+    """Describe a feature in words; "" where this version of the table has no such name."""
     try:
         name = parse_name(feature)
     except FeatureError:
@@ -114,6 +115,19 @@ def meaning_of(feature: str) -> str:
     return _of_one(name.statistic, signals[0]) if len(signals) == 1 else ""
 
 
+def motion_names(signal: str, known: Collection[str]) -> list[str]:
+    """Return the motion signals of a feature: one, two that it relates, or a vector's three."""
+    if signal in known:
+        return [signal]
+    related = [(one, signal.removeprefix(f"{one}_")) for one in known if signal.startswith(one)]
+    both = [pair for pair in related if pair[1] in known]
+    if both:
+        return list(both[0])
+    axes = _AXES.fullmatch(signal)
+    stem, letters = (axes[1], axes[2] + axes[3]) if axes else (signal, "xyz")
+    return [name for name in (f"{stem}_{letter}" for letter in letters) if name in known]
+
+
 def _of_one(statistic: str, signal: str) -> str:
     if statistic in _OF_ONE:
         return _OF_ONE[statistic].format(signal)
@@ -130,10 +144,10 @@ def _of_one(statistic: str, signal: str) -> str:
 
 
 def _of_region(region: GridRegion, statistic: str) -> str:
-    told = {
+    quantity = {
         "late_mean": "mean range",
         "late_min": "nearest range",
         "late_in_range_share": "share of pixels in range",
     }.get(statistic)
     rows, columns = (f"{span[0]} to {span[-1]}" for span in (region.rows, region.columns))
-    return f"{told} in rows {rows}, columns {columns}, in {_LATE}" if told else ""
+    return f"{quantity} in rows {rows}, columns {columns}, in {_LATE}" if quantity else ""

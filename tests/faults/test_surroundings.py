@@ -16,7 +16,7 @@ import pytest
 from tests.faults import summary
 from tests.faults.lab import last_line, problems, read_json
 from tests.support.builders import with_value
-from trainer.run.control import ask
+from trainer.run.control import send_command
 from trainer.store.reader import RunReader
 from trainer.store.resume_record import INEXACT
 from trainer.store.run_state import derive_state
@@ -216,7 +216,9 @@ def test_a_run_that_was_renamed_or_copied_goes_on_twice(lab):
 def test_a_stale_command_is_ignored(lab, command):
     """What was asked of an earlier attempt is not asked of this one."""
     root = lab.paused(15)
-    asked = ask(root, command, "somebody, yesterday").model_dump(mode="json", by_alias=True)
+    asked = send_command(root, command, "somebody, yesterday").model_dump(
+        mode="json", by_alias=True
+    )
     asked["asked_at"] -= 86_400
     (root / "command.json").write_text(json.dumps(asked))
     with summary.case("stale command.json"):

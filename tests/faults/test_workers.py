@@ -26,7 +26,7 @@ from tests.support.worker_runs import (
     unequal,
     wait_for,
 )
-from trainer.run.control import ask
+from trainer.run.control import send_command
 from trainer.store.reader import RunReader
 
 pytestmark = pytest.mark.faults
@@ -61,7 +61,7 @@ def strike(trainer, rng, kinds):
         trainer.kill()
         assert are_gone(children, within_s=2.0) == []
     if kind == "pause":
-        ask(trainer.root, "pause", "the fault suite")
+        send_command(trainer.root, "pause", "the fault suite")
     return True
 
 

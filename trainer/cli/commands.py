@@ -116,14 +116,14 @@ def status(folder: Path, run: str | None, as_json: bool) -> None:
 
 def pause(root: Path) -> None:
     """Request a pause, wait for the acknowledgement, then until everything is saved."""
-    from trainer.run.control import ask
+    from trainer.run.control import send_command
     from trainer.run.refusal import RefusedError
 
     reader = RunReader(root)
     derived = derive_state(reader)
     if not derived.is_active:
         raise RefusedError(f"run {root.name}: not running but {derived.state}. {derived.reason}")
-    command = ask(root, "pause", "command line")
+    command = send_command(root, "pause", "command line")
     print(f"pause of {root.name} requested")
     deadline = time.monotonic() + ACKNOWLEDGE_WAIT_S
     acknowledged = False

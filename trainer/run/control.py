@@ -100,27 +100,27 @@ def resume(root: Path) -> int:
         raise RefusedError(f"run {root.name}: {derived.state} already. {derived.reason}")
     if derived.state == "finished":
         raise RefusedError(f"run {root.name}: finished. Start another run to train more")
-    ask(root, "run", "resume")
+    send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
     return _launch(root, words)
 
 
-def ask(
+def send_command(
     root: Path,
     command: Literal["pause", "run"],
     asked_by: str,
     after: Literal["now", "fold"] = "now",
 ) -> Command:
     """Write a command to the trainer, which acknowledges it by its id."""
-    asked = Command(
+    sent = Command(
         id=uuid.uuid4().hex[:12],
         command=command,
         after=after,
         asked_by=asked_by,
         asked_at=time.time(),
     )
-    write_atomic(RunPaths(root).command, dump_record(asked), durable=False)
-    return asked
+    write_atomic(RunPaths(root).command, dump_record(sent), durable=False)
+    return sent
 
 
 def start_over(root: Path) -> Path:

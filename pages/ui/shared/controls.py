@@ -190,7 +190,7 @@ def _waits_for_fold(reader: RunReader) -> bool:
 def _send(
     reader: RunReader, command: Literal["pause", "run"], after: Literal["now", "fold"]
 ) -> str:
-    control.ask(reader.root, command, SENDER, after)
+    control.send_command(reader.root, command, SENDER, after)
     return "Sent. The trainer reacts at its next safe point."
 
 

@@ -194,7 +194,7 @@ def test_the_images_are_not_copied_before_they_are_asked_for_and_a_stretch_share
 
 
 def test_nothing_in_range_stays_minus_one_and_missing_stays_missing():
-    """-1 of a time-of-flight pixel is a value; a null is NaN; a sensor without any value is None."""
+    """-1 of a pixel is a value; a null is NaN; a sensor without any value is None."""
     table = make_table(num_subjects=1, sequences_per_subject=1, groups=("acc", "tof"))
     table = table.with_columns(tof_2_v0=pl.lit(None, pl.Float64), tof_1_v0=pl.lit(-1.0))
     signals = preprocess(sequences_from_table(table))

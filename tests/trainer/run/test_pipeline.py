@@ -18,7 +18,7 @@ from tests.support.tiny_runs import (
     train,
     write_source,
 )
-from trainer.run.control import ask
+from trainer.run.control import send_command
 from trainer.run.pipeline import Limits
 from trainer.run.refusal import RefusedError
 from trainer.run.transfer.verification import verify_run
@@ -364,7 +364,7 @@ def test_folds_that_are_lost_for_good_are_not_assigned_anew(finished, config):
 
 def test_a_pause_that_an_earlier_attempt_answered_is_not_obeyed_again(paused, config):
     """Nor shown as pausing: it was answered."""
-    command = ask(paused, "pause", "dashboard")
+    command = send_command(paused, "pause", "dashboard")
     said = json.loads((paused / "status.json").read_bytes())
     (paused / "status.json").write_text(json.dumps(said | {"acknowledged_command": command.id}))
     seen = []

@@ -29,25 +29,25 @@ def test_a_pause_is_seen_at_the_next_safe_point_and_acknowledged(stop, tmp_path)
     """With who requested it, by the command's id."""
     assert not stop.is_set()
     assert stop.status_changes() == {}
-    asked = control.ask(tmp_path, "pause", "dashboard")
+    command = control.send_command(tmp_path, "pause", "dashboard")
     assert stop.is_set() and stop.is_set()
     assert stop.reason == "requested by dashboard"
     changes = stop.status_changes()
-    assert (changes["state"], changes["acknowledged_command"]) == ("pausing", asked.id)
-    assert changes["acknowledged_at"] >= asked.asked_at
+    assert (changes["state"], changes["acknowledged_command"]) == ("pausing", command.id)
+    assert changes["acknowledged_at"] >= command.asked_at
 
 
 def test_a_pause_after_this_fold_waits_for_the_fold_and_can_be_taken_back(stop, tmp_path):
     """Acknowledged at once, obeyed between folds."""
-    asked = control.ask(tmp_path, "pause", "dashboard", "fold")
+    command = control.send_command(tmp_path, "pause", "dashboard", "fold")
     assert not stop.is_set()
     assert stop.stops_after_fold
     changes = stop.status_changes()
-    assert changes["acknowledged_command"] == asked.id
+    assert changes["acknowledged_command"] == command.id
     assert "state" not in changes
-    control.ask(tmp_path, "run", "dashboard")
+    control.send_command(tmp_path, "run", "dashboard")
     assert not stop.is_set_between_folds()
-    control.ask(tmp_path, "pause", "dashboard", "fold")
+    control.send_command(tmp_path, "pause", "dashboard", "fold")
     assert not stop.is_set()
     assert stop.is_set_between_folds()
     assert stop.reason == "requested by dashboard, after this fold"
@@ -55,8 +55,8 @@ def test_a_pause_after_this_fold_waits_for_the_fold_and_can_be_taken_back(stop, 
 
 def test_a_command_for_an_earlier_attempt_is_ignored(tmp_path):
     """It was acknowledged, or its trainer was killed before it could be."""
-    asked = control.ask(tmp_path, "pause", "dashboard")
-    assert not stop_signal(tmp_path / "command.json", asked.id).is_set()
+    command = control.send_command(tmp_path, "pause", "dashboard")
+    assert not stop_signal(tmp_path / "command.json", command.id).is_set()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"schema": 1, "id": "c', b'{"schema": 2}', b"[]"])
@@ -64,7 +64,7 @@ def test_a_command_that_cannot_be_read_is_no_command(stop, tmp_path, content):
     """Half a file, a newer version's, another thing: the run goes on, and looks again."""
     (tmp_path / "command.json").write_bytes(content)
     assert not stop.is_set()
-    control.ask(tmp_path, "pause", "dashboard")
+    control.send_command(tmp_path, "pause", "dashboard")
     assert stop.is_set()
 
 

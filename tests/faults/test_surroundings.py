@@ -214,9 +214,9 @@ def test_a_run_that_was_renamed_or_copied_goes_on_twice(lab):
 
 @pytest.mark.parametrize("command", ["pause", pytest.param("run", marks=MANY)])
 def test_a_stale_command_is_ignored(lab, command):
-    """What was asked of an earlier attempt is not asked of this one."""
+    """A command to an earlier attempt is not a command to this one."""
     root = lab.paused(15)
-    asked = send_command(root, command, "somebody, yesterday").model_dump(
+    asked = send_command(root, command, "another user, yesterday").model_dump(
         mode="json", by_alias=True
     )
     asked["asked_at"] -= 86_400

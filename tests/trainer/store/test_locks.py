@@ -179,7 +179,7 @@ def test_a_whole_run_without_locks_is_the_same_run_and_its_status_shows_it(
     """Equal bits; the log and the evidence name the owner file; no owner file remains."""
     root, lines = tmp_path / "state" / "tiny", []
     assert train(root, tiny_config(tiny_source), echo=lines.append) == "finished"
-    assert lines[0].startswith("this folder has no locks of the system: an owner file")
+    assert lines[0].startswith("this folder has no locks of the operating system: a renewed owner")
     assert RunReader(root).status().lock_kind == "owner file"
     evidence = {each.what: each.seen for each in derive_state(RunReader(root)).evidence}
     assert evidence["Lock"] == (

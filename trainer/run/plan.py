@@ -24,7 +24,7 @@ class Plan:
         features: "reused" or why the feature table is built.
         folds: The folds of every model as they are.
         size: Of the recordings, for the estimate of the time.
-        origin: Where an earlier run was copied from, in words; "" where nothing was.
+        origin: Where an adopted run was copied from, in words; "" for any other run.
     """
 
     is_new: bool
@@ -54,7 +54,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"  features    {plan.features}",
     ]
     if plan.origin:
-        lines.insert(1, f"  earlier run {plan.origin}")
+        lines.insert(1, f"  adopted     {plan.origin}")
     for model in registry.select(config.models):
         folds = [fold for fold in plan.folds if fold.model == model.name]
         lines.append(f"  {model.title:<11} {_describe_folds(model, folds, config)}")

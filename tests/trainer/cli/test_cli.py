@@ -311,7 +311,7 @@ def test_resume_torch_0_starts_the_networks_folds_over(cli, monkeypatch, run_cop
     code, out, err = cli("train", "--run", "tiny")
     assert code == FINISHED, err
     assert "LightGBM    reuses folds 0, 1" in out
-    assert "network     trains folds 0, 1" in out
+    assert "Network     trains folds 0, 1" in out
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny/lgbm_bundle.pkl"])

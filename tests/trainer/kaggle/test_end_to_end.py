@@ -57,7 +57,7 @@ def test_a_run_that_reaches_the_time_limit_on_kaggle_ends_with_the_same_bits(mou
     before = content(kept)
     code, output = run_trainer(inputs, tmp_path / "second", *WORDS, *CLOSED_IN_TIME, "1h")
     assert code == 0, output
-    assert output.startswith("Run r1 in state: goes on\n  earlier run copied from ")
+    assert output.startswith("Run r1 in state: goes on\n  adopted     copied from ")
     assert f"{kept / 'state' / 'r1'} (" in output and "all checksums match" in output
     assert "Finished: state/r1" in output
     assert content(kept) == before

@@ -97,7 +97,7 @@ def test_two_versions_on_kaggle_give_one_run_and_its_predictions(project, tmp_pa
         )
         assert code == 0, output
         versions.append(kaggle / "working")
-    assert f"earlier run copied from {kept / 'state' / 'r1'}" in output
+    assert f"adopted     copied from {kept / 'state' / 'r1'}" in output
     assert "r1                       finished" in output
     assert content(kept) == before
     assert not (versions[0] / "submission.parquet").exists()

@@ -61,7 +61,7 @@ def used_weights(models: Mapping[str, object], weights: Mapping[str, float]) -> 
     if total <= 0.0:
         raise BlendError(
             f"blend weights: expected one above 0 among the models {sorted(models)}; got "
-            f"{dict(weights)}. Set blend.lgbm_weight or blend.torch_weight"
+            f"{dict(weights)}. Set blend.lgbm_weight, blend.torch_weight or blend.weights"
         )
     return {name: weight / total for name, weight in available.items()}
 

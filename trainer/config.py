@@ -216,13 +216,10 @@ class Config(_Frozen):
             raise ValueError(
                 f"models: expected some of {', '.join(_KNOWN_MODELS)}; got {unknown[0]!r}"
             )
-        weights = self.blend.by_model
-        if not any(weights.get(model) for model in self.models):
-            given = ", ".join(f"{model}_weight {weight:g}" for model, weight in weights.items())
-            raise ValueError(
-                f"blend: expected a weight above 0 for one of the models "
-                f"{setting_text(self.models)}; got {given}"
-            )
+        weights = {model: self.blend.by_model.get(model, 0.0) for model in self.models}
+        if not any(weights.values()):
+            given = [f"blend.{_weight_name(model)} {weights[model]:g}" for model in weights]
+            raise ValueError(f"blend: expected a weight above 0; got {', '.join(given)}")
         return self
 
 
@@ -476,10 +473,15 @@ def _check_name(name: str) -> None:
     raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")
 
 
+def _weight_name(model: str) -> str:
+    name = f"{model}_weight"
+    return name if name in BlendConfig.model_fields else f"weights.{model}"
+
+
 def _names_by_model() -> Iterator[str]:
     """Yield the names that registering a model adds."""
     for model, kind in _KNOWN_MODELS.items():
-        if f"{model}_weight" not in BlendConfig.model_fields:
-            yield f"blend.weights.{model}"
+        if _weight_name(model) not in BlendConfig.model_fields:
+            yield f"blend.{_weight_name(model)}"
         for field in () if kind is None else kind.model_fields:
             yield f"parameters.{model}.{field}"

@@ -104,5 +104,6 @@ def test_a_missing_model_leaves_its_weight_to_the_other():
 )
 def test_a_blend_of_nothing_is_refused(models, weights):
     """No model, or none with a weight: the message names the settings to change."""
-    with pytest.raises(BlendError, match=r"Set blend\.lgbm_weight or blend\.torch_weight"):
+    names = r"Set blend\.lgbm_weight, blend\.torch_weight or blend\.weights"
+    with pytest.raises(BlendError, match=names):
         blend_probabilities(models, weights)

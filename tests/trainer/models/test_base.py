@@ -119,6 +119,10 @@ def test_settings_of_a_registered_model_are_checked(registered):
         config_of("parameters.shares.smoothing=0")
     with pytest.raises(ConfigError, match=r"unknown name 'parameters\.shares\.smoothness'"):
         config_of("parameters.shares.smoothness=1")
+    with pytest.raises(
+        ConfigError, match=r"expected a weight above 0; got blend\.weights\.shares 0"
+    ):
+        make_config("quick", {"models": ["shares"]}, environment={})
     assert registry.get("lgbm").settings_class is NoSettings
 
 

@@ -12,6 +12,7 @@ from pages.ui.scores import (
     confusion,
     evaluation,
     mean_scores,
+    result_tables,
     score_columns,
     score_figures,
 )
@@ -117,7 +118,7 @@ if scores is not None and scores.models:
     mean_scores.show(scores, models, readers.version(run.paths.scores))
 
 fold_rows = evaluated.folds()
-hardest = results.hardest_fold(fold_rows)
+hardest = result_tables.hardest_fold(fold_rows)
 st.subheader("Scores of the folds", anchor="folds")
 left, right = st.columns(2, gap="large")
 with left:

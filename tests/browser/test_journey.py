@@ -43,11 +43,11 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     reader = start(page, dashboard)
     observer.watch(page)
     pause_and_resume(page)
-    wait_for_text(page, "Ended at", 120)
+    wait_for_text(page, "Finished at", 120)
     assert all(unit.done for unit in reader.fold_records())
     assert max(unit.attempt for unit in reader.fold_records()) == 2
 
-    def is_all_shown():  # the strip says so before the board is drawn
+    def is_all_shown():  # the status strip is drawn before the fold table
         return max(event_delays(observer.seen(page), reader)) < math.inf
 
     wait_until(is_all_shown, 10, "the last fold is shown")
@@ -56,13 +56,13 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     assert len(delays) >= 10
     assert observer.percentile_95(delays) <= allowed(MAX_DELAY_S)
 
-    page.get_by_role("link", name="Predict with it").click()
+    page.get_by_role("link", name="Predict gestures").click()
     predict_built_in(page)
     predict_upload(page, recording)
 
 
 def start(page, dashboard):
-    """Start a short run under More settings; wait until its board is there."""
+    """Start a short run under More settings; wait until its fold table is shown."""
     page.get_by_text("More settings").click()
     field = page.get_by_label("One KEY=VALUE per line")
     field.fill(SHORT)
@@ -77,9 +77,9 @@ def start(page, dashboard):
 def pause_and_resume(page):
     """Pause while the network trains: asked, acknowledged, paused; then go on."""
     page.wait_for_function(_HAS_EPOCHS_LEFT, timeout=60_000)
-    expect(page.get_by_text(re.compile("^Pausing now redoes"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^A pause now loses"))).to_be_visible()
     page.get_by_role("button", name="Pause", exact=True).click()
-    wait_for_text(page, "Pause asked", 5)
+    wait_for_text(page, "Pause requested", 5)
     wait_for_text(page, "acknowledged", 10)
     wait_for_text(page, "→ paused", 20)
     page.get_by_role("button", name="Resume").click()

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from pages.ui.scores import score_columns, score_figures
 from pages.ui.scores.evaluation import Evaluation, cached
+from pages.ui.scores.result_tables import score_parts
 from pages.ui.shared import panels
-from pages.ui.shared.results import Integers, Mask, OutOfFold, score_parts
+from pages.ui.shared.results import Integers, Mask, OutOfFold
 from trainer.blend import blend_probabilities, used_weights
 from trainer.models import registry
 from trainer.models.registry import BLEND

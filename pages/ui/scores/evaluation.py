@@ -15,7 +15,7 @@ from typing import TypeVar
 import polars as pl
 import streamlit as st
 
-from pages.ui.scores import calibration
+from pages.ui.scores import calibration, result_tables
 from pages.ui.shared import readers, results
 from pages.ui.shared.readers import Version
 from pages.ui.shared.results import Integers, OutOfFold
@@ -38,10 +38,10 @@ class ModelEvaluation:
         key: Identifies the run's files, the sensors and the model; part of each figure's key.
         num: Number of scored sequences.
         count_KK: Confusion matrix, rows the true class.
-        gestures: From ``results.gesture_table``.
-        pairs: From ``results.pair_table``.
+        gestures: From ``result_tables.gesture_table``.
+        pairs: From ``result_tables.pair_table``.
         predictions: From ``results.prediction_table``.
-        subjects: From ``results.subject_table``; for the blend also the score of each model.
+        subjects: From ``result_tables.subject_table``; for the blend also the score of each model.
         bins: From ``calibration.reliability_table``.
     """
 
@@ -70,8 +70,10 @@ class Evaluation:
     key: Key
 
     def folds(self) -> pl.DataFrame:
-        """Return ``results.fold_table``."""
-        return cached(("fold table", *self.key), lambda: results.fold_table(self.oof, self.weights))
+        """Return ``result_tables.fold_table``."""
+        return cached(
+            ("fold table", *self.key), lambda: result_tables.fold_table(self.oof, self.weights)
+        )
 
     def of_model(self, model: str) -> ModelEvaluation:
         """Return the evaluation of one of ``oof.choices``."""
@@ -116,13 +118,13 @@ def _oof(version: Version, sensors: str, _labels: Labels, _table: pl.DataFrame) 
 def _of_model(oof: OutOfFold, weights: dict[str, float], model: str, key: Key) -> ModelEvaluation:
     mask, proba_MK = oof.probabilities(model, weights)
     true_M, predicted_M = oof.true_N[mask], proba_MK.argmax(axis=1)
-    count_KK = results.confusion(true_M, predicted_M, len(oof.gestures))
+    count_KK = result_tables.confusion(true_M, predicted_M, len(oof.gestures))
     return ModelEvaluation(
         key=key,
         num=int(mask.sum()),
         count_KK=count_KK,
-        gestures=results.gesture_table(count_KK, oof.gestures, oof.num_targets),
-        pairs=results.pair_table(count_KK, oof.gestures),
+        gestures=result_tables.gesture_table(count_KK, oof.gestures, oof.num_targets),
+        pairs=result_tables.pair_table(count_KK, oof.gestures),
         predictions=results.prediction_table(oof, model, weights),
         subjects=_subjects(oof, model, weights),
         bins=calibration.reliability_table(true_M, proba_MK),
@@ -131,9 +133,9 @@ def _of_model(oof: OutOfFold, weights: dict[str, float], model: str, key: Key) -
 
 def _subjects(oof: OutOfFold, model: str, weights: dict[str, float]) -> pl.DataFrame:
     """Return the subjects of a model; of the blend with a column of scores per model."""
-    table = results.subject_table(oof, model, weights)
+    table = result_tables.subject_table(oof, model, weights)
     for name in oof.by_model if model == BLEND else ():
-        own = results.subject_table(oof, name, weights)
+        own = result_tables.subject_table(oof, name, weights)
         own = own.select("subject", pl.col("score").alias(name))
         table = table.join(own, on="subject", how="left", maintain_order="left")
     return table

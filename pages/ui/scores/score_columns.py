@@ -129,7 +129,7 @@ def predictions(models: Iterable[str]) -> Columns:
 
 
 def subjects(models: Iterable[str]) -> Columns:
-    """Return the columns of ``results.subject_table``, with the score of each model."""
+    """Return the columns of ``result_tables.subject_table``, with the score of each model."""
     return {
         **PARTS,
         "subject": "Subject",

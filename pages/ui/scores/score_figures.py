@@ -72,7 +72,7 @@ def fold_figure(fold_rows: pl.DataFrame, models: Sequence[str]) -> go.Figure:
     """Draw each fold's score, one marker per model.
 
     Args:
-        fold_rows: From ``results.fold_table``.
+        fold_rows: From ``result_tables.fold_table``.
         models: Those of the run.
     """
     figure = go.Figure()
@@ -108,7 +108,7 @@ def gesture_figure(gestures: pl.DataFrame) -> go.Figure:
     """Draw F1, precision and recall of every gesture, the lowest F1 at the top.
 
     Args:
-        gestures: From ``results.gesture_table``.
+        gestures: From ``result_tables.gesture_table``.
     """
     rows = gestures.drop_nulls("f1").sort("f1")
     figure = go.Figure()
@@ -139,7 +139,7 @@ def subject_figure(
     """Draw the score of every subject, the lowest at the top, with a mark for each model.
 
     Args:
-        subjects: From ``results.subject_table``, and one column of scores per further model.
+        subjects: From ``result_tables.subject_table``, and one column of scores per further model.
         models: Those of the run.
         columns: Model, or the blend, to its column of scores; the others are not drawn.
     """

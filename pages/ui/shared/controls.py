@@ -49,8 +49,8 @@ def run_buttons(reader: RunReader, run_file: RunFile | None, derived: DerivedSta
                 args=(_resume, reader),
             )
         if derived.state == "finished":
-            st.page_link("pages/scores.py", label="Scores", icon=":material/monitoring:")
-            st.page_link("pages/predict.py", label="Predict", icon=":material/gesture:")
+            st.page_link("pages/scores.py", label="View scores", icon=":material/monitoring:")
+            st.page_link("pages/predict.py", label="Predict gestures", icon=":material/gesture:")
         if not derived.is_active and not live.is_launching(reader, derived):
             start_over_button(reader)
         duplicate_button(run_file)

@@ -8,7 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pages.ui.scores import blend_weights, calibration, confusion, score_figures
+from pages.ui.scores import (
+    blend_weights,
+    calibration,
+    confusion,
+    result_tables,
+    score_figures,
+)
 from pages.ui.shared import results, words
 
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
@@ -37,7 +43,7 @@ def test_sequences_of_unfinished_folds_are_not_scored():
     oof = small_oof()
     assert oof.done_mask("lgbm").tolist() == [True, True, True, True]
     assert oof.done_mask("blend").tolist() == [True, True, False, False]
-    rows = results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
+    rows = result_tables.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
     assert rows.select("fold", "model", "score").rows() == [
         (0, "Blend", 0.0),
         (0, "LightGBM", 1.0),
@@ -54,18 +60,18 @@ def test_there_is_no_blend_without_a_fold_that_both_models_have_finished():
 
 def test_folds_are_ranked_and_the_hardest_is_named():
     """The lowest score has the last rank; of a single fold none is named."""
-    rows = results.fold_table(small_oof(done_torch=(0, 1)), WEIGHTS)
+    rows = result_tables.fold_table(small_oof(done_torch=(0, 1)), WEIGHTS)
     assert rows.columns[:3] == ["fold", "model", "rank"]
     table = pl.DataFrame({"fold": [0, 1], "model": ["Blend"] * 2, "score": [0.5, 0.7]})
-    assert results.hardest_fold(table) == "fold 0 is the hardest for Blend"
-    assert results.hardest_fold(table.head(1)) == ""
+    assert result_tables.hardest_fold(table) == "fold 0 is the hardest for Blend"
+    assert result_tables.hardest_fold(table.head(1)) == ""
 
 
 def test_precision_recall_and_f1_of_every_gesture():
     """Literal counts; a gesture that never occurs has no recall rather than 0."""
-    count_KK = results.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
+    count_KK = result_tables.confusion(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]), 3)
     assert count_KK.tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 0]]
-    table = results.gesture_table(count_KK, ("a", "b", "c"), 1)
+    table = result_tables.gesture_table(count_KK, ("a", "b", "c"), 1)
     assert table["precision"].to_list() == [1.0, 0.5, None]
     assert table["recall"].to_list() == [pytest.approx(2 / 3), 1.0, None]
     assert table["f1"].to_list() == [pytest.approx(0.8), pytest.approx(2 / 3), None]
@@ -76,7 +82,7 @@ def test_precision_recall_and_f1_of_every_gesture():
 def test_the_hardest_subject_comes_first():
     """Ordered by score, with the fold that validates the subject."""
     oof = small_oof(done_torch=(0, 1))
-    rows = results.subject_table(oof, "torch", {})
+    rows = result_tables.subject_table(oof, "torch", {})
     assert rows.select("subject", "fold", "score").rows() == [("x", 0, 0.0), ("y", 1, 0.0)]
 
 
@@ -107,12 +113,12 @@ def test_every_cell_with_a_sequence_can_be_clicked():
 def test_the_most_confused_gestures_come_first():
     """Counts, shares of the true gesture, and the counts of the reverse confusion."""
     count_KK = np.array([[6, 2, 0], [1, 9, 0], [4, 0, 6]])
-    assert results.pair_table(count_KK, ("a", "b", "c")).rows() == [
+    assert result_tables.pair_table(count_KK, ("a", "b", "c")).rows() == [
         ("c", "a", 4, 40.0, 0),
         ("a", "b", 2, 25.0, 1),
         ("b", "a", 1, 10.0, 2),
     ]
-    nothing = results.pair_table(np.diag([3, 3]), ("a", "b"))
+    nothing = result_tables.pair_table(np.diag([3, 3]), ("a", "b"))
     assert confusion.describe(nothing) == "no gesture is misclassified"
 
 
@@ -206,7 +212,7 @@ def test_each_model_and_the_blend_have_a_symbol_of_their_own():
 def test_figures_leave_their_colours_to_the_theme():
     """No trace sets a colour of its own, so that both themes keep theirs."""
     oof = small_oof(done_torch=(0, 1))
-    rows = results.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
+    rows = result_tables.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
     figure = score_figures.fold_figure(rows, ("lgbm", "torch"))
     assert [trace.name for trace in figure.data] == ["LightGBM", "Network", "Blend"]
     assert all(trace.marker.color is None for trace in figure.data)

@@ -171,7 +171,7 @@ def test_a_stalled_run_shows_what_to_do(make_run):
     root = make_run("first", "stalled")
     [error] = visit().error
     text = error.value.replace("\\", "")
-    assert "nothing has moved for 4" in text
+    assert "no progress for 4" in text
     assert f"end process {RunReader(root).status().pid} and press Resume" in text
 
 

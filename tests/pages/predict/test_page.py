@@ -446,7 +446,7 @@ def test_the_gestures_have_the_spread_over_the_folds():
 
 def test_entropy_is_0_for_certainty_and_1_for_equal_probabilities():
     """Normalized by the largest possible entropy."""
-    found = request_panels.normalized_entropy(
+    found = prediction_panels.normalized_entropy(
         np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
     )
     assert found == pytest.approx([0.0, 1.0, np.log(2) / np.log(3)])

@@ -350,7 +350,7 @@ def test_a_warning_is_shown_before_an_unreliable_prediction(run):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("x.csv", b"\x00\xff", "is no CSV"),
+        ("x.csv", b"\x00\xff", "is not a CSV file"),
         ("x.parquet", b"PAR1 and no more", "is damaged"),
         ("x.csv", b"acc_x,acc_y\n1,2\n", "Missing column"),
     ],

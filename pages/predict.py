@@ -72,7 +72,7 @@ except predictions.ERRORS as error:
     st.stop()
 
 num_sequences = chosen.sequences.num_sequences
-table = request_panels.sequence_rows(prediction).with_columns(
+table = prediction_panels.sequence_rows(prediction).with_columns(
     seen=pl.Series(chosen.seen or [None] * num_sequences, dtype=pl.Boolean),
     steps=chosen.sequences.lengths_N,
 )

@@ -249,7 +249,7 @@ def test_an_uploaded_training_sequence_is_recognized_by_its_content(finished):
     ("name", "data", "message"),
     [
         ("x.csv", b"", "is empty"),
-        ("x.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is no CSV"),
+        ("x.csv", b"\x89PNG\r\n\x1a\n\x00\x00", "is not a CSV file"),
         ("x.parquet", b"a,b\n1,2\n", "is not Parquet"),
         ("x.csv", b"a,b\n1,2\n", "Missing column"),
     ],

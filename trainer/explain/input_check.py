@@ -5,10 +5,11 @@ In: a predictor and ``Sequences``. Out: ``Finding``s. The checks: ``trainer.data
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from trainer.data.device_orientation import correct_orientation
 from trainer.data.quality.checks import check_input, note_corrected
 from trainer.data.quality.findings import Finding
-from trainer.data.quality.training_comparison import TrainingSummary
 from trainer.data.sequences import Sequences
 from trainer.explain.training import Training
 from trainer.predict.bundles import PredictError
@@ -22,13 +23,32 @@ def check_input_for(predictor: Predictor, sequences: Sequences) -> tuple[Finding
         predictor: The run's models; where its training data is missing, a note names the reason.
         sequences: The recordings.
     """
-    training: TrainingSummary | None = None
-    missing: tuple[Finding, ...] = ()
+    training: Training | str
     try:
-        training = Training.load(predictor.root).summary
+        training = Training.load(predictor.root)
     except PredictError as error:
-        missing = (Finding("note", str(error)),)
-    subjects = predictor.turned_subjects
-    corrected = correct_orientation(sequences, subjects)
-    findings = check_input(corrected, training, predictor.mirror_left_handers)
-    return (*findings, *note_corrected(sequences, subjects), *missing)
+        training = str(error)
+    return check_with_training(
+        sequences, training, predictor.mirror_left_handers, predictor.turned_subjects
+    )
+
+
+def check_with_training(
+    sequences: Sequences,
+    training: Training | str,
+    mirror_left_handers: bool,
+    turned_subjects: Collection[str],
+) -> tuple[Finding, ...]:
+    """Return the findings about recordings, without any model.
+
+    Args:
+        sequences: The recordings.
+        training: The run's training data, or the reason why it is missing.
+        mirror_left_handers: Whether left-handers were mirrored in training.
+        turned_subjects: Subjects whose device orientation was corrected in training.
+    """
+    corrected = correct_orientation(sequences, turned_subjects)
+    summary = None if isinstance(training, str) else training.summary
+    findings = check_input(corrected, summary, mirror_left_handers)
+    missing = (Finding("note", training),) if isinstance(training, str) else ()
+    return (*findings, *note_corrected(sequences, turned_subjects), *missing)

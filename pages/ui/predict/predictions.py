@@ -150,14 +150,14 @@ def check_input(request: Request) -> tuple[Finding, ...]:
     """Return the findings of the input check; no model is loaded for it."""
 
     def check() -> tuple[Finding, ...]:
-        from trainer.data.quality import checks, findings
+        from trainer.explain.input_check import check_with_training
 
-        loaded = load_training(request)
-        training = None if isinstance(loaded, str) else loaded.summary
-        corrected = request.corrected(request.sequences)
-        found = checks.check_input(corrected, training, request.mirror_left_handers)
-        found = (*found, *checks.note_corrected(request.sequences, request.turned_subjects))
-        return (*found, findings.Finding("note", loaded)) if isinstance(loaded, str) else found
+        return check_with_training(
+            request.sequences,
+            load_training(request),
+            request.mirror_left_handers,
+            request.turned_subjects,
+        )
 
     return once("input check", request.key, check)
 

@@ -1,8 +1,6 @@
 """All recordings of a request on the page: input check, table of predictions, downloads.
 
 In: findings; ``Prediction``. Out: frames, and elements on the page.
-
-Shapes: N sequences, K classes.
 """
 
 from __future__ import annotations
@@ -11,10 +9,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.ui.shared import frame, panels, words
 
@@ -109,35 +105,6 @@ def finding_rows(findings: Sequence[Finding]) -> pl.DataFrame:
     ]
     columns = ("kind", "about", "finding", "expected", "got")
     return pl.DataFrame(rows, schema=dict.fromkeys(columns, pl.String))
-
-
-def sequence_rows(prediction: Prediction) -> pl.DataFrame:
-    """Return one row per sequence: the predicted gesture and how certain it is.
-
-    Returns:
-        Columns sequence_id, gesture, probability, margin (to the second gesture), p_target, entropy
-        (of the blend), models_agree.
-    """
-    ordered_NK = np.sort(prediction.proba_NK, axis=1)
-    by_model = [proba_NK.argmax(axis=1) for proba_NK in prediction.by_model.values()]
-    return pl.DataFrame(
-        {
-            "sequence_id": [str(name) for name in prediction.sequence_ids],
-            "gesture": prediction.predicted,
-            "probability": ordered_NK[:, -1],
-            "margin": ordered_NK[:, -1] - ordered_NK[:, -2],
-            "p_target": prediction.target_proba_N,
-            "entropy": normalized_entropy(prediction.proba_NK),
-            "models_agree": np.all([best_N == by_model[0] for best_N in by_model], axis=0),
-        }
-    )
-
-
-def normalized_entropy(proba_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the entropy of each row divided by that of equal probabilities, (N,), 0 to 1."""
-    logarithm_NK = np.log(np.where(proba_NK > 0, proba_NK, 1.0))
-    entropy_N = -(proba_NK * logarithm_NK).sum(axis=1) / np.log(proba_NK.shape[1])
-    return np.asarray(np.clip(entropy_N, 0.0, 1.0))
 
 
 def download_rows(prediction: Prediction) -> pl.DataFrame:

@@ -350,7 +350,7 @@ def test_a_warning_is_shown_before_an_unreliable_prediction(run):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("x.csv", b"\x00\xff", "is no CSV"),
+        ("x.csv", b"\x00\xff", "is not a CSV file"),
         ("x.parquet", b"PAR1 and no more", "is damaged"),
         ("x.csv", b"acc_x,acc_y\n1,2\n", "Missing column"),
     ],
@@ -446,7 +446,7 @@ def test_the_gestures_have_the_spread_over_the_folds():
 
 def test_entropy_is_0_for_certainty_and_1_for_equal_probabilities():
     """Normalized by the largest possible entropy."""
-    found = request_panels.normalized_entropy(
+    found = prediction_panels.normalized_entropy(
         np.array([[1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3], [0.5, 0.5, 0.0]])
     )
     assert found == pytest.approx([0.0, 1.0, np.log(2) / np.log(3)])

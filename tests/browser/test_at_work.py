@@ -46,9 +46,9 @@ def test_the_keyboard_alone_asks_for_a_pause_and_takes_it_back(working, open_pag
     page = open_page(dashboard.url("?run=long"))
     wait_for_text(page, "Running")
     press_by_keyboard(page, "Pause after this fold")
-    wait_for_text(page, "Pause after this fold asked", 10)
+    wait_for_text(page, "Pause after this fold requested", 10)
     wait_until(lambda: reader.command().after == "fold", 5, "the command is written")
-    press_by_keyboard(page, "Go on after all")
+    press_by_keyboard(page, "Cancel pause")
     wait_until(lambda: reader.command().command == "run", 5, "it is taken back")
 
 
@@ -56,11 +56,11 @@ def test_a_trainer_that_ends_is_told_on_a_page_about_something_else(working, ope
     """A toast on the page Runs, and the same in the run's row there: a toast vanishes."""
     dashboard, reader = working
     page = open_page(dashboard.url("runs?run=long"))
-    wait_for_text(page, "Last sign of life")
+    wait_for_text(page, "Last heartbeat at")
     os.kill(reader.status().pid, signal.SIGKILL)
-    toast = page.locator("[data-testid=stToast]", has_text="long stopped without a word.")
+    toast = page.locator("[data-testid=stToast]", has_text="long ended unexpectedly.")
     toast.wait_for(timeout=10_000)
-    wait_for_text(page, "The trainer stopped without a word at")
+    wait_for_text(page, "The trainer ended unexpectedly; its last heartbeat was at")
 
 
 def press_by_keyboard(page, name):

@@ -63,7 +63,7 @@ def test_a_frozen_trainer_is_stalled_until_it_beats_again(working, open_page, te
     wait_for_text(page, "Stalled", 15)
     tell("stop_to_verdict_s", round(time.monotonic() - began, 2))
     os.kill(pid_of(reader), signal.SIGCONT)
-    wait_for_text(page, "Last sign of life", 5)
+    wait_for_text(page, "Last heartbeat at", 5)
 
 
 def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_page, tell):
@@ -93,7 +93,7 @@ def test_what_one_tab_asks_the_other_shows(working, open_page, tell):
     for page in (first, second):
         wait_for_text(page, "Running")
     first.get_by_role("button", name="Pause", exact=True).click()
-    wait_for_text(first, "Pause asked", 5)
+    wait_for_text(first, "Pause requested", 5)
     began = time.monotonic()
     wait_for_text(second, "→ paused", 20)
     tell("other_tab_s", round(time.monotonic() - began, 2))

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 # Two folds on the real recordings: enough epochs to be watched, half a minute of work
 SHORT = "boosting.rounds=50\nnetwork.epochs=16\nfolds.count=2"
 MAX_DELAY_S = 2.0
+MAIN = "[data-testid=stMain]"
 # a quick machine may skip any single epoch between two looks
 _HAS_EPOCHS_LEFT = "() => /running epoch [2-9] of/.test(document.body.innerText)"
 
@@ -43,7 +44,7 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     reader = start(page, dashboard)
     observer.watch(page)
     pause_and_resume(page)
-    wait_for_text(page, "Ended at", 120)
+    wait_for_text(page, "Finished at", 120)
     assert all(unit.done for unit in reader.fold_records())
     assert max(unit.attempt for unit in reader.fold_records()) == 2
 
@@ -56,7 +57,7 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
     assert len(delays) >= 10
     assert observer.percentile_95(delays) <= allowed(MAX_DELAY_S)
 
-    page.get_by_role("link", name="Predict with it").click()
+    page.locator(MAIN).get_by_role("link", name="Predict").click()
     predict_built_in(page)
     predict_upload(page, recording)
 
@@ -77,9 +78,9 @@ def start(page, dashboard):
 def pause_and_resume(page):
     """Pause while the network trains: asked, acknowledged, paused; then go on."""
     page.wait_for_function(_HAS_EPOCHS_LEFT, timeout=60_000)
-    expect(page.get_by_text(re.compile("^Pausing now redoes"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^A pause now loses"))).to_be_visible()
     page.get_by_role("button", name="Pause", exact=True).click()
-    wait_for_text(page, "Pause asked", 5)
+    wait_for_text(page, "Pause requested", 5)
     wait_for_text(page, "acknowledged", 10)
     wait_for_text(page, "→ paused", 20)
     page.get_by_role("button", name="Resume").click()

@@ -37,7 +37,7 @@ def test_a_deep_link_puts_its_runs_side_by_side(serve, open_page, tiny_run, tmp_
         shutil.copytree(tiny_run, state / name)
     page = open_page(serve(state=state).url("runs?compare=one&compare=other"))
     wait_for_text(page, "2 runs side by side")
-    wait_for_text(page, "other scores the same on every fold.")
+    wait_for_text(page, "other has the same score on every fold.")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -91,7 +91,7 @@ def test_an_exported_run_can_be_imported_elsewhere(finished, serve, open_page, t
     page.get_by_text("Import a run").click()
     page.locator("[data-testid=stFileUploader] input[type=file]").set_input_files(target)
     page.get_by_role("button", name="Import", exact=True).click()
-    wait_for_text(page, "Ended at")
+    wait_for_text(page, "Finished at")
     assert [run.name for run in list_runs(other.state)] == ["tiny"]
 
 
@@ -105,7 +105,7 @@ def test_a_read_only_dashboard_shows_and_changes_nothing(serve, open_page, tiny_
         assert page.get_by_text(name).count() == 0
     page.goto(page.url.replace("?", "runs?"))
     settle(page)
-    wait_for_text(page, "Ended at")
+    wait_for_text(page, "Finished at")
     for name in ("Delete", "Import a run", "Start over"):
         assert page.get_by_text(name).count() == 0
 

@@ -116,7 +116,9 @@ def test_a_run_reports_corrected_subjects_and_corrects_their_recordings_in_predi
     assert train(tmp_path / "first", config, echo=logged.append) == "finished"
     run = RunReader(tmp_path / "first")
     assert run.run_file().recordings.turned_subjects == ("SUBJ_W05",)
-    assert any("turned back SUBJ_W05: 1 device looks worn half a turn" in line for line in logged)
+    assert any(
+        "corrected   device orientation of SUBJ_W05: half a turn about z" in line for line in logged
+    )
 
     sequences = sources.load(str(rotated_watch))
     their_idx = np.flatnonzero(sequences.subjects == "SUBJ_W05")[:5]
@@ -162,7 +164,7 @@ def test_in_a_folder_of_parts_the_same_devices_are_corrected(rotated_watch, tmp_
         [np.arange(*one.catalogue.offsets[[place, place + 1]]) for place in order_idx]
     )
     np.testing.assert_array_equal(many.frames.values_TC, one.frames.values_TC[rows_T])
-    theirs_T = np.repeat(many.subjects == "SUBJ_W05", many.lengths_N)
+    theirs_T = np.repeat(many.subjects == "SUBJ_W05", many.catalogue.lengths_N)
     is_same_T = (many.frames.values_TC == raw.frames.values_TC).all(axis=1)
     assert is_same_T[~theirs_T].all()
     assert not is_same_T[theirs_T].any()

@@ -17,5 +17,5 @@ def test_a_note_names_missing_training_data(tiny_run, tmp_path):
     findings = check_input_for(predictor, sequences_from_table(table))
     assert findings[-1].severity == "note"
     assert "train_features.joblib: not there yet" in findings[-1].line
-    with pytest.raises(PredictError, match="resuming the run makes it again"):
+    with pytest.raises(PredictError, match="resuming the run writes it again"):
         Training.load(tmp_path)

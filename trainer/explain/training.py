@@ -50,7 +50,7 @@ class Training:
         if isinstance(cache, str):
             raise PredictError(
                 f"{root / FILE_NAME}: {cache}, so the recording cannot be compared with the "
-                f"training data. Predictions do not need it; resuming the run makes it again"
+                f"training data. Predictions do not need it; resuming the run writes it again"
             )
         return cls(
             table=FeatureTable(cache.values_NF, cache.names),

@@ -9,19 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.ui.predict import built_in_sequences, request_panels, uploads
 from pages.ui.shared import charts_results, recordings
 from tests.support import run_folders
 from tests.support.builders import make_demographics, make_table
 from tests.support.fresh_python import modules_after
+from tests.support.pages import metrics, texts, turn_to, visit
+from tests.support.run_folders import know_source
 from trainer.data import sources
 from trainer.data.schema import DataError
 from trainer.predict import predictor
 from trainer.store.names import RunPaths
 
-ROOT = Path(__file__).parents[2]
 PAGES = ("scores", "features", "data", "predict")
 STATES = tuple(state for state in run_folders.STATES if state != "starting")
 SMALL = {"num_subjects": 6, "sequences_per_subject": 8, "length": 12}  # the fixture's sequences
@@ -79,34 +79,6 @@ class FakePredictor:
             weights={"lgbm": 0.4, "torch": 0.6},
             notes=("predicted by: LightGBM 0.40, the network 0.60",),
         )
-
-
-def know_source(root, source):
-    path = RunPaths(root).config
-    digest = sources.fingerprint(sources.load(str(source)))
-    path.write_text(path.read_text().replace("f" * 64, digest))
-
-
-def visit(page):
-    """Open the page as a deep link does, which saves drawing the page Train first."""
-    return turn_to(AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=30), page)
-
-
-def turn_to(app, page):
-    app.switch_page(f"pages/{page}.py").run()
-    assert not app.exception
-    return app
-
-
-def texts(app):
-    kinds = ("markdown", "caption", "subheader", "error", "warning", "info", "code")
-    return "\n".join(
-        str(element.value).replace("\\", "") for kind in kinds for element in app.get(kind)
-    )
-
-
-def metrics(app):
-    return {metric.label: metric.value for metric in app.metric}
 
 
 def csv_of(table):

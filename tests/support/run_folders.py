@@ -15,6 +15,7 @@ import polars as pl
 
 from tests.support.builders import GESTURES
 from trainer.config import make_config
+from trainer.data import sources
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.locks import acquire
 from trainer.store.names import RunPaths
@@ -269,6 +270,13 @@ def write_status(paths, state, done):
     if state in ("paused", "pausing"):
         command = Command(id="c1", command="pause", asked_by="dashboard", asked_at=now - 2.0)
         write_atomic(paths.command, dump_record(command))
+
+
+def know_source(root, source):
+    """Record the fingerprint of existing recordings as that of the run's."""
+    path = RunPaths(root).config
+    digest = sources.fingerprint(sources.load(str(source)))
+    path.write_text(path.read_text().replace("f" * 64, digest))
 
 
 def change_status(root, **changes):

@@ -11,8 +11,9 @@ import streamlit as st
 
 from pages.ui.data import chart_titles
 from pages.ui.shared import recordings, source
-from tests.pages.test_result_pages import know_source, metrics, texts, visit
 from tests.support.builders import make_table
+from tests.support.pages import metrics, texts, visit
+from tests.support.run_folders import know_source
 from trainer.data import sources
 from trainer.data.quality import checks
 from trainer.data.quality.findings import warnings

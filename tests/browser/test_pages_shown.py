@@ -44,9 +44,10 @@ def test_a_deep_link_puts_its_runs_side_by_side(serve, open_page, tiny_run, tmp_
 def test_every_page_fits_three_widths_in_both_themes(finished, open_page, theme):
     """No page scrolls sideways; the background is the theme's; nothing failed."""
     page = open_page(finished.url("?run=tiny"), theme=theme)
+    sidebar = page.get_by_test_id("stSidebarUserContent")
     for title in TITLES:
         page.set_viewport_size({"width": 1440, "height": 1000})  # the sidebar is open
-        page.get_by_role("link", name=title, exact=True).click()
+        sidebar.get_by_role("link", name=title, exact=True).click()
         page.get_by_role("heading", name=title, exact=True, level=1).wait_for()
         settle(page)
         assert page.locator("[data-testid=stException]").count() == 0

@@ -108,7 +108,7 @@ def test_mapped_rows_are_scaled_like_those_in_memory(whole, parts, tmp_path):
 
 def test_features_of_the_first_parts_are_not_computed_again(parts, tmp_path, monkeypatch):
     """A pause in the third part: the next start continues there."""
-    monkeypatch.setattr(partitioned_dataset, "KEEP_BLOCK_S", 0.0)  # as where each part takes seconds
+    monkeypatch.setattr(partitioned_dataset, "KEEP_BLOCK_S", 0.0)  # as for slow parts
     read = []
     make = run_parts.make_part
 

@@ -22,7 +22,7 @@ def text_column(table: pl.DataFrame, name: str) -> pl.Series:
         name: A column in it.
 
     Raises:
-        DataError: If the column holds anything but text or whole numbers, or a value is missing.
+        DataError: If the column has anything but text or whole numbers, or a value is missing.
     """
     column = table[name]
     is_text = column.dtype in TEXT_TYPES or column.dtype.is_integer()
@@ -49,7 +49,7 @@ def number_column(table: pl.DataFrame, name: str) -> pl.Series:
         The column itself where it is numeric, else float64.
 
     Raises:
-        DataError: If a text is not a number, or the column holds neither text nor numbers.
+        DataError: If a text is not a number, or the column has neither text nor numbers.
     """
     column = table[name]
     if column.dtype.is_numeric() or column.dtype == pl.Null:

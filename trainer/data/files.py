@@ -116,7 +116,7 @@ def _parse_csv(name: str, source: Path | bytes, header: str) -> pl.DataFrame:
         twice = [column for column in columns if "_duplicated_" in column]
         if twice:
             raise DataError(
-                f"File {name!r}: column {twice[0].split('_duplicated_')[0]!r} comes twice in the "
+                f"File {name!r}: column {twice[0].split('_duplicated_')[0]!r} occurs twice in the "
                 "first line; expected once. Rename or remove one."
             )
         try:
@@ -131,7 +131,7 @@ def _types(columns: list[str]) -> dict[str, type[pl.DataType]]:
     """Return a type for every column, so that none is guessed from its first rows.
 
     Time-of-flight values are whole numbers up to 254, exact in float32; the others are rounded to
-    float32 from float64, as they are when they come from Parquet.
+    float32 from float64, as those of Parquet files are.
     """
     types: dict[str, type[pl.DataType]] = dict.fromkeys(columns, pl.String)
     types |= {name: pl.Float64 for name in columns if name in SENSOR_COLUMNS}

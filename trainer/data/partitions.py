@@ -2,7 +2,7 @@
 
 In: such a folder. Out: the ``Sequences`` of each part, and a survey of them all.
 
-A part holds whole sequences, best all those of a subject; parts are read in the order of their
+A part has whole sequences, best all those of a subject; parts are read in the order of their
 paths. In a folder named ``subject=NAME`` the column ``subject`` may be left out of its files.
 """
 
@@ -51,7 +51,7 @@ class Partitions:
     demographics: pl.DataFrame | None
 
     def __len__(self) -> int:
-        """Return how many parts there are."""
+        """Return the number of parts."""
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Sequences]:
@@ -147,7 +147,7 @@ class Survey:
 
 
 def find_partitions(folder: Path) -> Partitions | None:
-    """Return the parts of a folder; None where it holds no Parquet file but the demographics'.
+    """Return the parts of a folder; None where the demographics are its only Parquet file.
 
     Args:
         folder: Searched with its immediate subfolders.

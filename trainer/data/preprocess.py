@@ -161,7 +161,7 @@ def _mirror_thm(thm_T5: FloatArray | None, left_T: NDArray[np.bool_]) -> FloatAr
 
 
 def _mirrored_pixels() -> IntArray:
-    """Return which pixel stands in the place of each one of a mirrored hand, (320,)."""
+    """Return the source of each pixel of a mirrored hand, (320,)."""
     # left-right in all five, as the 10th place; others flip 3 and 5 up-down (competition.md 3.2)
     pixels = np.arange(NUM_TOF * _NUM_PIXELS).reshape(NUM_TOF, TOF_SIDE, TOF_SIDE)
     return pixels[_MIRROR_SENSORS, :, ::-1].ravel()
@@ -205,7 +205,7 @@ def _norm(vectors_TC: FloatArray) -> FloatArray:
 
 
 def _normalise(rot_T4: FloatArray) -> FloatArray:
-    """Return unit quaternions, all four parts NaN where there is none."""
+    """Return unit quaternions, all four parts NaN where the orientation is missing."""
     norm_T = _norm(rot_T4)
     norm_T[norm_T < MIN_QUATERNION_NORM] = np.nan
     unit_T4: FloatArray = rot_T4 / norm_T[:, None]
@@ -264,7 +264,7 @@ def _angular_velocity(rot_T4: FloatArray, offsets: IntArray) -> FloatArray:
 
 
 def _relative(from_T4: FloatArray, to_T4: FloatArray) -> FloatArray:
-    """Return conj(from) * to: the turn between two orientations, as seen by the sensor."""
+    """Return conj(from) * to: the turn between two orientations, in sensor axes."""
     w1, x1, y1, z1 = from_T4.T
     w2, x2, y2, z2 = to_T4.T
     return np.stack(

@@ -73,7 +73,7 @@ def sequences_from_table(
 
 
 def _check_columns(table: pl.DataFrame) -> bool:
-    """Refuse what is missing or misnamed, and return whether the table is labelled."""
+    """Refuse missing or misnamed columns, and return whether the table is labelled."""
     refuse_misnamed(table.columns)
     require_columns(
         table.columns, ("sequence_id", "sequence_counter", *ACC_COLUMNS), "every recording"
@@ -122,15 +122,15 @@ def _disorder(
     if doubled_mask.any():
         return DataError(
             f"Sequence {sequence_id.filter(doubled_mask)[0]!r}: sequence_counter "
-            f"{counter.filter(doubled_mask)[0]} comes twice, again in "
+            f"{counter.filter(doubled_mask)[0]} occurs twice, again in "
             f"{describe_row(table, doubled_mask)}; expected once. Remove the duplicated row."
         )
     again_mask = start_mask & ~sequence_id.is_first_distinct()
     if again_mask.any():
         return DataError(
-            f"Sequence {sequence_id.filter(again_mask)[0]!r}: its rows are not together, it goes "
-            f"on in {describe_row(table, again_mask)} after another sequence; expected all rows "
-            f"of a sequence one after the other. {advice}"
+            f"Sequence {sequence_id.filter(again_mask)[0]!r}: its rows are not together, it "
+            f"continues in {describe_row(table, again_mask)} after another sequence; expected all "
+            f"rows of a sequence one after the other. {advice}"
         )
     return DataError(
         f"Sequence {sequence_id.filter(backward_mask)[0]!r}: sequence_counter out of order, it "
@@ -236,7 +236,7 @@ def _read_acceleration(
     acc_T3 = _read_sensors(table, ACC_COLUMNS)
     if acc_T3 is None:
         raise DataError(
-            f"Columns {list_names(ACC_COLUMNS)} hold no value: expected the acceleration in m/s2, "
+            f"Columns {list_names(ACC_COLUMNS)} have no values: expected the acceleration in m/s2, "
             "gravity included. Every recording needs it."
         )
     known_T = ~np.isnan(acc_T3).any(axis=1)

@@ -46,7 +46,7 @@ def require_columns(columns: Collection[str], required: Iterable[str], purpose: 
 
     Args:
         columns: The names in the table.
-        required: The names that must be there.
+        required: The names that the table must have.
         purpose: What needs them, to end the sentence "Missing columns, needed for ...".
 
     Raises:
@@ -67,7 +67,7 @@ def refuse_misnamed(columns: Collection[str]) -> None:
         columns: The names in the table.
 
     Raises:
-        DataError: If a name differs from a column that is not there only in case or separators,
+        DataError: If a name differs from a missing column only in case or separators,
             such as ``Acc_X`` or ``accx``, or numbers a sensor that does not exist, such as
             ``thm_0``.
     """

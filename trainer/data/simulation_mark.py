@@ -3,7 +3,7 @@
 In: acceleration on its grid. Out: the same with the mark; or whether recordings carry it.
 
 Counted in steps of 1/256 m/s2, ``x + 3 y + 5 z`` leaves 3 when it is divided by 8. Of real rows one
-in eight does. So the mark survives whatever leaves the acceleration as it is: a copy of train.csv
+in eight does. So the mark is kept as long as the acceleration is unchanged: in a copy of train.csv
 alone, another name or format, a part of the subjects, sequences or sensors, new ids. It does not
 survive rounding, filtering, another unit, other axes.
 

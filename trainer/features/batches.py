@@ -54,7 +54,7 @@ class ScaledFrames:
 
     @property
     def padding_row(self) -> int:
-        """Return the row that stands where a sequence has ended."""
+        """Return the row that is used for padding."""
         return len(self.values_TC) - 1
 
     def rows(self, row_idx: IntArray) -> FloatArray:
@@ -91,7 +91,7 @@ class MappedFrames:
 
     @property
     def padding_row(self) -> int:
-        """Return the row that stands where a sequence has ended; the file has none."""
+        """Return the row that is used for padding; it is not in the file."""
         return len(self.frames.values_TC)
 
     def rows(self, row_idx: IntArray) -> FloatArray:

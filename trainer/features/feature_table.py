@@ -62,7 +62,7 @@ def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
     """Compute all features of all sequences.
 
     What no sequence has (a sensor group, the signals that need an orientation) has no columns;
-    ``align`` gives them back as missing. The numbers of a sequence do not depend on the others.
+    ``align`` adds them as missing. The numbers of a sequence do not depend on the others.
 
     Args:
         signals: Preprocessed recordings, no sequence empty.
@@ -80,7 +80,7 @@ def feature_names(groups: Collection[str], num_bins: int = 5) -> tuple[str, ...]
 
 
 def blocks_of(signals: Signals) -> tuple[str, ...]:
-    """Return the blocks of the table, in order: what is computed, and kept, in one go."""
+    """Return the names of the table's blocks, in order; a block is computed and stored at once."""
     blocks = ["motion"]
     if signals.thm_T5 is not None:
         blocks.append("thm")

@@ -1,6 +1,6 @@
-"""Frames: what the network is trained on, one row of channels per time step.
+"""Frames: the input of the network, one row of channels per time step.
 
-In: ``Signals``. Out: ``Frames``; what scales, cuts and pads them: ``trainer.features.batches``.
+In: ``Signals``. Out: ``Frames``; they are scaled, cut and padded by ``trainer.features.batches``.
 
 The channels are the motion signals without the quaternion, whose heading is arbitrary; each
 thermopile; and for each time-of-flight sensor the mean, std and minimum of the pixels in range, the
@@ -76,7 +76,7 @@ def frame_layout(groups: Collection[str]) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def num_input_channels(frames: Frames) -> int:
-    """Return how many channels a batch has: those of the frames and one flag per optional group."""
+    """Return the number of channels of a batch: of the frames, and one flag per optional group."""
     return len(frames.channels) + len(OPTIONAL_GROUPS)
 
 
@@ -132,7 +132,7 @@ def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str,
 
 
 def frame_length(lengths_N: IntArray, sequence_idx: IntArray, configured: int | None) -> int:
-    """Return how many steps of a sequence the network sees at most.
+    """Return the largest number of steps of a sequence in the network's input.
 
     Args:
         lengths_N: Steps of all sequences.

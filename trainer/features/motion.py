@@ -138,7 +138,7 @@ def sensor_of(signal: str) -> str:
 def _signals(
     motion_TS: FloatArray, names: tuple[str, ...], axis: TimeAxis
 ) -> dict[str, DoubleArray]:
-    """Return some recorded signals, and what follows from them, by name, (T,) float64 each."""
+    """Return some recorded signals, and those derived from them, by name, (T,) float64 each."""
     recorded_T = {
         name: motion_TS[:, MOTION_SIGNALS.index(name)].astype(np.float64) for name in names
     }

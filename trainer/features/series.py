@@ -34,7 +34,7 @@ _QUARTILES = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Series:
-    """One signal of all sequences, with what several statistics share computed once.
+    """One signal of all sequences, with intermediate results of several statistics.
 
     Attributes:
         values_T: (T,) float64, NaN missing.

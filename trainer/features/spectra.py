@@ -21,7 +21,7 @@ NUM_FREQUENCIES = SPECTRUM_STEPS // 2
 FREQUENCIES_H = np.arange(1, NUM_FREQUENCIES + 1) / SPECTRUM_STEPS  # cycles per step
 # Octaves: band b ends at 2**b / 128 cycles per step; at 10 Hz 0.16, 0.31, 0.63, 1.25, 2.5, 5 Hz.
 _BAND_STARTS = (0, 2, 4, 8, 16, 32)
-_FLOAT32_STEP = 1e-7  # relative: what is smaller is the rounding of a constant
+_FLOAT32_STEP = 1e-7  # relative: smaller values are the rounding of a constant
 
 
 def spectrum_columns(series: Series) -> Iterator[NamedColumn]:

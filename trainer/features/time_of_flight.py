@@ -98,7 +98,7 @@ def _range_block(pixels_VT: FloatArray) -> FloatArray:
     range_VT = np.fmax(pixels_VT, np.float32(0))
     mean_T = np.sum(range_VT, axis=0) / num_or_nan_T
     max_T = np.max(range_VT, axis=0)
-    # what is out of range is moved beyond all that is in range, by 0 or so much
+    # values out of range are moved beyond all others, values in range by 0
     min_T = np.min((_BEYOND - in_range_VT * _BEYOND) + range_VT, axis=0)
     square_VT = np.subtract(range_VT, mean_T, out=range_VT)
     square_VT *= square_VT
@@ -115,7 +115,7 @@ def _range_block(pixels_VT: FloatArray) -> FloatArray:
 
 
 def _count(mask_VT: NDArray[np.bool_]) -> FloatArray:
-    """Return how many pixels of each step a mask holds, at most 64, (T,) float32."""
+    """Return the number of True pixels of each step, at most 64, (T,) float32."""
     count_T: NDArray[np.uint8] = np.sum(mask_VT.view(np.uint8), axis=0, dtype=np.uint8)
     return count_T.astype(np.float32)
 
@@ -188,7 +188,7 @@ def _late_part(pixels_VT: FloatArray, axis: TimeAxis) -> _LatePart:
 def _late_rows(
     late_VT: FloatArray, axis: TimeAxis
 ) -> tuple[DoubleArray, DoubleArray, DoubleArray, FloatArray]:
-    """Return what two rows of the grid, late steps only, have for ``_LatePart``.
+    """Return the parts of ``_LatePart`` from two rows of the grid, late steps only.
 
     Returns:
         Totals (16, N), counts in range and present (4, N), and the nearest range of the left and
@@ -205,7 +205,7 @@ def _late_rows(
 
 
 def _pool_blocks(mask_VT: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return how many of the 4 pixels of each of a row's 4 blocks a mask holds, (4, T)."""
+    """Return the number of True pixels, of 4, in each of a row's 4 blocks, (4, T)."""
     cells = mask_VT.view(np.uint8).reshape(2, GRID_SIDE // 2, 2, -1)
     pooled_4T: NDArray[np.uint8] = np.sum(cells, axis=(0, 2), dtype=np.uint8)
     return pooled_4T

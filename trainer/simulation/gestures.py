@@ -23,7 +23,7 @@ BEHAVIOURS = ("Moves hand to target location", "Relaxes and moves hand to target
 PAUSE, PERFORM = "Hand at target location", "Performs gesture"
 
 # kind: Target or Non-target. rows: of a recording on average (competition.md 1.6). thing: half the
-# length of what the hand holds. postures: Straight, Lean, Back, siDe; which three the three free
+# length of the held object. postures: Straight, Lean, Back, siDe; which three the three free
 # gestures have, and that six are done sitting straight, is assumed: known is only how many pairs
 # there are (competition.md 1.7).
 _KINDS = """
@@ -49,7 +49,7 @@ Write name on leg                          | N    | 63   | S        | 0
 """
 
 # touches: where the fingertips are. wrist: the direction from there to the wrist. palm: where it
-# faces, "head" whatever the arm does. lift: of the elbow, sideways, rad.
+# faces; "head": always to the head. lift: of the elbow, sideways, rad.
 _PLACES = """
 gesture                                    | touches cm    | wrist %    | palm %     | lift
 Above ear - pull hair                      | 7.5 2 21      | 60 30 -55  | head       | 0.35
@@ -72,8 +72,8 @@ Write name in air                          | 14 50 2       | 20 -90 -30 | -30 40
 Write name on leg                          | 11 36 -46     | 30 -60 70  | 0 20 -100  | 0
 """
 
-# Hz: how often the movement comes back. square: 0 a sine, 3 nearly a square. stroke: half of it.
-# second: half of what it does beside, at ratio times the rhythm.
+# Hz: frequency of the movement. square: 0 a sine, 3 nearly a square. stroke: half of it.
+# second: half of a second movement, at ratio times the frequency.
 _RHYTHMS = """
 gesture                                    | Hz   | square | stroke mm  | second mm | ratio
 Above ear - pull hair                      | 1.15 | 1.2    | 20 5 12    | 3 6 0     | 2
@@ -134,8 +134,8 @@ class Gesture:
         palm: Where the palm faces; all zero: to the head.
         lift: How far the elbow is lifted sideways.
         postures: Positions in POSTURES.
-        thing_m: Half the length of what the hand holds; 0: nothing.
-        rhythm_hz: How often the movement comes back.
+        thing_m: Half the length of the held object; 0: none.
+        rhythm_hz: Frequency of the movement.
         sharpness: Of its wave.
         stroke: Half of the movement.
         stroke_2: Half of the second movement.

@@ -48,7 +48,7 @@ class Person:
         swivel_G: What is added to the elbow's lift, rad.
         ambient_c: What a thermopile shows with nothing in front, degrees Celsius.
         offset_c_5: What each thermopile shows too much, degrees Celsius.
-        log_range: Of what the time of flight shows over what is usual; it is not calibrated.
+        log_range: Log gain of the time of flight, which is not calibrated.
     """
 
     number: int

@@ -42,7 +42,7 @@ class Ellipsoid:
 
     Attributes:
         centre_T3: m, one for each row.
-        shape_T33: What a point's offset is multiplied with on both sides to give 1 on the surface.
+        shape_T33: Matrix of the quadratic form that is 1 on the surface.
         radius_m: Of the longest half axis.
         warmth_c: Degrees Celsius.
     """

@@ -43,18 +43,18 @@ class Trials:
         behaviour_N, posture_N, gesture_N: Positions in the tables of ``gestures``.
         lead_N, pause_N, perform_N: Rows of each part.
         leaves_N: 1 where the hand is at the target first and relaxes, else 0.
-        leave_s_N, arrive_s_N, move_s_N: When it begins to leave and to come; how long each takes.
+        leave_s_N, arrive_s_N, move_s_N: Start of leaving and of arriving; duration of each.
         rest_N3, target_N3, arc_N3: Where the wrist rests and works, and the detour between, m.
         rest_palm_N3, palm_N3: Where the palm faces; zero: to the head.
         swivel_N, roll_N: Of elbow and forearm, rad.
         rhythm_hz_N, wander_N, wander_hz_N, phase_N, sharpness_N: Of the movement.
         stroke_N3, stroke_2_N3, ratio_N: Its two parts, m, and the ratio of their rhythms.
         roll_swing_N, flex_N, flex_swing_N: What turns and bends with it.
-        bout_hz_N, bout_phase_N, bout_depth_N: How it comes and goes.
+        bout_hz_N, bout_phase_N, bout_depth_N: Of the bouts of the movement.
         sway_N33, sway_hz_N3, sway_phase_N3: Tremor and sway by axis, m.
-        heading_N, tilt_N3: How the body lies in the world.
+        heading_N, tilt_N3: Orientation of the body in the world.
         head_N3: What is added to the place of the head, m.
-        thing_m_N: Half the length of what the hand holds.
+        thing_m_N: Half the length of the held object.
     """
 
     behaviour_N: Ints

@@ -15,8 +15,8 @@ from trainer.data.sources import fingerprint, load, open_partitions
 from trainer.features.batches import MappedFrames, fit_scaler, make_batch, scale
 from trainer.models.network.augmentation import Warp, warped_batch
 from trainer.run.execution import execute
+from trainer.run.inputs import partitioned_dataset
 from trainer.run.inputs import parts as run_parts
-from trainer.run.inputs import recordings
 from trainer.run.inputs.recordings import load_dataset
 from trainer.run.pipeline import Limits
 from trainer.run.workers.pool import WorkerPool
@@ -108,7 +108,7 @@ def test_mapped_rows_are_scaled_like_those_in_memory(whole, parts, tmp_path):
 
 def test_features_of_the_first_parts_are_not_computed_again(parts, tmp_path, monkeypatch):
     """A pause in the third part: the next start continues there."""
-    monkeypatch.setattr(recordings, "KEEP_BLOCK_S", 0.0)  # as where each part takes seconds
+    monkeypatch.setattr(partitioned_dataset, "KEEP_BLOCK_S", 0.0)  # as for slow parts
     read = []
     make = run_parts.make_part
 

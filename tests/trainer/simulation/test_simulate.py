@@ -303,7 +303,7 @@ def test_the_files_have_the_competitions_columns(folder):
 def test_a_folder_with_files_is_refused_and_left_as_it_was(tmp_path):
     """Recordings that are there, which may be real, are never replaced."""
     (tmp_path / "train.csv").write_text("real")
-    with pytest.raises(DataError, match=r"not empty, it holds 'train\.csv'"):
+    with pytest.raises(DataError, match=r"not empty, it contains 'train\.csv'"):
         write_folder(tmp_path, 1)
     with pytest.raises(DataError, match="is a file"):
         write_folder(tmp_path / "train.csv", 1)

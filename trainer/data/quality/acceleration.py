@@ -90,7 +90,7 @@ def check_acceleration(sequences: Sequences) -> Check:
     method = (
         "By the length of the acceleration in each sequence, 9.81 m/s² at rest where gravity is "
         f"included. A median of {low:g} to {high:g} is accepted as m/s² with gravity; "
-        f"{bounds.IN_G[0]:g} to {bounds.IN_G[1]:g} is taken as g if the length never comes near 0. "
+        f"{bounds.IN_G[0]:g} to {bounds.IN_G[1]:g} is taken as g if the length is never near 0. "
         "The length of a sequence's mean is near 0 where gravity was removed. An axis is clipped "
         f"where it stays at its largest value for {bounds.CLIPPED_STEPS} rows or more."
     )

@@ -21,7 +21,7 @@ MAX_ANGLE_DEG = 30.0  # between gravity and acceleration; real devices: 1 to 21 
 # Values that the device can give.
 ACC_RANGE_MPS2 = (-157.0, 157.0)  # 16 g, the widest setting of the device's chip
 ROT_RANGE = (-1.0 - NORM_TOLERANCE, 1.0 + NORM_TOLERANCE)
-THM_RANGE_C = (18.0, 40.0)  # beyond it the 6th, 10th and 12th place took a value as missing
+THM_RANGE_C = (18.0, 40.0)  # others are missing values for the 6th, 10th and 12th place
 TOF_RANGE = (-1.0, 254.0)  # -1: nothing in range
 MAX_NOTHING_IN_RANGE = 0.98  # share of a time-of-flight sensor's pixels; 0.57 in the competition
 STUCK_STEPS = 8  # a channel that is equal for fewer may be a hand at rest

@@ -13,9 +13,9 @@ import numpy as np
 from trainer.data.quality.acceleration import check_acceleration
 from trainer.data.quality.contents import check_duplicates, check_phases
 from trainer.data.quality.findings import Check, Finding, share_text
+from trainer.data.quality.presence import check_hands, check_sensors
 from trainer.data.quality.quaternions import check_agreement, check_quaternion_lengths
 from trainer.data.quality.reversed_devices import check_device_orientation
-from trainer.data.quality.sensors import check_hands, check_sensors
 from trainer.data.quality.training_comparison import TrainingSummary, compare
 from trainer.data.quality.values import check_ranges, check_stuck_channels
 from trainer.data.sequences import Sequences

@@ -38,7 +38,7 @@ def check_duplicates(sequences: Sequences) -> Check:
         .with_columns(copy_of=pl.col("sequence_id").first().over("content"))
     )
     method = (
-        "Sequences with the same values in every channel, whatever their ids are. A copy under "
+        "Sequences with the same values in every channel; their ids may differ. A copy under "
         "another subject can be in training and validation at once, so that the score is too high."
     )
     title = "Duplicate sequences"

@@ -1,4 +1,4 @@
-"""Findings and checks: what is known about the quality of recordings, as text and as evidence.
+"""Findings and checks: the quality of recordings, as text and as evidence.
 
 In: nothing. Out: ``Finding``, ``Check``, and words that both use.
 

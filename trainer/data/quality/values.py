@@ -81,9 +81,10 @@ def check_ranges(sequences: Sequences) -> Check:
     what = f"all values of {len(table)} channels are within the device's range"
     method = (
         "Expected: acceleration within 16 g, quaternion parts within 1, thermopiles 18 to 40 °C "
-        "(the competition's best took others as corrupt), time of flight -1 (nothing in range) to "
-        "254. The acceleration of sequences with a doubtful unit, and quaternions, whose length "
-        "has its own check, are listed only. The models are given the values as recorded."
+        "(the competition's best solutions treated others as missing), time of flight -1 (nothing "
+        "in range) to 254. The acceleration of sequences with a doubtful unit, and quaternions, "
+        "whose length has its own check, are listed only. The models are given the values as "
+        "recorded."
     )
     return Check(
         "ranges", "Values in range", tuple(findings) or (Finding("note", what),), method, table
@@ -133,7 +134,7 @@ def check_stuck_channels(sequences: Sequences) -> Check:
     findings: list[Finding] = []
     rows: list[dict[str, str | float | None]] = []
     for channel in channels(sequences):
-        if channel.group == "tof":  # images may see nothing all along
+        if channel.group == "tof":  # an image may have nothing in range throughout
             continue
         stuck_N, low_N = find_stuck(channel.values, sequences.offsets)
         if not stuck_N.any():

@@ -12,7 +12,7 @@ import pytest
 from tests.support.builders import make_demographics, make_table
 from trainer.data import sources
 from trainer.data.device_orientation import HALF_TURNS
-from trainer.data.quality import contents, quaternions, reversed_devices, sensors, values
+from trainer.data.quality import contents, presence, quaternions, reversed_devices, values
 from trainer.data.quality.acceleration import check_acceleration
 from trainer.data.quality.checks import check_recordings
 from trainer.data.quality.findings import warnings
@@ -98,19 +98,19 @@ def test_a_left_hander_is_mirrored_before_being_compared(watch):
 def test_left_handers_are_named():
     """From the demographics; without them nothing is guessed."""
     table = make_table(num_subjects=4, length=8)
-    check = sensors.check_hands(read(table, make_demographics(table, ("SUBJ_000002",))))
+    check = presence.check_hands(read(table, make_demographics(table, ("SUBJ_000002",))))
     assert check.state == "fine"
     assert [finding.line for finding in check.findings] == [
         "SEQ_000016: left hand in 8 of 32 sequences (SUBJ_000002)"
     ]
-    assert sensors.check_hands(read(table)).state == "unknown"
+    assert presence.check_hands(read(table)).state == "unknown"
 
 
 def test_subjects_without_a_row_in_the_demographics_are_a_warning():
     """The hand of others is known, so the row seems to have been forgotten."""
     table = make_table(num_subjects=2, length=8)
     people = make_demographics(table).filter(pl.col("subject") != "SUBJ_000001")
-    check = sensors.check_hands(read(table, people))
+    check = presence.check_hands(read(table, people))
     assert check.state == "look"
     assert look(check) == [
         "SEQ_000008: the hand is not known in 8 of 16 sequences (SUBJ_000001); "

@@ -1,4 +1,4 @@
-"""Sensors: which ones the recordings have, how much of them is missing, and on which hand.
+"""Presence of sensors: which ones the recordings have, missing values, and on which hand.
 
 In: ``Sequences``. Out: ``Check``s.
 

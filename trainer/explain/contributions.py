@@ -18,8 +18,7 @@ from trainer.data.sequences import Sequences
 from trainer.explain.preconditions import check_single, find_model
 from trainer.features.feature_table import align, build_table
 from trainer.features.meanings import meaning_of
-from trainer.predict.bundles import PredictError
-from trainer.predict.fitted_models import map_folds
+from trainer.predict.fitted_models import PredictError, map_folds
 from trainer.predict.predictor import Predictor
 
 Scores = NDArray[np.float64]

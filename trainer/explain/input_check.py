@@ -12,7 +12,7 @@ from trainer.data.quality.checks import check_input, note_corrected
 from trainer.data.quality.findings import Finding
 from trainer.data.sequences import Sequences
 from trainer.explain.training import Training
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 from trainer.predict.predictor import Predictor
 
 

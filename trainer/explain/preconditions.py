@@ -10,8 +10,7 @@ from typing import Literal
 from trainer.data.sequences import Sequences
 from trainer.models import registry
 from trainer.models.base import Model
-from trainer.predict.bundles import PredictError
-from trainer.predict.fitted_models import FittedModel
+from trainer.predict.fitted_models import FittedModel, PredictError
 from trainer.predict.predictor import Predictor
 
 Ability = Literal["importance", "contributions", "attention"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trainer.data.quality.training_comparison import TrainingSummary
 from trainer.features.feature_table import FeatureTable
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 from trainer.store.checksums import CheckedFolder
 from trainer.store.feature_cache import FILE_NAME, load_features
 

@@ -25,8 +25,14 @@ from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
 from trainer.models import registry
 from trainer.models.base import Proba
-from trainer.predict.bundles import BUNDLE_SCHEMA, PredictError, read_bundle
-from trainer.predict.fitted_models import FittedModel, open_model, predict_all
+from trainer.predict.fitted_models import (
+    BUNDLE_SCHEMA,
+    FittedModel,
+    PredictError,
+    open_model,
+    predict_all,
+    read_bundle,
+)
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 

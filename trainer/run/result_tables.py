@@ -21,7 +21,7 @@ from trainer.config import Config
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
-from trainer.predict.bundles import BUNDLE_SCHEMA
+from trainer.predict.fitted_models import BUNDLE_SCHEMA
 from trainer.run.fold_result_file import score_row
 from trainer.store.codec import dumps, seal
 from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores

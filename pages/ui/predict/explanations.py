@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pages.ui.predict import predictions
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 
 if TYPE_CHECKING:
     from pages.ui.predict.predictions import Selected

@@ -19,7 +19,7 @@ from pages.ui.shared.readers import Version
 from trainer.blend import BlendError
 from trainer.data.schema import DataError
 from trainer.models import registry
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:

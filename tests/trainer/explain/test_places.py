@@ -10,7 +10,7 @@ from trainer.data.preprocess import preprocess
 from trainer.data.sources import sequences_from_table
 from trainer.explain.places import bin_bounds, count_bins, num_time_bins, place_of
 from trainer.features.feature_table import FeatureError, build_table
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 
 
 @pytest.fixture(scope="module")

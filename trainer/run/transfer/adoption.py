@@ -15,7 +15,7 @@ from pathlib import Path
 
 from trainer.data.sources import input_folder
 from trainer.models import registry
-from trainer.predict.bundles import PredictError
+from trainer.predict.fitted_models import PredictError
 from trainer.run.transfer.archive import import_run
 from trainer.run.transfer.verification import Check, verify_run
 from trainer.store.durable import StoreError

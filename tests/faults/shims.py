@@ -29,7 +29,8 @@ def pause_at(call, in_features=False):
     The feature table alone has hundreds, one per column: they are counted by themselves.
     """
     poll, build = stop_signal.StopSignal.is_set, pipeline.Pipeline._build_inputs
-    seen, is_building = 0, False
+    publish = stop_signal.StopSignal.status_changes
+    seen, is_building, is_publishing = 0, False, False
 
     def build_inputs(*arguments):
         nonlocal is_building
@@ -37,16 +38,26 @@ def pause_at(call, in_features=False):
         build(*arguments)
         is_building = False
 
+    def status_changes(stop):  # a look for the status is no safe point
+        nonlocal is_publishing
+        if threading.current_thread() is not threading.main_thread():
+            return publish(stop)
+        is_publishing = True
+        changes = publish(stop)
+        is_publishing = False
+        return changes
+
     def is_set(stop):
         nonlocal seen
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and is_building == in_features:
+        if is_main and is_building == in_features and not is_publishing:
             seen += 1
             if seen == call:
                 stop.reason = "requested by the fault suite"
         return poll(stop)
 
     pipeline.Pipeline._build_inputs = build_inputs
+    stop_signal.StopSignal.status_changes = status_changes
     stop_signal.StopSignal.is_set = is_set
 
 

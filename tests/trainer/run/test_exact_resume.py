@@ -79,9 +79,11 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(root, tiny
     assert all(check.is_good for check in verify_run(root))
 
 
-def test_the_checkpoints_themselves_are_plain(tiny_run):
+def test_the_checkpoints_themselves_are_plain(root, tiny_source):
     """What resumes a fold is read by the plain loader and by weights_only."""
-    checkpoint = loads((tiny_run / "lgbm_fold00_last.pkl").read_bytes())
-    assert len(checkpoint["state"]["texts"]) == 3
-    tensors = load_tensors((tiny_run / "torch_models/fold00_last.pth").read_bytes())
-    assert len(tensors["state"]["history"]) == 2
+    assert train_elsewhere(root, tiny_source, prepare=kill_at_step("lgbm", 0, 5)) == -9
+    checkpoint = loads((root / "lgbm_fold00_last.pkl").read_bytes())
+    assert len(checkpoint["state"]["texts"]) == 2
+    assert train_elsewhere(root, tiny_source, prepare=kill_at_step("torch", 0, 5)) == -9
+    tensors = load_tensors((root / "torch_models/fold00_last.pth").read_bytes())
+    assert len(tensors["state"]["history"]) == 1

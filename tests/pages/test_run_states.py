@@ -17,8 +17,7 @@ from tests.support.fresh_python import modules_after
 from tests.support.pages import metrics, texts, visit
 from tests.support.tiny_runs import PROJECT
 from trainer.config import make_config
-from trainer.run import control
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError, control
 from trainer.run.transfer import archive
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths

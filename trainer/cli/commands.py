@@ -38,7 +38,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.folds import FoldError
     from trainer.kaggle.gateway import GatewayError
     from trainer.predict.predictor import PredictError
-    from trainer.run.refusal import RefusedError
+    from trainer.run import RefusedError
     from trainer.run.time_limit import DurationError
     from trainer.run.transfer.archive import TransferError
     from trainer.run.workers.engine import EngineError
@@ -116,8 +116,8 @@ def status(folder: Path, run: str | None, as_json: bool) -> None:
 
 def pause(root: Path) -> None:
     """Request a pause, wait for the acknowledgement, then until everything is saved."""
+    from trainer.run import RefusedError
     from trainer.run.control import send_command
-    from trainer.run.refusal import RefusedError
 
     reader = RunReader(root)
     derived = derive_state(reader)

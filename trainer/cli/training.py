@@ -115,7 +115,7 @@ def resume(
     pool: WorkerPool | None = None,
 ) -> None:
     """Continue a run with its own configuration; a run in the input folder is copied first."""
-    from trainer.run.refusal import RefusedError
+    from trainer.run import RefusedError
     from trainer.run.transfer.adoption import find_input_runs
 
     origin = ""
@@ -140,7 +140,7 @@ def _same_config(
     Raises:
         RefusedError: They differ; the message lists the differences.
     """
-    from trainer.run.refusal import RefusedError
+    from trainer.run import RefusedError
 
     settings = frozen.settings()
     base = settings
@@ -197,9 +197,9 @@ def _execute(
     from rich.console import Console
 
     from trainer.cli.display import Display
+    from trainer.run import RefusedError
     from trainer.run.control import DETACHED
     from trainer.run.execution import execute
-    from trainer.run.refusal import RefusedError
     from trainer.run.workers.pool import WorkerPool
 
     is_detached = os.environ.get(DETACHED) == "1"

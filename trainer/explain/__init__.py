@@ -1,1 +1,1 @@
-"""Why an answer is what it is, and what is in the recording that was asked about."""
+"""Explanations of a prediction, and the check of its input."""

@@ -1,6 +1,6 @@
 """The training data of a run: features, labels and subjects from its feature cache.
 
-In: a run folder. Out: ``Training``, or a ``PredictError`` that says why it is missing.
+In: a run folder. Out: ``Training``, or a ``PredictError`` with the reason why it is missing.
 
 Shapes: N sequences, F features.
 """

@@ -1,1 +1,5 @@
-"""The order of work, control, transfer: the only room where stages and files meet."""
+"""Runs: the order of the stages, control, workers, transfer."""
+
+
+class RefusedError(RuntimeError):
+    """A request that would lose or mix results; the message names the alternatives."""

@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import replace, sync_folder, write_atomic
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Notes, dump_record
 from trainer.store.run_state import derive_state
-
-__all__ = ["RefusedError"]
 
 PROJECT = Path(__file__).resolve().parents[2]  # where ``python -m trainer`` finds this package
 NOT_INHERITED = (  # the command has every setting, and wins over the dashboard's environment

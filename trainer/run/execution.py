@@ -16,8 +16,8 @@ from trainer.data.schema import DataError
 from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
 from trainer.models.monitor import Paused
+from trainer.run import RefusedError
 from trainer.run.pipeline import Limits, Pipeline
-from trainer.run.refusal import RefusedError
 from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal, StopSource
 from trainer.run.time_limit import TimeLimit
 from trainer.run.workers.engine import EngineError

@@ -37,7 +37,7 @@ class FoldFitting:
         folds: Which sequence is in which fold.
         key: Of what the run is made from.
         recorder: Status, history, log.
-        stop: Says when to pause.
+        stop: Whether to pause.
         pool: The workers.
         max_folds: How many folds may be done in this start, or None.
         timer: Measures seconds per step.

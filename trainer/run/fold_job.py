@@ -108,7 +108,7 @@ def run_fold(
         data: What it is fitted on.
         files: Its files, opened by ``open_fold``.
         recorder: Receives status, history and log.
-        stop: Says when to pause.
+        stop: Whether to pause.
         timer: Measures seconds per step.
         on_commit: Called after every commit of the files.
 

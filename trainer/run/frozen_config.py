@@ -11,9 +11,9 @@ import numpy as np
 
 from trainer.config import WITHOUT_EFFECT, Config, differences, flat_settings
 from trainer.models import registry
+from trainer.run import RefusedError
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, machine, versions
-from trainer.run.refusal import RefusedError
 from trainer.store.feature_cache import cache_key
 from trainer.store.records import DataSummary, Labels, RunFile
 from trainer.store.resume_record import INEXACT

@@ -65,7 +65,7 @@ class Pipeline:
         config: The run's configuration.
         limits: When to pause by itself.
         recorder: Status, history, log.
-        stop: Says when to pause.
+        stop: Whether to pause.
         previous: The last status of the attempt before this one.
         origin: Where the run was copied from just now, in words; "" where it was here.
         pool: The workers that fit the folds.
@@ -132,7 +132,7 @@ class Pipeline:
         self.recorder.problems(self.folder.repair())
 
     def _load_data(self, maker: PartMaker) -> Dataset:
-        """Read the recordings; of an existing run, an error says how to name their new place."""
+        """Read the recordings; an error for an existing run explains how to name a new place."""
         try:
             dataset = load_dataset(
                 self.config, maker, lambda text: self.recorder.update(message=text)

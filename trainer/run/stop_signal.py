@@ -94,7 +94,7 @@ class CommandFile:
     _modified: tuple[int, int] | None = None
 
     def __call__(self) -> str | None:
-        """Return the reason to pause where a command asks for it; acknowledge every command."""
+        """Return the reason to pause where a command requests it; acknowledge every command."""
         now = time.monotonic()
         if now < self._next_poll:
             return None

@@ -114,7 +114,7 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename over an existing file; on Windows wait for readers to let go of it."""
+    """Rename over an existing file; on Windows wait until readers have closed it."""
     for attempt in range(REPLACE_ATTEMPTS):
         try:
             os.replace(source, target)  # noqa: PTH105 - Path.replace hides the name of the promise

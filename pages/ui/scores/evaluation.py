@@ -92,7 +92,7 @@ def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -
     """Read the out-of-fold table for one choice of sensors.
 
     Raises:
-        ValueError: It does not fit the run; the message says why.
+        ValueError: It does not fit the run; the message has the reason.
     """
     version = readers.version(run.paths.oof, run.paths.config)
     oof = _oof(version, sensors, run_file.labels, table)

@@ -13,8 +13,7 @@ import streamlit as st
 
 from pages.ui.shared import frame, live, words
 from trainer.config import Config, ConfigError
-from trainer.run import control
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError, control
 from trainer.run.transfer.archive import TransferError
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError

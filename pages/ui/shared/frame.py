@@ -18,7 +18,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.ui.shared import readers, words
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError
 from trainer.store.durable import StoreError
 from trainer.store.names import RUN_NAME
 from trainer.store.reader import RunReader, list_runs

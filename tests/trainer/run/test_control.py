@@ -19,10 +19,9 @@ from trainer import __main__ as command_words
 from trainer.cli import training
 from trainer.config import make_config
 from trainer.models.boosting.checkpoint import segment_end
-from trainer.run import control
+from trainer.run import RefusedError, control
 from trainer.run.fold_job import FoldMonitor
 from trainer.run.pipeline import Limits
-from trainer.run.refusal import RefusedError
 from trainer.run.transfer.verification import verify_run
 from trainer.store.locks import acquire
 from trainer.store.process import ProcessIdentity, liveness

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from tests.support.tiny_runs import tiny_config, train
+from trainer.run import RefusedError
 from trainer.run.pipeline import Limits
-from trainer.run.refusal import RefusedError
 from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
 

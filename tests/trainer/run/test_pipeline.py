@@ -18,9 +18,9 @@ from tests.support.tiny_runs import (
     train,
     write_source,
 )
+from trainer.run import RefusedError
 from trainer.run.control import send_command
 from trainer.run.pipeline import Limits
-from trainer.run.refusal import RefusedError
 from trainer.run.transfer.verification import verify_run
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader

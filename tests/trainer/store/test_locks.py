@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.support.tiny_runs import PROJECT, assert_same_result, tiny_config, train
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError
 from trainer.store import locks
 from trainer.store.locks import (
     Lease,

@@ -14,8 +14,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from trainer.run import RefusedError
 from trainer.run.control import record_name
-from trainer.run.refusal import RefusedError
 from trainer.store.durable import StoreError, replace, sync_folder
 from trainer.store.names import RunNameError, check_run_name
 from trainer.store.reader import RunReader

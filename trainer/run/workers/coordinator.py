@@ -62,7 +62,7 @@ class Coordinator:
     Attributes:
         paths: The run's files.
         recorder: Status, history, log.
-        stop: Says when to pause.
+        stop: Whether to pause.
         engine: The workers.
         shared: The training data, for the workers.
         waiting: The folds that are left, in the order of work.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.tiny_runs import tiny_config, train
-from trainer.run.refusal import RefusedError
+from trainer.run import RefusedError
 from trainer.run.transfer import archive as archives
 from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
 from trainer.run.transfer.verification import verify_run

@@ -39,7 +39,7 @@ def test_opening_the_dashboard_on_a_finished_run_loads_no_model_library(tiny_run
 
 
 def test_status_answers_without_a_model_library_or_data_frames(tiny_run):
-    """`status --json` is for programs that ask often."""
+    """`status --json` is for programs that call it often."""
     words = ["trainer", "status", "--json", "--state", str(tiny_run.parent)]
     code = f"""
 import sys

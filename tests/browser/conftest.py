@@ -17,7 +17,7 @@ from tests.support.tiny_runs import tiny_config
 from trainer.run import control
 from trainer.store.reader import RunReader
 
-BASE_GUESSES = ("/_stcore/health", "/_stcore/host-config")  # asked below a deep link first: 404
+BASE_GUESSES = ("/_stcore/health", "/_stcore/host-config")  # requested below a deep link first: 404
 TIMEOUT_MS = 30_000
 LONG = ("network.epochs=2000", "network.patience_epochs=2000")  # outlasts every test
 
@@ -126,7 +126,7 @@ def open_page(chromium):
 
 
 @pytest.fixture
-def tell(request):
+def report(request):
     """Print what a test measured; ``pytest -m browser -rP`` shows it."""
 
     def print_one(name, value):

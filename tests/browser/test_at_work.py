@@ -52,7 +52,7 @@ def test_the_keyboard_alone_asks_for_a_pause_and_takes_it_back(working, open_pag
     wait_until(lambda: reader.command().command == "run", 5, "it is taken back")
 
 
-def test_a_trainer_that_ends_is_told_on_a_page_about_something_else(working, open_page):
+def test_a_toast_reports_on_every_page_that_a_trainer_has_ended(working, open_page):
     """A toast on the page Runs, and the same in the run's row there: a toast vanishes."""
     dashboard, reader = working
     page = open_page(dashboard.url("runs?run=long"))

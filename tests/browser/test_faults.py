@@ -16,7 +16,7 @@ from trainer.store.run_state import derive_state
 pytestmark = pytest.mark.browser
 
 APP, BOARD = "[data-testid=stApp]", "[data-testid=stTable]"
-OFFLINE = (  # what the browser says, rightly, while there is no server
+OFFLINE = (  # what the browser rightly logs while there is no server
     "Failed to load resource: net::ERR_CONNECTION_REFUSED",
     "Cannot send rerun backMessage when disconnected",
     "WebSocket is already in CLOSING or CLOSED state.",
@@ -30,8 +30,8 @@ def pid_of(reader):
     return reader.status().pid
 
 
-def test_a_killed_trainer_is_interrupted_within_5_s(working, open_page, tell):
-    """kill -9: the page says so with its evidence, and Resume goes on; killed again, it names the
+def test_a_killed_trainer_is_interrupted_within_5_s(working, open_page, report):
+    """kill -9: the page shows it with its evidence, and Resume goes on; killed again, it names the
     signal, since now this dashboard started the trainer."""
     dashboard, reader = working
     page = open_page(dashboard.url("?run=long"))
@@ -39,12 +39,12 @@ def test_a_killed_trainer_is_interrupted_within_5_s(working, open_page, tell):
     os.kill(pid_of(reader), signal.SIGKILL)
     began = time.monotonic()
     wait_for_text(page, "Interrupted", 5)
-    tell("kill_to_verdict_s", round(time.monotonic() - began, 2))
+    report("kill_to_state_s", round(time.monotonic() - began, 2))
     wait_for_text(page, "Network, fold 0, step")
 
     page.get_by_role("button", name="Resume").click()
     wait_for_text(page, "Running", 60)
-    wait_until(lambda: "interrupted" in event_names(reader), 60, "the second attempt tells of it")
+    wait_until(lambda: "interrupted" in event_names(reader), 60, "the second attempt records it")
     os.kill(pid_of(reader), signal.SIGKILL)
     wait_for_text(page, "Interrupted", 5)
     wait_for_text(page, "ended by SIGKILL (signal 9)")
@@ -53,7 +53,7 @@ def test_a_killed_trainer_is_interrupted_within_5_s(working, open_page, tell):
     wait_for_text(page, "Interrupted once")
 
 
-def test_a_frozen_trainer_is_stalled_until_it_beats_again(working, open_page, tell):
+def test_a_frozen_trainer_is_stalled_until_it_beats_again(working, open_page, report):
     """SIGSTOP: alive and silent is neither running nor interrupted."""
     dashboard, reader = working
     page = open_page(dashboard.url("?run=long"))
@@ -61,12 +61,12 @@ def test_a_frozen_trainer_is_stalled_until_it_beats_again(working, open_page, te
     os.kill(pid_of(reader), signal.SIGSTOP)
     began = time.monotonic()
     wait_for_text(page, "Stalled", 15)
-    tell("stop_to_verdict_s", round(time.monotonic() - began, 2))
+    report("stop_to_state_s", round(time.monotonic() - began, 2))
     os.kill(pid_of(reader), signal.SIGCONT)
     wait_for_text(page, "Last heartbeat", 5)
 
 
-def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_page, tell):
+def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_page, report):
     """The trainer does not notice; the page shows it again within 3 s of the server's answer."""
     dashboard, reader = working
     page = open_page(dashboard.url("?run=long"))
@@ -81,12 +81,12 @@ def test_a_restarted_dashboard_is_found_again_by_its_open_page(working, open_pag
     page.wait_for_selector(f"{APP}[data-test-connection-state=CONNECTED]")
     page.wait_for_function(_IS_OTHER, arg=[BOARD, shown])
     wait_s = time.monotonic() - began
-    tell("restart_to_live_s", round(wait_s, 2))
+    report("restart_to_live_s", round(wait_s, 2))
     assert wait_s <= allowed(3.0)
     open_page.errors[:] = [e for e in open_page.errors if not e.startswith(OFFLINE)]
 
 
-def test_what_one_tab_asks_the_other_shows(working, open_page, tell):
+def test_a_pause_in_one_tab_is_shown_in_the_other(working, open_page, report):
     """Two tabs are two sessions on the same files: a pause in one is seen in the other."""
     dashboard, _ = working
     first, second = (open_page(dashboard.url("?run=long")) for _ in range(2))
@@ -96,7 +96,7 @@ def test_what_one_tab_asks_the_other_shows(working, open_page, tell):
     wait_for_text(first, "Pause requested", 5)
     began = time.monotonic()
     wait_for_text(second, "→ paused", 20)
-    tell("other_tab_s", round(time.monotonic() - began, 2))
+    report("other_tab_s", round(time.monotonic() - began, 2))
     wait_for_text(first, "→ paused")
     expect(second.get_by_role("button", name="Resume")).to_be_enabled()
     settle(second)

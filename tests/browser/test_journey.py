@@ -37,7 +37,7 @@ def recording(tmp_path):
     return path
 
 
-def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording, tell):
+def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording, report):
     """Start, movement within 2 s of each event, pause, resume, the end, two predictions."""
     dashboard = serve()
     page = open_page(dashboard.url())
@@ -53,7 +53,7 @@ def test_a_run_from_the_first_click_to_a_prediction(serve, open_page, recording,
 
     wait_until(is_all_shown, 10, "the last fold is shown")
     delays = event_delays(observer.seen(page), reader)
-    tell("delays_s", [round(delay, 2) for delay in delays])
+    report("delays_s", [round(delay, 2) for delay in delays])
     assert len(delays) >= 10
     assert observer.percentile_95(delays) <= allowed(MAX_DELAY_S)
 
@@ -76,7 +76,7 @@ def start(page, dashboard):
 
 
 def pause_and_resume(page):
-    """Pause while the network trains: asked, acknowledged, paused; then go on."""
+    """Pause while the network trains: requested, acknowledged, paused; then resume."""
     page.wait_for_function(_HAS_EPOCHS_LEFT, timeout=60_000)
     expect(page.get_by_text(re.compile("^A pause now loses"))).to_be_visible()
     page.get_by_role("button", name="Pause", exact=True).click()
@@ -97,9 +97,9 @@ def event_delays(observations, reader):
 
 
 def is_shown(event, text):
-    """Return whether the page says what the event says, or something later of the same model.
+    """Return whether the page shows the event, or a later one of the same model.
 
-    A fold that is done says so of all its steps: the last of them may come within one refresh.
+    A fold that is done includes all its steps: the last of them may come within one refresh.
     """
     lines = text.splitlines()
     model = {"lgbm": "LightGBM", "torch": "Network"}[event.model]
@@ -116,14 +116,14 @@ def is_shown(event, text):
 
 
 def predict_built_in(page):
-    """Ask about the first built-in sequence."""
+    """Predict the first built-in sequence."""
     wait_for_text(page, "Its probability", 60)
     settle(page)
     expect(page.get_by_text("True gesture:").first).to_be_visible()
 
 
 def predict_upload(page, recording):
-    """Ask about a file with two sequences that carries no labels."""
+    """Predict a file of two sequences without labels."""
     page.get_by_role("radio", name="Upload").click()
     page.locator("[data-testid=stFileUploader] input[type=file]").first.set_input_files(recording)
     wait_for_text(page, "Predictions of 2 sequences", 60)

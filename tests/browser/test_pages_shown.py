@@ -31,7 +31,7 @@ def test_a_deep_link_on_a_fresh_server_shows_its_page_with_the_frame(
 
 
 def test_a_deep_link_puts_its_runs_side_by_side(serve, open_page, tiny_run, tmp_path):
-    """The runs that are compared are part of the address too, on a server that nobody saw yet."""
+    """The compared runs are part of the address too, on a server without earlier visitors."""
     state = tmp_path / "state"
     for name in ("one", "other"):
         shutil.copytree(tiny_run, state / name)

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_clicked_contribution_is_marked_on_the_traces(finished, open_page):
-    """The list names it, the traces' title says where it comes from, its signal is drawn."""
+    """The list names it, the traces' title shows its source, its signal is drawn."""
     page = open_page(finished.url("predict?run=tiny"))
     wait_for_text(page, "Look closer", 60)
     page.get_by_role("radio", name="Why", exact=True).click()

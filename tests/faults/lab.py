@@ -124,12 +124,12 @@ class Lab:
 
         Args:
             root: A finished run.
-            spent: Files that the test damaged after their last use; ``verify`` says so, rightly.
+            spent: Files damaged by the test after their last use; ``verify`` reports them.
         """
         found = differences(digests_of(root), self.expected)
         bad = [check for check in verify_run(root) if not check.is_good]
         found += [f"{check.name}: {check.detail}" for check in bad if check.name not in spent]
-        found += [f"litter {path.name}" for path in root.rglob("*.tmp")]
+        found += [f"temporary file {path.name}" for path in root.rglob("*.tmp")]
         state = derive_state(RunReader(root)).state
         return found if state == "finished" else [*found, f"it is {state}"]
 

@@ -41,26 +41,26 @@ class DiskRecorder:
             if not path.is_relative_to(self.root):
                 return
             is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-            self.tell("sync_folder" if is_folder else "sync_file", self.relative(path))
+            self.note("sync_folder" if is_folder else "sync_file", self.relative(path))
 
         def tell_replace(source, target):
             replace(source, target)
-            self.tell("change")
+            self.note("change")
 
         def tell_unlink(path, *arguments, **options):
             unlink(path, *arguments, **options)
-            self.tell("change")
+            self.note("change")
 
         def tell_open(path, mode="r", *arguments, **options):
             file = open_file(path, mode, *arguments, **options)
             if mode not in ("r", "rb") and path.is_relative_to(self.root):
-                self.tell("change")
+                self.note("change")
             return file
 
         def tell_commit(store, record):
             commit(store, record)
             name = str(store.paths.record.relative_to(self.root))
-            self.tell("commit", name, store.record.generation)
+            self.note("commit", name, store.record.generation)
 
         if fsync.__name__ != "<lambda>":  # no_fsync came before
             os.fsync = tell_fsync
@@ -70,7 +70,7 @@ class DiskRecorder:
     def relative(self, path):
         return "" if path == self.root else str(path.relative_to(self.root))
 
-    def tell(self, kind, name="", number=0):
+    def note(self, kind, name="", number=0):
         with self.guard:
             line = {"kind": kind, "name": name, "number": number, "tree": self.snapshot()}
             self.lines.write(json.dumps(line) + "\n")

@@ -24,7 +24,7 @@ def keep_every_block():
 
 
 def pause_at(call, in_features=False):
-    """Ask to pause at the n-th safe point of the process, counted from 1.
+    """Request a pause at the n-th safe point of the process, counted from 1.
 
     The feature table alone has hundreds, one per column: they are counted by themselves.
     """
@@ -79,12 +79,12 @@ def count_failpoints(target):
     replace_everywhere(durable.reach, reach)
 
 
-def failing_disk(call, code, forever, told):
+def failing_disk(call, code, forever, marker):
     """Let the n-th call that changes the disk fail, or that and every later one.
 
     A write fails after half of its bytes, as on a disk that has just become full. Calls are
     counted on the main thread; the heartbeat fails with the others once a disk fails for ever.
-    A file named ``told`` shows that it came to that.
+    A file named ``marker`` shows that the call was reached.
     """
     seen = 0
 
@@ -94,7 +94,7 @@ def failing_disk(call, code, forever, told):
         seen += is_main
         is_now = seen >= call and (forever or (seen == call and is_main))
         if is_now:
-            os.close(os.open(told, os.O_CREAT | os.O_WRONLY))
+            os.close(os.open(marker, os.O_CREAT | os.O_WRONLY))
         return is_now
 
     def guarded(function):
@@ -181,17 +181,17 @@ def wait_for(path):
 
 def slow_rounds(seconds):
     """Wait at every safe point of a fold, so that there is time to send signals."""
-    ask = fold_job.FoldMonitor.should_stop
+    poll = fold_job.FoldMonitor.should_stop
 
     def should_stop(monitor):
         time.sleep(seconds)
-        return ask(monitor)
+        return poll(monitor)
 
     fold_job.FoldMonitor.should_stop = should_stop
 
 
 def slow_writes(seconds):
-    """Wait between the halves of every durable write, so that a signal lands inside one."""
+    """Wait in the middle of every durable write, so that a signal lands inside one."""
     reach = durable.reach
 
     def wait_there(name):
@@ -275,7 +275,7 @@ def no_checksums():
 
 
 def no_fsync():
-    """Never ask for anything to be on the disk."""
+    """Never flush anything to the disk."""
     durable.os.fsync = lambda descriptor: None
 
 

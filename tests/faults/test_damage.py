@@ -109,7 +109,7 @@ def damaged_and_finished(lab, state, name, damage):
             spent |= spent_files(state, str(sibling.relative_to(root)))
         lab.demand_equal(root, spent)
     if has_changed and is_needed(state, name) and is_seen(name, damage):
-        assert any(name in text for text in said(root)), said(root)
+        assert any(name in text for text in problem_texts(root)), problem_texts(root)
     return root
 
 
@@ -131,19 +131,19 @@ def spent_files(state, name):
 
 
 def is_needed(state, name):
-    """Return whether a resume has to read the file, so that damage to it has to be told."""
+    """Return whether a resume has to read the file, so that damage to it must be reported."""
     unit = unit_of(state, name)
     if unit is None:
         return name in ("folds.parquet", "config.json", "checksums.json", "units/lgbm_fold00.json")
     return unit["done"] == ("_last" not in name) and not name.endswith(".prev")
 
 
-def said(root):
+def problem_texts(root):
     return [*problems(root), *(root / "trainer.log").read_text(errors="replace").splitlines()]
 
 
 def is_seen(name, damage):
-    """Return whether the file can be told from a whole one: a record has no checksum of its own."""
+    """Return whether damage to the file can be detected: a record has no checksum of its own."""
     return name not in ("checksums.json", "units/lgbm_fold00.json") or damage in (
         "emptied",
         "a third",
@@ -202,7 +202,7 @@ def test_where_both_copies_are_damaged_it_is_refused_by_name(lab, states, name, 
 
 
 def test_where_both_generations_are_damaged_the_fold_starts_over(lab, states):
-    """Only that fold, and it is said."""
+    """Only that fold, and it is reported."""
     root = lab.copy(states["in torch"])
     for name in ("fold00_last.pth", "fold00_last.pth.prev"):
         DAMAGES["flipped"](root / "torch_models" / name, None)

@@ -21,26 +21,31 @@ from tests.faults.lab import last_line
 
 ROW = "ENOSPC or EIO at the n-th call that changes the disk"
 REAL = "a real small disk filled at each stage"
-TELLS = re.compile(
+MESSAGE = re.compile(
     r"/\S+: could not ((write|append|be cut).*\d bytes|be opened for writing) \(.+\)"
 )
 CODES = {"full": errno.ENOSPC, "broken": errno.EIO}
 
 
 def demand_clear(ended, root):
-    """A failed trainer says which path and how many bytes, without a traceback."""
+    """A failed trainer names the path and the number of bytes, without a traceback."""
     assert ended.code == 1, ended.words
     assert "Traceback" not in ended.words, ended.words
-    assert TELLS.search(ended.words), ended.words
+    assert MESSAGE.search(ended.words), ended.words
     assert str(root) in last_line(ended)
 
 
 def fail_and_finish(lab, call, code, forever):
     """Let the n-th call fail, then give the disk back; False where the run ended before it."""
     root = lab.new_root()
-    options = {"call": call, "code": CODES[code], "forever": forever, "told": str(root) + ".told"}
+    options = {
+        "call": call,
+        "code": CODES[code],
+        "forever": forever,
+        "marker": str(root) + ".marker",
+    }
     ended = lab.run(root, ("failing_disk", options))
-    has_failed = root.with_name(root.name + ".told").exists()
+    has_failed = root.with_name(root.name + ".marker").exists()
     if not has_failed:
         assert ended.code == 0
         return False
@@ -142,7 +147,7 @@ def free_bytes(folder):
 
 
 def test_a_read_only_folder_is_refused_before_any_work(lab):
-    """What to do is said: import makes a copy that can be written."""
+    """The message recommends import: it makes a copy that can be written."""
     with small_disk(lab, 4096) as folder:
         root = folder / "run"
         shutil.copytree(lab.paused(10), root)

@@ -1,7 +1,7 @@
 """A power cut: every state that it could leave is opened, and a part of them finished and compared.
 
 Whatever a commit had returned for is still there. ``status.json``, ``command.json`` and the history
-are not flushed, by design; losing them costs nothing but what they say.
+are not flushed, by design; losing them costs only what they contain.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ ROW = "negative controls: the suite turned red"
 
 
 def is_red(lab, root):
-    """Finish a run and tell whether what the suite demands after a kill is broken."""
+    """Finish a run and return whether it breaks what the suite demands after a kill."""
     ended = lab.finish(root)
     return ended.code != 0 or lab.differences(root) != [] or problems(root) != []
 
@@ -152,7 +152,7 @@ def fresh_checkpoint(overfitting):
 
 
 def is_other(overfitting, rounds, key):
-    """Tell whether a fold that forgets one part after so many rounds goes wrong, loudly or not."""
+    """Return whether a fold that forgets one part after so many rounds goes wrong."""
     task, config, whole = overfitting
     monitor = StopsAfter(rounds)
     with pytest.raises(Paused):

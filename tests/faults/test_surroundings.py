@@ -110,7 +110,7 @@ def test_without_a_working_lock_the_older_trainer_stops_at_its_next_commit(lab):
 
 @MANY
 def test_a_stopped_trainer_is_stalled_and_goes_on_when_continued(lab):
-    """SIGSTOP: nobody steals the run; SIGCONT: as if nothing had been."""
+    """SIGSTOP: no other process takes the run; SIGCONT: it goes on unchanged."""
     root = lab.new_root()
     child = lab.start(root, SLOW)
     until(lambda: is_training(root), "training")
@@ -216,11 +216,11 @@ def test_a_run_that_was_renamed_or_copied_goes_on_twice(lab):
 def test_a_stale_command_is_ignored(lab, command):
     """A command to an earlier attempt is not a command to this one."""
     root = lab.paused(15)
-    asked = send_command(root, command, "another user, yesterday").model_dump(
+    sent = send_command(root, command, "another user, yesterday").model_dump(
         mode="json", by_alias=True
     )
-    asked["asked_at"] -= 86_400
-    (root / "command.json").write_text(json.dumps(asked))
+    sent["asked_at"] -= 86_400
+    (root / "command.json").write_text(json.dumps(sent))
     with summary.case("stale command.json"):
         lab.demand_equal(root)
 
@@ -323,7 +323,7 @@ def test_another_library_whose_bits_agree_goes_on_and_says_so(lab):
 
 
 def test_another_canary_goes_on_and_is_called_inexact(lab):
-    """Said before hours are spent, and kept in the run's record."""
+    """Reported before hours are spent, and kept in the run's record."""
     root = lab.paused(15)
     ended = lab.run(root, ("other_bits", {}))
     assert ended.code == 0

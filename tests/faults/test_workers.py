@@ -30,7 +30,7 @@ from trainer.run.control import send_command
 from trainer.store.reader import RunReader
 
 pytestmark = pytest.mark.faults
-MOST_STRUCK = 8  # starts; then it is left in peace
+MOST_INTERRUPTED = 8  # starts; then it is left in peace
 
 
 def demand_equal(root, whole):
@@ -46,7 +46,7 @@ def is_at_work(trainer):
     return trainer.process.poll() is not None or (is_own and status.units_begun > 0)
 
 
-def strike(trainer, rng, kinds):
+def interrupt(trainer, rng, kinds):
     """Do one of several things to a trainer at work; return whether it came to that."""
     wait_for(lambda: is_at_work(trainer))
     time.sleep(rng.uniform(0.0, 2.0))
@@ -65,12 +65,12 @@ def strike(trainer, rng, kinds):
     return True
 
 
-def struck_run(root, source, whole, seed, kinds, row):
+def interrupted_run(root, source, whole, seed, kinds, row):
     """Start over and over, each time with another number of workers, until it is finished."""
     rng = random.Random(seed)
-    for _ in range(MOST_STRUCK):
+    for _ in range(MOST_INTERRUPTED):
         trainer = Trainer(root, source, rng.choice([1, 2, 2, 3]), settings=ENDURING)
-        summary.count(row, landed=strike(trainer, rng, kinds))
+        summary.count(row, landed=interrupt(trainer, rng, kinds))
         code, words = trainer.wait()
         assert code in (0, 3, -9), words
         if code == 0:
@@ -87,7 +87,7 @@ def test_pauses_at_random_with_other_numbers_of_workers_change_no_bit(
 ):
     """Each start has one to three workers and is paused at some instant."""
     row = "side by side: pause, other number"
-    struck_run(tmp_path / "run", tiny_source, enduring_run, seed, ["pause"], row)
+    interrupted_run(tmp_path / "run", tiny_source, enduring_run, seed, ["pause"], row)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -95,7 +95,7 @@ def test_kills_of_workers_and_coordinators_change_no_bit(enduring_run, tiny_sour
     """One of them, or both at once; no line of history is lost or doubled."""
     kinds = ["worker", "coordinator", "worker and coordinator", "pause"]
     seed += int(os.environ.get("FAULTS_SEED", "1000"))
-    struck_run(
+    interrupted_run(
         tmp_path / "run", tiny_source, enduring_run, seed, kinds, "side by side: kill -9 at random"
     )
 
@@ -104,7 +104,7 @@ def test_kills_of_workers_and_coordinators_change_no_bit(enduring_run, tiny_sour
 def test_workers_that_die_inside_every_few_commits_end_with_the_same_bits(
     longer_run, tiny_source, tmp_path, name
 ):
-    """Each worker process dies at its ninth commit; the next goes on; nobody has to resume."""
+    """Each worker process dies at its ninth commit; the next goes on; no resume is needed."""
     root = tmp_path / "run"
     trainer = Trainer(
         root, tiny_source, 2, environment={"TRAINER_FAILPOINT": f"{name}:9"}, settings=LONGER

@@ -74,7 +74,7 @@ def make_demographics(table, left_handers=()):
 
 
 def make_small_table(groups=("acc", "rot"), **options):
-    """Return 8 sequences of 4 to 6 steps by 2 subjects, or what the options of make_table say."""
+    """Return 8 sequences of 4 to 6 steps by 2 subjects, or with other options of make_table."""
     options = {"num_subjects": 2, "sequences_per_subject": 4, "length": 4} | options
     return make_table(groups=groups, **options)
 

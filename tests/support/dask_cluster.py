@@ -16,7 +16,7 @@ from trainer.run.workers.engine import EngineError
 
 
 class Cluster:
-    """``dask scheduler`` and ``dask worker``, as somebody starts them on their machines."""
+    """``dask scheduler`` and ``dask worker``, as users start them on their machines."""
 
     def __init__(self, folder):
         self.folder, self.processes = folder, []
@@ -52,7 +52,7 @@ class Cluster:
         wait_for(lambda: len(self.workers()) == expected)
 
     def workers(self):
-        """Return the workers' addresses; none where nobody answers."""
+        """Return the workers' addresses; none without a scheduler."""
         try:
             engine = connect(self.engine, None, 1)
         except EngineError:

@@ -27,7 +27,7 @@ def modules_after(code, names, **environment):
 
 
 def run_python(words, folder, environment):
-    """Run a Python in a folder; return exit code and all that it said."""
+    """Run a Python in a folder; return its exit code and what it printed."""
     done = subprocess.run(
         [sys.executable, *map(str, words)],
         cwd=folder,

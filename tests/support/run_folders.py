@@ -46,7 +46,7 @@ NUM_TARGETS = 2
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
 STEPS = {"lgbm": 100, "torch": 12}  # rounds and epochs of a whole fold
 TOTAL_STEPS = {"lgbm": 100, "torch": 36}  # rounds, and optimiser steps of 3 batches an epoch
-NOW = 1_790_000_000.0  # seconds since 1970: a fixed past moment for files that nobody compares
+NOW = 1_790_000_000.0  # seconds since 1970: a fixed past moment for files that are not compared
 STATES = (
     "running",
     "pausing",
@@ -70,7 +70,7 @@ def make_run(
     ``state`` is one of STATES: the seven verdicts, "starting" (nothing but a lock), "damaged"
     (unreadable scores and out-of-fold table), "newer" (a schema of the future), "half" (a torn last
     line of metrics.jsonl in a running run). ``done`` is how many of the six folds are done.
-    ``is_marked``: the recordings themselves say that they are simulated.
+    ``is_marked``: the recordings themselves are marked as simulated.
     """
     root = state_dir / name
     root.mkdir(parents=True)
@@ -235,7 +235,7 @@ def importance_table():
 
 
 def write_status(paths, state, done):
-    """Write status.json, and command.json where something was asked."""
+    """Write status.json, and command.json where a pause was requested."""
     now = time.time()
     process = own_identity() if state in _ALIVE else _dead_identity()
     idle_s = 400.0 if state == "stalled" else 0.5

@@ -1,7 +1,7 @@
 """Runs that are long enough to be interrupted: 48 sequences, 2 folds of each model.
 
 ``LONGER`` takes some seconds; a fold of ``ENDURING`` takes so long on any machine that it can be
-struck after its first points were seen.
+interrupted after its first points were seen.
 
 In: a folder. Out: trainers as processes of their own, what they and their workers are doing, and
 what differs between two finished runs.
@@ -66,12 +66,12 @@ class Trainer:
         )
 
     def workers(self):
-        """Return what the workers of this trainer do, as its status says."""
+        """Return what the workers of this trainer do, as its status shows."""
         status = RunReader(self.root).status()
         return () if status is None or status.pid != self.process.pid else status.workers
 
     def wait_for_work(self, step=30, num_workers=1, killed=()):
-        """Wait until so many workers that nobody has killed are so far in their fold."""
+        """Wait until so many workers, those killed aside, are so far in their fold."""
 
         def far():
             found = [at for at in self.workers() if at.step >= step and at.pid not in killed]
@@ -138,7 +138,7 @@ def are_gone(processes, within_s):
 
 
 def unequal(root, whole):
-    """Return what is not as in the run that one process did without a break, and what is unwell."""
+    """Return what differs from a run of one process without a break, or is damaged or left over."""
     found = differences(digests_of(root), digests_of(whole))
     found += [check.name for check in verify_run(root) if not check.is_good]
     found += [path.name for path in root.rglob("*.tmp")]

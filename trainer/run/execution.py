@@ -101,11 +101,7 @@ def execute(
             )
         return "finished"
     except Paused:
-        last = recorder.status
-        where = {"step": last.step, "redone_s": round(last.pause_costs_s, 3)}
-        recorder.event("pause", last.model, last.fold, where, text=stop.reason or "")
-        recorder.log(f"paused: {stop.reason}; resume continues from here")
-        recorder.close(state="paused", message=f"Paused: {stop.reason}.", eta_s=None, workers=())
+        _record_pause(recorder, stop.reason or "")
         return "paused"
     except LeaseLostError:
         recorder.stop()
@@ -149,6 +145,14 @@ def _ignored_command(command: Command | None, previous: Status | None) -> str | 
     was_acknowledged = previous is not None and previous.acknowledged_command == command.id
     is_older = command.asked_at < own_identity().started
     return command.id if was_acknowledged or is_older else None
+
+
+def _record_pause(recorder: Recorder, reason: str) -> None:
+    last = recorder.status
+    where = {"step": last.step, "redone_s": round(last.pause_costs_s, 3)}
+    recorder.event("pause", last.model, last.fold, where, text=reason)
+    recorder.log(f"paused: {reason}; resume continues from here")
+    recorder.close(state="paused", message=f"Paused: {reason}.", eta_s=None, workers=())
 
 
 def _record_failure(recorder: Recorder, error: BaseException) -> None:

@@ -14,24 +14,8 @@ from trainer.run.workers.coordinator import Coordinator
 from trainer.run.workers.engine import EngineError, LocalEngine
 from trainer.run.workers.worker import JobOutcome
 from trainer.store.durable import StoreError
-from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
-from trainer.store.recorder import Recorder
 from trainer.store.records import FoldRecord, dump_record
-
-
-@pytest.fixture
-def paths(tmp_path):
-    return RunPaths(tmp_path / "run")
-
-
-@pytest.fixture
-def recorder(paths):
-    """The coordinator's, of the third start of the trainer."""
-    recorder = Recorder(paths, 3, echo=lambda _: None)
-    recorder.start()
-    yield recorder
-    recorder.close(state="paused")
 
 
 class Rehearsed:

@@ -4,27 +4,10 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from trainer.run.workers import worker as workers
 from trainer.run.workers.worker import worker_stop_signal
-from trainer.store.names import RunPaths
 from trainer.store.recorder import Recorder
 from trainer.store.worker_files import is_stop_requested, request_stop
-
-
-@pytest.fixture
-def paths(tmp_path):
-    return RunPaths(tmp_path / "run")
-
-
-@pytest.fixture
-def recorder(paths):
-    """The coordinator's, of the third start of the trainer."""
-    recorder = Recorder(paths, 3, echo=lambda _: None)
-    recorder.start()
-    yield recorder
-    recorder.close(state="paused")
 
 
 def test_a_worker_stops_at_the_request_of_its_own_or_a_later_start(paths):

@@ -67,11 +67,10 @@ def test_a_finished_run_has_every_file_of_the_contract(tiny_run):
         *("config.json", "status.json", "lock", "folds.parquet", "train_features.joblib"),
         *("lgbm_state.json", "torch_state.json", "metrics.jsonl", "oof.parquet", "scores.json"),
         *("feature_importance.csv", "lgbm_bundle.pkl", "torch_bundle.pkl", "trainer.log"),
-        *(f"lgbm_fold{fold:02d}{end}" for fold in (0, 1) for end in (".pkl", "_last.pkl")),
-        *(f"torch_models/fold{fold:02d}{end}" for fold in (0, 1) for end in (".pt", "_last.pth")),
-        *("lgbm_fold00_last.pkl.prev", "torch_models/fold00_last.pth.prev"),
+        *("lgbm_fold00.pkl", "lgbm_fold01.pkl"),
+        *("torch_models/fold00.pt", "torch_models/fold01.pt"),
     }
-    assert not [name for name in there if name.endswith(".tmp")]
+    assert not [name for name in there if name.endswith(".tmp") or "_last." in name]
     assert all(check.is_good for check in verify_run(tiny_run))
     for path in tiny_run.rglob("*.json"):
         assert json.loads(path.read_bytes())["schema"] == 1, path
@@ -123,8 +122,7 @@ def test_a_finished_run_started_again_does_nothing_again(finished, config):
 
 def test_points_computed_again_are_held_against_the_first(finished, config):
     """A fold that is redone gives its curve's numbers once more; other ones cost "exact"."""
-    for name in ("lgbm_fold00.pkl", "lgbm_fold00_last.pkl", "lgbm_fold00_last.pkl.prev"):
-        (finished / name).unlink()
+    (finished / "lgbm_fold00.pkl").unlink()
     assert train(finished, config) == "finished"
     record = RunReader(finished).resume_record()
     assert (record.redone_points, record.unequal_points, record.is_exact) == (3, (), True)
@@ -284,15 +282,29 @@ def flip(path):
 
 @pytest.mark.parametrize("name", ["lgbm_fold01.pkl", "torch_models/fold00.pt"])
 def test_a_damaged_fold_is_named_and_redone_to_the_same_result(finished, config, tiny_run, name):
-    """From its last checkpoint; a bit that flipped is never averaged in."""
+    """From its beginning, for its checkpoints are gone; a flipped bit is never averaged in."""
     flip(finished / name)
     assert train(finished, config) == "finished"
     assert_same_result(finished, tiny_run)
     assert problems_of(finished) == [
-        f"{name}: content differs from its recorded SHA-256; the fold is redone from its last "
-        f"checkpoint"
+        f"{name}: content differs from its recorded SHA-256; the fold is redone from its beginning"
     ]
     assert all(check.is_good for check in verify_run(finished))
+
+
+def test_a_damaged_fold_of_an_unfinished_run_is_redone_from_its_last_checkpoint(
+    paused, config, tiny_run
+):
+    """Which the run keeps, with the one before it, until all of its folds are done."""
+    assert (paused / "lgbm_fold00_last.pkl").exists()
+    assert (paused / "lgbm_fold00_last.pkl.prev").exists()
+    flip(paused / "lgbm_fold00.pkl")
+    assert train(paused, config) == "finished"
+    assert_same_result(paused, tiny_run)
+    assert problems_of(paused) == [
+        "lgbm_fold00.pkl: content differs from its recorded SHA-256; the fold is redone from its "
+        "last checkpoint"
+    ]
 
 
 def test_a_fold_whose_every_file_is_lost_starts_over_to_the_same_result(finished, config, tiny_run):
@@ -306,8 +318,8 @@ def test_a_fold_whose_every_file_is_lost_starts_over_to_the_same_result(finished
 
 
 def test_files_of_two_folds_that_were_swapped_are_noticed(finished, config, tiny_run):
-    """Model, checkpoint and record together: whole, but of another fold."""
-    for pattern in ("lgbm_fold{}.pkl", "lgbm_fold{}_last.pkl", "units/lgbm_fold{}.json"):
+    """Model and record together: whole, but of another fold."""
+    for pattern in ("lgbm_fold{}.pkl", "units/lgbm_fold{}.json"):
         first, second = (finished / pattern.format(fold) for fold in ("00", "01"))
         data = first.read_bytes()
         first.write_bytes(second.read_bytes())

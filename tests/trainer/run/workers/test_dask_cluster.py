@@ -154,7 +154,7 @@ def test_the_network_claims_the_gpu_of_a_worker_that_has_one(cluster):
     engine.close()
 
 
-def test_a_scheduler_without_workers_and_no_scheduler_are_told(cluster, monkeypatch):
+def test_a_scheduler_without_workers_and_no_scheduler_are_reported(cluster, monkeypatch):
     """With what to start."""
     with pytest.raises(EngineError, match="the scheduler has no worker"):
         connect(cluster.engine, None, 1)
@@ -166,5 +166,5 @@ def test_a_scheduler_without_workers_and_no_scheduler_are_told(cluster, monkeypa
     with pytest.raises(EngineError, match="Dask's scheduler is gone"):
         wait_for(lambda: not engine.workers())
     engine.close()
-    with pytest.raises(EngineError, match="no scheduler answers there"):
+    with pytest.raises(EngineError, match="no scheduler replies there"):
         connect(cluster.engine, None, 1)

@@ -452,6 +452,20 @@ def test_durations_have_at_most_two_units(seconds, text):
     assert words.duration(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("step", "total_steps", "last_step", "text"),
+    [
+        (40, 100, 100, "40 of 100"),
+        (7, 140, 14, "0 of 14"),
+        (0, 0, 45, "0 of 45"),
+        (3, 9, 0, "3 of 9"),
+    ],
+)
+def test_the_progress_of_a_fold_is_written_in_rounds_or_epochs(step, total_steps, last_step, text):
+    """Also of a fold that has not begun, and of a model whose last step is not known."""
+    assert words.step_text(step, total_steps, last_step) == text
+
+
 def test_problems_come_first_in_the_log():
     """Errors and warnings are picked out of the log, in their order."""
     lines = ["plan", "WARNING slow disk", "fold 0: score 0.9", "ValueError: no"]

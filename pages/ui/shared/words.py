@@ -105,9 +105,10 @@ def step_text(step: int, total_steps: int, last_step: int) -> str:
         total_steps: Steps of progress of a whole fold.
         last_step: Rounds or epochs of a whole fold; 0 where that is not known.
     """
-    if not last_step or not total_steps:
+    if not last_step:
         return f"{step} of {total_steps}"
-    return f"{step * last_step // total_steps} of {last_step}"
+    done = step * last_step // total_steps if total_steps else 0  # 0: the fold has not begun
+    return f"{done} of {last_step}"
 
 
 def fitted_now(status: Status) -> tuple[Status | WorkerStatus, ...]:

@@ -33,7 +33,7 @@ REAL = ("folds.count=2", "boosting.rounds=100", "network.epochs=2")
 REAL_PATIENCE_S = 1200.0
 LOST = re.compile(
     r"(?:lgbm|torch) fold \d: its worker \(pid (\d+) on .*\) is gone\. "
-    r"Another worker goes on from the last checkpoint"
+    r"Another worker continues from the last checkpoint"
 )
 
 

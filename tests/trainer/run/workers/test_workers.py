@@ -77,7 +77,7 @@ def test_a_run_survives_the_loss_of_a_worker_a_pause_and_the_loss_of_its_coordin
     wait_for(lambda: problems_of(root), first)
     assert problems_of(root)[0].startswith(
         f"{lost.model} fold {lost.fold}: its worker (pid {lost.pid} on {lost.host}) was ended by "
-        f"SIGKILL(-9); the system does that when memory runs out. Another worker goes on"
+        f"SIGKILL(-9); the system does that when memory runs out. Another worker continues"
     )
     wait_for(
         lambda: [at for at in first.workers() if is_of(at, lost) and at.pid != lost.pid], first

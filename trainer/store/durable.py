@@ -3,6 +3,9 @@
 In: bytes. Out: files. Order of a replacement: temporary file in the same folder, flush, fsync,
 ``os.replace``, fsync of the folder; on Windows a bounded retry while a reader has it open.
 
+A new folder is its user's alone, and a new file has the permissions of its folder: recordings of
+people are private unless the run's folder is opened to others, and then stay as open as it is.
+
 Failpoints: with ``TRAINER_FAILPOINT=NAME:HIT`` in the environment, the process kills itself with
 SIGKILL the HIT-th time that the named place of a write is reached. Only tests set it.
 """
@@ -23,6 +26,7 @@ from typing import Any
 
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 FAILPOINTS = (
     "write.opened",  # the temporary file exists and is empty
     "write.half",  # half of its bytes are in it
@@ -99,6 +103,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file in place, flushed and, if durable, synced to the disk."""
     make_folder(path.parent)
+    create(path)
     with path.open("wb") as file:
         reach("write.opened")
         fitted = len(data) // 2
@@ -111,6 +116,17 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
         if durable:
             os.fsync(file.fileno())
             reach("write.synced")
+
+
+def create(path: Path) -> None:
+    """Create a file if it is missing, with the permissions of its folder."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, file_mode(path.parent)))
+
+
+def file_mode(folder: Path) -> int:
+    """Return the permissions of a new file: those of its folder, without execution."""
+    return folder.stat().st_mode & 0o666
 
 
 def replace(source: Path, target: Path) -> None:
@@ -127,11 +143,11 @@ def replace(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder if it is missing, so that its name survives a power cut."""
+    """Create a private folder if it is missing, so that its name survives a power cut."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
     sync_folder(folder.parent)
 
 
@@ -176,6 +192,7 @@ def append_text(path: Path, text: str) -> None:
     """
     data = text.encode()
     try:
+        create(path)
         with path.open("ab") as file:
             file.write(data)
     except OSError as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainer.store.durable import StoreError, dump_json, make_folder, write_atomic
+from trainer.store.durable import StoreError, dump_json, file_mode, make_folder, write_atomic
 from trainer.store.process import ProcessIdentity, liveness, own_identity
 
 try:
@@ -46,26 +46,33 @@ class LeaseLostError(StoreError):
     """Another process has taken the run over while this one worked on it."""
 
 
-def acquire(path: Path, settle_s: float = SETTLE_S) -> FileLock | Lease:
+def acquire(
+    path: Path, settle_s: float = SETTLE_S, creates_folder: bool = True
+) -> FileLock | Lease:
     """Take the lock; it is held until ``release()`` or the end of the process.
 
     Args:
         path: The lock file.
         settle_s: How long a new lease waits for other processes that take it at the same time.
+        creates_folder: Whether to create the file's folder if it is missing.
 
     Raises:
-        LockedError: Another process holds it.
+        LockedError: Another process holds it, or has moved its folder meanwhile.
         StoreError: The folder cannot be written.
     """
-    lock = FileLock(str(path))
     try:
-        make_folder(path.parent)
+        if creates_folder:
+            make_folder(path.parent)
+        lock = FileLock(str(path), mode=file_mode(path.parent) | 0o600)
         owner, now = read_owner(path), time.time()
         if owner is not None and owner.is_alive(now):
             raise LockedError(f"{path}: held by {owner.describe(now)}")
         if not has_system_locks(path):
             return Lease(path, settle_s)
         lock.acquire(timeout=WAIT_S, poll_interval=0.02)
+        if fcntl is not None and not (path.exists() and _is_held_exclusively(path)):
+            lock.release()  # its file was moved away between opening and locking
+            raise LockedError(f"{path}: moved by another process")
     except LeaseLostError as error:
         raise LockedError(str(error)) from error
     except OSError as error:
@@ -104,7 +111,7 @@ def has_system_locks(path: Path) -> bool:
         return True
     if _mount_type(path.parent.resolve()).startswith(UNSHARED):
         return False
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, file_mode(path.parent))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
@@ -127,13 +134,19 @@ class Owner(BaseModel):
     renewed_at: float
 
     def is_alive(self, now: float) -> bool:
-        """Return whether the owner runs: by its process on this host, by its renewals elsewhere."""
+        """Return whether the owner runs: by its process on this host, by its renewals elsewhere.
+
+        A renewal in the future counts no longer than one in the past: a wrong clock or an owner
+        file from elsewhere must not hold a run for ever.
+        """
         process = liveness(ProcessIdentity(self.host, self.boot_id, self.pid, self.started))
-        return now - self.renewed_at < LEASE_S if process == "unknown" else process == "alive"
+        return abs(now - self.renewed_at) < LEASE_S if process == "unknown" else process == "alive"
 
     def describe(self, now: float) -> str:
         """Return the owner in words."""
-        return f"pid {self.pid} on {self.host}, renewed {max(0.0, now - self.renewed_at):.0f} s ago"
+        age_s = now - self.renewed_at
+        renewed = f"renewed {age_s:.0f} s ago" if age_s >= 0 else "renewed just now"
+        return f"pid {self.pid} on {self.host}, {renewed}"
 
 
 def owner_path(lock: Path) -> Path:
@@ -234,7 +247,7 @@ def _mount_type(folder: Path) -> str:
 
 def _is_held_exclusively(path: Path) -> bool:
     assert fcntl is not None
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would never be opened
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False

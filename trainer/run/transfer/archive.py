@@ -1,4 +1,4 @@
-"""Archive: a run is exported to one zip file, imported from it, or deleted.
+"""Archive: a run is exported to one zip file, or imported from it.
 
 In: a run folder, a zip, or a folder that was copied or mounted from another machine. Out: a zip, or
 a run in the state folder. Nothing in an archive is executed or written outside the run's folder.
@@ -6,20 +6,18 @@ a run in the state folder. Nothing in an archive is executed or written outside 
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import time
 import uuid
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
 from trainer.run import RefusedError
-from trainer.run.control import record_name
+from trainer.run.control import is_in_use
+from trainer.run.transfer.moving import ARRIVING, TransferError, record_name, remove_leftovers
 from trainer.store.durable import StoreError, replace, sync_folder
 from trainer.store.names import RunNameError, check_run_name
 from trainer.store.reader import RunReader
-from trainer.store.run_state import derive_state
 
 MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
 MAX_FILES = 10_000
@@ -28,14 +26,8 @@ UNREADABLE = (  # raised by zipfile for damaged, encrypted or foreign archives
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
     *(NotImplementedError, RuntimeError, UnicodeError),
 )
-ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one rename
-ABANDONED_S = 86_400.0  # no import takes a day: an older unfinished one was killed
 EXCLUDED = ("lock", "command.json", "stop")  # they belong to a live process, not to the run
 EXCLUDED_SUFFIXES = (".lock", ".owner", ".tmp", ".beat", ".npy")
-
-
-class TransferError(ValueError):
-    """An archive or folder that is not a run or cannot be trusted."""
 
 
 def export_run(root: Path, target: Path) -> None:
@@ -48,7 +40,7 @@ def export_run(root: Path, target: Path) -> None:
         raise RefusedError(
             f"{root}: no run in this folder. List the runs: python -m trainer status"
         )
-    if derive_state(RunReader(root)).is_active:
+    if is_in_use(RunReader(root)):
         raise RefusedError(f"run {root.name}: a trainer is writing to it. Pause it, then export it")
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -82,7 +74,7 @@ def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
     if name is not None:
         check_run_name(name)
     state_dir.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(state_dir)
+    remove_leftovers(state_dir)
     arriving = state_dir / f"{ARRIVING}{uuid.uuid4().hex[:8]}"
     try:
         _copy_or_unpack(source, arriving)
@@ -101,46 +93,6 @@ def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
         shutil.rmtree(arriving, ignore_errors=True)
 
 
-def delete_run(root: Path) -> None:
-    """Delete a run and all its files; of a link, only the link.
-
-    The folder is renamed first, so that a kill leaves no incomplete run; the next deletion or
-    import removes the remains.
-
-    Raises:
-        RefusedError: A trainer is running it, or the folder is not a run.
-        TransferError: Not every file could be deleted.
-    """
-    reader = RunReader(root)
-    if not (reader.paths.has_config or reader.paths.status.exists()):
-        raise RefusedError(f"{root}: no run in this folder")
-    if derive_state(reader).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is running it. Pause it first")
-    _remove_leftovers(root.parent)
-    going = root.with_name(f"{DELETING}{uuid.uuid4().hex[:8]}")
-    try:
-        replace(root, going)
-        if going.is_symlink():
-            going.unlink()
-        else:
-            shutil.rmtree(going)
-    except OSError as error:
-        raise TransferError(
-            f"run {root.name}: could not be deleted completely ({error.strerror or error}). Allow "
-            f"writing to {root.parent}; the rest is in {going if going.exists() else root}"
-        ) from error
-
-
-def _remove_leftovers(state_dir: Path) -> None:
-    """Remove what killed deletions and killed imports left."""
-    for folder in state_dir.glob(f"{DELETING}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in state_dir.glob(f"{ARRIVING}*"):
-        with contextlib.suppress(FileNotFoundError):  # its import has just finished
-            if time.time() - folder.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
 def _copy_or_unpack(source: Path, target: Path) -> None:
     """Copy or unpack a source; a folder must be a run that no trainer writes to."""
     if not source.is_dir():
@@ -148,7 +100,7 @@ def _copy_or_unpack(source: Path, target: Path) -> None:
         return
     if not RunReader(source).paths.has_config:
         raise TransferError(f"{source}: no config.json in it. Expected a run folder")
-    if derive_state(RunReader(source)).is_active:
+    if is_in_use(RunReader(source)):
         raise RefusedError(f"{source}: a trainer is writing to it. Pause it, then import it")
     _copy_folder(source, target)
 

@@ -287,71 +287,6 @@ def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
     assert not list(tmp_path.glob("*no.zip*"))
 
 
-def test_only_the_deleted_run_is_gone(run, exported):
-    """Also if an earlier deletion of the same run was killed."""
-    other = import_run(exported, run.parent / "others")
-    leftover = run.with_name(".deleting-tiny")
-    (leftover / "units").mkdir(parents=True)
-    delete_run(run)
-    assert not run.exists()
-    assert list_runs(run.parent) == []
-    assert content(other)
-
-
-def test_remains_of_a_killed_deletion_or_import_are_removed_by_the_next_one(run, exported):
-    """A kill after the rename leaves a hidden folder, which is never listed."""
-    state = run.parent
-    killed, arriving, dead = (
-        state / name for name in (".deleting-1", ".arriving-1", ".arriving-2")
-    )
-    for folder in (killed, arriving, dead):
-        (folder / "units").mkdir(parents=True)
-    os.utime(dead, (0, 0))
-    assert [reader.name for reader in list_runs(state)] == ["tiny"]
-    import_run(exported, state, "other")
-    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other", "tiny"]
-    killed.mkdir()
-    delete_run(run)
-    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other"]
-
-
-def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
-    """The folder is renamed first."""
-
-    class Killed(BaseException):
-        pass
-
-    def killed(path):
-        next(path.rglob("*.parquet")).unlink()
-        raise Killed
-
-    monkeypatch.setattr(shutil, "rmtree", killed)
-    with pytest.raises(Killed):
-        delete_run(run)
-    assert list_runs(run.parent) == []
-    assert not run.exists()
-
-
-def test_of_a_link_only_the_link_is_deleted(run, state):
-    """The run it points to belongs to another state folder."""
-    state.mkdir()
-    (state / "linked").symlink_to(run)
-    delete_run(state / "linked")
-    assert list(state.iterdir()) == []
-    assert all(check.is_good for check in verify_run(run))
-
-
-def test_a_deletion_that_cannot_be_finished_names_the_rest(run, monkeypatch):
-    """For instance a file that belongs to another user."""
-
-    def denied(path, **_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(shutil, "rmtree", denied)
-    with pytest.raises(TransferError, match=r"Permission denied.*the rest is in .*\.deleting-"):
-        delete_run(run)
-
-
 @pytest.mark.parametrize("damage", ["missing", "flipped", "empty"])
 @pytest.mark.parametrize("way", ["zip", "folder"])
 def test_a_run_with_only_the_copy_of_its_configuration_is_exported_and_imported(
@@ -372,15 +307,6 @@ def test_a_run_with_only_the_copy_of_its_configuration_is_exported_and_imported(
     assert all(check.is_good for check in verify_run(back))
 
 
-def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
-    """Also if its status is missing."""
-    (run / "config.json").unlink()
-    (run / "status.json").unlink()
-    assert [reader.name for reader in list_runs(run.parent)] == ["tiny"]
-    delete_run(run)
-    assert list_runs(run.parent) == []
-
-
 def test_a_run_can_be_imported_under_another_name(exported, state):
     """Its configuration has the new name; an impossible name is refused and nothing imported."""
     import_run(exported, state)
@@ -390,16 +316,6 @@ def test_a_run_can_be_imported_under_another_name(exported, state):
     with pytest.raises(RunNameError, match="expected 1 to 64"):
         import_run(exported, state, "../evil")
     assert sorted(entry.name for entry in state.iterdir()) == ["theirs", "tiny"]
-
-
-def test_a_folder_without_a_run_is_not_deleted(tmp_path):
-    """A wrong path never deletes a folder."""
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").touch()
-    for path in (tmp_path / "photos", tmp_path / "nowhere"):
-        with pytest.raises(RefusedError, match="no run in this folder"):
-            delete_run(path)
-    assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
 def test_an_export_that_cannot_be_written_is_reported_and_leaves_no_part(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.run import RefusedError
-from trainer.store.durable import create, make_folder, write_atomic
+from trainer.store.durable import APPEND, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
@@ -153,13 +153,12 @@ def _demand_folder(root: Path) -> None:
 def _launch(root: Path, words: list[str]) -> int:
     """Start the command detached, its output appended to the run's log."""
     _demand_folder(root)
-    create(RunPaths(root).log)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
     environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    with RunPaths(root).log.open("ab") as log:
+    with os.fdopen(open_regular(RunPaths(root).log, APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-u", *words[1:]],
             stdin=subprocess.DEVNULL,

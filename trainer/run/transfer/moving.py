@@ -21,6 +21,7 @@ from trainer.run import RefusedError
 from trainer.run.control import is_in_use
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, replace, sync_folder
+from trainer.store.file_kinds import read_file
 from trainer.store.locks import Lease, LockedError, acquire, is_held
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
@@ -120,8 +121,16 @@ def record_name(root: Path, name: str) -> None:
     data = folder.read(path.name)
     if run_file.run != name:
         data = dump_record(run_file.model_copy(update={"run": name}))
-    if data is not None and not (path.exists() and path.read_bytes() == data):
+    if data is not None and not _has_content(path, data):
         folder.write(path.name, data)
+
+
+def _has_content(path: Path, data: bytes) -> bool:
+    """Return whether a file can be read and holds these bytes."""
+    try:
+        return read_file(path) == data
+    except (FileNotFoundError, StoreError):
+        return False
 
 
 def _move(root: Path, target: Path, wish: str, prepare: Callable[[], None] = lambda: None) -> None:

@@ -243,7 +243,7 @@ def import_run(source: Path, folder: Path) -> None:
 
     if not source.exists():
         raise TransferError(f"{source}: missing. Expected a zip or a run folder")
-    root = archive.import_run(source, folder)
+    root = archive.import_run(source, folder, report=print)
     for check in verify_run(root):
         if not check.is_good:
             print(f"BAD {check.name}: {check.detail}; resume makes it again")

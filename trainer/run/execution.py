@@ -132,7 +132,8 @@ def _hold(root: Path, is_new: bool) -> FileLock | Lease:
     try:
         lock = acquire(paths.lock, creates_folder=is_new)
     except LockedError as error:
-        raise RefusedError(_name_owner(root)) from error
+        is_here = is_new or paths.has_config
+        raise RefusedError(_name_owner(root)) if is_here else gone from error
     if not (is_new or paths.has_config):  # it was moved while this process waited for the lock
         lock.release()
         raise gone

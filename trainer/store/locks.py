@@ -83,6 +83,8 @@ def acquire(
             raise LockedError(f"{path}: moved by another process")
     except LeaseLostError as error:
         raise LockedError(str(error)) from error
+    except FileNotFoundError as error:
+        raise LockedError(f"{path}: its folder was renamed or deleted") from error
     except OSError as error:
         if isinstance(error, Timeout):
             raise LockedError(f"{path}: held by another process") from error

@@ -194,6 +194,10 @@ def _import_upload(upload: UploadedFile, name: str) -> str:
 
 
 def _import_path(path: str, name: str) -> str:
-    root = archive.import_run(Path(path).expanduser(), frame.state_dir(), name or None)
+    left_out: list[str] = []
+    source = Path(path).expanduser()
+    root = archive.import_run(source, frame.state_dir(), name or None, left_out.append)
     frame.open_run(root.name)
-    return f"Imported {root.name}."
+    return " ".join(
+        [f"Imported {root.name}.", *(f"{line[0].upper()}{line[1:]}." for line in left_out)]
+    )

@@ -22,7 +22,7 @@ from trainer.models.boosting.checkpoint import segment_end
 from trainer.run import RefusedError, control
 from trainer.run.fold_job import FoldMonitor
 from trainer.run.pipeline import Limits
-from trainer.run.transfer.verification import verify_run
+from trainer.run.transfer import moving
 from trainer.store.locks import acquire
 from trainer.store.process import ProcessIdentity, liveness
 from trainer.store.reader import RunReader
@@ -116,7 +116,7 @@ def test_a_trainer_outlives_who_started_it_and_pauses_when_asked(state, endless)
         lambda: train(root, endless),
         lambda: control.resume(root),
         lambda: control.start(state, "first", endless),
-        lambda: control.start_over(root),
+        lambda: moving.start_over(root),
     ):
         with pytest.raises(RefusedError, match="run first: "):
             refused()

@@ -170,6 +170,7 @@ def _hold(root: Path, wish: str) -> FileLock | Lease | None:
     try:
         lock = acquire(paths.lock, creates_folder=False)
     except LockedError as error:
+        _demand_run(root)
         raise in_use from error
     except StoreError as error:
         if is_in_use(RunReader(root)):

@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from tests.support.tiny_runs import PROJECT, tiny_config, train
 from trainer.run import RefusedError
+from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
 from trainer.run.transfer import moving
 from trainer.run.transfer.archive import export_run, import_run
@@ -48,20 +48,9 @@ def test_starting_over_moves_the_run_aside_and_deletes_nothing(run):
     first = start_over(run)
     assert (first.name, run.exists()) == ("tiny.old-1", False)
     assert {path.name for path in first.iterdir()} == before
-    shutil.copytree(first, finished)
+    shutil.copytree(first, run)
     assert start_over(run).name == "tiny.old-2"
     assert derive_state(RunReader(first)).state == "finished"
-
-
-def test_a_run_in_use_is_not_moved_aside(run):
-    """Its trainer would write into a folder that is no longer there."""
-    said = json.loads((run / "status.json").read_bytes()) | {"state": "running"}
-    (run / "status.json").write_text(json.dumps(said))
-    held = acquire(run / "lock")
-    with pytest.raises(RefusedError, match="Pause it before starting over"):
-        start_over(run)
-    held.release()
-    assert run.exists()
 
 
 def test_a_run_is_renamed_with_everything_in_it(run):
@@ -101,23 +90,16 @@ def test_a_run_is_not_renamed_to_what_cannot_be_or_is_there(run, name, reason):
     assert RunReader(run).run_file().run == "tiny"
 
 
-def test_what_is_no_run_or_in_use_or_fixed_is_not_renamed(run, monkeypatch):
-    """Each is refused with its reason, and stays where it is."""
-    with pytest.raises(RefusedError, match="no run there"):
-        rename(run.with_name("nowhere"), "new")
-    said = json.loads((run / "status.json").read_bytes())
-    (run / "status.json").write_text(json.dumps(said | {"state": "running"}))
-    held = acquire(run / "lock")
-    with pytest.raises(RefusedError, match=r"a trainer is at work on it\. Pause it"):
-        rename(run, "new")
-    held.release()
+def test_a_run_in_a_folder_that_cannot_be_written_stays(run, monkeypatch):
+    """Refused with the reason."""
 
     def read_only(*_):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(moving, "replace", read_only)
-    with pytest.raises(RefusedError, match=r"could not be moved .*Permission denied"):
-        rename(run, "new")
+    for move in (lambda: rename(run, "new"), lambda: start_over(run), lambda: delete_run(run)):
+        with pytest.raises(RefusedError, match=r"could not be moved .*Permission denied"):
+            move()
     assert (run / "oof.parquet").exists()
 
 
@@ -129,7 +111,7 @@ def test_only_the_deleted_run_is_gone(run, exported):
     delete_run(run)
     assert not run.exists()
     assert list_runs(run.parent) == []
-    assert content(other)
+    assert all(check.is_good for check in verify_run(other))
 
 
 def test_remains_of_a_killed_deletion_or_import_are_removed_by_the_next_one(run, exported):
@@ -200,6 +182,179 @@ def test_a_folder_without_a_run_is_not_deleted(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     for path in (tmp_path / "photos", tmp_path / "nowhere"):
-        with pytest.raises(RefusedError, match="no run in this folder"):
-            delete_run(path)
+        for move in (delete_run, start_over, lambda root: rename(root, "new")):
+            with pytest.raises(RefusedError, match="no run in this folder"):
+                move(path)
+        assert not (path / "lock").exists()
     assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+# Only without a trainer
+
+MOVES = {
+    "start over": start_over,
+    "rename it": lambda root: rename(root, "new"),
+    "delete it": delete_run,
+}
+
+
+@pytest.mark.parametrize("state_word", ["paused", "finished", "running"])
+@pytest.mark.parametrize("wish", MOVES)
+def test_a_run_whose_lock_is_held_stays_whatever_its_status_says(run, wish, state_word):
+    """A trainer that has just begun has not written its status yet."""
+    values = json.loads((run / "status.json").read_bytes()) | {"state": state_word}
+    (run / "status.json").write_text(json.dumps(values))
+    held = acquire(run / "lock")
+    message = f"run tiny: a trainer is running it. Pause it, then {wish}"
+    with pytest.raises(RefusedError, match=message):
+        MOVES[wish](run)
+    with pytest.raises(RefusedError, match="a trainer is writing to it"):
+        export_run(run, run.parent / "tiny.zip")
+    with pytest.raises(RefusedError, match="a trainer is writing to it"):
+        import_run(run, run.parent / "other")
+    held.release()
+    assert all(check.is_good for check in verify_run(run))
+    MOVES[wish](run)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("wish", MOVES)
+def test_a_run_that_a_worker_still_writes_to_stays(run, wish):
+    """A worker that has lost its trainer would build the folder again."""
+    held = acquire(run / "units" / "lgbm_fold00.lock")
+    with pytest.raises(RefusedError, match=f"Pause it, then {wish}"):
+        MOVES[wish](run)
+    held.release()
+    acquire(run / "lock").release()  # free again
+    MOVES[wish](run)
+
+
+@pytest.mark.parametrize("wish", MOVES)
+def test_a_run_under_a_lease_stays_and_no_lease_is_left_behind(run, wish, monkeypatch):
+    """A folder without system locks: the owner file decides, and does not move along."""
+
+    def flock(descriptor, operation):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
+    held = acquire(run / "lock", 0.0)
+    with pytest.raises(RefusedError, match=f"Pause it, then {wish}"):
+        MOVES[wish](run)
+    assert owner_path(run / "lock").exists()
+    held.release()
+    MOVES[wish](run)
+    assert list(run.parent.rglob("*.owner")) == []
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("wish", MOVES)
+def test_the_lock_is_held_while_the_folder_moves(run, wish, monkeypatch):
+    """A trainer that starts at that moment is refused."""
+    seen = []
+    replace = moving.replace
+
+    def look_and_replace(source, target):
+        seen.append(locks.is_held(source / "lock"))
+        replace(source, target)
+
+    monkeypatch.setattr(moving, "replace", look_and_replace)
+    MOVES[wish](run)
+    assert seen == [True]
+
+
+def test_on_windows_the_lock_is_released_right_before_the_folder_moves(run, monkeypatch):
+    """An open file in a folder keeps it from being renamed there."""
+    seen = []
+    replace = moving.replace
+
+    def look_and_replace(source, target):
+        seen.append(locks.is_held(source / "lock"))
+        replace(source, target)
+
+    monkeypatch.setattr(moving, "replace", look_and_replace)
+    monkeypatch.setattr(moving.sys, "platform", "win32")
+    rename(run, "new")
+    assert seen == [False]
+
+
+def test_a_trainer_that_waits_for_the_lock_does_not_build_a_moved_run_again(
+    run, tiny_source, monkeypatch
+):
+    """The run is deleted between the reading of its configuration and the lock."""
+    config = tiny_config(tiny_source)
+    held = acquire(run / "lock")
+    threading.Timer(0.2, lambda: (run.rename(run.with_name("moved")), held.release())).start()
+    with pytest.raises(RefusedError, match=r"another trainer|renamed or deleted meanwhile"):
+        execute(run, config, Limits(), lambda _: None, is_new=False)
+    assert not (run / "status.json").exists()
+    with pytest.raises(RefusedError, match="renamed or deleted meanwhile"):
+        execute(run.with_name("nowhere"), config, Limits(), lambda _: None, is_new=False)
+    assert not run.with_name("nowhere").exists()
+
+
+def test_a_lock_file_that_was_moved_away_is_not_the_runs_lock(run, monkeypatch):
+    """Opened before the folder moved, locked afterwards: refused."""
+    wait = locks.FileLock.acquire
+
+    def move_and_lock(lock, *arguments, **options):
+        wait(lock, *arguments, **options)
+        run.rename(run.with_name("moved"))
+
+    monkeypatch.setattr(locks.FileLock, "acquire", move_and_lock)
+    with pytest.raises(locks.LockedError, match="moved by another process"):
+        acquire(run / "lock")
+    monkeypatch.undo()
+    assert locks.is_held(run.with_name("moved") / "lock") is False
+
+
+def press_at_once(run, code, num_processes=4):
+    """Run Python in several processes at the same instant; return what each printed."""
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from trainer.run import RefusedError, control\n"
+        "from trainer.run.transfer import archive, moving\n"
+        "run, n = Path(sys.argv[1]), sys.argv[2]\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        f"try: print({code})\n"
+        "except (RefusedError, moving.TransferError) as error: print('refused:', error)\n"
+    )
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(run), str(number)],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(num_processes)
+    ]
+    for child in children:
+        assert child.stdout.readline() == "ready\n"
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    return [child.communicate()[0].strip() for child in children]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "moving.delete_run(run)",
+        "moving.start_over(run)",
+        "moving.rename(run, 'new' + n)",
+        "archive.import_run(run, run.parent, 'copy')",
+        "moving.delete_run(run) if n in '02' else moving.rename(run, 'new' + n)",
+        "moving.start_over(run) if n in '02' else control.send_command(run, 'pause', n)",
+    ],
+)
+def test_of_dashboards_that_press_the_same_button_one_acts_and_the_others_are_refused(run, code):
+    """In processes, at the same instant: no traceback, no part of a run, no second copy."""
+    outcomes = press_at_once(run, code)
+    assert [words for words in outcomes if "Traceback" in words] == []
+    acted = [words for words in outcomes if not words.startswith(("refused", "schema_version"))]
+    assert len(acted) == 1, outcomes
+    assert [entry.name for entry in run.parent.iterdir() if entry.name.startswith(".")] == []
+    for reader in list_runs(run.parent):
+        assert [check for check in verify_run(reader.root) if not check.is_good] == []

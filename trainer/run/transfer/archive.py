@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import stat
 import uuid
 import zipfile
 import zlib
@@ -201,9 +202,9 @@ def _parts_of(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[
     named = [(item, parts) for item, parts in named if not is_foreign("/".join(parts))]
     found = []
     for item, parts in named:
-        is_link = (item.external_attr >> 16) & 0o170000 == 0o120000
+        is_special = stat.S_IFMT(item.external_attr >> 16) not in (0, stat.S_IFREG)
         is_outside = parts[:1] == ("/",) or ".." in parts or any(":" in part for part in parts)
-        if is_link or is_outside or len(parts) < 2 or parts[0] != named[0][1][0]:
+        if is_special or is_outside or len(parts) < 2 or parts[0] != named[0][1][0]:
             raise TransferError(
                 f"{item.filename[:200]!r}: expected plain files in one folder. Nothing was unpacked"
             )

@@ -55,7 +55,8 @@ def select(parts: list[Part], num_packed: int | None = None) -> tuple[list[Part]
         TransferError: Too many, too large, or two of one name.
     """
     _demand_few(len(parts))
-    copied = [part for part in parts if _is_copied(part.name)]
+    parts = [part for part in parts if not belongs_to_process(part.name)]
+    copied = [part for part in parts if _is_known(part.name)]
     names = [part.name.casefold() for part in copied]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -112,10 +113,6 @@ def is_foreign(name: str) -> bool:
 def _demand_few(number: int) -> None:
     if number > MAX_FILES:
         raise TransferError(f"expected at most {MAX_FILES:,} files, got {number:,}")
-
-
-def _is_copied(name: str) -> bool:
-    return _is_known(name) and not belongs_to_process(name)
 
 
 def _is_known(name: str) -> bool:

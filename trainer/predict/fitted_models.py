@@ -23,6 +23,7 @@ from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import CodecError, loads, unseal
+from trainer.store.file_kinds import read_file
 from trainer.store.names import RunPaths
 
 T = TypeVar("T")
@@ -150,7 +151,7 @@ def _verified(path: Path) -> bytes:
     folder = CheckedFolder(path.parent)
     data = folder.read(path.name)
     if data is None and folder.checksums().find(path.name) is None:
-        data = path.read_bytes()
+        data = read_file(path)
     content = None if data is None else unseal(data)
     if content is None:
         raise PredictError(

@@ -18,7 +18,15 @@ from typing import Any, Literal
 from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.run import RefusedError
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import replace, sync_folder, write_atomic
+from trainer.store.durable import (
+    APPEND,
+    StoreError,
+    open_regular,
+    replace,
+    sync_folder,
+    write_atomic,
+)
+from trainer.store.file_kinds import read_file
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Notes, dump_record
@@ -189,8 +197,16 @@ def record_name(root: Path, name: str) -> None:
     data = folder.read(path.name)
     if run_file.run != name:
         data = dump_record(run_file.model_copy(update={"run": name}))
-    if data is not None and not (path.exists() and path.read_bytes() == data):
+    if data is not None and not _has_content(path, data):
         folder.write(path.name, data)
+
+
+def _has_content(path: Path, data: bytes) -> bool:
+    """Return whether a file can be read and holds these bytes."""
+    try:
+        return read_file(path) == data
+    except (FileNotFoundError, StoreError):
+        return False
 
 
 def write_notes(root: Path, notes: Notes) -> None:
@@ -206,7 +222,7 @@ def _launch(root: Path, words: list[str]) -> int:
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-    with RunPaths(root).log.open("ab") as log:
+    with os.fdopen(open_regular(RunPaths(root).log, APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-u", *words[1:]],
             stdin=subprocess.DEVNULL,

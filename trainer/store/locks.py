@@ -21,7 +21,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainer.store.durable import StoreError, dump_json, make_folder, write_atomic
+from trainer.store.durable import StoreError, dump_json, make_folder, open_regular, write_atomic
+from trainer.store.file_kinds import read_file
 from trainer.store.process import ProcessIdentity, liveness, own_identity
 
 try:
@@ -90,6 +91,8 @@ def is_held(path: Path) -> bool | None:
         return False
     try:
         return _is_held_exclusively(path) if fcntl is not None else _cannot_be_taken(path)
+    except StoreError:
+        return False  # no file: nothing can hold it, and a start names it
     except OSError as error:
         return False if error.errno in NO_LOCKS else None
 
@@ -104,7 +107,7 @@ def has_system_locks(path: Path) -> bool:
         return True
     if _mount_type(path.parent.resolve()).startswith(UNSHARED):
         return False
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
@@ -144,8 +147,8 @@ def owner_path(lock: Path) -> Path:
 def read_owner(lock: Path) -> Owner | None:
     """Return the content of a lock's owner file; None if it is missing or damaged."""
     try:
-        return Owner.model_validate_json(owner_path(lock).read_bytes())
-    except (OSError, ValidationError):
+        return Owner.model_validate_json(read_file(owner_path(lock)))
+    except (FileNotFoundError, StoreError, ValidationError):
         return None
 
 
@@ -234,7 +237,7 @@ def _mount_type(folder: Path) -> str:
 
 def _is_held_exclusively(path: Path) -> bool:
     assert fcntl is not None
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False

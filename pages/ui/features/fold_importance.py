@@ -18,7 +18,8 @@ from pages.ui.shared import readers
 from trainer.models import registry
 from trainer.models.base import Model
 from trainer.store.codec import CodecError
-from trainer.store.durable import sha256
+from trainer.store.durable import StoreError, sha256
+from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def _load_fold(model: str, path: Path, digest: str) -> FoldResult | str:
     from trainer.run.fold_result_file import load_block
 
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return f"{path}: {error.strerror or error}"
+        data = read_file(path)
+    except (FileNotFoundError, StoreError) as error:
+        return str(error)
     if sha256(data) != digest:
         return f"{path}: content differs from its recorded SHA-256; Resume trains the fold again"
     try:

@@ -1,51 +1,46 @@
-"""Packed folds and checkpoints are untrusted: what comes from a file is checked before it is used.
+"""Plain data of files: numbers, text, arrays, and lists and tables of them, checked part by part.
 
-In: plain data that a model's ``pack`` should have made. Out: the same values with their types
-checked, or a ``DamagedModelError``.
+In: what a file of a run folder contains; the folder may come from anywhere. Out: the same values,
+now of a known type, shape and range, or a ``DamagedDataError``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from trainer.models.base import FittedFold, Model
 
 T = TypeVar("T")
 
 LARGEST = 1e100  # of a number in a model, so that sums of many stay finite
 MAX_NAME_CHARACTERS = 200
+_RAISED = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
-class DamagedModelError(ValueError):
-    """A packed fold or a checkpoint that no training of this version can have written."""
+class DamagedDataError(ValueError):
+    """Content of a file that no version of the trainer can have written."""
 
 
-def open_packed(model: Model, packed: object) -> FittedFold:
-    """Return the model of a packed fold from a file.
+@contextlib.contextmanager
+def reading(title: str) -> Iterator[None]:
+    """Turn what unexpected plain data can raise into the declared error.
 
     Args:
-        model: The model that should have packed it.
-        packed: The part ``packed`` of a fold file, or of a fold in a bundle.
+        title: What is read, as the message begins.
 
     Raises:
-        DamagedModelError: It is not a fold of this model.
+        DamagedDataError: The code inside raised it, or an error of types, values or places.
     """
-    if not isinstance(packed, Mapping):
-        raise DamagedModelError(f"packed: expected a table of parts, got {_shown(packed)}")
     try:
-        return model.open(packed)
-    except DamagedModelError:
-        raise
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        raise DamagedModelError(
-            f"{model.phrase}: cannot be opened: {type(error).__name__}: {error}"
-        ) from error
+        yield
+    except DamagedDataError as error:
+        raise DamagedDataError(f"{title}: {error}") from error
+    except _RAISED as error:
+        raise DamagedDataError(f"{title}: damaged: {type(error).__name__}: {error}") from error
 
 
 def part(packed: Mapping[str, Any], name: str, kind: type[T], default: T | None = None) -> T:
@@ -58,13 +53,13 @@ def part(packed: Mapping[str, Any], name: str, kind: type[T], default: T | None 
         default: Its value where it is missing; None: it must exist.
 
     Raises:
-        DamagedModelError: It is missing or of another type.
+        DamagedDataError: It is missing or of another type.
     """
     value = packed.get(name, default)
     if kind is float and type(value) is int:
         value = float(value) if abs(value) <= LARGEST else math.inf
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise DamagedModelError(f"{name}: expected {kind.__name__}, got {_shown(value)}")
+        raise DamagedDataError(f"{name}: expected {kind.__name__}, got {_shown(value)}")
     return value
 
 
@@ -72,7 +67,7 @@ def integer(packed: Mapping[str, Any], name: str, least: int, most: int) -> int:
     """Return a whole number of a range, both ends included; see ``part``."""
     value = part(packed, name, int)
     if not least <= value <= most:
-        raise DamagedModelError(f"{name}: expected {least} to {most}, got {_shown(value)}")
+        raise DamagedDataError(f"{name}: expected {least} to {most}, got {_shown(value)}")
     return value
 
 
@@ -82,7 +77,7 @@ def number(
     """Return a finite number of a range, both ends included; see ``part``."""
     value = part(packed, name, float, default)
     if not least <= value <= most:
-        raise DamagedModelError(f"{name}: expected {least:g} to {most:g}, got {value:g}")
+        raise DamagedDataError(f"{name}: expected {least:g} to {most:g}, got {value:g}")
     return value
 
 
@@ -98,24 +93,24 @@ def array(
         shape: Its shape; None stands for any size.
 
     Raises:
-        DamagedModelError: It is missing, or has another dtype or shape, or numbers that are not
+        DamagedDataError: It is missing, or has another dtype or shape, or numbers that are not
             finite.
     """
-    value = packed.get(name)
+    value: Any = packed.get(name)
     if hasattr(value, "numpy"):
         value = value.numpy()
     if not isinstance(value, np.ndarray):
-        raise DamagedModelError(f"{name}: expected an array, got {_shown(value)}")
+        raise DamagedDataError(f"{name}: expected an array, got {_shown(value)}")
     is_shape = len(value.shape) == len(shape) and all(
         wanted in (None, size) for size, wanted in zip(value.shape, shape, strict=True)
     )
     if value.dtype.kind not in kinds or not is_shape:
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        raise DamagedModelError(
+        raise DamagedDataError(
             f"{name}: expected ({wanted}) of kind {kinds}, got {value.shape} of {value.dtype}"
         )
     if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise DamagedModelError(f"{name}: expected finite numbers, got some that are not")
+        raise DamagedDataError(f"{name}: expected finite numbers, got some that are not")
     return value
 
 
@@ -130,11 +125,11 @@ def names(packed: Mapping[str, Any], name: str, most: int, are_unique: bool = Tr
     """
     value = part(packed, name, list)
     if not 1 <= len(value) <= most:
-        raise DamagedModelError(f"{name}: expected 1 to {most} names, got {len(value)}")
+        raise DamagedDataError(f"{name}: expected 1 to {most} names, got {len(value)}")
     if not all(isinstance(one, str) and len(one) <= MAX_NAME_CHARACTERS for one in value):
-        raise DamagedModelError(f"{name}: expected text of at most {MAX_NAME_CHARACTERS} letters")
+        raise DamagedDataError(f"{name}: expected text of at most {MAX_NAME_CHARACTERS} letters")
     if are_unique and len(set(value)) < len(value):
-        raise DamagedModelError(f"{name}: expected different names, got some twice")
+        raise DamagedDataError(f"{name}: expected different names, got some twice")
     return value
 
 

@@ -24,6 +24,7 @@ from trainer.run.fold_result_file import (
     score_row,
 )
 from trainer.run.inputs.dataset import TrainingData
+from trainer.run.machine import enough_memory
 from trainer.run.stop_signal import StopSignal
 from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
@@ -114,6 +115,7 @@ def run_fold(
 
     Raises:
         Paused: A stop was requested; the newest checkpoint is saved.
+        ModelError: There is too little memory.
     """
     model = registry.get(job.model)
     checkpoint = _newest_checkpoint(model, files, job.key)
@@ -124,7 +126,8 @@ def run_fold(
     lock = acquire(job.paths.lock, settle_s=0.0)  # this process, or its coordinator, holds the run
     try:
         task = data.task(model, job.fold)
-        result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
+        with enough_memory(model, f"fold {job.fold}"):
+            result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
         score = score_row(task.label_idx[task.valid_idx], result.proba_NK, task.num_targets)
         done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
         block = FoldBlock(job.model, job.fold, job.key, result)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from trainer.config import allow_model
+from trainer.models import libraries
 from trainer.models.base import FittedFold, Model, NoSettings
 from trainer.models.boosting.model import LightGBM
 from trainer.models.network.model import Network
@@ -70,6 +71,18 @@ def open_packed(model: Model, packed: object) -> FittedFold:
         if not isinstance(packed, dict):
             raise DamagedDataError(f"packed: expected a table, got a {type(packed).__name__}")
         return model.open(packed)
+
+
+def not_installed(names: Iterable[str]) -> dict[str, str]:
+    """Return the models whose libraries are not installed, and which; imports nothing."""
+    found = {model.name: libraries.not_installed(model.libraries) for model in select(names)}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def load_errors(names: Iterable[str]) -> dict[str, str]:
+    """Import the models' libraries; return the models that cannot be used, and why, in words."""
+    found = {model.name: libraries.import_problem(model.libraries) for model in select(names)}
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def title(name: str) -> str:

@@ -12,8 +12,6 @@ import io
 import time
 from dataclasses import dataclass
 
-import polars as pl
-
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.folds import FoldAssignment
@@ -39,6 +37,7 @@ from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
+from trainer.store.tables.run_tables import parse_folds
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,8 @@ class Pipeline:
         self.recorder.update(stage="folds", message="Folds")
         data = self.folder.read(self.paths.folds.name)
         if data is not None:
-            folds = dataset.fold_assignment(pl.read_parquet(io.BytesIO(data))["fold"].to_numpy())
+            table = parse_folds(data, self.paths.folds, None)  # its length has its own message
+            folds = dataset.fold_assignment(table["fold"].to_numpy())
         elif progress.has_begun:
             raise StoreError(
                 f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "

@@ -25,9 +25,9 @@ from trainer.run.inputs.dataset import KEEP_BLOCK_S, Dataset
 from trainer.run.inputs.parts import Kind, PartMaker, PartTask, names_of
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, replace, sync_folder
-from trainer.store.feature_cache import FeatureParts, cache_key
 from trainer.store.file_kinds import file_sha256
 from trainer.store.records import FileRef, dump_record, parse_record
+from trainer.store.tables.feature_cache import FeatureParts, cache_key
 
 TITLES = {"features": "Feature table", "frames": "Frames"}
 

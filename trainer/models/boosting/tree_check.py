@@ -47,7 +47,7 @@ LINES = (
     _Line("right_child", "split", True, -MAX_LEAVES, MAX_LEAVES),
     _Line("leaf_value", "leaf"),
     _Line("leaf_weight", "weight"),
-    _Line("leaf_count", "leaf", True, 1, 2**31 - 1),
+    _Line("leaf_count", "leaf", True, 0, 2**31 - 1),
     _Line("internal_value", "split"),
     _Line("internal_weight", "split"),
     _Line("internal_count", "split", True, 1, 2**31 - 1),
@@ -185,6 +185,8 @@ def _check_splits(numbers: dict[str, Array], num_features: int) -> None:
     counts = np.concatenate([numbers["internal_count"], numbers["leaf_count"]])
     if (counts[:num_splits] != counts[children[0]] + counts[children[1]]).any():
         raise DamagedDataError("trees: internal_count: expected the sum of both children's")
+    if (counts[np.concatenate(children)] < 1).any():  # contributions divide by them
+        raise DamagedDataError("trees: leaf_count: expected at least 1 below a split")
     is_root = np.zeros(num_splits + num_leaves, dtype=bool)
     is_root[first_split_T[leaves_T > 1]] = True
     is_root[num_splits + first_leaf_T[leaves_T == 1]] = True

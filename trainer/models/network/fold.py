@@ -49,8 +49,7 @@ from trainer.models.seeds import derive_seed
 from trainer.models.temperature import fit_temperature
 from trainer.plain_data import reading
 
-# tensors, numbers, strings, lists and dicts of them: torch.load(weights_only=True)
-Checkpoint = dict[str, Any]
+Checkpoint = dict[str, Any]  # tensors, numbers, strings, lists and dicts of them
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,7 @@ class NetworkFold:
         history: One record per epoch, as the monitor received them.
         score: Of the best epoch on the validation part.
         valid_proba_NK: Float64 probabilities of the validation part, in its order.
-        valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
-            frames have neither.
+        valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
         last_proba_NK: As ``valid_proba_NK``, after epoch ``fixed_epochs``: nothing is chosen on
             the validation part.
         last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
@@ -179,12 +177,12 @@ class _Fitting:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint."""
-        self.optimization.load(checkpoint)
+        (optimization := self.optimization).load(checkpoint)
         check_progress(
             checkpoint,
-            self.optimization.averaged.state_dict(),
+            optimization.averaged.state_dict(),
             (len(self.task.valid_idx), self.task.num_classes),
-            (self.optimization.step, self.batches_per_epoch, self.optimization.total_steps),
+            (optimization.step, self.batches_per_epoch, optimization.total_steps),
             self.fixed_epoch,
             IMU_PREFIX if self.sizes.optional_columns else "",
         )

@@ -154,7 +154,7 @@ def _is_complete(folder: CheckedFolder, name: str) -> bool:
 def _map(path: Path, shape: tuple[int, int]) -> FloatArray | None:
     """Map the frames of a file; None where it has another shape or type than it was written in."""
     try:
-        values_TC = np.load(path, mmap_mode="r", allow_pickle=False)
+        values_TC: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     is_whole = isinstance(values_TC, np.memmap) and values_TC.flags.c_contiguous

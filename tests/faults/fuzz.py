@@ -151,8 +151,8 @@ class Files:
     def fold(self, name: str, data: bytes) -> None:
         """Open a fold file and predict with it."""
         from trainer.models import registry
-        from trainer.run.fold_result_file import load_block
         from trainer.plain_data import DamagedDataError
+        from trainer.run.fold_result_file import load_block
 
         model = registry.get(name)
         with contextlib.suppress(DamagedDataError):
@@ -227,7 +227,9 @@ class Files:
 
         model = registry.get(name)
         with contextlib.suppress(DamagedDataError):
-            registry.open_packed(model, packed).predict(model.prepare(preprocess(self._sequences())))
+            registry.open_packed(model, packed).predict(
+                model.prepare(preprocess(self._sequences()))
+            )
 
     def _sequences(self) -> object:
         from pages.ui.predict.uploads import read_sequences

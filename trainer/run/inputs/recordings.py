@@ -101,7 +101,7 @@ class InMemoryDataset(Dataset):
     def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
         """Return one block of the table, from an earlier attempt where it was kept."""
         kept = parts.load(block)
-        if kept is not None:
+        if kept is not None and len(kept[0]) == len(self.signals.offsets) - 1:
             return FeatureTable(*kept)
         began = time.monotonic()
         table = build_block(self.signals, block, NUM_BINS, poll)

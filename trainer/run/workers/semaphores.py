@@ -1,4 +1,4 @@
-"""Semaphores: what joblib's workers leave in shared memory when everything is killed at once.
+"""Semaphores: the room that joblib's workers need for them, and those that a kill leaves behind.
 
 In: the last status of an earlier start. Out: its semaphores are gone. Joblib (loky) names them
 ``loky-<pid>-...`` after the process that creates them, here the trainer, and a helper process
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -17,6 +18,14 @@ from trainer.store.records import Status
 
 SHARED_MEMORY = Path("/dev/shm")  # of Linux; elsewhere semaphores are no files
 CLOCK_TOLERANCE_S = 60.0
+MIN_FREE_BYTES = 1 << 20  # a worker has six semaphores, each of which takes a page of memory
+
+
+def has_room() -> bool:
+    """Return whether there is room for the semaphores of workers."""
+    if not SHARED_MEMORY.is_dir():
+        return True
+    return shutil.disk_usage(SHARED_MEMORY).free >= MIN_FREE_BYTES
 
 
 def remove_semaphores(earlier: Status) -> int:

@@ -37,6 +37,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.features.feature_table import FeatureError
     from trainer.folds import FoldError
     from trainer.kaggle.gateway import GatewayError
+    from trainer.models.libraries import ModelError
     from trainer.predict.predictor import PredictError
     from trainer.run import RefusedError
     from trainer.run.time_limit import DurationError
@@ -46,7 +47,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
         *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
-        EngineError,
+        *(EngineError, ModelError),
     )
 
 
@@ -55,9 +56,10 @@ def exit_code(error: Exception) -> int:
     from trainer.blend import BlendError
     from trainer.features.feature_table import FeatureError
     from trainer.kaggle.gateway import GatewayError
+    from trainer.models.libraries import ModelError
     from trainer.run.workers.engine import EngineError
 
-    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError
+    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError | ModelError
     return FAILED if isinstance(error, broken) else REFUSED
 
 

@@ -30,6 +30,8 @@ from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
+MAX_WORKERS = 1024
+
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
@@ -70,10 +72,13 @@ def read_pool(
     text = workers or environment.get("WORKERS") or "auto"
     if text == "auto":
         return WorkerPool(None, engine)
-    if not text.isdecimal() or int(text) < 1:
+    number = int(text) if re.fullmatch(r"\d{1,4}", text) else 0
+    if not 1 <= number <= MAX_WORKERS:
         name = "--workers" if workers else "WORKERS"
-        raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
-    return WorkerPool(int(text), engine)
+        raise ConfigError(
+            f"{name}: expected auto or a number from 1 to {MAX_WORKERS}; got {text[:80]!r}"
+        )
+    return WorkerPool(number, engine)
 
 
 def train(

@@ -17,6 +17,7 @@ from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
+from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
 from trainer.run import RefusedError
 from trainer.run.pipeline import Limits, Pipeline
@@ -46,6 +47,7 @@ KNOWN_ERRORS = (
     StoreError,
     RefusedError,
     EngineError,
+    ModelError,
 )  # their message is enough; all others are recorded with their traceback
 
 

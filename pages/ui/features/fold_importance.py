@@ -17,7 +17,7 @@ import streamlit as st
 from pages.ui.shared import readers
 from trainer.models import registry
 from trainer.models.base import Model
-from trainer.store.codec import CodecError
+from trainer.plain_data import DamagedDataError, names
 from trainer.store.durable import StoreError, sha256
 from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
@@ -77,6 +77,7 @@ def _load_fold(model: str, path: Path, digest: str) -> FoldResult | str:
         return f"{path}: content differs from its recorded SHA-256; Resume trains the fold again"
     try:
         result = load_block(registry.get(model), data).result
-    except CodecError as error:
+        feature_names = names(result.packed, "feature_names", len(result.packed["feature_names"]))
+    except DamagedDataError as error:
         return f"{path}: {error}"
-    return dataclasses.replace(result, packed={"feature_names": result.packed["feature_names"]})
+    return dataclasses.replace(result, packed={"feature_names": feature_names})

@@ -28,6 +28,7 @@ from trainer.run.plan import Plan, describe_plan
 from trainer.run.progress import RunProgress
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.pool import WorkerPool
+from trainer.run.workers.semaphores import remove_semaphores
 from trainer.run.workers.worker_files import collect_lines
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_temporary_files
@@ -128,6 +129,8 @@ class Pipeline:
         num_lines = collect_lines(self.paths)
         if num_lines:
             self.recorder.log(f"{num_lines} lines of history collected from an earlier start")
+        if self.previous is not None:
+            remove_semaphores(self.previous)
         self.recorder.problems(self.folder.repair())
 
     def _load_data(self, maker: PartMaker) -> Dataset:

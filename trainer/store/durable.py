@@ -148,7 +148,7 @@ def create(path: Path) -> None:
 
 def file_mode(folder: Path) -> int:
     """Return the permissions of a new file: those of its folder, without execution."""
-    return folder.stat().st_mode & 0o666
+    return folder.stat().st_mode & 0o666 | PRIVATE_FILE
 
 
 def replace(source: Path, target: Path) -> None:

@@ -72,7 +72,7 @@ def acquire(
     try:
         if creates_folder:
             make_folder(path.parent)
-        lock = FileLock(str(path), mode=file_mode(path.parent) | 0o600)
+        lock = FileLock(str(path), mode=file_mode(path.parent))
         owner, now = read_owner(path), time.time()
         if owner is not None and owner.is_alive(now):
             raise LockedError(f"{path}: held by {owner.describe(now)}")

@@ -33,6 +33,7 @@ from trainer.predict.fitted_models import (
     predict_all,
     read_bundle,
 )
+from trainer.store.names import RunPaths
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 
@@ -127,7 +128,9 @@ class Predictor:
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
             models={
-                model: open_model(bundle) for model, bundle in found.items() if model not in errors
+                model: open_model(bundle, RunPaths(root).bundle(model))
+                for model, bundle in found.items()
+                if model not in errors
             },
             notes=_describe_missing(first, found, errors),
         )

@@ -30,6 +30,8 @@ from trainer.models.base import (
 )
 from trainer.models.fold_task import CANARY_SEED, generated_task
 from trainer.models.monitor import Monitor, SilentMonitor
+from trainer.models.temperature import TEMPERATURES
+from trainer.plain_data import LARGEST, DamagedDataError, array, integer, names, number, part
 
 if TYPE_CHECKING:
     from trainer.features.feature_table import FeatureTable
@@ -198,14 +200,32 @@ def pack(model: BoostingModel) -> Packed:
 
 
 def unpack(packed: Mapping[str, Any]) -> BoostingModel:
-    """Return the model of a packed fold."""
-    from trainer.models.boosting.booster import BoostingModel
+    """Return the model of a packed fold.
 
+    Raises:
+        DamagedDataError: It is not one, or LightGBM could not parse its text.
+    """
+    from trainer.models.boosting.booster import BoostingModel
+    from trainer.models.boosting.text_check import MAX_CLASSES, check_text
+    from trainer.models.boosting.tree_check import MAX_FEATURES
+
+    num_classes = integer(packed, "num_classes", 1, MAX_CLASSES)
+    class_idx = array(packed, "class_idx", "iu", (None,)).astype(np.int64)
+    if not len(class_idx) or class_idx[0] < 0 or class_idx[-1] >= num_classes:
+        raise DamagedDataError(f"class_idx: expected classes from 0 to {num_classes - 1}")
+    if (np.diff(class_idx) <= 0).any():
+        raise DamagedDataError("class_idx: expected classes in ascending order")
+    log_shares_P = array(packed, "log_shares", "f", class_idx.shape).astype(np.float64)
+    if np.abs(log_shares_P).max() > LARGEST:
+        raise DamagedDataError(f"log_shares: expected numbers up to {LARGEST:g}")
+    feature_names = names(packed, "feature_names", MAX_FEATURES)
+    text = part(packed, "model_text", str)
+    check_text(text, len(class_idx), len(feature_names))
     return BoostingModel(
-        text=packed["model_text"],
-        names=tuple(packed["feature_names"]),
-        class_idx=np.asarray(packed["class_idx"], dtype=np.int64),
-        log_shares_P=np.asarray(packed["log_shares"], dtype=np.float64),
-        num_classes=int(packed["num_classes"]),
-        temperature=float(packed.get("temperature", 1.0)),
+        text=text,
+        names=tuple(feature_names),
+        class_idx=class_idx,
+        log_shares_P=log_shares_P,
+        num_classes=num_classes,
+        temperature=number(packed, "temperature", *TEMPERATURES, default=1.0),
     )

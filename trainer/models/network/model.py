@@ -23,7 +23,6 @@ from trainer.models.base import (
     FoldResult,
     FoldTask,
     Model,
-    Packed,
     Proba,
 )
 from trainer.models.fold_task import CANARY_SEED, generated_task
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
 NUM_THREADS = 1  # of prediction; more would change the last bits
-# attributes of NetworkSizes whose names in fold files are older
-_NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 
 
 class Network(Model):
@@ -104,6 +101,7 @@ class Network(Model):
     ) -> FoldResult:
         """Fit one fold; see ``trainer.models.network.fold``."""
         from trainer.models.network.fold import fit_fold
+        from trainer.models.network.packed_network import pack
 
         fitted = fit_fold(
             task, config.network, seed, fold, monitor, checkpoint, config.frames.length
@@ -120,6 +118,8 @@ class Network(Model):
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
         """Return the model of a packed fold."""
+        from trainer.models.network.packed_network import unpack
+
         return FittedNetwork(unpack(packed))
 
     def canary(self, config: Config) -> str:
@@ -194,42 +194,3 @@ class FittedNetwork(FittedFold):
         weights_T = np.zeros(num_steps)
         weights_T[num_steps - num_used :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
         return weights_T
-
-
-def pack(model: NetworkModel) -> Packed:
-    """Return a fold's network as plain data, its weights as arrays."""
-    return {
-        "weights": {name: tensor.numpy() for name, tensor in model.weights.items()},
-        "scaler_mean": model.scaler.mean_C,
-        "scaler_std": model.scaler.std_C,
-        "channels": list(model.channels),
-        "groups": list(model.groups),
-        "length": model.length,
-        "sizes": {_NAMES_IN_FILES.get(k, k): v for k, v in dataclasses.asdict(model.sizes).items()},
-    }
-
-
-def unpack(packed: Mapping[str, Any]) -> NetworkModel:
-    """Return the network of a packed fold; its weights may be arrays or tensors."""
-    import torch
-
-    from trainer.features.batches import FrameScaler
-    from trainer.models.network.gesture_net import NetworkSizes
-    from trainer.models.network.inference import NetworkModel
-
-    names = {in_file: name for name, in_file in _NAMES_IN_FILES.items()}
-    sizes = {names.get(key, key): value for key, value in packed["sizes"].items()}
-    sizes["conv_channels"] = tuple(sizes["conv_channels"])
-    sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
-    sizes["optional_columns"] = tuple(sizes.get("optional_columns", ()))
-    return NetworkModel(
-        weights={name: torch.as_tensor(array) for name, array in packed["weights"].items()},
-        scaler=FrameScaler(
-            mean_C=np.asarray(packed["scaler_mean"], dtype=np.float32),
-            std_C=np.asarray(packed["scaler_std"], dtype=np.float32),
-        ),
-        channels=tuple(packed["channels"]),
-        groups=tuple(packed["groups"]),
-        length=int(packed["length"]),
-        sizes=NetworkSizes(**sizes),
-    )

@@ -29,13 +29,13 @@ from trainer.run.inputs.dataset import TrainingData
 from trainer.run.machine import pin, reuse_freed_memory
 from trainer.run.stop_signal import POLL_S, StopSignal
 from trainer.run.workers.shared_arrays import SharedArrays
+from trainer.run.workers.worker_files import is_stop_requested
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.locks import LockedError
 from trainer.store.names import RunPaths
 from trainer.store.recorder import WorkerRecorder
 from trainer.store.records import Status, read_record
-from trainer.store.worker_files import is_stop_requested
 
 LOOK_S = 2.0  # between two looks at the coordinator's heartbeat
 ORPHANED_S = 60.0  # without a heartbeat of the coordinator, after which a worker saves and stops

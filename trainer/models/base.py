@@ -292,7 +292,7 @@ class Model(ABC):
         """
         problem = import_problem(self.libraries)
         if problem:
-            raise ModelError(f"{self.phrase} cannot be fitted: {problem}")
+            raise ModelError(f"the library of {self.phrase} cannot be imported ({problem})")
 
     @property
     def input_version(self) -> int:

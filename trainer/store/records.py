@@ -88,7 +88,8 @@ class RunFile(Config):
 
     ``code`` holds the versions of the project's code that changes results; a run of another version
     is refused. ``canary`` holds the hash of a tiny fit per model; where another machine gives
-    another hash, the run is not bit-exact.
+    another hash, the run is not bit-exact. ``left_out`` holds the requested
+    models that are not in ``models`` because a library could not be imported, and why, in words.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -102,6 +103,7 @@ class RunFile(Config):
     code: dict[Name, Count]
     machine: Machine
     canary: dict[Name, Name]
+    left_out: dict[Name, Text] = Field(default_factory=dict)
 
     @property
     def is_simulated(self) -> bool:

@@ -20,6 +20,26 @@ LONGER_FILES = {  # one noun each, that would be harder to read in two files
     "trainer/config.py",
     "trainer/store/records.py",
 }
+OPEN_FILES = {  # modules that open files, and which: none reads a file of a run
+    "trainer/store/durable.py": "opens a regular file for all others, and writes",
+    "trainer/store/locks.py": "the system's list of mounts",
+    "trainer/store/process.py": "the system's boot id",
+    "trainer/data/files.py": "the user's recordings",
+    "trainer/data/partitions.py": "the user's recordings",
+    "trainer/kaggle/gateway.py": "the competition's files",
+    "trainer/run/machine.py": "the system's list of processors",
+    "trainer/run/workers/pool.py": "the system's memory limit",
+    "trainer/run/workers/shared_arrays.py": "maps an array after its checksum was verified",
+    "trainer/run/inputs/partitioned_dataset.py": "the same; writes such an array",
+    "trainer/run/transfer/archive.py": "an archive, read and written",
+    "trainer/simulation/simulate.py": "writes recordings",
+    "pages/ui/runs/run_actions.py": "an archive that was just written",
+}
+READS = ("read_bytes", "read_text", "memmap", "fromfile")
+LIBRARY_READS = ("load", "read_parquet", "scan_parquet", "read_csv", "scan_csv", "read_ipc")
+LIBRARIES = ("np", "pl", "joblib", "torch", "json", "pickle")
+OWN_OPEN = ("model", "self", "FoldFiles", "shared")  # their method ``open`` opens no file
+GIVEN_BYTES = ("io.BytesIO(", "read_file(", "header.encode(")  # what such a call may get
 
 
 def modules(*folders):
@@ -59,6 +79,28 @@ def imported_by(code):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def file_reads_in(code):
+    """Return ``line: name`` of each function that opens a file, called or passed on."""
+    tree = ast.parse(code)
+    calls = {id(call.func): call for call in ast.walk(tree) if isinstance(call, ast.Call)}
+    return [
+        f"{node.lineno}: {ast.unparse(node).rpartition('.')[2]}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute) and _reads_file(node, calls.get(id(node)))
+    ]
+
+
+def _reads_file(function, call):
+    """Return whether a name is that of a function that opens a file; ``call`` is its call."""
+    owner, _, name = ast.unparse(function).rpartition(".")
+    argument = ast.unparse(call.args[0]) if call and call.args else ""
+    if owner in LIBRARIES:
+        return name in LIBRARY_READS and not argument.startswith(GIVEN_BYTES)
+    if name == "open":  # a box on a page has an attribute of this name, some classes a method
+        return call is not None and owner.rpartition(".")[2] not in OWN_OPEN
+    return bool(owner) and name in READS
 
 
 # Model names
@@ -140,3 +182,40 @@ def test_a_circle_of_imports_inside_functions_is_found(tmp_path, monkeypatch, ca
     status = lint_imports(config_filename=str(settings), no_cache=True)
     assert status != EXIT_STATUS_SUCCESS
     assert ".two -> .one" in capsys.readouterr().out
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("path.read_bytes()", ["1: read_bytes"]),
+        ("download(data=path.read_bytes)", ["1: read_bytes"]),
+        ("path.read_text(errors='replace')", ["1: read_text"]),
+        ("open(path)", ["1: open"]),
+        ("io.open(path)", ["1: open"]),
+        ('path.open("rb")', ["1: open"]),
+        ("os.open(path, os.O_RDONLY)", ["1: open"]),
+        ("np.load(path)", ["1: load"]),
+        ("pl.read_parquet(path)", ["1: read_parquet"]),
+        ("pl.read_csv(read_file(path))", []),
+        ("pl.read_parquet(io.BytesIO(data))", []),
+        ("torch.load(io.BytesIO(data))", []),
+        ("read_record(path, Status)", []),
+        ("model.open(packed)", []),
+    ],
+)
+def test_code_that_opens_a_file_itself_is_found(code, found):
+    """Methods of paths and the readers of libraries; not what gets bytes that were read before."""
+    assert file_reads_in(code) == found
+
+
+def test_only_the_bounded_reader_opens_the_files_of_a_run():
+    """A file of a run may be a pipe, a device, or larger than memory: file_kinds checks that."""
+    found = {
+        name
+        for name, path in modules(*ROOMS, "dashboard.py").items()
+        if file_reads_in(path.read_text())
+    }
+    assert found == set(OPEN_FILES)

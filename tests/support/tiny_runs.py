@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.support.builders import make_table
 from tests.support.forked_trainers import fork_server
 from trainer.config import make_config
+from trainer.models.tensor_file import load_tensors
 from trainer.run.execution import execute
-from trainer.run.fold_result_file import load_tensors
 from trainer.run.pipeline import Limits
 from trainer.store.reader import RunReader
 

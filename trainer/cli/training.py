@@ -30,6 +30,8 @@ from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
+MAX_WORKERS = 1024
+
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
@@ -70,10 +72,13 @@ def read_pool(
     text = workers or environment.get("WORKERS") or "auto"
     if text == "auto":
         return WorkerPool(None, engine)
-    if not text.isdecimal() or int(text) < 1:
+    number = int(text) if re.fullmatch(r"\d{1,4}", text) else 0
+    if not 1 <= number <= MAX_WORKERS:
         name = "--workers" if workers else "WORKERS"
-        raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
-    return WorkerPool(int(text), engine)
+        raise ConfigError(
+            f"{name}: expected auto or a number from 1 to {MAX_WORKERS}; got {text[:80]!r}"
+        )
+    return WorkerPool(number, engine)
 
 
 def train(
@@ -87,7 +92,8 @@ def train(
     pool: WorkerPool | None = None,
 ) -> None:
     """Train a new run, or continue the run of that name."""
-    from trainer.run.control import next_run_name, start_over
+    from trainer.run.control import next_run_name
+    from trainer.run.transfer.moving import start_over
 
     if model_path() is not None:
         print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
@@ -104,7 +110,7 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     origin = "" if found is None else _adopt(found, root)
-    _execute(root, wanted, limits, paused_is_success, origin, pool)
+    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new=frozen is None)
 
 
 def resume(
@@ -129,7 +135,7 @@ def resume(
             f"run {root.name}: it ended before its configuration was written, so it cannot be "
             f"resumed. Train it again: python -m trainer train --run {root.name}"
         )
-    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool)
+    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool, is_new=False)
 
 
 def _same_config(
@@ -192,6 +198,7 @@ def _execute(
     paused_is_success: bool,
     origin: str,
     pool: WorkerPool | None,
+    is_new: bool,
 ) -> None:
     """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
@@ -208,7 +215,14 @@ def _execute(
     try:
         with display.live():
             outcome = execute(
-                root, config, limits, display.log, display.show, origin, pool or WorkerPool()
+                root,
+                config,
+                limits,
+                display.log,
+                display.show,
+                origin,
+                pool or WorkerPool(),
+                is_new,
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()

@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 from trainer.config import allow_model
-from trainer.models.base import Model, NoSettings
+from trainer.models import libraries
+from trainer.models.base import FittedFold, Model, NoSettings
 from trainer.models.boosting.model import LightGBM
 from trainer.models.network.model import Network
+from trainer.plain_data import DamagedDataError, reading
 
 BLEND = "blend"  # the name of all models together, in scores and on the screen
 
@@ -53,6 +55,34 @@ def select(names: Iterable[str]) -> tuple[Model, ...]:
         KeyError: There is no model of one of the names.
     """
     return tuple(_MODELS[name] for name in names)
+
+
+def open_packed(model: Model, packed: object) -> FittedFold:
+    """Return the model of a packed fold from a file.
+
+    Args:
+        model: The model that should have packed it.
+        packed: The part ``packed`` of a fold file, or of a fold in a bundle.
+
+    Raises:
+        DamagedDataError: It is not a fold of this model.
+    """
+    with reading(model.title):
+        if not isinstance(packed, dict):
+            raise DamagedDataError(f"packed: expected a table, got a {type(packed).__name__}")
+        return model.open(packed)
+
+
+def not_installed(names: Iterable[str]) -> dict[str, str]:
+    """Return the models whose libraries are not installed, and which; imports nothing."""
+    found = {model.name: libraries.not_installed(model.libraries) for model in select(names)}
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def load_errors(names: Iterable[str]) -> dict[str, str]:
+    """Import the models' libraries; return the models that cannot be used, and why, in words."""
+    found = {model.name: libraries.import_problem(model.libraries) for model in select(names)}
+    return {name: problem for name, problem in found.items() if problem}
 
 
 def title(name: str) -> str:

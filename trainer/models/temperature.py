@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 # factors of 1.05; bounded, since a few dozen sequences without an error would give 0
 GRID = tuple(float(f"{0.4 * 1.05**step:.4f}") for step in range(34))  # 0.4 to 2.0
+TEMPERATURES = (1e-6, 1e6)  # that a fold's file may have; others overflow
 _SMALLEST_PROBA = 1e-12  # a class that the training part lacks has a probability of 0
 
 

@@ -21,8 +21,19 @@ from numpy.typing import NDArray
 from trainer.data.preprocess import Signals
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
+from trainer.plain_data import (
+    LARGEST,
+    DamagedDataError,
+    array,
+    integer,
+    names,
+    number,
+    part,
+    reading,
+)
 from trainer.store.checksums import CheckedFolder
-from trainer.store.codec import CodecError, loads, unseal
+from trainer.store.codec import loads, unseal
+from trainer.store.file_kinds import read_file
 from trainer.store.names import RunPaths
 
 T = TypeVar("T")
@@ -32,6 +43,7 @@ BUNDLE_PARTS = (
     *("schema", "model", "input_version", "gestures", "num_targets", "weights", "fold_weights"),
     *("mirror_left_handers", "fail_if_torch_missing", "folds"),
 )
+MAX_CLASSES, MAX_FOLDS = 1000, 1000
 BATCH_FROM = 64  # sequences; from here on ``is_batch`` is faster
 NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; results do not change
 
@@ -55,28 +67,54 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        bundle: dict[str, Any] = loads(_verified(path))
-    except CodecError as error:
+        return _check_bundle(loads(_verified(path)), model)
+    except DamagedDataError as error:
         raise PredictError(f"{path}: {error}") from error
-    if bundle.get("schema", 0) > BUNDLE_SCHEMA:
-        raise PredictError(
-            f"{path}: schema {bundle['schema']} is newer than this version's {BUNDLE_SCHEMA}. "
-            f"Update the project to use it"
+
+
+def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - plain data
+    """Return a bundle whose parts have their types; its folds are checked by ``open_model``."""
+    if not isinstance(bundle, dict) or bundle.get("model") != model:
+        raise DamagedDataError(f"expected a bundle of {registry.get(model).phrase}")
+    with reading("bundle"):
+        schema = integer(bundle, "schema", 0, 2**31)
+    if schema > BUNDLE_SCHEMA:
+        raise DamagedDataError(
+            f"schema {schema} is newer than this version's {BUNDLE_SCHEMA}. Update the project to "
+            f"use it"
         )
-    missing = [part for part in BUNDLE_PARTS if part not in bundle]
+    missing = [name for name in BUNDLE_PARTS if name not in bundle]
     if missing:
-        raise PredictError(
-            f"{path}: expected a bundle with {', '.join(missing)}, got one without: it was written "
-            f"by an older version. Resume the run to write it again from the fold files"
+        raise DamagedDataError(
+            f"expected a bundle with {', '.join(missing)}, got one without: it was written by an "
+            f"older version. Resume the run to write it again from the fold files"
         )
     input_version = registry.get(model).input_version
     if bundle["input_version"] != input_version:
-        raise PredictError(
-            f"{path}: expected a model trained on version {input_version} of its inputs, which is "
-            f"the version that is computed here; it was trained on version "
-            f"{bundle['input_version']}, so its predictions would be wrong. Train a new run, or "
-            f"predict with the version of the project that trained this one"
+        raise DamagedDataError(
+            f"expected a model trained on version {input_version} of its inputs, which is the "
+            f"version that is computed here; it was trained on version "
+            f"{bundle['input_version']!r:.60}, so its predictions would be wrong. Train a new run, "
+            f"or predict with the version of the project that trained this one"
         )
+    with reading("bundle"):
+        gestures = names(bundle, "gestures", MAX_CLASSES)
+        integer(bundle, "num_targets", 0, len(gestures))
+        weights = part(bundle, "weights", dict)
+        for name in weights:
+            number(weights, part({"name": name}, "name", str), 0.0, LARGEST)
+        for name in ("mirror_left_handers", "fail_if_torch_missing"):
+            part(bundle, name, bool)
+        if bundle.get("turned_subjects"):
+            names(bundle, "turned_subjects", len(bundle["turned_subjects"]))
+        if bundle["fold_weights"] not in ("equal", "score"):
+            raise DamagedDataError("fold_weights: expected equal or score")
+        folds = part(bundle, "folds", list)
+        if not 1 <= len(folds) <= MAX_FOLDS:
+            raise DamagedDataError(f"folds: expected 1 to {MAX_FOLDS}, got {len(folds)}")
+        for fold in folds:
+            number(fold, "score", 0.0, 1.0)
+            array(fold, "known_classes", "b", (len(gestures),))
     return bundle
 
 
@@ -108,14 +146,30 @@ class FittedModel:
         )
 
 
-def open_model(bundle: Mapping[str, Any]) -> FittedModel:
-    """Return the fitted model of a bundle."""
+def open_model(bundle: Mapping[str, Any], path: Path) -> FittedModel:
+    """Return the fitted model of a bundle.
+
+    Args:
+        bundle: As ``read_bundle`` returns it.
+        path: Its file.
+
+    Raises:
+        PredictError: One of its folds is not a model that was trained.
+    """
     model = registry.get(bundle["model"])
     is_by_score = bundle["fold_weights"] == "score"
-    folds = tuple(model.open(fold["packed"]) for fold in bundle["folds"])
+    folds = []
+    for place, fold in enumerate(bundle["folds"]):
+        try:
+            folds.append(registry.open_packed(model, fold.get("packed")))
+        except DamagedDataError as error:
+            raise PredictError(
+                f"{path}: fold {place}: {error}. The file was changed or damaged and is not "
+                f"used. Copy the run again from where it was trained"
+            ) from error
     return FittedModel(
         model=model,
-        folds=folds,
+        folds=tuple(folds),
         weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in bundle["folds"]]),
         known_MK=np.stack([fold["known_classes"] for fold in bundle["folds"]]),
         groups=folds[0].groups,
@@ -136,7 +190,23 @@ def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str
             futures[name] = [
                 pool.submit(fold.predict, inputs, is_batch) for fold in models[name].folds
             ]
-        return {name: np.stack([each.result() for each in futures[name]]) for name in models}
+        probabilities = {name: [each.result() for each in futures[name]] for name in models}
+    return {
+        name: np.stack([_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold])
+        for name, by_fold in probabilities.items()
+    }
+
+
+def _checked(name: str, proba_NK: Proba, fitted: FittedModel, signals: Signals) -> Proba:
+    """Return a fold's probabilities, which a changed file may have made into something else."""
+    expected = (len(signals.offsets) - 1, fitted.known_MK.shape[1])
+    if proba_NK.shape != expected or not np.isfinite(proba_NK).all():
+        raise PredictError(
+            f"{registry.title(name)}: expected finite probabilities of shape {expected}, got "
+            f"{proba_NK.shape}. The model was changed or damaged: copy the run again from where "
+            f"it was trained"
+        )
+    return proba_NK
 
 
 def map_folds(fitted: FittedModel, function: Callable[[FittedFold], T]) -> list[T]:
@@ -150,7 +220,7 @@ def _verified(path: Path) -> bytes:
     folder = CheckedFolder(path.parent)
     data = folder.read(path.name)
     if data is None and folder.checksums().find(path.name) is None:
-        data = path.read_bytes()
+        data = read_file(path)
     content = None if data is None else unseal(data)
     if content is None:
         raise PredictError(

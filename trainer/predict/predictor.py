@@ -33,6 +33,7 @@ from trainer.predict.fitted_models import (
     predict_all,
     read_bundle,
 )
+from trainer.store.names import RunPaths
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
 
@@ -124,7 +125,10 @@ class Predictor:
             weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
-            models={model: open_model(bundle) for model, bundle in found.items()},
+            models={
+                model: open_model(bundle, RunPaths(root).bundle(model))
+                for model, bundle in found.items()
+            },
             notes=tuple(
                 f"{registry.get(model).phrase} has no bundle in this run: not used"
                 for model in first["weights"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from trainer.config import Config
 from trainer.models import registry
 from trainer.models.base import Checkpoint, FoldResult, Model
+from trainer.plain_data import DamagedDataError, part, reading
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_result_file import (
     FoldBlock,
@@ -24,13 +25,13 @@ from trainer.run.fold_result_file import (
     score_row,
 )
 from trainer.run.inputs.dataset import TrainingData
+from trainer.run.machine import enough_memory
 from trainer.run.stop_signal import StopSignal
-from trainer.store.codec import CodecError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.locks import acquire
 from trainer.store.names import FoldPaths, RunPaths
 from trainer.store.recorder import EventRecorder
-from trainer.store.records import FoldRecord, ModelState
+from trainer.store.records import FoldRecord, ModelState, ScoreRow
 
 FoldKey = tuple[str, int]  # model and fold
 
@@ -78,9 +79,11 @@ def open_fold(job: FoldJob, state: ModelState | None) -> tuple[FoldFiles, FoldRe
     data = files.load_final()
     if data is None:
         return files, None
+    model = registry.get(job.model)
     try:
-        block = load_block(registry.get(job.model), data)
-    except CodecError as error:
+        block = load_block(model, data)
+        registry.open_packed(model, block.result.packed)
+    except DamagedDataError as error:
         files.problems.append(f"{paths.final}: {error}; the fold is redone")
         return files, None
     if (block.model, block.fold, block.key) != (job.model, job.fold, job.key):
@@ -114,21 +117,34 @@ def run_fold(
 
     Raises:
         Paused: A stop was requested; the newest checkpoint is saved.
+        ModelError: There is too little memory.
     """
     model = registry.get(job.model)
     checkpoint = _newest_checkpoint(model, files, job.key)
-    progress = _first_record(model, files.record, checkpoint)
-    monitor = FoldMonitor(model, job, files, recorder, stop, timer, on_commit, progress)
-    _announce(model, job, recorder, progress, checkpoint is not None)
-    timer.begin(job.model, progress.step)
-    lock = acquire(job.paths.lock, settle_s=0.0)  # this process, or its coordinator, holds the run
-    try:
-        task = data.task(model, job.fold)
-        result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
+
+    def fit(checkpoint: Checkpoint | None) -> tuple[FoldResult, ScoreRow]:
+        progress = _first_record(model, files.record, checkpoint)
+        monitor = FoldMonitor(model, job, files, recorder, stop, timer, on_commit, progress)
+        _announce(model, job, recorder, progress, checkpoint is not None)
+        timer.begin(job.model, progress.step)
+        with enough_memory(model, f"fold {job.fold}"):
+            result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
         score = score_row(task.label_idx[task.valid_idx], result.proba_NK, task.num_targets)
         done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
         block = FoldBlock(job.model, job.fold, job.key, result)
         files.commit_final(dump_block(model, block), done)
+        return result, score
+
+    lock = acquire(job.paths.lock, settle_s=0.0)  # this process, or its coordinator, holds the run
+    try:
+        task = data.task(model, job.fold)
+        try:
+            result, score = fit(checkpoint)
+        except DamagedDataError as error:
+            if checkpoint is None:
+                raise
+            recorder.log(f"{files.paths.last}: {error}; the fold starts over")
+            result, score = fit(None)
     finally:
         lock.release()
     on_commit(files)
@@ -209,14 +225,17 @@ def _newest_checkpoint(model: Model, files: FoldFiles, key: str) -> Checkpoint |
     if data is None:
         return None
     try:
-        saved: Checkpoint = decode(model, data)
-    except CodecError as error:
+        saved = decode(model, data)
+        with reading("checkpoint"):
+            checkpoint: Checkpoint = part(saved, "state", dict)
+            is_of_run = part(saved, "key", str) == key
+            model.steps_done(checkpoint)
+    except DamagedDataError as error:
         files.problems.append(f"{files.paths.last}: {error}; the fold starts over")
         return None
-    if saved.get("key") != key:
+    if not is_of_run:
         files.problems.append(f"{files.paths.last}: of another run; the fold starts over")
         return None
-    checkpoint: Checkpoint = saved["state"]
     return checkpoint
 
 

@@ -1,15 +1,14 @@
 """Fold files: one finished fold, whole: model, out-of-fold block, scores, importance.
 
 In: a fitted fold. Out: bytes and back. LightGBM's go through the plain codec (``.pkl``), the
-network's through ``torch.save`` (``.pt``, ``.pth``), read with ``weights_only=True``.
+network's through ``trainer.models.tensor_file`` (``.pt``, ``.pth``).
 
 Shapes: N validation sequences, K classes, F features.
 """
 
 from __future__ import annotations
 
-import io
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +17,13 @@ from numpy.typing import NDArray
 
 from trainer.metric import competition_score
 from trainer.models.base import FoldResult, Model
-from trainer.store.codec import CodecError, dumps, loads
+from trainer.models.tensor_file import dump_tensors, load_arrays, load_tensors
+from trainer.plain_data import DamagedDataError, array, integer, part, reading
+from trainer.store.codec import dumps, loads
 from trainer.store.records import ScoreRow
 
 FOLD_SCHEMA = 1
+MAX_STEPS = 10**9
 FOLD_PARTS = (
     *("schema", "model", "fold", "key", "best_step", "oof_proba", "oof_proba_imu"),
     *("known_classes", "gain", "split", "packed"),
@@ -84,29 +86,52 @@ def dump_block(model: Model, block: FoldBlock) -> bytes:
 
 
 def load_block(model: Model, data: bytes) -> FoldBlock:
-    """Read a fold file whose checksum was verified.
+    """Read a fold file whose checksum was verified; its packed model is checked by ``open_packed``.
 
     Raises:
-        CodecError: It is not one of ours, or of a newer schema.
+        DamagedDataError: It is not one of ours, or of a newer schema.
     """
-    plain = _arrays(decode(model, data)) if model.file_format == "tensors" else decode(model, data)
-    missing = [part for part in FOLD_PARTS if part not in plain]
-    if missing:
-        raise CodecError(f"fold file without {', '.join(missing)}: another version wrote it")
-    if plain["schema"] > FOLD_SCHEMA:
-        raise CodecError(f"fold file of schema {plain['schema']}: this version reads {FOLD_SCHEMA}")
-    result = FoldResult(
+    plain = loads(data) if model.file_format == "arrays" else load_arrays(data)
+    with reading("fold file"):
+        if not isinstance(plain, dict):
+            raise DamagedDataError("expected a table")
+        missing = [name for name in FOLD_PARTS if name not in plain]
+        if missing:
+            raise DamagedDataError(f"{', '.join(missing)} missing: another version wrote it")
+        schema = part(plain, "schema", int)
+        if schema > FOLD_SCHEMA:
+            raise DamagedDataError(f"schema {schema}: this version reads {FOLD_SCHEMA}")
+        return FoldBlock(
+            model=part(plain, "model", str),
+            fold=part(plain, "fold", int),
+            key=part(plain, "key", str),
+            result=_read_result(plain),
+        )
+
+
+def _read_result(plain: Mapping[str, Any]) -> FoldResult:
+    known_K = array(plain, "known_classes", "b", (None,))
+    shape = array(plain, "oof_proba", "f", (None, len(known_K))).shape
+
+    def proba(name: str) -> Any:  # noqa: ANN401 - an array or None
+        return None if plain.get(name) is None else array(plain, name, "f", shape)
+
+    packed = part(plain, "packed", dict)
+    gain_F = split_F = None
+    if plain["gain"] is not None:
+        gain_F = array(plain, "gain", "f", (len(part(packed, "feature_names", list)),))
+        split_F = array(plain, "split", "iu", gain_F.shape)
+    return FoldResult(
         proba_NK=plain["oof_proba"],
-        proba_imu_NK=plain["oof_proba_imu"],
-        known_K=plain["known_classes"],
-        best_step=plain["best_step"],
-        packed=plain["packed"],
-        gain_F=plain["gain"],
-        split_F=plain["split"],
-        last_proba_NK=plain.get("last_proba"),
-        last_proba_imu_NK=plain.get("last_proba_imu"),
+        proba_imu_NK=proba("oof_proba_imu"),
+        known_K=known_K,
+        best_step=integer(plain, "best_step", 0, MAX_STEPS),
+        packed=packed,
+        gain_F=gain_F,
+        split_F=split_F,
+        last_proba_NK=proba("last_proba"),
+        last_proba_imu_NK=proba("last_proba_imu"),
     )
-    return FoldBlock(plain["model"], plain["fold"], plain["key"], result)
 
 
 def encode(model: Model, value: Any) -> bytes:  # noqa: ANN401 - plain data
@@ -118,53 +143,6 @@ def decode(model: Model, data: bytes) -> Any:  # noqa: ANN401 - plain data
     """Read the bytes of one of the model's files.
 
     Raises:
-        CodecError: They are not such a file.
+        DamagedDataError: They are not such a file.
     """
     return loads(data) if model.file_format == "arrays" else load_tensors(data)
-
-
-def dump_tensors(value: Any) -> bytes:  # noqa: ANN401 - plain data
-    """Return ``torch.save`` bytes; arrays become tensors, which weights_only admits."""
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save(_tensors(value), buffer)
-    return buffer.getvalue()
-
-
-def load_tensors(data: bytes) -> Any:  # noqa: ANN401 - plain data
-    """Read ``torch.save`` bytes whose checksum was verified.
-
-    Raises:
-        CodecError: The bytes are not such a file.
-    """
-    import pickle
-
-    import torch
-
-    try:
-        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile) as error:
-        raise CodecError(f"not a file of tensors: {error}") from error
-
-
-def _tensors(value: Any) -> Any:  # noqa: ANN401
-    import torch
-
-    if isinstance(value, dict):
-        return {key: _tensors(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_tensors(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.asarray(value, order="C"))  # keeps shape (), as batch norm has
-    return value
-
-
-def _arrays(value: Any) -> Any:  # noqa: ANN401
-    import torch
-
-    if isinstance(value, dict):
-        return {key: _arrays(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_arrays(item) for item in value]
-    return value.numpy() if isinstance(value, torch.Tensor) else value

@@ -13,7 +13,7 @@ from trainer.config import WITHOUT_EFFECT, Config, differences, flat_settings
 from trainer.models import registry
 from trainer.run import RefusedError
 from trainer.run.inputs.dataset import Dataset
-from trainer.run.machine import code_versions, machine, versions
+from trainer.run.machine import code_versions, enough_memory, machine, versions
 from trainer.store.feature_cache import cache_key
 from trainer.store.records import DataSummary, Labels, RunFile
 from trainer.store.resume_record import INEXACT
@@ -45,7 +45,11 @@ def freeze(name: str, config: Config, dataset: Dataset) -> RunFile:
 
 def canary_hashes(config: Config) -> dict[str, str]:
     """Return the hash of a tiny fit of each model of the run."""
-    return {model.name: model.canary(config) for model in registry.select(config.models)}
+    hashes = {}
+    for model in registry.select(config.models):
+        with enough_memory(model, "canary"):
+            hashes[model.name] = model.canary(config)
+    return hashes
 
 
 def run_key(run_file: RunFile) -> str:

@@ -30,6 +30,7 @@ from trainer.run.plan import Plan, describe_plan
 from trainer.run.progress import RunProgress
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.pool import WorkerPool
+from trainer.run.workers.worker_files import collect_lines
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_temporary_files
 from trainer.store.names import RunPaths
@@ -38,7 +39,6 @@ from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
-from trainer.store.worker_files import collect_lines
 
 
 @dataclass(frozen=True)

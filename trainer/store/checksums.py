@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.store.durable import StoreError, reach, sha256, write_atomic
+from trainer.store.file_kinds import read_file
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"
@@ -123,6 +124,6 @@ class CheckedFolder:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
-    except OSError:
+        return read_file(path)
+    except (FileNotFoundError, StoreError):
         return None

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from trainer.plain_data import DamagedDataError
 from trainer.store.durable import sha256
 
 SEAL = b"sha256:"
@@ -35,7 +36,7 @@ OPCODES = (  # of ``dumps``; none allocates memory for a size that the file does
 )
 
 
-class CodecError(ValueError):
+class CodecError(DamagedDataError):
     """Bytes that ``dumps`` has not written, or that contain more than plain data."""
 
 
@@ -69,6 +70,7 @@ def loads(data: bytes) -> Any:  # noqa: ANN401 - any plain value
         AttributeError,
         OverflowError,
         MemoryError,
+        RecursionError,
     ) as error:
         raise CodecError(
             f"not a file of the trainer, or damaged: {type(error).__name__}: {error}"

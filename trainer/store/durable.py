@@ -3,6 +3,9 @@
 In: bytes. Out: files. Order of a replacement: temporary file in the same folder, flush, fsync,
 ``os.replace``, fsync of the folder; on Windows a bounded retry while a reader has it open.
 
+A new folder is its user's alone, and a new file has the permissions of its folder: recordings of
+people are private unless the run's folder is opened to others, and then stay as open as it is.
+
 Failpoints: with ``TRAINER_FAILPOINT=NAME:HIT`` in the environment, the process kills itself with
 SIGKILL the HIT-th time that the named place of a write is reached. Only tests set it.
 """
@@ -14,15 +17,18 @@ import hashlib
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 FAILPOINTS = (
     "write.opened",  # the temporary file exists and is empty
     "write.half",  # half of its bytes are in it
@@ -37,7 +43,7 @@ FAILPOINTS = (
     "metrics.appended",
 )
 
-_PIECE_BYTES = 1 << 24  # of a large file that is hashed
+_BLOCK_BYTES = 1 << 20  # read at once in search of a line break
 
 _armed, _, _hit = os.environ.get("TRAINER_FAILPOINT", "").partition(":")
 _counts: Counter[str] = Counter()
@@ -56,18 +62,37 @@ def reach(failpoint: str) -> None:
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
+def open_regular(path: Path, flags: int) -> int:
+    """Open a regular file without waiting for another process; return its descriptor.
+
+    Args:
+        path: The file. A named pipe would block, a device may never end.
+        flags: As of ``os.open``.
+
+    Raises:
+        OSError: It cannot be opened.
+        StoreError: It is no regular file.
+    """
+    no_wait = getattr(os, "O_NONBLOCK", 0)  # Windows has neither this flag nor named pipes in files
+    permissions = file_mode(path.parent) if flags & os.O_CREAT else 0
+    descriptor = os.open(path, flags | no_wait | getattr(os, "O_BINARY", 0), permissions)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+            found = kinds.get(stat.S_IFMT(mode), "device")
+            raise StoreError(f"{path}: expected a file, got a {found}. Move it away")
+        if no_wait:
+            os.set_blocking(descriptor, True)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of the bytes as hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a large file, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
@@ -99,6 +124,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file in place, flushed and, if durable, synced to the disk."""
     make_folder(path.parent)
+    create(path)
     with path.open("wb") as file:
         reach("write.opened")
         fitted = len(data) // 2
@@ -111,6 +137,17 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
         if durable:
             os.fsync(file.fileno())
             reach("write.synced")
+
+
+def create(path: Path) -> None:
+    """Create a file if it is missing, with the permissions of its folder."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, file_mode(path.parent)))
+
+
+def file_mode(folder: Path) -> int:
+    """Return the permissions of a new file: those of its folder, without execution."""
+    return folder.stat().st_mode & 0o666
 
 
 def replace(source: Path, target: Path) -> None:
@@ -127,11 +164,11 @@ def replace(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder if it is missing, so that its name survives a power cut."""
+    """Create a private folder if it is missing, so that its name survives a power cut."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
     sync_folder(folder.parent)
 
 
@@ -176,7 +213,7 @@ def append_text(path: Path, text: str) -> None:
     """
     data = text.encode()
     try:
-        with path.open("ab") as file:
+        with os.fdopen(open_regular(path, APPEND), "ab") as file:
             file.write(data)
     except OSError as error:
         raise StoreError(
@@ -191,19 +228,31 @@ def cut_torn_line(path: Path) -> int:
     Raises:
         StoreError: The file cannot be written.
     """
-    if not path.exists():
-        return 0
-    data = path.read_bytes()
-    keep = data.rfind(b"\n") + 1
-    if keep == len(data):
-        return 0
     try:
-        with path.open("r+b") as file:
-            file.truncate(keep)
-            os.fsync(file.fileno())
+        with os.fdopen(open_regular(path, os.O_RDWR), "r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            keep = _end_of_last_line(file, size)
+            if keep < size:
+                file.truncate(keep)
+                os.fsync(file.fileno())
+    except FileNotFoundError:
+        return 0
     except OSError as error:
         raise StoreError(
-            f"{path}: could not be cut to {keep:,} bytes ({error.strerror or error}). Allow "
-            f"writing to {path.parent}, then resume"
+            f"{path}: could not be opened and cut to its last whole line "
+            f"({error.strerror or error}). Allow writing to {path.parent}, then resume"
         ) from error
-    return len(data) - keep
+    return size - keep
+
+
+def _end_of_last_line(file: BinaryIO, size: int) -> int:
+    """Return the offset after the last line break; the file is read from its end."""
+    end = size
+    while end:
+        start = max(0, end - _BLOCK_BYTES)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trainer.store.file_kinds import open_file
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -74,11 +76,12 @@ def read_events(path: Path, offset: int = 0) -> tuple[tuple[Event, ...], int]:
         path: ``metrics.jsonl``.
         offset: The offset that an earlier call returned; 0 reads all.
     """
-    if not path.exists():
+    try:
+        with open_file(path) as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
         return (), 0
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read()
     end = data.rfind(b"\n") + 1
     return tuple(_parse_events(data[:end])), offset + end
 
@@ -198,7 +201,7 @@ class EventLog:
 
     def _read_tail(self) -> bytes:
         start = max(0, self._offset - _TAIL_BYTES)
-        with self._path.open("rb") as file:
+        with open_file(self._path) as file:
             file.seek(start)
             return file.read(self._offset - start)
 

@@ -21,6 +21,7 @@ from trainer.store.durable import (
     write_atomic,
     write_new,
 )
+from trainer.store.file_kinds import read_file
 from trainer.store.names import FoldPaths
 from trainer.store.records import FileRef, FoldRecord, ModelState, dump_record, read_record
 
@@ -216,7 +217,7 @@ class FoldFiles:
 
     def _read_verified(self, path: Path, ref: FileRef) -> bytes | None:
         try:
-            data = path.read_bytes()
-        except OSError:
+            data = read_file(path)
+        except (FileNotFoundError, StoreError):
             return None
         return data if sha256(data) == ref.sha256 else None

@@ -21,7 +21,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trainer.store.durable import StoreError, dump_json, make_folder, write_atomic
+from trainer.store.durable import (
+    StoreError,
+    dump_json,
+    file_mode,
+    make_folder,
+    open_regular,
+    write_atomic,
+)
+from trainer.store.file_kinds import read_file
 from trainer.store.process import ProcessIdentity, liveness, own_identity
 
 try:
@@ -46,28 +54,37 @@ class LeaseLostError(StoreError):
     """Another process has taken the run over while this one worked on it."""
 
 
-def acquire(path: Path, settle_s: float = SETTLE_S) -> FileLock | Lease:
+def acquire(
+    path: Path, settle_s: float = SETTLE_S, creates_folder: bool = True
+) -> FileLock | Lease:
     """Take the lock; it is held until ``release()`` or the end of the process.
 
     Args:
         path: The lock file.
         settle_s: How long a new lease waits for other processes that take it at the same time.
+        creates_folder: Whether to create the file's folder if it is missing.
 
     Raises:
-        LockedError: Another process holds it.
+        LockedError: Another process holds it, or has moved its folder meanwhile.
         StoreError: The folder cannot be written.
     """
-    lock = FileLock(str(path))
     try:
-        make_folder(path.parent)
+        if creates_folder:
+            make_folder(path.parent)
+        lock = FileLock(str(path), mode=file_mode(path.parent) | 0o600)
         owner, now = read_owner(path), time.time()
         if owner is not None and owner.is_alive(now):
             raise LockedError(f"{path}: held by {owner.describe(now)}")
         if not has_system_locks(path):
             return Lease(path, settle_s)
         lock.acquire(timeout=WAIT_S, poll_interval=0.02)
+        if fcntl is not None and not (path.exists() and _is_held_exclusively(path)):
+            lock.release()  # its file was moved away between opening and locking
+            raise LockedError(f"{path}: moved by another process")
     except LeaseLostError as error:
         raise LockedError(str(error)) from error
+    except FileNotFoundError as error:
+        raise LockedError(f"{path}: its folder was renamed or deleted") from error
     except OSError as error:
         if isinstance(error, Timeout):
             raise LockedError(f"{path}: held by another process") from error
@@ -90,6 +107,8 @@ def is_held(path: Path) -> bool | None:
         return False
     try:
         return _is_held_exclusively(path) if fcntl is not None else _cannot_be_taken(path)
+    except StoreError:
+        return False  # no file: nothing can hold it, and a start names it
     except OSError as error:
         return False if error.errno in NO_LOCKS else None
 
@@ -104,7 +123,7 @@ def has_system_locks(path: Path) -> bool:
         return True
     if _mount_type(path.parent.resolve()).startswith(UNSHARED):
         return False
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
@@ -127,13 +146,19 @@ class Owner(BaseModel):
     renewed_at: float
 
     def is_alive(self, now: float) -> bool:
-        """Return whether the owner runs: by its process on this host, by its renewals elsewhere."""
+        """Return whether the owner runs: by its process on this host, by its renewals elsewhere.
+
+        A renewal in the future counts no longer than one in the past: a wrong clock or an owner
+        file from elsewhere must not hold a run for ever.
+        """
         process = liveness(ProcessIdentity(self.host, self.boot_id, self.pid, self.started))
-        return now - self.renewed_at < LEASE_S if process == "unknown" else process == "alive"
+        return abs(now - self.renewed_at) < LEASE_S if process == "unknown" else process == "alive"
 
     def describe(self, now: float) -> str:
         """Return the owner in words."""
-        return f"pid {self.pid} on {self.host}, renewed {max(0.0, now - self.renewed_at):.0f} s ago"
+        age_s = now - self.renewed_at
+        renewed = f"renewed {age_s:.0f} s ago" if age_s >= 0 else "renewed just now"
+        return f"pid {self.pid} on {self.host}, {renewed}"
 
 
 def owner_path(lock: Path) -> Path:
@@ -144,8 +169,8 @@ def owner_path(lock: Path) -> Path:
 def read_owner(lock: Path) -> Owner | None:
     """Return the content of a lock's owner file; None if it is missing or damaged."""
     try:
-        return Owner.model_validate_json(owner_path(lock).read_bytes())
-    except (OSError, ValidationError):
+        return Owner.model_validate_json(read_file(owner_path(lock)))
+    except (FileNotFoundError, StoreError, ValidationError):
         return None
 
 
@@ -234,7 +259,7 @@ def _mount_type(folder: Path) -> str:
 
 def _is_held_exclusively(path: Path) -> bool:
     assert fcntl is not None
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False

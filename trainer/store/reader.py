@@ -7,6 +7,7 @@ records, frames and lists; ``StoreError`` names a damaged file.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,7 @@ from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.event_log import Event, read_events
 from trainer.store.feature_cache import load_features
+from trainer.store.file_kinds import open_file, read_file
 from trainer.store.names import RunPaths
 from trainer.store.records import (
     Command,
@@ -125,11 +127,11 @@ class RunReader:
         import polars as pl
 
         path = self.paths.importance
-        if not path.exists():
-            return None
         try:
-            return pl.read_csv(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
+            return pl.read_csv(read_file(path))
+        except FileNotFoundError:
+            return None
+        except pl.exceptions.PolarsError as error:
             raise StoreError(f"{path}: not a readable CSV file ({error})") from error
 
     def grid_map(self) -> dict[str, tuple[str, int, int, int, int]]:
@@ -143,13 +145,12 @@ class RunReader:
 
     def log_tail(self, num_lines: int = 200) -> list[str]:
         """Return the last lines of the trainer's log."""
-        path = self.paths.log
-        if not path.exists():
+        try:
+            with open_file(self.paths.log) as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+                text = file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace")
+        except FileNotFoundError:
             return []
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
-            text = file.read().decode("utf-8", errors="replace")
         return text.splitlines()[-num_lines:]
 
     def signature(self) -> dict[str, tuple[int, int]]:
@@ -192,11 +193,11 @@ def _optional(path: Path, kind: type[R]) -> R | None:
 def _parquet(path: Path) -> pl.DataFrame | None:
     import polars as pl
 
-    if not path.exists():
-        return None
     try:
-        return pl.read_parquet(path.read_bytes())
-    except (pl.exceptions.PolarsError, OSError) as error:
+        return pl.read_parquet(read_file(path))
+    except FileNotFoundError:
+        return None
+    except pl.exceptions.PolarsError as error:
         raise StoreError(f"{path}: not a readable Parquet file ({error})") from error
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from trainer.config import SCHEMA, Config
 from trainer.store.durable import StoreError, dump_json
+from trainer.store.file_kinds import read_file
 
 RunState = Literal["running", "pausing", "paused", "failed", "finished"]
 
@@ -287,15 +288,9 @@ def read_record(path: Path, kind: type[R]) -> R:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        StoreError: It is damaged or has a newer schema; the message names it and the problem.
+        StoreError: It is damaged, unreadable or of a newer schema; the message names file and problem.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror or error})") from error
-    return parse_record(data, path, kind)
+    return parse_record(read_file(path), path, kind)
 
 
 def parse_record(data: bytes, path: Path, kind: type[R]) -> R:

@@ -17,8 +17,9 @@ import streamlit as st
 from pages.ui.shared import readers
 from trainer.models import registry
 from trainer.models.base import Model
-from trainer.store.codec import CodecError
-from trainer.store.durable import sha256
+from trainer.plain_data import DamagedDataError, names
+from trainer.store.durable import StoreError, sha256
+from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
 
 if TYPE_CHECKING:
@@ -69,13 +70,14 @@ def _load_fold(model: str, path: Path, digest: str) -> FoldResult | str:
     from trainer.run.fold_result_file import load_block
 
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        return f"{path}: {error.strerror or error}"
+        data = read_file(path)
+    except (FileNotFoundError, StoreError) as error:
+        return str(error)
     if sha256(data) != digest:
         return f"{path}: content differs from its recorded SHA-256; Resume trains the fold again"
     try:
         result = load_block(registry.get(model), data).result
-    except CodecError as error:
+        feature_names = names(result.packed, "feature_names", len(result.packed["feature_names"]))
+    except DamagedDataError as error:
         return f"{path}: {error}"
-    return dataclasses.replace(result, packed={"feature_names": result.packed["feature_names"]})
+    return dataclasses.replace(result, packed={"feature_names": feature_names})

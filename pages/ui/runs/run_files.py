@@ -17,6 +17,7 @@ import streamlit as st
 from pages.ui.shared import frame, panels, readers, words
 from trainer.models import registry
 from trainer.run.transfer.verification import Check, verify_run
+from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState
 
@@ -207,7 +208,7 @@ def _download(reader: RunReader, files: list[StoredFile]) -> None:
         path = reader.root / name
         st.download_button(
             "Download",
-            data=path.read_bytes,
+            data=lambda: read_file(path),
             file_name=f"{reader.name}-{path.name}",
             key="download_file",
             icon=":material/download:",

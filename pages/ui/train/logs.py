@@ -10,6 +10,7 @@ from typing import Literal
 
 import streamlit as st
 
+from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
 
 NUM_LINES = 200
@@ -76,7 +77,7 @@ def _head(reader: RunReader) -> None:
         if reader.paths.log.exists():
             st.download_button(
                 "Download log",
-                data=lambda: reader.paths.log.read_bytes(),
+                data=lambda: read_file(reader.paths.log),
                 file_name=f"{reader.name}.log",
                 mime="text/plain",
                 key="download_log",

@@ -14,7 +14,7 @@ import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
 from pages.ui.train import forecast, settings_form, start_source
-from trainer.config import Config, ConfigError, flat_settings, make_config, setting_text
+from trainer.config import Config, ConfigError, bounds, flat_settings, make_config, setting_text
 from trainer.models import registry
 from trainer.run import control
 from trainer.store.reader import RunReader, list_runs
@@ -25,11 +25,11 @@ PRESET_WORDS = {
     "quick": "First results within minutes",
     "full": "The settings for the best score",
 }
-NUMBERS = {  # label, lowest, highest
-    "folds.count": ("Folds", 2, 50),
-    "boosting.rounds": ("LightGBM rounds", 1, 100_000),
-    "network.epochs": ("Network epochs", 1, 10_000),
-    "seed": ("Seed", 0, 2**31 - 1),
+NUMBERS = {
+    "folds.count": "Folds",
+    "boosting.rounds": "LightGBM rounds",
+    "network.epochs": "Network epochs",
+    "seed": "Seed",
 }
 
 _FILLED = "start_filled"  # the duplicated run that the form was filled from
@@ -141,13 +141,13 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     )
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
-        for name, (label, low, high) in NUMBERS.items():
-            key = _number_key(name, preset)
+        for name, label in NUMBERS.items():
+            key, allowed = _number_key(name, preset), bounds(name)
             is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
             value = st.number_input(
                 f"**{label}** (preset {usual[name]})" if is_other else label,
-                min_value=low,
-                max_value=high,
+                min_value=int(allowed.low),
+                max_value=int(allowed.high),
                 step=1,
                 key=key,
                 width=settings_form.FIELD_WIDTH_PX,

@@ -15,7 +15,7 @@ from tests.support.fold_tasks import (
 )
 from trainer.models.boosting import model as boosting_model
 from trainer.models.boosting.booster import contributions, predict, predict_many, raw_scores
-from trainer.models.network import model as network_model
+from trainer.models.network import packed_network as network_model
 from trainer.models.network.inference import predict_fold
 from trainer.models.temperature import GRID, fit_temperature
 

@@ -15,7 +15,7 @@ from tests.support.tiny_runs import (
     train,
     train_elsewhere,
 )
-from trainer.run.fold_result_file import load_tensors
+from trainer.models.tensor_file import load_tensors
 from trainer.run.pipeline import Limits
 from trainer.run.stop_signal import StopSignal
 from trainer.run.transfer.verification import verify_run

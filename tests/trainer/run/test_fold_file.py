@@ -10,7 +10,7 @@ from trainer.config import Config, FramesConfig
 from trainer.models import registry
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.inference import predict_fold
-from trainer.models.network.model import pack, unpack
+from trainer.models.network.packed_network import pack, unpack
 from trainer.run.fold_result_file import (
     FoldBlock,
     dump_block,

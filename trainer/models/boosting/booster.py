@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.plain_data import DamagedDataError
+
 if TYPE_CHECKING:
     import lightgbm as lgb
 
@@ -123,10 +125,17 @@ def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int 
 
 
 def load_booster(model: BoostingModel) -> lgb.Booster:
-    """Parse the model text; verify its checksum before: an incomplete text crashes Python."""
+    """Parse the model text: of training, or checked by ``check_text``, since others end Python.
+
+    Raises:
+        DamagedDataError: LightGBM refuses it.
+    """
     import lightgbm as lgb
 
-    return lgb.Booster(model_str=model.text)
+    try:
+        return lgb.Booster(model_str=model.text)
+    except (lgb.basic.LightGBMError, ValueError) as error:
+        raise DamagedDataError(f"model text: LightGBM refuses it: {error}") from error
 
 
 def softmax(raw_NP: Scores) -> Scores:

@@ -30,6 +30,8 @@ from trainer.models.base import (
 )
 from trainer.models.fold_task import CANARY_SEED, generated_task
 from trainer.models.monitor import Monitor, SilentMonitor
+from trainer.models.temperature import TEMPERATURES
+from trainer.plain_data import LARGEST, DamagedDataError, array, integer, names, number, part
 
 if TYPE_CHECKING:
     from trainer.features.feature_table import FeatureTable
@@ -53,6 +55,7 @@ class LightGBM(Model):
     code_version = 7
     has_importance = True
     has_contributions = True
+    memory_settings = ("boosting.num_leaves", "boosting.max_bin")
 
     def settings(self, config: Config) -> BoostingConfig:
         """Return the model's part of the configuration."""
@@ -92,6 +95,7 @@ class LightGBM(Model):
         """Fit one fold; see ``trainer.models.boosting.fold``."""
         from trainer.models.boosting.fold import fit_fold
 
+        _check_memory(config.boosting, len(task.inputs.names))
         fitted = fit_fold(task, config.boosting, seed, fold, monitor, checkpoint)
         return FoldResult(
             proba_NK=fitted.valid_proba_NK,
@@ -167,6 +171,22 @@ class FittedBoosting(FittedFold):
         )
 
 
+def _check_memory(config: BoostingConfig, num_features: int) -> None:
+    """Refuse histograms larger than the free memory: LightGBM would end the process.
+
+    It allocates a histogram of every feature for every leaf at once: 16 bytes a bin, and about 100.
+    """
+    import psutil
+
+    num_bytes = config.num_leaves * num_features * (16 * config.max_bin + 100)
+    free = psutil.virtual_memory().available
+    if num_bytes > free:
+        raise MemoryError(
+            f"the histograms of {config.num_leaves:,} leaves and {num_features:,} features need "
+            f"{num_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        )
+
+
 def pack(model: BoostingModel) -> Packed:
     """Return a fold's model as plain data."""
     return {
@@ -180,14 +200,32 @@ def pack(model: BoostingModel) -> Packed:
 
 
 def unpack(packed: Mapping[str, Any]) -> BoostingModel:
-    """Return the model of a packed fold."""
-    from trainer.models.boosting.booster import BoostingModel
+    """Return the model of a packed fold.
 
+    Raises:
+        DamagedDataError: It is not one, or LightGBM could not parse its text.
+    """
+    from trainer.models.boosting.booster import BoostingModel
+    from trainer.models.boosting.text_check import MAX_CLASSES, check_text
+    from trainer.models.boosting.tree_check import MAX_FEATURES
+
+    num_classes = integer(packed, "num_classes", 1, MAX_CLASSES)
+    class_idx = array(packed, "class_idx", "iu", (None,)).astype(np.int64)
+    if not len(class_idx) or class_idx[0] < 0 or class_idx[-1] >= num_classes:
+        raise DamagedDataError(f"class_idx: expected classes from 0 to {num_classes - 1}")
+    if (np.diff(class_idx) <= 0).any():
+        raise DamagedDataError("class_idx: expected classes in ascending order")
+    log_shares_P = array(packed, "log_shares", "f", class_idx.shape).astype(np.float64)
+    if np.abs(log_shares_P).max() > LARGEST:
+        raise DamagedDataError(f"log_shares: expected numbers up to {LARGEST:g}")
+    feature_names = names(packed, "feature_names", MAX_FEATURES)
+    text = part(packed, "model_text", str)
+    check_text(text, len(class_idx), len(feature_names))
     return BoostingModel(
-        text=packed["model_text"],
-        names=tuple(packed["feature_names"]),
-        class_idx=np.asarray(packed["class_idx"], dtype=np.int64),
-        log_shares_P=np.asarray(packed["log_shares"], dtype=np.float64),
-        num_classes=int(packed["num_classes"]),
-        temperature=float(packed.get("temperature", 1.0)),
+        text=text,
+        names=tuple(feature_names),
+        class_idx=class_idx,
+        log_shares_P=log_shares_P,
+        num_classes=num_classes,
+        temperature=number(packed, "temperature", *TEMPERATURES, default=1.0),
     )

@@ -23,7 +23,6 @@ from trainer.models.base import (
     FoldResult,
     FoldTask,
     Model,
-    Packed,
     Proba,
 )
 from trainer.models.fold_task import CANARY_SEED, generated_task
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
 NUM_THREADS = 1  # of prediction; more would change the last bits
-# attributes of NetworkSizes whose names in fold files are older
-_NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 
 
 class Network(Model):
@@ -59,6 +56,7 @@ class Network(Model):
     has_attention = True
     uses_gpu = True
     saves_on_pause = True
+    memory_settings = ("network.batch_size", "network.conv_channels", "network.recurrent_units")
 
     def settings(self, config: Config) -> NetworkConfig:
         """Return the model's part of the configuration."""
@@ -103,6 +101,7 @@ class Network(Model):
     ) -> FoldResult:
         """Fit one fold; see ``trainer.models.network.fold``."""
         from trainer.models.network.fold import fit_fold
+        from trainer.models.network.packed_network import pack
 
         fitted = fit_fold(
             task, config.network, seed, fold, monitor, checkpoint, config.frames.length
@@ -119,6 +118,8 @@ class Network(Model):
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
         """Return the model of a packed fold."""
+        from trainer.models.network.packed_network import unpack
+
         return FittedNetwork(unpack(packed))
 
     def canary(self, config: Config) -> str:
@@ -142,8 +143,16 @@ class Network(Model):
         torch.set_num_threads(NUM_THREADS)
         return build_frames(signals)
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Return whether the memory of the GPU or of the machine was too small."""
+        import torch
+
+        is_on_cpu = "DefaultCPUAllocator" in str(error)  # torch has a class for GPUs only
+        return is_on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
     def import_libraries(self) -> None:
         """Import torch and the network."""
+        super().import_libraries()
         import trainer.models.network.fold  # noqa: F401 - only to have it imported
 
 
@@ -185,42 +194,3 @@ class FittedNetwork(FittedFold):
         weights_T = np.zeros(num_steps)
         weights_T[num_steps - num_used :] = (weights_P / np.bincount(pooled_idx))[pooled_idx]
         return weights_T
-
-
-def pack(model: NetworkModel) -> Packed:
-    """Return a fold's network as plain data, its weights as arrays."""
-    return {
-        "weights": {name: tensor.numpy() for name, tensor in model.weights.items()},
-        "scaler_mean": model.scaler.mean_C,
-        "scaler_std": model.scaler.std_C,
-        "channels": list(model.channels),
-        "groups": list(model.groups),
-        "length": model.length,
-        "sizes": {_NAMES_IN_FILES.get(k, k): v for k, v in dataclasses.asdict(model.sizes).items()},
-    }
-
-
-def unpack(packed: Mapping[str, Any]) -> NetworkModel:
-    """Return the network of a packed fold; its weights may be arrays or tensors."""
-    import torch
-
-    from trainer.features.batches import FrameScaler
-    from trainer.models.network.gesture_net import NetworkSizes
-    from trainer.models.network.inference import NetworkModel
-
-    names = {in_file: name for name, in_file in _NAMES_IN_FILES.items()}
-    sizes = {names.get(key, key): value for key, value in packed["sizes"].items()}
-    sizes["conv_channels"] = tuple(sizes["conv_channels"])
-    sizes["branches"] = tuple((name, tuple(columns)) for name, columns in sizes.get("branches", ()))
-    sizes["optional_columns"] = tuple(sizes.get("optional_columns", ()))
-    return NetworkModel(
-        weights={name: torch.as_tensor(array) for name, array in packed["weights"].items()},
-        scaler=FrameScaler(
-            mean_C=np.asarray(packed["scaler_mean"], dtype=np.float32),
-            std_C=np.asarray(packed["scaler_std"], dtype=np.float32),
-        ),
-        channels=tuple(packed["channels"]),
-        groups=tuple(packed["groups"]),
-        length=int(packed["length"]),
-        sizes=NetworkSizes(**sizes),
-    )

@@ -24,8 +24,9 @@ from trainer.features.frames import FRAME_VERSION, Frames, frame_layout
 from trainer.run.inputs.dataset import KEEP_BLOCK_S, Dataset
 from trainer.run.inputs.parts import Kind, PartMaker, PartTask, names_of
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, file_sha256, replace, sync_folder
+from trainer.store.durable import StoreError, replace, sync_folder
 from trainer.store.feature_cache import FeatureParts, cache_key
+from trainer.store.file_kinds import file_sha256
 from trainer.store.records import FileRef, dump_record, parse_record
 
 TITLES = {"features": "Feature table", "frames": "Frames"}

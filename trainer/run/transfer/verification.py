@@ -5,6 +5,7 @@ In: a run folder. Out: one check per file.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from pydantic import BaseModel
 from trainer.models import registry
 from trainer.store.checksums import FILE_NAME as CHECKSUMS_NAME
 from trainer.store.checksums import Checksums
-from trainer.store.durable import StoreError, sha256
+from trainer.store.durable import StoreError
+from trainer.store.file_kinds import file_sha256
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import (
@@ -91,17 +93,15 @@ def _check_record(path: Path, kind: type[BaseModel], is_needed: bool) -> Check |
 
 def _check_file(root: Path, ref: FileRef) -> Check:
     try:
-        data = (root / ref.name).read_bytes()
-    except OSError as error:
-        return Check(ref.name, False, f"cannot be read: {error.strerror}")
-    found = sha256(data)
+        found = file_sha256(root / ref.name)
+    except FileNotFoundError:
+        return Check(ref.name, False, "missing")
+    except StoreError as error:
+        return Check(ref.name, False, str(error))
     if found == ref.sha256:
-        return Check(ref.name, True, f"{len(data):,} bytes")
-    return Check(
-        ref.name,
-        False,
-        f"expected SHA-256 {ref.sha256[:12]}, got {found[:12]} ({len(data):,} bytes)",
-    )
+        return Check(ref.name, True, f"{ref.num_bytes:,} bytes")
+    detail = f"expected SHA-256 {ref.sha256[:12]} of {ref.num_bytes:,} bytes, got {found[:12]}"
+    return Check(ref.name, False, detail)
 
 
 def _check_fold(root: Path, record: FoldRecord) -> list[Check]:
@@ -133,7 +133,7 @@ def _check_generation(root: Path, ref: FileRef) -> Check:
     and before its record is written, has overwritten the previous one; the newest is enough.
     """
     for name in (ref.name, f"{ref.name}.prev"):
-        path = root / name
-        if path.exists() and sha256(path.read_bytes()) == ref.sha256:
-            return Check(name, True, f"{ref.num_bytes:,} bytes")
+        with contextlib.suppress(FileNotFoundError, StoreError):
+            if file_sha256(root / name) == ref.sha256:
+                return Check(name, True, f"{ref.num_bytes:,} bytes")
     return Check(ref.name, False, f"no file with SHA-256 {ref.sha256[:12]} here or in .prev")

@@ -19,16 +19,16 @@ from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.engine import Engine, EngineError
 from trainer.run.workers.shared_arrays import SharedArrays
 from trainer.run.workers.worker import JobOutcome
-from trainer.store.durable import StoreError
-from trainer.store.names import FoldPaths, RunPaths
-from trainer.store.recorder import Recorder
-from trainer.store.records import FoldRecord, read_record
-from trainer.store.worker_files import (
+from trainer.run.workers.worker_files import (
     WorkerReader,
     collect_lines,
     remove_temporary_files_of,
     request_stop,
 )
+from trainer.store.durable import StoreError
+from trainer.store.names import FoldPaths, RunPaths
+from trainer.store.recorder import Recorder
+from trainer.store.records import FoldRecord, read_record
 
 LOOK_S = 0.2  # between two looks at the workers
 MAX_LOSSES = 3  # of one fold without progress; before the last it is fitted alone

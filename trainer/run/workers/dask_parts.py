@@ -22,9 +22,9 @@ from trainer.run.machine import reuse_freed_memory
 from trainer.run.workers.dask_cluster import POLL_S, DaskEngine, connect
 from trainer.run.workers.engine import EngineError
 from trainer.run.workers.worker import worker_stop_signal
+from trainer.run.workers.worker_files import clear, request_stop
 from trainer.store.durable import make_folder
 from trainer.store.names import RunPaths
-from trainer.store.worker_files import clear, request_stop
 
 if TYPE_CHECKING:
     from distributed import Future

@@ -21,7 +21,8 @@ from trainer.features.feature_table import FeatureTable
 from trainer.features.frames import Frames
 from trainer.folds import FoldAssignment
 from trainer.run.inputs.dataset import TrainingData
-from trainer.store.durable import StoreError, file_sha256, make_folder
+from trainer.store.durable import StoreError, make_folder
+from trainer.store.file_kinds import file_sha256
 
 _ANNOTATIONS = tuple(field.name for field in fields(Annotations))
 

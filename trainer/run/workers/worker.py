@@ -21,6 +21,7 @@ from typing import Literal
 
 from trainer.folds import FoldError
 from trainer.models import registry
+from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_job import FoldJob, open_fold, run_fold
@@ -28,13 +29,13 @@ from trainer.run.inputs.dataset import TrainingData
 from trainer.run.machine import pin, reuse_freed_memory
 from trainer.run.stop_signal import POLL_S, StopSignal
 from trainer.run.workers.shared_arrays import SharedArrays
+from trainer.run.workers.worker_files import is_stop_requested
 from trainer.store.durable import StoreError
 from trainer.store.fold_files import FoldFiles
 from trainer.store.locks import LockedError
 from trainer.store.names import RunPaths
 from trainer.store.recorder import WorkerRecorder
 from trainer.store.records import Status, read_record
-from trainer.store.worker_files import is_stop_requested
 
 LOOK_S = 2.0  # between two looks at the coordinator's heartbeat
 ORPHANED_S = 60.0  # without a heartbeat of the coordinator, after which a worker saves and stops
@@ -172,7 +173,7 @@ def _open(shared: SharedArrays) -> TrainingData:
 
 def _portable(error: Exception) -> Exception:
     """Return the error where it can be pickled for certain, else its text."""
-    is_plain = isinstance(error, StoreError | FoldError)
+    is_plain = isinstance(error, StoreError | FoldError | ModelError)
     return error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
 
 

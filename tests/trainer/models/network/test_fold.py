@@ -21,8 +21,8 @@ from trainer.features.frames import Frames
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
 from trainer.models.network.inference import attend_fold, predict_fold
-from trainer.models.network.model import pack, unpack
 from trainer.models.network.optimizer import TrainingDivergedError, reproducible
+from trainer.models.network.packed_network import pack, unpack
 
 STEPS = 9  # 3 epochs of 12 // 4 batches
 

@@ -64,10 +64,17 @@ def test_the_number_of_workers_is_read_from_the_option_then_the_environment():
     assert read_pool("auto", {"WORKERS": "3"}) == WorkerPool(None)
     assert read_pool(None, {"WORKERS": "3"}) == WorkerPool(3)
     assert read_pool("2", {"WORKERS": "3"}) == WorkerPool(2)
-    with pytest.raises(ConfigError, match="--workers: expected auto or a number from 1; got '0'"):
+    with pytest.raises(
+        ConfigError, match="--workers: expected auto or a number from 1 to 1024; got '0'"
+    ):
         read_pool("0", {})
+    for text in ("1025", "9" * 5000, "-1", "1e3"):
+        with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1 to 1024"):
+            read_pool(None, {"WORKERS": text})
     assert read_pool("2", {}, "dask://10.0.0.1:8786") == WorkerPool(2, "dask://10.0.0.1:8786")
     with pytest.raises(ConfigError, match="expected local, dask or dask://HOST:PORT; got 'ray'"):
         read_pool(None, {}, "ray")
-    with pytest.raises(ConfigError, match="WORKERS: expected auto or a number from 1; got 'many'"):
+    with pytest.raises(
+        ConfigError, match="WORKERS: expected auto or a number from 1 to 1024; got 'many'"
+    ):
         read_pool(None, {"WORKERS": "many"})

@@ -6,8 +6,8 @@ import time
 
 from trainer.run.workers import worker as workers
 from trainer.run.workers.worker import worker_stop_signal
+from trainer.run.workers.worker_files import is_stop_requested, request_stop
 from trainer.store.recorder import Recorder
-from trainer.store.worker_files import is_stop_requested, request_stop
 
 
 def test_a_worker_stops_at_the_request_of_its_own_or_a_later_start(paths):

@@ -11,13 +11,7 @@ import pytest
 
 from trainer.models import registry
 from trainer.run.transfer.archive import export_run
-from trainer.store.durable import StoreError
-from trainer.store.fold_files import FoldFiles
-from trainer.store.names import RunPaths
-from trainer.store.reader import RunReader
-from trainer.store.recorder import WorkerRecorder
-from trainer.store.records import FoldRecord
-from trainer.store.worker_files import (
+from trainer.run.workers.worker_files import (
     WorkerReader,
     clear,
     collect_lines,
@@ -25,6 +19,12 @@ from trainer.store.worker_files import (
     remove_temporary_files_of,
     request_stop,
 )
+from trainer.store.durable import StoreError
+from trainer.store.fold_files import FoldFiles
+from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.recorder import WorkerRecorder
+from trainer.store.records import FoldRecord
 
 
 @pytest.fixture

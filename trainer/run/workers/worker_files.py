@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.store.durable import StoreError, append_text, write_atomic
+from trainer.store.file_kinds import open_file, read_file
 from trainer.store.names import FoldPaths, RunPaths
 from trainer.store.recorder import LOG
 from trainer.store.records import WorkerStatus, read_record
@@ -61,7 +62,7 @@ class WorkerReader:
             An event line and "", or None and a line of the log.
         """
         try:
-            with self.paths.lines(self.attempt).open("rb") as file:
+            with open_file(self.paths.lines(self.attempt)) as file:
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:
@@ -93,8 +94,8 @@ def request_stop(paths: RunPaths, attempt: int) -> None:
 def is_stop_requested(paths: RunPaths, attempt: int) -> bool:
     """Return whether the workers of this attempt, or of a later one, are requested to stop."""
     try:
-        return int(paths.stop.read_text()) >= attempt
-    except (OSError, ValueError):
+        return int(read_file(paths.stop)) >= attempt
+    except (FileNotFoundError, StoreError, ValueError):
         return False
 
 
@@ -105,7 +106,7 @@ def collect_lines(paths: RunPaths) -> int:
     """
     num_copied = 0
     for left in sorted(paths.at_work.glob("*.lines"), key=_attempt_of):
-        lines = [line for line in left.read_bytes().splitlines(keepends=True) if _is_event(line)]
+        lines = [line for line in read_file(left).splitlines(keepends=True) if _is_event(line)]
         known = _lines_of(paths.metrics)
         copied = [line for line in lines if line not in known]
         if copied:
@@ -127,7 +128,7 @@ def clear(paths: RunPaths) -> None:
 
 def _lines_of(path: Path) -> set[bytes]:
     """Return the lines of an event log; each has its time, so no two of a fold are equal."""
-    return set(path.read_bytes().splitlines(keepends=True)) if path.exists() else set()
+    return set(read_file(path).splitlines(keepends=True)) if path.exists() else set()
 
 
 def _attempt_of(path: Path) -> tuple[int, str]:

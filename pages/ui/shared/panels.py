@@ -17,6 +17,7 @@ import streamlit as st
 from plotly.basedatatypes import BasePlotlyType
 
 from pages.ui.shared import frame
+from trainer.data.spreadsheet import spreadsheet_csv
 
 if TYPE_CHECKING:
     import altair as alt
@@ -120,7 +121,7 @@ def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
     line.markdown(f"**{frame.escape(title)}**")
     line.download_button(
         "CSV",
-        data=lambda: data.write_csv().encode(),
+        data=lambda: spreadsheet_csv(data).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",
         key=f"download_{name}",

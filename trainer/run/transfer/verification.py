@@ -147,10 +147,10 @@ def _check_content(check: Check, open_content: Callable[[], object]) -> Check:
     """Open a model whose checksum is right; return the check, bad where it cannot be opened."""
     try:
         open_content()
-    except ImportError as error:
-        return replace(check, detail=f"{check.detail}; content not checked: {error}")
-    except (FileNotFoundError, StoreError, DamagedDataError, PredictError) as error:
+    except (StoreError, DamagedDataError, PredictError) as error:
         return Check(check.name, False, f"content: {error}")
+    except (ImportError, OSError) as error:  # a library is missing
+        return replace(check, detail=f"{check.detail}; content not checked: {error}")
     return check
 
 

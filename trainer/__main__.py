@@ -31,7 +31,9 @@ TimeLimit = Annotated[
 ]
 StopAfter = Annotated[
     int | None,
-    typer.Option(min=1, help="Pause after this number of folds, for example to try a resume"),
+    typer.Option(
+        min=1, max=10_000, help="Pause after this number of folds, for example to try a resume"
+    ),
 ]
 PausedOk = Annotated[
     bool, typer.Option("--paused-is-success", help="Exit with code 0 instead of 3 when paused")
@@ -268,7 +270,7 @@ def serve(
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder")],
     subjects: Annotated[int, typer.Option(min=1, max=1000, help="Number of people")] = 81,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Random seed")] = 42,
     state: State = None,
 ) -> None:
     """Write simulated recordings of all sensors, in the competition's schema, to a folder.

@@ -7,23 +7,38 @@ In: options, ``--set KEY=VALUE`` pairs, environment names of the notebook family
 from __future__ import annotations
 
 import difflib
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 SCHEMA = 1  # of every JSON file in the state folder
+MAX_SHOWN = 80  # characters of a value in a message
+_NUMBER_ERRORS = ("greater_than", "less_than", "int_", "float_", "finite_")  # pydantic's types
 SIMULATED = "simulated"  # the name of the source, perhaps with ``:SUBJECTS``
 
 Setting = bool | int | float | str | None
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0)]
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0.0, le=10.0)]  # above 1 training diverges
+Penalty = Annotated[float, Field(ge=0.0, le=1e6)]
+Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # of a model in the blend
+Count = Annotated[int, Field(ge=1, le=1_000_000)]  # of rounds or epochs
+Threads = Annotated[int, Field(ge=1, le=1024)]  # LightGBM crashes where the system refuses threads
+Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer
+
+MAX_WEIGHTS = 200_000_000  # of the networks of a fold: 10 GB with gradients, moments and copies
 
 
 class ConfigError(ValueError):
@@ -38,7 +53,9 @@ class DataConfig(_Frozen):
     """The recordings and their preprocessing."""
 
     source: str = "watch"
-    sampling_rate_hz: Positive = 10.0  # for axis labels only: the schema has no times
+    sampling_rate_hz: Annotated[float, Field(gt=0.0, le=1e6)] = (
+        10.0  # for axis labels only: the schema has no times
+    )
     mirror_left_handers: bool = True
     turn_reversed: bool = True  # devices rotated by half a turn about z, by their recordings
 
@@ -58,7 +75,7 @@ class FramesConfig(_Frozen):
     """The network's input of one sequence."""
 
     # None: 95th percentile of the training part, rounded up to a multiple of 4
-    length: Annotated[int, Field(ge=4, multiple_of=4)] | None = None
+    length: Annotated[int, Field(ge=4, le=65_536, multiple_of=4)] | None = None
 
 
 class BoostingConfig(_Frozen):
@@ -72,18 +89,18 @@ class BoostingConfig(_Frozen):
     # this round's score is reported beside that of the best round, which is chosen on the scored
     # rows; early stopping waits for it
     fixed_rounds: Count = 150
-    learning_rate: Positive = 0.05
-    num_leaves: Annotated[int, Field(ge=2)] = 15
-    max_depth: int = 8
+    learning_rate: Rate = 0.05
+    num_leaves: Annotated[int, Field(ge=2, le=131_072)] = 15  # LightGBM's own bound
+    max_depth: Annotated[int, Field(ge=-1, le=1000)] = 8  # -1 and 0: no limit
     max_bin: Annotated[int, Field(ge=2, le=255)] = 63  # 2.4 times faster than 255 (DESIGN.md)
-    min_data_in_leaf: Count = 5
+    min_data_in_leaf: Annotated[int, Field(ge=1, le=10_000_000)] = 5
     # per tree; 0.05 and 0.3 are compared on asl and watch in docs/experiments.md
     feature_fraction: PositiveShare = 0.05
     extra_trees: bool = True  # one random threshold of each feature
     bagging_fraction: PositiveShare = 0.8
-    bagging_freq: Annotated[int, Field(ge=0)] = 1
-    lambda_l1: NonNegative = 0.1
-    lambda_l2: NonNegative = 5.0  # 0.1 is slightly worse on all sources
+    bagging_freq: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    lambda_l1: Penalty = 0.1
+    lambda_l2: Penalty = 5.0  # 0.1 is slightly worse on all sources
     # half of the competition's test sequences have neither thermopiles nor time of flight: share of
     # the training rows that get a copy with these features hidden, and share of the others in which
     # they are hidden; both are measured on simulated recordings in docs/experiments.md
@@ -94,7 +111,7 @@ class BoostingConfig(_Frozen):
     fit_temperature: bool = True
     # 2 threads that spin while they wait: 1.9 times faster alone, 2 to 14 times slower beside other
     # work; 2 threads that sleep: 2 times slower alone. Folds side by side use the other cores
-    num_threads: Count = 1
+    num_threads: Threads = 1
 
 
 class NetworkConfig(_Frozen):
@@ -102,19 +119,19 @@ class NetworkConfig(_Frozen):
 
     architecture: Literal["time_series_net", "branches"] = "time_series_net"
     epochs: Count = 45
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    learning_rate: Positive = 3e-3
-    weight_decay: NonNegative = 1e-2
+    batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
+    learning_rate: Rate = 3e-3
+    weight_decay: Penalty = 1e-2
     warmup_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1  # OneCycleLR pct_start
     label_smoothing: ShareBelowOne = 0.05
-    gradient_clip: Positive = 1.0
+    gradient_clip: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     dropout: ShareBelowOne = 0.2
     ema_decay: ShareBelowOne = 0.0  # of the weights' moving average; 0: none
     patience_epochs: Count = 15
     # as ``boosting.fixed_rounds``
     fixed_epochs: Count = 45
     modality_dropout: Share = 0.3
-    mixup_alpha: NonNegative = 0.4  # 0: no mixup
+    mixup_alpha: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.4  # 0: no mixup
     # standard deviation of a random rotation of the sensor about each axis; 0: none
     rotation_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 10.0
     # largest share by which a sequence is made shorter or longer; 0: none
@@ -123,27 +140,44 @@ class NetworkConfig(_Frozen):
     shift: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.1
     # of the loss of the auxiliary targets, where they are annotated: whether the gesture is being
     # performed (phase), and the posture of the body (orientation); 0: none
-    auxiliary_weight: NonNegative = 0.3
+    auxiliary_weight: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.3
     # networks of one fold, each with its own first weights; their probabilities are averaged
     members: Annotated[int, Field(ge=1, le=16)] = 1
     # a second network in each fold without thermopiles and time of flight, which predicts sequences
     # that have neither
     imu_network: bool = True
     # divisor of the logits: a network trained with mixup is not confident enough
-    temperature: Positive = 0.6
+    temperature: Annotated[float, Field(ge=0.001, le=1000.0)] = 0.6
     fit_temperature: bool = True  # of the best epoch, as ``boosting.fit_temperature``
-    conv_channels: tuple[Count, Count] = (64, 128)
-    recurrent_units: Count = 64
-    save_interval_s: Positive = 30.0  # changes no result, so it may depend on the clock
-    num_threads: Count = 1
+    conv_channels: tuple[Width, Width] = (64, 128)
+    recurrent_units: Width = 64
+    # changes no result, so it may depend on the clock
+    save_interval_s: Annotated[float, Field(gt=0.0, le=604_800.0)] = 30.0
+    num_threads: Threads = 1
+
+    @model_validator(mode="after")
+    def _check_size(self) -> NetworkConfig:
+        first, second = self.conv_channels
+        units = self.recurrent_units
+        # convolutions of up to 400 channels, LSTM and GRU in both directions, attention, head
+        per_network = 7 * 400 * first + 5 * first * second + 8 * units * (second + units)
+        per_network += 18 * units * units + 8 * units * units
+        num_weights = per_network * self.members * (2 if self.imu_network else 1)
+        if num_weights > MAX_WEIGHTS:
+            raise ValueError(
+                f"network: expected at most {MAX_WEIGHTS:,} weights of a fold; got about "
+                f"{num_weights:,}. Lower network.conv_channels, network.recurrent_units or "
+                f"network.members"
+            )
+        return self
 
 
 class BlendConfig(_Frozen):
     """The weights of folds and models."""
 
-    lgbm_weight: NonNegative = 0.4  # 0.4 : 0.6 is the notebook family's
-    torch_weight: NonNegative = 0.6
-    weights: dict[str, NonNegative] = {}  # of other models, by name
+    lgbm_weight: Weight = 0.4  # 0.4 : 0.6 is the notebook family's
+    torch_weight: Weight = 0.6
+    weights: dict[str, Weight] = {}  # of other models, by name
     fold_weights: Literal["equal", "score"] = "equal"
     fail_if_torch_missing: bool = False
 
@@ -167,7 +201,7 @@ class Config(_Frozen):
     """All settings of a run; its result depends on them, the recordings and the code."""
 
     preset: Literal["quick", "full"] = "full"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("lgbm", "torch")
     exact: Literal["machine", "portable"] = "machine"
     data: DataConfig = DataConfig()
@@ -192,18 +226,17 @@ class Config(_Frozen):
     def _fill_parameters(cls, values: Any) -> Any:  # noqa: ANN401 - not yet checked
         if not isinstance(values, Mapping):
             return values
-        given = dict(values.get("parameters") or {})
-        for model in (*values.get("models", ()), *given):
+        parameters, models = values.get("parameters") or {}, values.get("models", ())
+        if not (isinstance(parameters, Mapping) and isinstance(models, list | tuple)):
+            return values  # refused by the fields themselves
+        given = dict(parameters)
+        for model in (*filter(lambda name: isinstance(name, str), models), *parameters):
             kind = _KNOWN_MODELS.get(model)
             if kind is not None:
                 try:
                     given[model] = kind.model_validate(given.get(model, {})).model_dump()
                 except ValidationError as error:
-                    detail = error.errors()[0]
-                    where = ".".join(map(str, ("parameters", model, *detail["loc"])))
-                    raise ValueError(
-                        f"{where}: {detail['msg']}; got {detail['input']!r}"
-                    ) from error
+                    raise ValueError(explain(error, kind, "parameters", model)) from error
         return {**values, "parameters": given} if given else values
 
     @model_validator(mode="after")
@@ -313,11 +346,27 @@ def validate(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        detail = error.errors()[0]
-        if not detail["loc"]:  # from a check of several settings
-            raise ConfigError(str(detail["ctx"]["error"])) from error
-        where = ".".join(str(part) for part in detail["loc"])
-        raise ConfigError(f"{where}: {detail['msg']}; got {detail.get('input')!r}") from error
+        raise ConfigError(explain(error, Config)) from error
+
+
+def explain(error: ValidationError, kind: type[BaseModel], *place: str) -> str:
+    """Return the first error of a validation: the setting, what was expected and what came.
+
+    Args:
+        error: Of ``kind``.
+        kind: The class that was validated.
+        place: Where it is in the configuration.
+    """
+    detail: Any = error.errors()[0]
+    if detail["type"] == "value_error":  # from a check of several settings
+        return str(detail["ctx"]["error"])
+    path = [*place, *map(str, detail["loc"])]
+    expected = detail["msg"]
+    if detail["type"].startswith(_NUMBER_ERRORS):
+        known, name = _bounds_of(kind), ".".join(map(str, detail["loc"]))
+        found = known.get(name) or known.get(name.rpartition(".")[0])  # of one of several numbers
+        expected = f"expected {found}" if found is not None else expected
+    return f"{'.'.join(path)}: {expected}; got {repr(detail.get('input'))[:MAX_SHOWN]}"
 
 
 def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
@@ -345,6 +394,65 @@ def setting_text(value: Any) -> str:  # noqa: ANN401 - a setting
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The bounds of a number.
+
+    Attributes:
+        is_whole: Whether it is a whole number.
+        low: The lower bound.
+        high: The upper bound.
+        has_low: Whether ``low`` itself is valid.
+        has_high: Whether ``high`` itself is valid.
+    """
+
+    is_whole: bool
+    low: float
+    high: float
+    has_low: bool
+    has_high: bool
+
+    def __str__(self) -> str:
+        """Return the bounds in words, such as "a number above 0, at most 10"."""
+        low, high = (f"{bound:,.16g}" for bound in (self.low, self.high))
+        if self.has_low and self.has_high:
+            return f"a {'whole ' * self.is_whole}number from {low} to {high}"
+        return (
+            f"a {'whole ' * self.is_whole}number {'from' if self.has_low else 'above'} {low}, "
+            f"{'at most' if self.has_high else 'below'} {high}"
+        )
+
+
+def bounds(name: str) -> Bounds:
+    """Return the bounds of a numeric setting, by its dotted name."""
+    return _bounds_of(Config)[name]
+
+
+@cache
+def _bounds_of(kind: type[BaseModel]) -> dict[str, Bounds]:
+    """Return the bounds of the numbers of a class, by dotted name, from its JSON schema."""
+    schema = kind.model_json_schema()
+    return dict(_find_bounds("", schema, schema.get("$defs", {})))
+
+
+def _find_bounds(
+    name: str, node: Mapping[str, Any], definitions: Mapping[str, Any]
+) -> Iterator[tuple[str, Bounds]]:
+    if "$ref" in node:
+        node = definitions[node["$ref"].rpartition("/")[2]]
+    low = node.get("minimum", node.get("exclusiveMinimum"))
+    high = node.get("maximum", node.get("exclusiveMaximum"))
+    if low is not None and high is not None:
+        is_whole = node["type"] == "integer"
+        yield name, Bounds(is_whole, low, high, "minimum" in node, "maximum" in node)
+    values = node.get("additionalProperties")
+    for part in (*node.get("anyOf", ()), *node.get("prefixItems", ())[:1], values):
+        if isinstance(part, Mapping):
+            yield from _find_bounds(name, part, definitions)
+    for field, part in node.get("properties", {}).items():
+        yield from _find_bounds(f"{name}.{field}".lstrip("."), part, definitions)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -439,12 +547,10 @@ def differences(old: Config, new: Config) -> list[str]:
 
 def _weight(environment: Mapping[str, str], name: str) -> float:
     try:
-        weight = float(environment[name])
-    except ValueError:
-        weight = math.nan
-    if not 0.0 <= weight < math.inf:
-        raise ConfigError(f"{name}: expected a number from 0 up, got {environment[name]!r}")
-    return weight
+        return TypeAdapter[float](Weight).validate_python(environment[name])
+    except ValidationError as error:
+        allowed = bounds("blend.weights")
+        raise ConfigError(f"{name}: expected {allowed}, got {environment[name]!r}") from error
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tests.support.pages import metrics, texts, visit
 from tests.support.tiny_runs import PROJECT
 from trainer.config import make_config
 from trainer.run import RefusedError, control
-from trainer.run.transfer import archive
+from trainer.run.transfer import archive, moving
 from trainer.store.durable import append_line, write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -412,7 +412,7 @@ def test_a_run_comes_back_from_its_zip(make_run, tmp_path):
     target = tmp_path / "elsewhere" / "first.zip"
     target.parent.mkdir()
     archive.export_run(root, target)
-    archive.delete_run(root)
+    moving.delete_run(root)
     app = visit("runs")
     app.text_input(key="import_path").set_value(str(target)).run()
     app.button(key="import").click().run()

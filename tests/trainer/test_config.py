@@ -1,11 +1,13 @@
 """The configuration: precedence, refusals, and the notebook family's environment names."""
 
 import json
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from trainer.config import (
     PRESETS,
@@ -20,6 +22,9 @@ from trainer.config import (
     setting_names,
     validate,
 )
+from trainer.models import registry
+from trainer.store.durable import StoreError
+from trainer.store.records import RunFile, parse_record
 
 LGBM_WEIGHT = "blend.lgbm_weight"
 
@@ -105,6 +110,41 @@ OUT_OF_BOUNDS = (
     ("blend.torch_weight", -0.1),
     ("blend.fold_weights", "best"),
     ("blend.fail_if_torch_missing", "perhaps"),
+    ("data.sampling_rate_hz", 10000000.0),
+    ("frames.length", 65540),
+    ("boosting.rounds", 1000001),
+    ("boosting.patience_rounds", 1000000000),
+    ("boosting.fixed_rounds", 1000000000),
+    ("boosting.learning_rate", 1e308),
+    (
+        "boosting.learning_rate",
+        10000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000,
+    ),
+    ("boosting.num_leaves", 1000000000),
+    ("boosting.max_depth", -2),
+    ("boosting.max_depth", 1001),
+    ("boosting.min_data_in_leaf", 100000000),
+    ("boosting.bagging_freq", 10000000),
+    ("boosting.lambda_l1", 1e300),
+    ("boosting.lambda_l2", 1e300),
+    ("boosting.num_threads", 1000000),
+    ("network.epochs", 1000001),
+    ("network.batch_size", 1000000),
+    ("network.learning_rate", 1e308),
+    ("network.weight_decay", 10000000.0),
+    ("network.gradient_clip", 10000000.0),
+    ("network.patience_epochs", 1000000000),
+    ("network.fixed_epochs", 1000000000),
+    ("network.mixup_alpha", 10000.0),
+    ("network.auxiliary_weight", 10000.0),
+    ("network.temperature", 0),
+    ("network.temperature", 10000.0),
+    ("network.conv_channels", [4097, 64]),
+    ("network.recurrent_units", 10000000),
+    ("network.save_interval_s", 1000000000.0),
+    ("network.num_threads", 1025),
+    ("blend.lgbm_weight", 10000000.0),
+    ("blend.torch_weight", float("nan")),
 )
 
 AT_THE_BOUNDS = (
@@ -127,6 +167,12 @@ AT_THE_BOUNDS = (
     ("network.auxiliary_weight", 0.0),
     ("network.rotation_deg", 180.0),
     ("blend.lgbm_weight", 0.0),
+    ("boosting.num_leaves", 131_072),
+    ("boosting.num_threads", 1024),
+    ("boosting.max_depth", -1),
+    ("boosting.rounds", 1_000_000),
+    ("network.learning_rate", 10.0),
+    ("blend.lgbm_weight", 1e6),
 )
 
 
@@ -252,6 +298,135 @@ def test_every_number_has_a_bound_that_is_tested():
     tested = {name for name, _ in OUT_OF_BOUNDS}
     free = {"preset", "data.source"}
     assert set(setting_names()) == tested | free
+
+
+def numbers_of(kind, prefix=""):
+    """Yield the dotted name of every int and float of a class of settings, and its bounds."""
+    for name, field in kind.model_fields.items():
+        yield from _numbers(prefix + name, field.annotation, field.metadata)
+
+
+def _numbers(name, annotation, metadata):
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        yield from _numbers(name, arguments[0], arguments[1:])
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from numbers_of(annotation, f"{name}.")
+    elif annotation in (int, float):
+        fields = [item for item in metadata if isinstance(item, FieldInfo)]
+        limits = [*metadata, *(limit for field in fields for limit in field.metadata)]
+        yield (
+            name,
+            {key for limit in limits for key in ("ge", "gt", "le", "lt") if hasattr(limit, key)},
+        )
+    elif get_origin(annotation) is not Literal:
+        for argument in arguments:
+            yield from _numbers(name, argument, ())
+
+
+def test_every_number_has_a_lower_and_an_upper_bound():
+    """An unbounded number could crash a library or take all memory before any message."""
+    kinds = (Config, *(model.settings_class for model in registry.all_models()))
+    numbers = [found for kind in kinds for found in numbers_of(kind)]
+    assert len(numbers) > 40
+    free = {"parameters"}  # settings of other models: their own class bounds them
+    assert {
+        name
+        for name, limits in numbers
+        if name not in free and not (limits & {"ge", "gt"} and limits & {"le", "lt"})
+    } == set()
+
+
+def test_a_number_without_bounds_is_found():
+    """The walk above enters sections, tuples, dicts and optional numbers."""
+
+    class Part(BaseModel):
+        low: Annotated[int, Field(ge=0)] = 1
+
+    class Whole(BaseModel):
+        part: Part = Part()
+        pair: tuple[float, Annotated[int, Field(ge=0, le=1)]] = (0.0, 0)
+        named: dict[str, float] = {}
+        perhaps: Annotated[int, Field(gt=0, lt=9)] | None = None
+        switch: bool = True
+
+    assert list(numbers_of(Whole)) == [
+        ("part.low", {"ge"}),
+        ("pair", set()),
+        ("pair", {"ge", "le"}),
+        ("named", set()),
+        ("perhaps", {"gt", "lt"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("boosting.num_threads=1000000", "a whole number from 1 to 1,024; got '1000000'"),
+        ("boosting.num_leaves=1000000000", "a whole number from 2 to 131,072; got '1000000000'"),
+        ("boosting.learning_rate=1e308", "a number above 0, at most 10; got '1e308'"),
+        ("network.recurrent_units=10000000", "a whole number from 1 to 4,096; got '10000000'"),
+        ("network.dropout=2", "a number from 0, below 1; got '2'"),
+        ("boosting.max_depth=deep", "a whole number from -1 to 1,000; got 'deep'"),
+        ("folds.count=2.5", "a whole number from 2 to 50; got '2.5'"),
+    ],
+)
+def test_a_refusal_contains_the_name_both_bounds_and_the_value(assignment, message):
+    name = assignment.partition("=")[0]
+    with pytest.raises(ConfigError) as caught:
+        make_config(assignments=[assignment], environment={})
+    assert str(caught.value) == f"{name}: expected {message}"
+
+
+def test_a_long_value_is_cut_in_the_message():
+    with pytest.raises(ConfigError) as caught:
+        make_config(assignments=[f"seed={'9' * 100_000}"], environment={})
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [
+        {"network.recurrent_units": 4096},
+        {"network.conv_channels": [4096, 4096], "network.members": 16},
+        {"network.recurrent_units": 2048, "network.imu_network": True, "network.members": 2},
+    ],
+)
+def test_widths_that_are_too_large_together_are_refused(widths):
+    """Each is within its bounds; the fold's networks would take tens of gigabytes."""
+    with pytest.raises(ConfigError, match=r"network: expected at most 200,000,000 weights.*Lower"):
+        make_config(options=widths, environment={})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"models": 5},
+        {"models": [[]]},
+        {"models": {"lgbm": 1}},
+        {"parameters": 5},
+        {"parameters": {"lgbm": 5}},
+        {"network": []},
+        {"boosting": None},
+        {"boosting": {"num_leaves": 1e300}},
+        {"boosting": {"rounds": 10**400}},
+        {"blend": {"weights": {"lgbm": -1}}},
+        [],
+    ],
+)
+def test_values_of_another_type_are_refused_in_words(values):
+    """As config.json of an imported run may have them."""
+    with pytest.raises(ConfigError, match="; got "):
+        validate(values)
+
+
+def test_a_run_file_has_the_bounds_of_the_configuration(tiny_run):
+    """config.json of an imported run is refused like an option."""
+    path = tiny_run / "config.json"
+    values = json.loads(path.read_bytes())
+    values["boosting"]["num_threads"] = 1_000_000
+    with pytest.raises(StoreError, match=r"boosting\.num_threads.*1000000"):
+        parse_record(json.dumps(values).encode(), path, RunFile)
 
 
 def test_a_blend_without_any_weight_is_refused_before_training():

@@ -37,16 +37,17 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.features.feature_table import FeatureError
     from trainer.folds import FoldError
     from trainer.kaggle.gateway import GatewayError
+    from trainer.models.libraries import ModelError
     from trainer.predict.predictor import PredictError
     from trainer.run import RefusedError
     from trainer.run.time_limit import DurationError
-    from trainer.run.transfer.archive import TransferError
+    from trainer.run.transfer.moving import TransferError
     from trainer.run.workers.engine import EngineError
 
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
         *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
-        EngineError,
+        *(EngineError, ModelError),
     )
 
 
@@ -55,9 +56,10 @@ def exit_code(error: Exception) -> int:
     from trainer.blend import BlendError
     from trainer.features.feature_table import FeatureError
     from trainer.kaggle.gateway import GatewayError
+    from trainer.models.libraries import ModelError
     from trainer.run.workers.engine import EngineError
 
-    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError
+    broken = StoreError | BlendError | FeatureError | GatewayError | EngineError | ModelError
     return FAILED if isinstance(error, broken) else REFUSED
 
 
@@ -124,8 +126,9 @@ def pause(root: Path) -> None:
     if not derived.is_active:
         raise RefusedError(f"run {root.name}: not running but {derived.state}. {derived.reason}")
     command = send_command(root, "pause", "command line")
+    sent = time.monotonic()  # the trainer's clock may differ from this machine's
     print(f"pause of {root.name} requested")
-    deadline = time.monotonic() + ACKNOWLEDGE_WAIT_S
+    deadline = sent + ACKNOWLEDGE_WAIT_S
     acknowledged = False
     while time.monotonic() < deadline:
         derived = derive_state(reader)
@@ -135,8 +138,7 @@ def pause(root: Path) -> None:
             and not acknowledged
         ):
             acknowledged = True
-            waited_s = (derived.status.acknowledged_at or command.asked_at) - command.asked_at
-            print(f"acknowledged after {waited_s:.1f} s")
+            print(f"acknowledged after {time.monotonic() - sent:.1f} s")
         if not derived.is_active:
             print(f"{derived.state}: {derived.reason}")
             return
@@ -153,6 +155,7 @@ def predict(
     """Predict the sequences of a file, and print or write one row for each."""
     from trainer.data.quality.findings import warnings
     from trainer.data.sources import read_table, sequences_from_table
+    from trainer.data.spreadsheet import spreadsheet_csv
     from trainer.explain.input_check import check_input_for
     from trainer.predict.prediction_table import prediction_frame
     from trainer.predict.predictor import Predictor
@@ -171,10 +174,13 @@ def predict(
     for line in (*prediction.notes, *lines):
         print(line, file=sys.stderr)
     if out is None:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(spreadsheet_csv(frame))
         return
     try:
-        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+        if out.suffix == ".csv":
+            out.write_text(spreadsheet_csv(frame), "utf-8", newline="\n")
+        else:
+            frame.write_parquet(out)
     except OSError as error:
         raise UsageError(f"--out: {out} cannot be written: {error.strerror or error}") from error
     print(f"{out}: {len(frame):,} sequences")
@@ -238,11 +244,12 @@ def export(root: Path, target: Path, dataset_id: str | None) -> None:
 def import_run(source: Path, folder: Path) -> None:
     """Import a run and verify its files."""
     from trainer.run.transfer import archive
+    from trainer.run.transfer.moving import TransferError
     from trainer.run.transfer.verification import verify_run
 
     if not source.exists():
-        raise archive.TransferError(f"{source}: missing. Expected a zip or a run folder")
-    root = archive.import_run(source, folder)
+        raise TransferError(f"{source}: missing. Expected a zip or a run folder")
+    root = archive.import_run(source, folder, report=print)
     for check in verify_run(root):
         if not check.is_good:
             print(f"BAD {check.name}: {check.detail}; resume makes it again")

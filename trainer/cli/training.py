@@ -30,6 +30,8 @@ from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
+MAX_WORKERS = 1024
+
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
@@ -70,10 +72,13 @@ def read_pool(
     text = workers or environment.get("WORKERS") or "auto"
     if text == "auto":
         return WorkerPool(None, engine)
-    if not text.isdecimal() or int(text) < 1:
+    number = int(text) if re.fullmatch(r"\d{1,4}", text) else 0
+    if not 1 <= number <= MAX_WORKERS:
         name = "--workers" if workers else "WORKERS"
-        raise ConfigError(f"{name}: expected auto or a number from 1; got {text!r}")
-    return WorkerPool(int(text), engine)
+        raise ConfigError(
+            f"{name}: expected auto or a number from 1 to {MAX_WORKERS}; got {text[:80]!r}"
+        )
+    return WorkerPool(number, engine)
 
 
 def train(
@@ -87,7 +92,8 @@ def train(
     pool: WorkerPool | None = None,
 ) -> None:
     """Train a new run, or continue the run of that name."""
-    from trainer.run.control import next_run_name, start_over
+    from trainer.run.control import next_run_name
+    from trainer.run.transfer.moving import start_over
 
     if model_path() is not None:
         print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
@@ -104,7 +110,7 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     origin = "" if found is None else _adopt(found, root)
-    _execute(root, wanted, limits, paused_is_success, origin, pool)
+    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new=frozen is None)
 
 
 def resume(
@@ -129,7 +135,7 @@ def resume(
             f"run {root.name}: it ended before its configuration was written, so it cannot be "
             f"resumed. Train it again: python -m trainer train --run {root.name}"
         )
-    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool)
+    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool, is_new=False)
 
 
 def _same_config(
@@ -144,9 +150,13 @@ def _same_config(
 
     settings = frozen.settings()
     base = settings
-    if preset is not None:  # its settings count, but it has none for the recordings
-        base = make_config(preset, {"data.source": settings.data.source}, environment={})
+    if preset is not None:  # its settings count; it has none for recordings and models
+        kept = {"data.source": settings.data.source, "models": settings.models}
+        base = make_config(preset, kept, environment={})
     wanted = overlay(base, environment_settings(os.environ), assignments, options)
+    trained = [model for model in wanted.models if model not in frozen.left_out]
+    if trained == list(settings.models):  # the same request, on a machine without a library
+        wanted = overlay(wanted, {}, options={"models": trained})
     changed = differences(settings, wanted)
     if changed:
         raise RefusedError(
@@ -192,12 +202,13 @@ def _execute(
     paused_is_success: bool,
     origin: str,
     pool: WorkerPool | None,
+    is_new: bool,
 ) -> None:
     """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
 
     from trainer.cli.display import Display
-    from trainer.run import RefusedError
+    from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
     from trainer.run.execution import execute
     from trainer.run.workers.pool import WorkerPool
@@ -208,14 +219,20 @@ def _execute(
     try:
         with display.live():
             outcome = execute(
-                root, config, limits, display.log, display.show, origin, pool or WorkerPool()
+                root,
+                config,
+                limits,
+                display.log,
+                display.show,
+                origin,
+                pool or WorkerPool(),
+                is_new,
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()
-        if not (is_detached or is_begun or isinstance(error, RefusedError)):
-            shutil.rmtree(
-                root, ignore_errors=True
-            )  # the recordings were refused: there is no run yet
+        is_other = isinstance(error, RefusedError) and not isinstance(error, LibraryError)
+        if not (is_detached or is_begun or is_other):  # recordings or libraries: there is no run
+            shutil.rmtree(root, ignore_errors=True)
         raise
     if not is_detached:
         print("\n".join(outcome_lines(root, outcome)))

@@ -17,7 +17,7 @@ from trainer.data.quality.training_comparison import TrainingSummary
 from trainer.features.feature_table import FeatureTable
 from trainer.predict.fitted_models import PredictError
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FILE_NAME, load_features
+from trainer.store.tables.feature_cache import FILE_NAME, load_features
 
 
 @dataclass(frozen=True)

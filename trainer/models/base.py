@@ -24,7 +24,6 @@ Shapes: N sequences, F features, K classes, C of these classes, T time steps.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -35,8 +34,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from trainer.models.fold_task import CANARY_SEED, Inputs, generated_task
+from trainer.models.fold_task import DataSize as DataSize
 from trainer.models.fold_task import FoldTask as FoldTask
 from trainer.models.fold_task import Index as Index
+from trainer.models.libraries import ModelError, import_problem
 from trainer.models.monitor import Monitor, SilentMonitor
 
 if TYPE_CHECKING:
@@ -51,17 +52,6 @@ FileFormat = Literal["arrays", "tensors"]
 # strings or bool (no structured dtype, no objects); tensors where ``file_format`` is "tensors".
 Packed = dict[str, Any]
 Checkpoint = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class DataSize:
-    """The size of recordings, for an estimate of the training time."""
-
-    num_sequences: int
-    num_rows: int
-    num_classes: int
-    num_features: int
-    has_optional_sensors: bool = False  # thermopiles or time of flight
 
 
 @dataclass(frozen=True)
@@ -182,6 +172,7 @@ class Model(ABC):
         uses_gpu: Whether it is faster on a GPU.
         saves_on_pause: Whether it saves a checkpoint when it is paused; otherwise the work since
             the last checkpoint is redone.
+        memory_settings: Names of the settings that take most memory.
     """
 
     name: ClassVar[str]
@@ -202,6 +193,7 @@ class Model(ABC):
     has_attention: ClassVar[bool] = False
     uses_gpu: ClassVar[bool] = False
     saves_on_pause: ClassVar[bool] = False
+    memory_settings: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """Set the attributes that follow from others, unless the class sets them itself."""
@@ -264,6 +256,10 @@ class Model(ABC):
         """Return the number of threads in which a fold is fitted."""
         return 1
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Return whether an error of ``fit`` means that there was too little memory."""
+        return isinstance(error, MemoryError)
+
     def estimate_s(self, config: Config, size: DataSize) -> float:
         """Return about how many seconds a fold takes on one core, without early stopping.
 
@@ -289,9 +285,14 @@ class Model(ABC):
         return hashlib.sha256(result.proba_NK.tobytes()).hexdigest()
 
     def import_libraries(self) -> None:
-        """Import what fitting needs, so that it does not count in the first fold's time."""
-        for library in self.libraries:
-            importlib.import_module(library)
+        """Import what fitting needs, so that it does not count in the first fold's time.
+
+        Raises:
+            ModelError: A library cannot be imported.
+        """
+        problem = import_problem(self.libraries)
+        if problem:
+            raise ModelError(f"the library of {self.phrase} cannot be imported ({problem})")
 
     @property
     def input_version(self) -> int:

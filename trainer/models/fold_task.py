@@ -1,4 +1,4 @@
-"""The task of fitting one fold, and a small generated one for canaries.
+"""The task of fitting one fold, a small generated one for canaries, and the size of recordings.
 
 Shapes: N sequences, F features, K classes, T time steps of all sequences, C channels.
 """
@@ -49,6 +49,17 @@ class FoldTask:
     def known_K(self) -> NDArray[np.bool_]:
         """Return which classes the training part has, (K,) bool."""
         return np.isin(np.arange(self.num_classes), self.label_idx[self.train_idx])
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """The size of recordings, for an estimate of the training time."""
+
+    num_sequences: int
+    num_rows: int
+    num_classes: int
+    num_features: int
+    has_optional_sensors: bool = False  # thermopiles or time of flight
 
 
 def generated_task(inputs: Inputs) -> FoldTask:

@@ -1,4 +1,4 @@
-"""Control: launch, pause, resume, start over, rename a run.
+"""Control: launch, pause, resume a run.
 
 In: a state folder or a run folder. Out: a detached process, ``command.json``, ``notes.json``. The
 trainer starts in its own session with its output in a file, so it outlives its parent.
@@ -16,17 +16,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
+from trainer.models import registry
 from trainer.run import RefusedError
-from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import (
-    APPEND,
-    StoreError,
-    open_regular,
-    replace,
-    sync_folder,
-    write_atomic,
-)
-from trainer.store.file_kinds import read_file
+from trainer.store.durable import APPEND, make_folder, open_regular, write_atomic
+from trainer.store.locks import is_held
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, Notes, dump_record
@@ -84,8 +77,9 @@ def start(state_dir: Path, name: str, config: Config) -> int:
         raise RefusedError(str(error)) from error
     if RunPaths(root).has_config:
         raise RefusedError(f"run {name}: there already. Resume it, or choose another name")
-    if derive_state(RunReader(root)).is_active:
+    if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
+    make_folder(root)
     return _launch(root, command_line(state_dir.resolve(), name, config))
 
 
@@ -106,9 +100,23 @@ def resume(root: Path) -> int:
         raise RefusedError(f"run {root.name}: {derived.state} already. {derived.reason}")
     if derived.state == "finished":
         raise RefusedError(f"run {root.name}: finished. Start another run to train more")
+    if is_in_use(reader):
+        raise RefusedError(f"run {root.name}: a trainer has just begun with it")
+    run_file = reader.run_file()
+    for model, problem in registry.not_installed(run_file.models if run_file else ()).items():
+        raise RefusedError(
+            f"run {root.name}: {registry.get(model).phrase} is part of it, and {problem}. Install "
+            f"it, then resume"
+        )
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
     return _launch(root, words)
+
+
+def is_in_use(reader: RunReader) -> bool:
+    """Return whether a trainer holds the run: by its lock, whatever the status says."""
+    held = is_held(reader.paths.lock)
+    return derive_state(reader).is_active if held is None else held
 
 
 def send_command(
@@ -117,7 +125,12 @@ def send_command(
     asked_by: str,
     after: Literal["now", "fold"] = "now",
 ) -> Command:
-    """Write a command to the trainer, which acknowledges it by its id."""
+    """Write a command to the trainer, which acknowledges it by its id.
+
+    Raises:
+        RefusedError: The run was renamed or deleted.
+    """
+    _demand_folder(root)
     sent = Command(
         id=uuid.uuid4().hex[:12],
         command=command,
@@ -129,94 +142,24 @@ def send_command(
     return sent
 
 
-def start_over(root: Path) -> Path:
-    """Move a run aside, so that its name is free; nothing is deleted.
-
-    Returns:
-        Where it is now: ``<run>.old-<n>``.
-
-    Raises:
-        RefusedError: A trainer is at work on it.
-    """
-    derived = derive_state(RunReader(root))
-    if derived.is_active:
-        raise RefusedError(f"run {root.name}: {derived.state}. Pause it before starting over")
-    number = 1
-    while (aside := root.with_name(f"{root.name}.old-{number}")).exists():
-        number += 1
-    replace(root, aside)
-    return aside
-
-
-def rename(root: Path, name: str) -> Path:
-    """Give a run another name: its folder moves, with everything in it.
-
-    Returns:
-        Where it is now.
-
-    Raises:
-        RefusedError: The name cannot be used or is taken, there is no run, it cannot be moved, or a
-            trainer is at work on it.
-        StoreError: Its configuration, which holds its name too, cannot be read or written.
-    """
-    try:
-        target = root.with_name(check_run_name(name))
-    except ValueError as error:
-        raise RefusedError(str(error)) from error
-    reader = RunReader(root)
-    if not (reader.paths.has_config or reader.paths.status.exists()):
-        raise RefusedError(f"{root}: no run there")
-    if target.exists():
-        raise RefusedError(f"run {name}: there already. Choose another name")
-    if derive_state(reader).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is at work on it. Pause it, then rename it")
-    record_name(root, name)
-    try:
-        replace(root, target)
-    except OSError as error:
-        raise RefusedError(
-            f"run {root.name}: could not be moved to {target} ({error.strerror or error}). Allow "
-            f"writing to {root.parent}"
-        ) from error
-    sync_folder(root.parent)
-    return target
-
-
-def record_name(root: Path, name: str) -> None:
-    """Write a run's name into its configuration; one that is damaged is put back from its copy.
-
-    The folder's name is the one that counts; this one comes along in an export.
-
-    Raises:
-        StoreError: It cannot be read or written.
-    """
-    run_file = RunReader(root).run_file()
-    if run_file is None:
-        return
-    path, folder = RunPaths(root).config, CheckedFolder(root)
-    data = folder.read(path.name)
-    if run_file.run != name:
-        data = dump_record(run_file.model_copy(update={"run": name}))
-    if data is not None and not _has_content(path, data):
-        folder.write(path.name, data)
-
-
-def _has_content(path: Path, data: bytes) -> bool:
-    """Return whether a file can be read and holds these bytes."""
-    try:
-        return read_file(path) == data
-    except (FileNotFoundError, StoreError):
-        return False
-
-
 def write_notes(root: Path, notes: Notes) -> None:
-    """Keep title and note of a run."""
+    """Keep title and note of a run.
+
+    Raises:
+        RefusedError: The run was renamed or deleted.
+    """
+    _demand_folder(root)
     write_atomic(RunPaths(root).notes, dump_record(notes))
+
+
+def _demand_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise RefusedError(f"run {root.name}: it is no longer here; it was renamed or deleted")
 
 
 def _launch(root: Path, words: list[str]) -> int:
     """Start the command detached, its output appended to the run's log."""
-    root.mkdir(parents=True, exist_ok=True)
+    _demand_folder(root)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
     environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
     flags: dict[str, Any] = {"start_new_session": True}

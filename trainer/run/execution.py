@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
+
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
+from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
 from trainer.run import RefusedError
 from trainer.run.pipeline import Limits, Pipeline
@@ -44,6 +47,7 @@ KNOWN_ERRORS = (
     StoreError,
     RefusedError,
     EngineError,
+    ModelError,
 )  # their message is enough; all others are recorded with their traceback
 
 
@@ -55,6 +59,7 @@ def execute(
     on_beat: Callable[[Status], None] = lambda _: None,
     origin: str = "",
     pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
+    is_new: bool = True,
 ) -> Outcome:
     """Run the pipeline to its end, or until a pause is requested.
 
@@ -66,16 +71,15 @@ def execute(
         on_beat: Receives the status at every heartbeat.
         origin: Where the run was copied from just now, in words, for the plan.
         pool: The workers that fit the folds; the default is one by one, in this process.
+        is_new: Whether the run may begin here; False demands that it exists.
 
     Raises:
-        RefusedError: Another trainer holds the run, or it was made from something else.
+        RefusedError: Another trainer holds the run, it was made from something else, or it was
+            renamed or deleted since its configuration was read.
         Exception: The error that ended the run; it is recorded as failed first.
     """
     paths = RunPaths(root)
-    try:
-        lock = acquire(paths.lock)
-    except LockedError as error:
-        raise RefusedError(_name_owner(root)) from error
+    lock = _hold(root, is_new)
     previous = _last_status(root)
     lease = lock if isinstance(lock, Lease) else None
     interrupts = Interrupts()
@@ -118,6 +122,26 @@ def execute(
         lock.release()
 
 
+def _hold(root: Path, is_new: bool) -> FileLock | Lease:
+    """Return the run's lock, held."""
+    paths = RunPaths(root)
+    gone = RefusedError(
+        f"run {root.name}: it was renamed or deleted meanwhile. List the runs: "
+        f"python -m trainer status"
+    )
+    if not (is_new or paths.has_config):
+        raise gone
+    try:
+        lock = acquire(paths.lock, creates_folder=is_new)
+    except LockedError as error:
+        is_here = is_new or paths.has_config
+        raise RefusedError(_name_owner(root)) if is_here else gone from error
+    if not (is_new or paths.has_config):  # it was moved while this process waited for the lock
+        lock.release()
+        raise gone
+    return lock
+
+
 def _stop_signal(
     paths: RunPaths,
     limits: Limits,
@@ -139,12 +163,17 @@ def _stop_signal(
 
 
 def _ignored_command(command: Command | None, previous: Status | None) -> str | None:
-    """Return the id of a command that was meant for an earlier attempt, not for this one."""
+    """Return the id of a command that was not meant for this attempt.
+
+    It was acknowledged by an earlier one, is older than this process, or has a time in the future,
+    which a clock that was set back or a file from elsewhere explains. A command that is written
+    later is obeyed whatever its time is.
+    """
     if command is None:
         return None
     was_acknowledged = previous is not None and previous.acknowledged_command == command.id
-    is_older = command.asked_at < own_identity().started
-    return command.id if was_acknowledged or is_older else None
+    is_for_this = own_identity().started <= command.asked_at <= time.time()
+    return command.id if was_acknowledged or not is_for_this else None
 
 
 def _record_pause(recorder: Recorder, reason: str) -> None:

@@ -25,6 +25,7 @@ from trainer.run.fold_result_file import (
     score_row,
 )
 from trainer.run.inputs.dataset import TrainingData
+from trainer.run.machine import enough_memory
 from trainer.run.stop_signal import StopSignal
 from trainer.store.fold_files import FoldFiles
 from trainer.store.locks import acquire
@@ -116,6 +117,7 @@ def run_fold(
 
     Raises:
         Paused: A stop was requested; the newest checkpoint is saved.
+        ModelError: There is too little memory.
     """
     model = registry.get(job.model)
     checkpoint = _newest_checkpoint(model, files, job.key)
@@ -125,7 +127,8 @@ def run_fold(
         monitor = FoldMonitor(model, job, files, recorder, stop, timer, on_commit, progress)
         _announce(model, job, recorder, progress, checkpoint is not None)
         timer.begin(job.model, progress.step)
-        result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
+        with enough_memory(model, f"fold {job.fold}"):
+            result = model.fit(task, job.config, job.config.seed, job.fold, monitor, checkpoint)
         score = score_row(task.label_idx[task.valid_idx], result.proba_NK, task.num_targets)
         done = monitor.timed().model_copy(update={"score": score, "best_step": result.best_step})
         block = FoldBlock(job.model, job.fold, job.key, result)

@@ -11,6 +11,7 @@ import os
 import platform
 import socket
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from trainer.data.device_orientation import ORIENTATION_VERSION
 from trainer.features.feature_table import FEATURE_VERSION
 from trainer.features.frames import FRAME_VERSION
 from trainer.models import registry
+from trainer.models.base import Model
+from trainer.models.libraries import ModelError
 from trainer.store.records import Machine
 
 TRIMS = "MALLOC_TRIM_THRESHOLD_"
@@ -81,6 +84,30 @@ def pin(exact: str) -> None:
     if "torch" in sys.modules and any(os.environ.get(k) != v for k, v in PORTABLE.items()):
         raise RuntimeError("exact=portable: torch was imported before it could be pinned")
     os.environ.update(PORTABLE)
+
+
+@contextlib.contextmanager
+def enough_memory(model: Model, what: str) -> Iterator[None]:
+    """Explain an error of a fit that means too little memory.
+
+    Args:
+        model: The model that is fitted.
+        what: What it is fitted on, for the message.
+
+    Raises:
+        ModelError: There is too little memory, of the machine or of its GPU.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not model.is_out_of_memory(error):
+            raise
+        less = ", ".join(model.memory_settings) or f"parameters.{model.name}"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(
+            f"{model.title}, {what}: not enough memory ({reason}). Close other programs that use "
+            f"it, then resume; or start another run with smaller {less}"
+        ) from error
 
 
 def reuse_freed_memory() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 RESERVE_S = 30.0  # kept free before a time limit, beyond what was measured
 HOSTED_LIMIT_S = 11.5 * 3600  # Kaggle and Colab end a session after 12 h
 SHORT_LIMIT_S = 8.5 * 3600  # Kaggle ends a session with a TPU, and a scored one, after 9 h
+MAX_LIMIT_S = 8760 * 3600.0
 BEFORE_END_S = 1800.0  # for saving what was not, and for Kaggle to keep the output
 SHORT_SESSIONS = ("TPU_NAME", "TPU_WORKER_ID", "KAGGLE_IS_COMPETITION_RERUN")
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -42,7 +43,10 @@ def parse_time_limit(text: str) -> float | None:
         raise DurationError(
             f"time limit: expected auto, none or a duration such as 90s, 45m, 1h30m; got {text!r}"
         )
-    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    if seconds > MAX_LIMIT_S:
+        raise DurationError(f"time limit: expected at most 8760h, a year; got {text[:80]!r}")
+    return seconds
 
 
 def is_hosted() -> bool:

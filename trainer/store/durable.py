@@ -3,6 +3,9 @@
 In: bytes. Out: files. Order of a replacement: temporary file in the same folder, flush, fsync,
 ``os.replace``, fsync of the folder; on Windows a bounded retry while a reader has it open.
 
+A new folder is its user's alone, and a new file has the permissions of its folder: recordings of
+people are private unless the run's folder is opened to others, and then stay as open as it is.
+
 Failpoints: with ``TRAINER_FAILPOINT=NAME:HIT`` in the environment, the process kills itself with
 SIGKILL the HIT-th time that the named place of a write is reached. Only tests set it.
 """
@@ -23,8 +26,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+MAX_PID = 2**31  # psutil takes a C int
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 FAILPOINTS = (
     "write.opened",  # the temporary file exists and is empty
     "write.half",  # half of its bytes are in it
@@ -70,7 +75,8 @@ def open_regular(path: Path, flags: int) -> int:
         StoreError: It is no regular file.
     """
     no_wait = getattr(os, "O_NONBLOCK", 0)  # Windows has neither this flag nor named pipes in files
-    descriptor = os.open(path, flags | no_wait | getattr(os, "O_BINARY", 0), 0o666)
+    permissions = file_mode(path.parent) if flags & os.O_CREAT else 0
+    descriptor = os.open(path, flags | no_wait | getattr(os, "O_BINARY", 0), permissions)
     try:
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
@@ -119,6 +125,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
 def write_new(path: Path, data: bytes, durable: bool = True) -> None:
     """Write a file in place, flushed and, if durable, synced to the disk."""
     make_folder(path.parent)
+    create(path)
     with path.open("wb") as file:
         reach("write.opened")
         fitted = len(data) // 2
@@ -131,6 +138,17 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
         if durable:
             os.fsync(file.fileno())
             reach("write.synced")
+
+
+def create(path: Path) -> None:
+    """Create a file if it is missing, with the permissions of its folder."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, file_mode(path.parent)))
+
+
+def file_mode(folder: Path) -> int:
+    """Return the permissions of a new file: those of its folder, without execution."""
+    return folder.stat().st_mode & 0o666 | PRIVATE_FILE
 
 
 def replace(source: Path, target: Path) -> None:
@@ -147,11 +165,11 @@ def replace(source: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder if it is missing, so that its name survives a power cut."""
+    """Create a private folder if it is missing, so that its name survives a power cut."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(PRIVATE_FOLDER, exist_ok=True)
     sync_folder(folder.parent)
 
 
@@ -173,8 +191,10 @@ def remove_temporary_files(root: Path) -> None:
 
     for path in root.rglob(".*.tmp"):
         pid = path.name.split(".")[-2].partition("-")[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            path.unlink(missing_ok=True)
+        is_pid = pid.isdecimal() and int(pid) < MAX_PID  # any other number is no process's
+        if pid.isdecimal() and not (is_pid and psutil.pid_exists(int(pid))):
+            with contextlib.suppress(OSError):  # a folder of that name is not a writer's
+                path.unlink(missing_ok=True)
 
 
 def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge

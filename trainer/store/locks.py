@@ -19,11 +19,19 @@ import uuid
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from trainer.store.durable import StoreError, dump_json, make_folder, open_regular, write_atomic
-from trainer.store.file_kinds import read_file
+from trainer.store.durable import (
+    StoreError,
+    dump_json,
+    file_mode,
+    make_folder,
+    open_regular,
+    write_atomic,
+)
 from trainer.store.process import ProcessIdentity, liveness, own_identity
+from trainer.store.record_types import Name, Pid, Time
+from trainer.store.records import read_record
 
 try:
     import fcntl
@@ -47,28 +55,37 @@ class LeaseLostError(StoreError):
     """Another process has taken the run over while this one worked on it."""
 
 
-def acquire(path: Path, settle_s: float = SETTLE_S) -> FileLock | Lease:
+def acquire(
+    path: Path, settle_s: float = SETTLE_S, creates_folder: bool = True
+) -> FileLock | Lease:
     """Take the lock; it is held until ``release()`` or the end of the process.
 
     Args:
         path: The lock file.
         settle_s: How long a new lease waits for other processes that take it at the same time.
+        creates_folder: Whether to create the file's folder if it is missing.
 
     Raises:
-        LockedError: Another process holds it.
+        LockedError: Another process holds it, or has moved its folder meanwhile.
         StoreError: The folder cannot be written.
     """
-    lock = FileLock(str(path))
     try:
-        make_folder(path.parent)
+        if creates_folder:
+            make_folder(path.parent)
+        lock = FileLock(str(path), mode=file_mode(path.parent))
         owner, now = read_owner(path), time.time()
         if owner is not None and owner.is_alive(now):
             raise LockedError(f"{path}: held by {owner.describe(now)}")
         if not has_system_locks(path):
             return Lease(path, settle_s)
         lock.acquire(timeout=WAIT_S, poll_interval=0.02)
+        if fcntl is not None and not (path.exists() and _is_held_exclusively(path)):
+            lock.release()  # its file was moved away between opening and locking
+            raise LockedError(f"{path}: moved by another process")
     except LeaseLostError as error:
         raise LockedError(str(error)) from error
+    except FileNotFoundError as error:
+        raise LockedError(f"{path}: its folder was renamed or deleted") from error
     except OSError as error:
         if isinstance(error, Timeout):
             raise LockedError(f"{path}: held by another process") from error
@@ -122,21 +139,27 @@ class Owner(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    nonce: str
-    host: str
-    boot_id: str
-    pid: int
-    started: float
-    renewed_at: float
+    nonce: Name
+    host: Name
+    boot_id: Name
+    pid: Pid
+    started: Time
+    renewed_at: Time
 
     def is_alive(self, now: float) -> bool:
-        """Return whether the owner runs: by its process on this host, by its renewals elsewhere."""
+        """Return whether the owner runs: by its process on this host, by its renewals elsewhere.
+
+        A renewal in the future counts no longer than one in the past: a wrong clock or an owner
+        file from elsewhere must not hold a run for ever.
+        """
         process = liveness(ProcessIdentity(self.host, self.boot_id, self.pid, self.started))
-        return now - self.renewed_at < LEASE_S if process == "unknown" else process == "alive"
+        return abs(now - self.renewed_at) < LEASE_S if process == "unknown" else process == "alive"
 
     def describe(self, now: float) -> str:
         """Return the owner in words."""
-        return f"pid {self.pid} on {self.host}, renewed {max(0.0, now - self.renewed_at):.0f} s ago"
+        age_s = now - self.renewed_at
+        renewed = f"renewed {age_s:.0f} s ago" if age_s >= 0 else "renewed just now"
+        return f"pid {self.pid} on {self.host}, {renewed}"
 
 
 def owner_path(lock: Path) -> Path:
@@ -147,8 +170,8 @@ def owner_path(lock: Path) -> Path:
 def read_owner(lock: Path) -> Owner | None:
     """Return the content of a lock's owner file; None if it is missing or damaged."""
     try:
-        return Owner.model_validate_json(read_file(owner_path(lock)))
-    except (FileNotFoundError, StoreError, ValidationError):
+        return read_record(owner_path(lock), Owner)
+    except (FileNotFoundError, StoreError):
         return None
 
 

@@ -65,7 +65,7 @@ def liveness(identity: ProcessIdentity) -> Liveness:
             return "dead"
         same = abs(process.create_time() - identity.started) <= START_TOLERANCE_S
         return "alive" if same else "dead"
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # no process has such a pid
         return "dead"
     except psutil.AccessDenied:
         return "unknown"

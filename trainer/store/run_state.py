@@ -147,21 +147,18 @@ def _evidence(
     process: Liveness,
     now: float,
 ) -> tuple[Evidence, ...]:
-    beat_s, progress_s = now - status.heartbeat_at, now - status.progress_at
     lines = [
         _lock_evidence(held, status.lock_kind),
         Evidence("Process", f"pid {status.pid} on {status.host}: {process}"),
-        Evidence("Heartbeat", f"{beat_s:.1f} s ago"),
-        Evidence("Last progress", f"{progress_s:.1f} s ago"),
+        Evidence("Heartbeat", _age(status.heartbeat_at, now)),
+        Evidence("Last progress", _age(status.progress_at, now)),
         Evidence("Status file", f"{status.state}, attempt {status.attempt}"),
     ]
     if status.used_memory_mb is not None and status.free_memory_mb is not None:
         used, free = f"{status.used_memory_mb:,} MB", f"{status.free_memory_mb:,} MB"
         lines.append(Evidence("Memory", f"{used} used, {free} free, at the last heartbeat"))
     lines += [
-        Evidence(
-            "Worker", f"pid {at.pid} on {at.host}: {_place(at)}, {now - at.progress_at:.1f} s ago"
-        )
+        Evidence("Worker", f"pid {at.pid} on {at.host}: {_place(at)}, {_age(at.progress_at, now)}")
         for at in status.workers
     ]
     if command is not None:
@@ -169,6 +166,12 @@ def _evidence(
         seen = "acknowledged" if is_acknowledged else "not acknowledged yet"
         lines.append(Evidence("Command", f"{command.command} by {command.asked_by}: {seen}"))
     return tuple(lines)
+
+
+def _age(moment: float, now: float) -> str:
+    """Return how long ago a moment of the trainer's clock was."""
+    age_s = now - moment
+    return f"{age_s:.1f} s ago" if age_s > -1.0 else "in the future: the clocks differ"
 
 
 def _lock_evidence(held: bool | None, kind: str = "system") -> Evidence:

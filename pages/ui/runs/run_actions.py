@@ -14,7 +14,7 @@ import streamlit as st
 from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import controls, frame, live, words
 from trainer.run import control
-from trainer.run.transfer import archive
+from trainer.run.transfer import archive, moving
 from trainer.store.reader import RunReader
 from trainer.store.records import Notes
 from trainer.store.run_state import DerivedState
@@ -167,7 +167,7 @@ def _save_notes(reader: RunReader, title: str, note: str) -> str:
 
 
 def _rename(reader: RunReader, name: str) -> str:
-    root = control.rename(reader.root, name)
+    root = moving.rename(reader.root, name)
     frame.open_run(root.name)
     return f"Renamed {reader.name} to {root.name}."
 
@@ -180,7 +180,7 @@ def _packed(reader: RunReader) -> bytes:
 
 
 def _delete(reader: RunReader) -> str:
-    archive.delete_run(reader.root)
+    moving.delete_run(reader.root)
     frame.follow_newest()
     return f"Deleted {reader.name}."
 
@@ -194,6 +194,10 @@ def _import_upload(upload: UploadedFile, name: str) -> str:
 
 
 def _import_path(path: str, name: str) -> str:
-    root = archive.import_run(Path(path).expanduser(), frame.state_dir(), name or None)
+    left_out: list[str] = []
+    source = Path(path).expanduser()
+    root = archive.import_run(source, frame.state_dir(), name or None, left_out.append)
     frame.open_run(root.name)
-    return f"Imported {root.name}."
+    return " ".join(
+        [f"Imported {root.name}.", *(f"{line[0].upper()}{line[1:]}." for line in left_out)]
+    )

@@ -14,7 +14,8 @@ import streamlit as st
 from pages.ui.shared import frame, live, words
 from trainer.config import Config, ConfigError
 from trainer.run import RefusedError, control
-from trainer.run.transfer.archive import TransferError
+from trainer.run.transfer import moving
+from trainer.run.transfer.moving import TransferError
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError
 from trainer.store.reader import RunReader
@@ -22,6 +23,7 @@ from trainer.store.records import Command, RunFile, Status
 from trainer.store.run_state import DerivedState
 
 SENDER = "dashboard"
+LONGEST_WAIT_S = 120.0  # a trainer reads commands twice a second; more shows two clocks that differ
 
 _PROBLEM = "controls_problem"
 _DONE = "controls_done"
@@ -85,13 +87,19 @@ def command_trail(status: Status, command: Command | None) -> str:
         return f"{parts[0]} → not acknowledged yet"
     if status.acknowledged_at is not None:
         wait_s = status.acknowledged_at - command.asked_at
-        parts.append(f"acknowledged {words.clock(status.acknowledged_at)} ({wait_s:.1f} s later)")
+        later = _later(wait_s) if wait_s <= LONGEST_WAIT_S else ""
+        parts.append(f"acknowledged {words.clock(status.acknowledged_at)}{later}")
     if status.state == "paused":
-        saved_s = status.heartbeat_at - (status.acknowledged_at or status.heartbeat_at)
-        parts.append(f"paused {words.clock(status.heartbeat_at)} ({saved_s:.1f} s later)")
+        later = _later(status.heartbeat_at - (status.acknowledged_at or status.heartbeat_at))
+        parts.append(f"paused {words.clock(status.heartbeat_at)}{later}")
     else:
         parts.append("finishing the fold" if command.after == "fold" else "saving")
     return " → ".join(parts)
+
+
+def _later(seconds: float) -> str:
+    """Return the time between two entries in words; "" where their clocks differ."""
+    return f" ({seconds:.1f} s later)" if seconds >= 0.0 else ""
 
 
 def start_over_button(reader: RunReader) -> None:
@@ -113,7 +121,7 @@ def start_over_button(reader: RunReader) -> None:
 def start_over(reader: RunReader) -> str:
     """Rename the run and start it again with the same settings."""
     run_file = reader.run_file()
-    moved = control.start_over(reader.root)
+    moved = moving.start_over(reader.root)
     if run_file is None:
         return f"Renamed to {moved.name}. It had no configuration to start again with."
     pid = control.start(frame.state_dir(), reader.name, run_file.settings())

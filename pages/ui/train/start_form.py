@@ -14,7 +14,7 @@ import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
 from pages.ui.train import forecast, settings_form, start_source
-from trainer.config import Config, ConfigError, flat_settings, make_config, setting_text
+from trainer.config import Config, ConfigError, bounds, flat_settings, make_config, setting_text
 from trainer.models import registry
 from trainer.run import control
 from trainer.store.reader import RunReader, list_runs
@@ -25,11 +25,11 @@ PRESET_WORDS = {
     "quick": "First results within minutes",
     "full": "The settings for the best score",
 }
-NUMBERS = {  # label, lowest, highest
-    "folds.count": ("Folds", 2, 50),
-    "boosting.rounds": ("LightGBM rounds", 1, 100_000),
-    "network.epochs": ("Network epochs", 1, 10_000),
-    "seed": ("Seed", 0, 2**31 - 1),
+NUMBERS = {
+    "folds.count": "Folds",
+    "boosting.rounds": "LightGBM rounds",
+    "network.epochs": "Network epochs",
+    "seed": "Seed",
 }
 
 _FILLED = "start_filled"  # the duplicated run that the form was filled from
@@ -130,24 +130,30 @@ def _name(source: str) -> str:
 def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Show the main settings; return those that differ from the preset."""
     models_key = f"start_models_{preset}"
+    missing = registry.not_installed(model.name for model in registry.all_models())
     st.session_state.setdefault(models_key, list(usual["models"]))
+    st.session_state[models_key] = [
+        model for model in st.session_state[models_key] if model not in missing
+    ]
     models = st.pills(
         "Models",
-        [model.name for model in registry.all_models()],
+        [model.name for model in registry.all_models() if model.name not in missing],
         selection_mode="multi",
         format_func=registry.title,
         key=models_key,
         persist_state="session",
     )
+    for model, problem in missing.items():
+        st.caption(frame.escape(f"{registry.title(model)} cannot be trained here: {problem}."))
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
-        for name, (label, low, high) in NUMBERS.items():
-            key = _number_key(name, preset)
+        for name, label in NUMBERS.items():
+            key, allowed = _number_key(name, preset), bounds(name)
             is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
             value = st.number_input(
                 f"**{label}** (preset {usual[name]})" if is_other else label,
-                min_value=low,
-                max_value=high,
+                min_value=int(allowed.low),
+                max_value=int(allowed.high),
                 step=1,
                 key=key,
                 width=settings_form.FIELD_WIDTH_PX,
@@ -155,7 +161,7 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
             )
             if value != usual[name]:
                 chosen[name] = value
-    if tuple(models) != usual["models"]:
+    if tuple(models) != tuple(model for model in usual["models"] if model not in missing):
         chosen["models"] = models
     return chosen
 
@@ -176,9 +182,13 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
     if options.get("models") == []:
         return Draft(name, None, "Models: choose at least one.")
     try:
-        return Draft(name, make_config(preset, options, assignments), "")
+        config = make_config(preset, options, assignments)
     except ConfigError as error:
         return Draft(name, None, str(error))
+    missing = registry.not_installed(config.models)
+    if missing and (config.blend.fail_if_torch_missing or len(missing) == len(config.models)):
+        return Draft(name, None, f"Models: {' and '.join(missing.values())}. Install it first.")
+    return Draft(name, config, "")
 
 
 def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
@@ -209,8 +219,11 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
 def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -> None:
     """Describe what the run trains, how long it should take, and its differing settings."""
     source = start_source.describe(config.data.source)
-    st.markdown(frame.escape(forecast.plan_text(config, source)))
-    st.markdown(frame.escape(forecast.time_text(forecast.forecast(config, runs))))
+    missing = registry.not_installed(config.models)
+    trained = tuple(model for model in config.models if model not in missing)
+    made = config.model_copy(update={"models": trained})  # the trainer leaves the others out
+    st.markdown(frame.escape(forecast.plan_text(made, source)))
+    st.markdown(frame.escape(forecast.time_text(forecast.forecast(made, runs))))
     own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]
     if own:
         st.markdown(f"Different from the preset: {settings_form.differences_text(own)}")

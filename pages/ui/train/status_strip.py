@@ -5,8 +5,6 @@ In: the files of a run and its derived state. Out: badge, reason, evidence, numb
 
 from __future__ import annotations
 
-import time
-
 import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
@@ -95,9 +93,9 @@ def _numbers(run: RunView, derived: DerivedState) -> None:
 
 def _number(label: str, value: str, detail: str = "") -> None:
     st.metric(
-        label,
-        value,
-        delta=detail or None,
+        frame.escape(label),
+        frame.escape(value),
+        delta=frame.escape(detail) or None,
         delta_color="off",
         delta_arrow="off",
         width="content",
@@ -132,7 +130,7 @@ def _clocks(status: Status) -> None:
         done_at = words.clock(status.heartbeat_at + status.eta_s)
         _number("Time left, at most", words.duration(status.eta_s), f"done by {done_at}")
     if status.pauses_at is not None:
-        left = words.duration(status.pauses_at - time.time())
+        left = words.duration(status.pauses_at - status.heartbeat_at)  # both by the trainer's clock
         _number("Pauses at", words.clock(status.pauses_at), f"time limit, in {left}")
 
 

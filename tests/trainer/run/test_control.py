@@ -22,7 +22,7 @@ from trainer.models.boosting.checkpoint import segment_end
 from trainer.run import RefusedError, control
 from trainer.run.fold_job import FoldMonitor
 from trainer.run.pipeline import Limits
-from trainer.run.transfer.verification import verify_run
+from trainer.run.transfer import moving
 from trainer.store.locks import acquire
 from trainer.store.process import ProcessIdentity, liveness
 from trainer.store.reader import RunReader
@@ -116,7 +116,7 @@ def test_a_trainer_outlives_who_started_it_and_pauses_when_asked(state, endless)
         lambda: train(root, endless),
         lambda: control.resume(root),
         lambda: control.start(state, "first", endless),
-        lambda: control.start_over(root),
+        lambda: moving.start_over(root),
     ):
         with pytest.raises(RefusedError, match="run first: "):
             refused()
@@ -189,85 +189,6 @@ def test_of_two_starts_at_once_the_loser_does_not_clear_away_the_winners_folder(
     with pytest.raises(RefusedError):
         training.train(state, "first", "quick", {}, [], Limits(), False)
     assert (state / "first" / "lock").exists()
-
-
-def test_starting_over_moves_the_run_aside_and_deletes_nothing(finished):
-    """The name is free; a second time gets the next number."""
-    before = {path.name for path in finished.iterdir()}
-    first = control.start_over(finished)
-    assert (first.name, finished.exists()) == ("tiny.old-1", False)
-    assert {path.name for path in first.iterdir()} == before
-    shutil.copytree(first, finished)
-    assert control.start_over(finished).name == "tiny.old-2"
-    assert derive_state(RunReader(first)).state == "finished"
-
-
-def test_a_run_in_use_is_not_moved_aside(finished):
-    """Its trainer would write into a folder that is no longer there."""
-    said = json.loads((finished / "status.json").read_bytes()) | {"state": "running"}
-    (finished / "status.json").write_text(json.dumps(said))
-    held = acquire(finished / "lock")
-    with pytest.raises(RefusedError, match="Pause it before starting over"):
-        control.start_over(finished)
-    held.release()
-    assert finished.exists()
-
-
-def test_a_run_is_renamed_with_everything_in_it(finished):
-    """The folder moves, the configuration says the new name, every checksum is right."""
-    before = (finished / "oof.parquet").read_bytes()
-    moved = control.rename(finished, "baseline")
-    assert moved == finished.with_name("baseline")
-    assert not finished.exists()
-    assert RunReader(moved).run_file().run == "baseline"
-    assert (moved / "oof.parquet").read_bytes() == before
-    assert all(check.is_good for check in verify_run(moved))
-
-
-def test_a_renamed_run_goes_on_to_the_same_result(tiny_run, tiny_source, state):
-    """Paused, renamed, resumed: the table of the run that never was moved."""
-    config = tiny_config(tiny_source)
-    assert train(state / "one", config, Limits(stop_after_folds=3)) == "paused"
-    moved = control.rename(state / "one", "two")
-    assert train(moved, config) == "finished"
-    assert (moved / "oof.parquet").read_bytes() == (tiny_run / "oof.parquet").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("../evil", "run name: expected 1 to 64 of a-z"),
-        ("Upper", "run name: expected 1 to 64 of a-z"),
-        ("tiny", "run tiny: there already"),
-        ("taken", "run taken: there already"),
-    ],
-)
-def test_a_run_is_not_renamed_to_what_cannot_be_or_is_there(finished, name, reason):
-    """An empty folder counts as taken: a move would swallow it."""
-    finished.with_name("taken").mkdir()
-    with pytest.raises(RefusedError, match=reason):
-        control.rename(finished, name)
-    assert RunReader(finished).run_file().run == "tiny"
-
-
-def test_what_is_no_run_or_in_use_or_fixed_is_not_renamed(finished, monkeypatch):
-    """Each is refused with its reason, and stays where it is."""
-    with pytest.raises(RefusedError, match="no run there"):
-        control.rename(finished.with_name("nowhere"), "new")
-    said = json.loads((finished / "status.json").read_bytes())
-    (finished / "status.json").write_text(json.dumps(said | {"state": "running"}))
-    held = acquire(finished / "lock")
-    with pytest.raises(RefusedError, match=r"a trainer is at work on it\. Pause it"):
-        control.rename(finished, "new")
-    held.release()
-
-    def read_only(*_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(control, "replace", read_only)
-    with pytest.raises(RefusedError, match=r"could not be moved .*Permission denied"):
-        control.rename(finished, "new")
-    assert (finished / "oof.parquet").exists()
 
 
 def test_resume_0_starts_the_run_over(finished, tiny_source, monkeypatch, capsys):

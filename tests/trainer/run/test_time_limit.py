@@ -36,6 +36,13 @@ def test_a_time_limit_that_cannot_be_read_is_refused(text):
         parse_time_limit(text)
 
 
+@pytest.mark.parametrize("text", ["8761h", f"{'9' * 400}h", "600000m"])
+def test_a_time_limit_of_more_than_a_year_is_refused(text):
+    """400 digits would read as infinity, which no status file can hold."""
+    with pytest.raises(DurationError, match="expected at most 8760h, a year; got '"):
+        parse_time_limit(text)
+
+
 def test_an_automatic_time_limit_is_that_of_the_host(monkeypatch):
     """Kaggle and Colab end a session; other machines do not."""
     for name in ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG"):

@@ -55,6 +55,7 @@ class LightGBM(Model):
     code_version = 7
     has_importance = True
     has_contributions = True
+    memory_settings = ("boosting.num_leaves", "boosting.max_bin")
 
     def settings(self, config: Config) -> BoostingConfig:
         """Return the model's part of the configuration."""
@@ -94,6 +95,7 @@ class LightGBM(Model):
         """Fit one fold; see ``trainer.models.boosting.fold``."""
         from trainer.models.boosting.fold import fit_fold
 
+        _check_memory(config.boosting, len(task.inputs.names))
         fitted = fit_fold(task, config.boosting, seed, fold, monitor, checkpoint)
         return FoldResult(
             proba_NK=fitted.valid_proba_NK,
@@ -166,6 +168,22 @@ class FittedBoosting(FittedFold):
             added_NCF=added_NCF[:, :, :-1],
             start_NC=added_NCF[:, :, -1],
             raw_NC=booster.raw_scores(self.model, values_NF)[:, place],
+        )
+
+
+def _check_memory(config: BoostingConfig, num_features: int) -> None:
+    """Refuse histograms larger than the free memory: LightGBM would end the process.
+
+    It allocates a histogram of every feature for every leaf at once: 16 bytes a bin, and about 100.
+    """
+    import psutil
+
+    num_bytes = config.num_leaves * num_features * (16 * config.max_bin + 100)
+    free = psutil.virtual_memory().available
+    if num_bytes > free:
+        raise MemoryError(
+            f"the histograms of {config.num_leaves:,} leaves and {num_features:,} features need "
+            f"{num_bytes / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
         )
 
 

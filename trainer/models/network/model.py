@@ -56,6 +56,7 @@ class Network(Model):
     has_attention = True
     uses_gpu = True
     saves_on_pause = True
+    memory_settings = ("network.batch_size", "network.conv_channels", "network.recurrent_units")
 
     def settings(self, config: Config) -> NetworkConfig:
         """Return the model's part of the configuration."""
@@ -142,8 +143,16 @@ class Network(Model):
         torch.set_num_threads(NUM_THREADS)
         return build_frames(signals)
 
+    def is_out_of_memory(self, error: Exception) -> bool:
+        """Return whether the memory of the GPU or of the machine was too small."""
+        import torch
+
+        is_on_cpu = "DefaultCPUAllocator" in str(error)  # torch has a class for GPUs only
+        return is_on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)
+
     def import_libraries(self) -> None:
         """Import torch and the network."""
+        super().import_libraries()
         import trainer.models.network.fold  # noqa: F401 - only to have it imported
 
 

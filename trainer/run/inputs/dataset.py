@@ -24,7 +24,7 @@ from trainer.models.base import DataSize, FoldTask, Model
 from trainer.run.estimate import guess_num_features, has_optional_sensors
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
-from trainer.store.feature_cache import (
+from trainer.store.tables.feature_cache import (
     FeatureCache,
     FeatureParts,
     cache_key,

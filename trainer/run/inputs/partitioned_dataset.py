@@ -25,10 +25,10 @@ from trainer.features.frames import FRAME_VERSION, Frames, frame_layout
 from trainer.run.inputs.dataset import KEEP_BLOCK_S, Dataset
 from trainer.run.inputs.parts import Kind, PartMaker, PartTask, names_of
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, replace, sync_folder
-from trainer.store.feature_cache import FeatureParts, cache_key
+from trainer.store.durable import StoreError, create, make_folder, replace, sync_folder
 from trainer.store.file_kinds import file_sha256
 from trainer.store.records import FileRef, dump_record, parse_record
+from trainer.store.tables.feature_cache import FeatureParts, cache_key
 
 TITLES = {"features": "Feature table", "frames": "Frames"}
 
@@ -177,7 +177,8 @@ def _write_array(
     np.lib.format.write_array_header_2_0(header, layout)
     digest, num_bytes = hashlib.sha256(), 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        create(temporary)
         with temporary.open("wb") as file:
             for data in _with_header(header.getvalue(), pieces):
                 file.write(data)

@@ -23,7 +23,7 @@ from trainer.run.inputs.partitioned_dataset import PartitionedDataset
 from trainer.run.inputs.parts import LocalPartMaker, PartMaker
 from trainer.simulation.any_source import load
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FeatureParts
+from trainer.store.tables.feature_cache import FeatureParts
 
 
 def load_dataset(

@@ -1,1 +1,1 @@
-"""Export, import, adoption of a run found elsewhere, verification."""
+"""Export, import, adoption of a run found elsewhere, renaming and deleting, verification."""

@@ -93,13 +93,15 @@ def adopt(run: InputRun, state_dir: Path, name: str) -> str:
         TransferError: It cannot be copied.
         RefusedError: A run of that name exists.
     """
-    root = import_run(run.root, state_dir, name)
+    left_out: list[str] = []
+    root = import_run(run.root, state_dir, name, left_out.append)
     checks = verify_run(root)
     bad = [f"{check.name}: {check.detail}" for check in checks if not check.is_good]
     outcome = "all checksums match"
     if bad:
         outcome = f"{len(bad)} damaged, redone from the whole ones ({'; '.join(bad)})"
     num_files = len({check.name for check in checks})
+    outcome = "; ".join([outcome, *left_out])
     return f"copied from {run.root} ({run.progress}): {num_files} files, {outcome}"
 
 

@@ -1,58 +1,65 @@
-"""Archive: a run is exported to one zip file, imported from it, or deleted.
+"""Archive: a run is exported to one zip file, or imported from it.
 
 In: a run folder, a zip, or a folder that was copied or mounted from another machine. Out: a zip, or
-a run in the state folder. Nothing in an archive is executed or written outside the run's folder.
+a run in the state folder. Nothing in an archive is executed or written outside the run's folder;
+its files are checked by kind and size (``parts``) before the first of them is unpacked.
 """
 
 from __future__ import annotations
 
-import contextlib
+import io
+import os
 import shutil
-import time
+import stat
 import uuid
 import zipfile
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from trainer.run import RefusedError
-from trainer.run.control import record_name
-from trainer.store.durable import StoreError, replace, sync_folder
+from trainer.run.control import is_in_use
+from trainer.run.transfer.moving import ARRIVING, TransferError, record_name, remove_leftovers
+from trainer.run.transfer.parts import MAX_FILES, Part, files_below, is_foreign, select
+from trainer.store.durable import (
+    PRIVATE_FILE,
+    StoreError,
+    create,
+    make_folder,
+    open_regular,
+    replace,
+    sync_folder,
+)
+from trainer.store.file_kinds import belongs_to_process, open_file
 from trainer.store.names import RunNameError, check_run_name
 from trainer.store.reader import RunReader
-from trainer.store.run_state import derive_state
 
-MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
-MAX_FILES = 10_000
-MAX_RATIO = 200  # real checkpoints compress by less than 10; a zip bomb by 1,000 and more
+MAX_TABLE_BYTES = 4 << 20  # the table of contents of MAX_FILES files: 46 bytes and a name each
+BLOCK_BYTES = 1 << 20
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what export and common programs write
 UNREADABLE = (  # raised by zipfile for damaged, encrypted or foreign archives
-    *(zipfile.BadZipFile, zlib.error, EOFError, OSError),
-    *(NotImplementedError, RuntimeError, UnicodeError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError),
+    *(NotImplementedError, RuntimeError, OverflowError),
 )
-ARRIVING, DELETING = ".arriving-", ".deleting-"  # a run gets or loses its name in one rename
-ABANDONED_S = 86_400.0  # no import takes a day: an older unfinished one was killed
-EXCLUDED = ("lock", "command.json", "stop")  # they belong to a live process, not to the run
-EXCLUDED_SUFFIXES = (".lock", ".owner", ".tmp", ".beat", ".npy")
-
-
-class TransferError(ValueError):
-    """An archive or folder that is not a run or cannot be trusted."""
 
 
 def export_run(root: Path, target: Path) -> None:
-    """Write a run as one zip.
+    """Write a run as one zip, which only this user may read.
 
     Raises:
         RefusedError: There is no run, or a trainer is writing to it.
+        TransferError: The zip cannot be written, or the run contains a link.
     """
     if not RunReader(root).paths.has_config:
         raise RefusedError(
             f"{root}: no run in this folder. List the runs: python -m trainer status"
         )
-    if derive_state(RunReader(root)).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is writing to it. Pause it, then export it")
-    temporary = target.with_name(f".{target.name}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        _demand_idle(root, "export")
         _pack(root, temporary)
+        _demand_idle(root, "export")  # a trainer may have begun meanwhile
         replace(temporary, target)
     except OSError as error:
         raise TransferError(
@@ -63,165 +70,193 @@ def export_run(root: Path, target: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def import_run(source: Path, state_dir: Path, name: str | None = None) -> Path:
+def import_run(
+    source: Path,
+    state_dir: Path,
+    name: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> Path:
     """Copy a run into the state folder.
 
     Args:
         source: A zip that ``export_run`` wrote, or a run folder, perhaps read-only.
         state_dir: The state folder.
         name: The run's new name; None keeps the name in its ``config.json``.
+        report: Receives a line that names the files which are no part of a run and are left out.
 
     Returns:
         The new run folder.
 
     Raises:
-        TransferError: It is not a run, is damaged, or contains files that no run contains.
-        RefusedError: A run of that name exists.
+        TransferError: It is not a run, is damaged, is too large, or cannot be copied.
+        RefusedError: A run of that name exists, or a trainer is writing to the folder.
         RunNameError: The name cannot be used.
+        StoreError: The source is neither a folder nor a regular file.
     """
     if name is not None:
         check_run_name(name)
-    state_dir.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(state_dir)
     arriving = state_dir / f"{ARRIVING}{uuid.uuid4().hex[:8]}"
     try:
-        _copy_or_unpack(source, arriving)
+        make_folder(state_dir)
+        remove_leftovers(state_dir)
+        left_out = _copy_folder(source, arriving) if source.is_dir() else _unpack(source, arriving)
         own_name = _check(arriving, source)
         target = state_dir / (name or own_name)
-        if target.exists():
-            raise RefusedError(
-                f"run {target.name}: it already exists. Import this run under another name, or "
-                f"delete the existing one first"
-            )
+        _demand_free(target)
         record_name(arriving, target.name)
-        replace(arriving, target)
-        sync_folder(state_dir)
-        return target
-    finally:
-        shutil.rmtree(arriving, ignore_errors=True)
-
-
-def delete_run(root: Path) -> None:
-    """Delete a run and all its files; of a link, only the link.
-
-    The folder is renamed first, so that a kill leaves no incomplete run; the next deletion or
-    import removes the remains.
-
-    Raises:
-        RefusedError: A trainer is running it, or the folder is not a run.
-        TransferError: Not every file could be deleted.
-    """
-    reader = RunReader(root)
-    if not (reader.paths.has_config or reader.paths.status.exists()):
-        raise RefusedError(f"{root}: no run in this folder")
-    if derive_state(reader).is_active:
-        raise RefusedError(f"run {root.name}: a trainer is running it. Pause it first")
-    _remove_leftovers(root.parent)
-    going = root.with_name(f"{DELETING}{uuid.uuid4().hex[:8]}")
-    try:
-        replace(root, going)
-        if going.is_symlink():
-            going.unlink()
-        else:
-            shutil.rmtree(going)
+        _place(arriving, target)
     except OSError as error:
         raise TransferError(
-            f"run {root.name}: could not be deleted completely ({error.strerror or error}). Allow "
-            f"writing to {root.parent}; the rest is in {going if going.exists() else root}"
+            f"{error.filename or state_dir}: could not be read or written "
+            f"({error.strerror or error}). Make room in {state_dir} or allow writing to it"
         ) from error
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
+    if left_out:
+        report(left_out)
+    return target
 
 
-def _remove_leftovers(state_dir: Path) -> None:
-    """Remove what killed deletions and killed imports left."""
-    for folder in state_dir.glob(f"{DELETING}*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in state_dir.glob(f"{ARRIVING}*"):
-        with contextlib.suppress(FileNotFoundError):  # its import has just finished
-            if time.time() - folder.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(folder, ignore_errors=True)
+def _place(arriving: Path, target: Path) -> None:
+    """Give a run that has arrived its name, unless another run has got it meanwhile."""
+    try:
+        replace(arriving, target)
+    except OSError:
+        _demand_free(target)
+        raise
+    sync_folder(target.parent)
 
 
-def _copy_or_unpack(source: Path, target: Path) -> None:
-    """Copy or unpack a source; a folder must be a run that no trainer writes to."""
-    if not source.is_dir():
-        _unpack(source, target)
-        return
-    if not RunReader(source).paths.has_config:
-        raise TransferError(f"{source}: no config.json in it. Expected a run folder")
-    if derive_state(RunReader(source)).is_active:
-        raise RefusedError(f"{source}: a trainer is writing to it. Pause it, then import it")
-    _copy_folder(source, target)
+def _demand_free(target: Path) -> None:
+    if target.exists():
+        raise RefusedError(
+            f"run {target.name}: it already exists. Import this run under another name, or "
+            f"delete the existing one first"
+        )
+
+
+def _demand_idle(root: Path, wish: str) -> None:
+    if is_in_use(RunReader(root)):
+        raise RefusedError(f"run {root.name}: a trainer is writing to it. Pause it, then {wish} it")
 
 
 def _pack(root: Path, target: Path) -> None:
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for path in sorted(root.rglob("*")):
-            if path.is_file() and not _is_excluded(path):
-                name = f"{root.resolve().name}/{path.relative_to(root).as_posix()}"
-                archive.write(path, name)
+    descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with (
+        os.fdopen(descriptor, "r+b") as file,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for path in files_below(root):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and not belongs_to_process(name) and not is_foreign(name):
+                archive.write(path, f"{root.resolve().name}/{name}")
 
 
-def _is_excluded(path: Path) -> bool:
-    return path.name in EXCLUDED or path.suffix in EXCLUDED_SUFFIXES
+def _copy_folder(source: Path, target: Path) -> str:
+    """Copy a run folder that no trainer writes to; return what was left out."""
+    if not RunReader(source).paths.has_config:
+        raise TransferError(f"{source}: no config.json in it. Expected a run folder")
+    _demand_idle(source, "import")
+    files = [path for path in files_below(source) if path.is_file()]
+    parts = [
+        Part(path.relative_to(source).as_posix(), path.stat().st_size, partial(open_file, path))
+        for path in files
+    ]
+    left_out = _write_parts(parts, target)
+    _demand_idle(source, "import")  # a trainer may have begun meanwhile
+    return left_out
 
 
-def _copy_folder(source: Path, target: Path) -> None:
-    for path in source.rglob("*"):
-        if path.is_symlink():
-            raise TransferError(
-                f"{path}: a link. Expected plain files; copy the file that it points to"
-            )
-        if path.is_file() and not _is_excluded(path):
-            place = target / path.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, place)
-
-
-def _unpack(source: Path, target: Path) -> None:
+def _unpack(source: Path, target: Path) -> str:
+    """Unpack an archive; return what was left out."""
+    descriptor = open_regular(source, os.O_RDONLY)
     try:
-        with zipfile.ZipFile(source) as archive:
+        with _ArchiveFile(descriptor) as file, zipfile.ZipFile(file) as archive:
             members = [item for item in archive.infolist() if not item.is_dir()]
-            _check_members(members)
-            for item in members:
-                _unpack_member(archive, item, target)
+            parts = _parts_of(archive, members)
+            return _write_parts(parts, target, sum(item.compress_size for item in members))
+    except TransferError:
+        raise
     except UNREADABLE as error:
         raise TransferError(
-            f"{source.name}: expected a zip written by export; {error}. Export the run again"
+            f"{source.name}: expected a zip written by export; {str(error)[:200]}. Export the run "
+            f"again"
         ) from error
 
 
-def _check_members(members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > MAX_FILES:
-        raise TransferError(f"expected at most {MAX_FILES:,} files, got {len(members):,}")
-    num_bytes = sum(item.file_size for item in members)
-    packed = max(1, sum(item.compress_size for item in members))
-    if num_bytes > MAX_BYTES or num_bytes / packed > MAX_RATIO:
-        raise TransferError(
-            f"expected a run, got an archive that unpacks from {packed:,} to {num_bytes:,} bytes. "
-            f"Nothing was unpacked"
-        )
-    folders = [item.filename.replace("\\", "/").partition("/")[0] for item in members]
-    for item in members:
-        parts = PurePosixPath(item.filename.replace("\\", "/")).parts
-        is_link = (item.external_attr >> 16) & 0o170000 == 0o120000
-        is_outside = parts[:1] == ("/",) or ".." in parts or any(":" in part for part in parts)
-        if is_link or is_outside or len(parts) < 2 or parts[0] != folders[0]:
+class _ArchiveFile(io.FileIO):
+    """An archive on the disk; zipfile reads its whole table of contents at once."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is not None and size > MAX_TABLE_BYTES:
             raise TransferError(
-                f"{item.filename!r}: expected plain files in one folder. Nothing was unpacked"
+                f"expected at most {MAX_FILES:,} files, got a table of contents of {size:,} bytes. "
+                f"Nothing was unpacked"
             )
+        return super().read(size)
 
 
-def _unpack_member(archive: zipfile.ZipFile, item: zipfile.ZipInfo, target: Path) -> None:
-    parts = PurePosixPath(item.filename.replace("\\", "/")).parts[1:]
-    place = target.joinpath(*parts)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(item) as packed, place.open("wb") as file:
-        num_bytes = 0
-        while block := packed.read(1 << 20):
+def _parts_of(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo]) -> list[Part]:
+    """Return the files inside the archive's one folder; operating systems add others beside it."""
+    named = [(item, PurePosixPath(item.filename.replace("\\", "/")).parts) for item in members]
+    named = [(item, parts) for item, parts in named if not is_foreign("/".join(parts))]
+    found = []
+    for item, parts in named:
+        is_special = stat.S_IFMT(item.external_attr >> 16) not in (0, stat.S_IFREG)
+        is_outside = parts[:1] == ("/",) or ".." in parts or any(":" in part for part in parts)
+        if is_special or is_outside or len(parts) < 2 or parts[0] != named[0][1][0]:
+            raise TransferError(
+                f"{item.filename[:200]!r}: expected plain files in one folder. Nothing was unpacked"
+            )
+        if item.compress_type not in METHODS:
+            raise TransferError(
+                f"{item.filename[:200]!r}: expected a file that is stored or deflated, got "
+                f"compression method {item.compress_type}. Nothing was unpacked"
+            )
+        name = "/".join(parts[1:])
+        found.append(Part(name, item.file_size, partial(archive.open, item)))
+    return found
+
+
+def _write_parts(parts: list[Part], target: Path, num_packed: int | None = None) -> str:
+    """Write the files that belong to a run; return a line on those that were left out."""
+    chosen, left_out = select(parts, num_packed)
+    needed = sum(part.num_bytes for part in chosen)
+    make_folder(target)
+    free = shutil.disk_usage(target).free
+    if needed > free:
+        raise TransferError(
+            f"{target.parent}: {needed:,} bytes are needed, {free:,} are free. Make room"
+        )
+    for part in chosen:
+        _write_part(part, target / part.name)
+    return left_out
+
+
+def _write_part(part: Part, place: Path) -> None:
+    num_bytes = 0
+    try:
+        make_folder(place.parent)
+        create(place)
+        target = place.open("wb")
+    except OSError as error:
+        raise _unwritable(part, error) from error
+    with target, part.open() as packed:
+        while block := packed.read(BLOCK_BYTES):
             num_bytes += len(block)
-            if num_bytes > item.file_size:
-                raise TransferError(f"{item.filename!r}: larger than its entry in the archive")
-            file.write(block)
+            if num_bytes > part.num_bytes:
+                raise TransferError(f"{part.name!r}: larger than its entry in the archive")
+            try:
+                target.write(block)
+            except OSError as error:
+                raise _unwritable(part, error) from error
+
+
+def _unwritable(part: Part, error: OSError) -> TransferError:
+    return TransferError(
+        f"{part.name}: could not write {part.num_bytes:,} bytes ({error.strerror or error}). Make "
+        f"room or allow writing to the state folder"
+    )
 
 
 def _check(folder: Path, source: Path) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from trainer.run.transfer.archive import TransferError
+from trainer.run.transfer.moving import TransferError
 from trainer.store.durable import StoreError, dump_json, write_atomic
 from trainer.store.reader import RunReader
 

@@ -21,6 +21,7 @@ from typing import Literal
 
 from trainer.folds import FoldError
 from trainer.models import registry
+from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_job import FoldJob, open_fold, run_fold
@@ -172,7 +173,7 @@ def _open(shared: SharedArrays) -> TrainingData:
 
 def _portable(error: Exception) -> Exception:
     """Return the error where it can be pickled for certain, else its text."""
-    is_plain = isinstance(error, StoreError | FoldError)
+    is_plain = isinstance(error, StoreError | FoldError | ModelError)
     return error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
 
 

@@ -15,7 +15,9 @@ import pytest
 from tests.support.tiny_runs import tiny_config, train
 from trainer.run import RefusedError
 from trainer.run.transfer import archive as archives
-from trainer.run.transfer.archive import TransferError, delete_run, export_run, import_run
+from trainer.run.transfer import parts
+from trainer.run.transfer.archive import export_run, import_run
+from trainer.run.transfer.moving import TransferError
 from trainer.run.transfer.verification import verify_run
 from trainer.store.locks import acquire
 from trainer.store.names import RunNameError
@@ -178,14 +180,14 @@ def test_a_bomb_is_refused_before_it_is_unpacked(exported, state, tmp_path, monk
         tmp_path,
         "expected a run, got an archive that unpacks from .* to 20,971,520 bytes",
     )
-    monkeypatch.setattr(archives, "MAX_BYTES", 1000)
+    monkeypatch.setattr(parts, "MAX_BYTES", 1000)
     refuse(
         exported,
         state,
         tmp_path,
         "expected a run, got an archive that unpacks .* Nothing was unpacked",
     )
-    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    monkeypatch.setattr(parts, "MAX_FILES", 3)
     refuse(exported, state, tmp_path, "expected at most 3 files, got")
 
 
@@ -240,7 +242,7 @@ def test_damage_anywhere_in_an_archive_is_refused_or_harmless(state, tmp_path):
     """Cut anywhere: refused. One bit wrong anywhere: refused, or whole files come out."""
     rng = np.random.default_rng(0)
     members = [
-        (f"tiny/part{n}.bin", rng.integers(0, 9, 60, dtype=np.uint8).tobytes()) for n in "ab"
+        (f"tiny/part{n}.log", rng.integers(0, 9, 60, dtype=np.uint8).tobytes()) for n in "ab"
     ]
     whole = archive(tmp_path / "whole.zip", members).read_bytes()
     path = tmp_path / "damaged.zip"
@@ -273,83 +275,17 @@ def test_an_encrypted_archive_is_refused(exported, state, tmp_path):
     refuse(exported, state, tmp_path, "expected a zip written by export")
 
 
-@pytest.mark.parametrize("act", ["export", "delete"])
-def test_an_active_run_is_neither_exported_nor_deleted(run, tmp_path, act):
+def test_an_active_run_is_not_exported(run, tmp_path):
     """Its files would not fit together."""
     held = acquire(run / "lock")
     status = json.loads((run / "status.json").read_bytes())
     (run / "status.json").write_text(json.dumps(status | {"state": "running"}))
     before = content(run)
     with pytest.raises(RefusedError, match=r"run tiny: a trainer is .* Pause it"):
-        export_run(run, tmp_path / "no.zip") if act == "export" else delete_run(run)
+        export_run(run, tmp_path / "no.zip")
     held.release()
     assert content(run) == before
     assert not list(tmp_path.glob("*no.zip*"))
-
-
-def test_only_the_deleted_run_is_gone(run, exported):
-    """Also if an earlier deletion of the same run was killed."""
-    other = import_run(exported, run.parent / "others")
-    leftover = run.with_name(".deleting-tiny")
-    (leftover / "units").mkdir(parents=True)
-    delete_run(run)
-    assert not run.exists()
-    assert list_runs(run.parent) == []
-    assert content(other)
-
-
-def test_remains_of_a_killed_deletion_or_import_are_removed_by_the_next_one(run, exported):
-    """A kill after the rename leaves a hidden folder, which is never listed."""
-    state = run.parent
-    killed, arriving, dead = (
-        state / name for name in (".deleting-1", ".arriving-1", ".arriving-2")
-    )
-    for folder in (killed, arriving, dead):
-        (folder / "units").mkdir(parents=True)
-    os.utime(dead, (0, 0))
-    assert [reader.name for reader in list_runs(state)] == ["tiny"]
-    import_run(exported, state, "other")
-    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other", "tiny"]
-    killed.mkdir()
-    delete_run(run)
-    assert sorted(entry.name for entry in state.iterdir()) == [".arriving-1", "other"]
-
-
-def test_a_deletion_that_is_killed_leaves_no_half_run(run, monkeypatch):
-    """The folder is renamed first."""
-
-    class Killed(BaseException):
-        pass
-
-    def killed(path):
-        next(path.rglob("*.parquet")).unlink()
-        raise Killed
-
-    monkeypatch.setattr(shutil, "rmtree", killed)
-    with pytest.raises(Killed):
-        delete_run(run)
-    assert list_runs(run.parent) == []
-    assert not run.exists()
-
-
-def test_of_a_link_only_the_link_is_deleted(run, state):
-    """The run it points to belongs to another state folder."""
-    state.mkdir()
-    (state / "linked").symlink_to(run)
-    delete_run(state / "linked")
-    assert list(state.iterdir()) == []
-    assert all(check.is_good for check in verify_run(run))
-
-
-def test_a_deletion_that_cannot_be_finished_names_the_rest(run, monkeypatch):
-    """For instance a file that belongs to another user."""
-
-    def denied(path, **_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(shutil, "rmtree", denied)
-    with pytest.raises(TransferError, match=r"Permission denied.*the rest is in .*\.deleting-"):
-        delete_run(run)
 
 
 @pytest.mark.parametrize("damage", ["missing", "flipped", "empty"])
@@ -372,15 +308,6 @@ def test_a_run_with_only_the_copy_of_its_configuration_is_exported_and_imported(
     assert all(check.is_good for check in verify_run(back))
 
 
-def test_a_run_with_only_the_copy_of_its_configuration_can_be_deleted(run):
-    """Also if its status is missing."""
-    (run / "config.json").unlink()
-    (run / "status.json").unlink()
-    assert [reader.name for reader in list_runs(run.parent)] == ["tiny"]
-    delete_run(run)
-    assert list_runs(run.parent) == []
-
-
 def test_a_run_can_be_imported_under_another_name(exported, state):
     """Its configuration has the new name; an impossible name is refused and nothing imported."""
     import_run(exported, state)
@@ -390,16 +317,6 @@ def test_a_run_can_be_imported_under_another_name(exported, state):
     with pytest.raises(RunNameError, match="expected 1 to 64"):
         import_run(exported, state, "../evil")
     assert sorted(entry.name for entry in state.iterdir()) == ["theirs", "tiny"]
-
-
-def test_a_folder_without_a_run_is_not_deleted(tmp_path):
-    """A wrong path never deletes a folder."""
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").touch()
-    for path in (tmp_path / "photos", tmp_path / "nowhere"):
-        with pytest.raises(RefusedError, match="no run in this folder"):
-            delete_run(path)
-    assert (tmp_path / "photos" / "cat.jpg").exists()
 
 
 def test_an_export_that_cannot_be_written_is_reported_and_leaves_no_part(

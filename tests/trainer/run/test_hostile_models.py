@@ -19,8 +19,8 @@ from trainer.run.transfer.verification import verify_run
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import dumps, loads, seal, unseal
 from trainer.store.durable import sha256
-from trainer.store.feature_cache import load_features
 from trainer.store.names import RunPaths
+from trainer.store.tables.feature_cache import load_features
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pages.ui.features import (
     importance_comparison,
     importance_ranks,
 )
-from pages.ui.shared import charts_results, frame, live, panels, readers
+from pages.ui.shared import charts_results, frame, live, panels, readers, words
 from trainer.models import registry
 
 MEASURES = {
@@ -49,7 +49,11 @@ if model is None:
     frame.empty_state(
         "This run has no feature importance",
         f"None of its models ({', '.join(model.title for model in models)}) reports it. Start a "
-        f"run with {capable} to see it.",
+        f"run with {capable} to see it."
+        + "".join(
+            f" {words.capital(text)}."
+            for text in registry.describe_left_out({} if run_file is None else run_file.left_out)
+        ),
         "pages/train.py",
         "Start a run",
     )
@@ -58,7 +62,7 @@ if model is None:
 table = readers.importance(run)
 problem = "" if table is None else importance.check_columns(table)
 if problem:
-    st.error(f"The recorded feature importance cannot be shown. {problem}.")
+    st.error(f"The recorded feature importance cannot be shown. {frame.escape(problem)}.")
 if table is None or problem:
     so_far = fold_importance.read(run, model)
     readers.show_problems(list(so_far.problems))
@@ -106,7 +110,7 @@ if len(by_sensor):
     first = by_sensor.row(0, named=True)
     cards.metric(
         "Top sensor",
-        f"{first['sensor']}: {first['share']:.0f} %",
+        frame.escape(f"{first['sensor']}: {first['share']:.0f} %"),
         border=True,
         height="stretch",
         help=f"The sensor with the largest share of all {measure}.",

@@ -396,7 +396,7 @@ def test_a_switch_that_cannot_be_read_is_refused(cli, monkeypatch, tiny_source):
         (("--set", "seed"), "expected KEY=VALUE, got 'seed'"),
         (("--preset", "fast"), "preset: expected one of full, quick; got 'fast'"),
         (("--models", "forest"), "models: expected some of lgbm, torch; got 'forest'"),
-        (("--folds", "1"), "folds.count: Input should be greater than or equal to 2; got 1"),
+        (("--folds", "1"), "folds.count: expected a whole number from 2 to 50; got 1"),
         (("--run", "My Run"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--run", "../out"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--time-limit", "soon"), "expected auto, none or a duration such as 90s"),
@@ -565,6 +565,20 @@ def test_csv_and_parquet_contain_the_same_numbers(cli, run_copy, file, tmp_path)
     for name in ("a.csv", "a.parquet"):
         assert cli("predict", "tiny", file, "--out", tmp_path / name)[0] == FINISHED
     assert pl.read_csv(tmp_path / "a.csv").equals(pl.read_parquet(tmp_path / "a.parquet"))
+
+
+def test_predict_writes_no_formulas_into_csv(cli, run_copy, file, tmp_path):
+    """On the terminal and in a file; Parquet has the id as it is."""
+    table = pl.read_parquet(file)
+    first = pl.col("sequence_id") == table["sequence_id"][0]
+    ids = pl.when(first).then(pl.lit("=cmd|' /C calc'!A0")).otherwise("sequence_id")
+    table.with_columns(ids.alias("sequence_id")).write_parquet(tmp_path / "formula.parquet")
+    _, out, _ = cli("predict", "tiny", tmp_path / "formula.parquet")
+    assert pl.read_csv(out.encode())["sequence_id"][0] == "'=cmd|' /C calc'!A0"
+    for name, expected in (("p.csv", "'=cmd|' /C calc'!A0"), ("p.parquet", "=cmd|' /C calc'!A0")):
+        cli("predict", "tiny", tmp_path / "formula.parquet", "--out", tmp_path / name)
+        read = pl.read_csv if name.endswith("csv") else pl.read_parquet
+        assert read(tmp_path / name)["sequence_id"][0] == expected
 
 
 def test_predict_reads_demographics(cli, run_copy, file, tmp_path):

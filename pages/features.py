@@ -15,7 +15,7 @@ from pages.ui.features import (
     importance_comparison,
     importance_ranks,
 )
-from pages.ui.shared import charts_results, frame, live, panels, readers
+from pages.ui.shared import charts_results, frame, live, panels, readers, words
 from trainer.models import registry
 
 MEASURES = {
@@ -49,7 +49,11 @@ if model is None:
     frame.empty_state(
         "This run has no feature importance",
         f"None of its models ({', '.join(model.title for model in models)}) reports it. Start a "
-        f"run with {capable} to see it.",
+        f"run with {capable} to see it."
+        + "".join(
+            f" {words.capital(text)}."
+            for text in registry.describe_left_out({} if run_file is None else run_file.left_out)
+        ),
         "pages/train.py",
         "Start a run",
     )

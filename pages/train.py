@@ -57,6 +57,7 @@ with st.container():  # always drawn, so that the elements below keep their plac
             start_form.show()
 alerts_place = st.container()
 with st.container():
+    outcome.left_out(run.run_file)
     outcome.problems(reader)
     outcome.card(reader, derived)
 with st.container(gap="xsmall"):

@@ -40,6 +40,9 @@ def status_lines(reader: RunReader, derived: DerivedState, with_evidence: bool) 
     if not with_evidence:
         return lines
     lines += [f"  {evidence.what:<14} {evidence.seen}" for evidence in derived.evidence]
+    run_file = reader.run_file()
+    left_out = {} if run_file is None else run_file.left_out
+    lines += [f"  left out       {text}" for text in registry.describe_left_out(left_out)]
     for fold in reader.fold_records():
         score = "" if fold.score is None else f" score {fold.score.score:.4f}"
         step_name = registry.get(fold.model).step_name

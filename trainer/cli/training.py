@@ -150,9 +150,13 @@ def _same_config(
 
     settings = frozen.settings()
     base = settings
-    if preset is not None:  # its settings count, but it has none for the recordings
-        base = make_config(preset, {"data.source": settings.data.source}, environment={})
+    if preset is not None:  # its settings count; it has none for recordings and models
+        kept = {"data.source": settings.data.source, "models": settings.models}
+        base = make_config(preset, kept, environment={})
     wanted = overlay(base, environment_settings(os.environ), assignments, options)
+    trained = [model for model in wanted.models if model not in frozen.left_out]
+    if trained == list(settings.models):  # the same request, on a machine without a library
+        wanted = overlay(wanted, {}, options={"models": trained})
     changed = differences(settings, wanted)
     if changed:
         raise RefusedError(
@@ -204,7 +208,7 @@ def _execute(
     from rich.console import Console
 
     from trainer.cli.display import Display
-    from trainer.run import RefusedError
+    from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
     from trainer.run.execution import execute
     from trainer.run.workers.pool import WorkerPool
@@ -226,10 +230,9 @@ def _execute(
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()
-        if not (is_detached or is_begun or isinstance(error, RefusedError)):
-            shutil.rmtree(
-                root, ignore_errors=True
-            )  # the recordings were refused: there is no run yet
+        is_other = isinstance(error, RefusedError) and not isinstance(error, LibraryError)
+        if not (is_detached or is_begun or is_other):  # recordings or libraries: there is no run
+            shutil.rmtree(root, ignore_errors=True)
         raise
     if not is_detached:
         print("\n".join(outcome_lines(root, outcome)))

@@ -44,10 +44,11 @@ def find_model(predictor: Predictor, ability: Ability, fold: int | None = None) 
         if _has(fitted.model, ability):
             return fitted
     able = [model.title for model in registry.all_models() if _has(model, ability)]
+    notes = "".join(f" ({note})" for note in predictor.notes)
     raise PredictError(
         f"{predictor.root}: expected a model with {ability} ({', '.join(able)}), got only "
-        f"{', '.join(fitted.model.title for fitted in models)}. Finish the folds of such a model, "
-        f"or choose another explanation"
+        f"{', '.join(fitted.model.title for fitted in models)}{notes}. Finish the folds of such a "
+        f"model, or choose another explanation"
     )
 
 

@@ -64,7 +64,7 @@ class SequenceServer:
 
     Attributes:
         root: A run folder, or an ``lgbm_bundle.pkl``.
-        log: Called with a line for every unusable value and every model that fails.
+        log: Called with a line for every unusable value, every model that fails or is not used.
     """
 
     root: Path
@@ -73,7 +73,10 @@ class SequenceServer:
     @cached_property
     def predictor(self) -> Predictor:
         """Return the models; the first call loads them."""
-        return Predictor.load(self.root)
+        predictor = Predictor.load(self.root)
+        for note in predictor.notes:
+            self.log(note)
+        return predictor
 
     def predict(self, sequence: pl.DataFrame, demographics: pl.DataFrame) -> str:
         """Return the gesture of one sequence.

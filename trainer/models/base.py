@@ -233,8 +233,7 @@ class Model(ABC):
             seed: The run's seed.
             fold: From 0.
             monitor: Receives progress, records and checkpoints, and requests a stop.
-            checkpoint: The last one that ``monitor.save`` received for this fold, or None. It comes
-                from a file, as ``packed`` does in ``open``.
+            checkpoint: The last one that ``monitor.save`` received for this fold, or None.
 
         Raises:
             Paused: ``monitor.should_stop()`` was true at a safe point.
@@ -243,14 +242,7 @@ class Model(ABC):
 
     @abstractmethod
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
-        """Return the model of a packed fold, which comes from a file that anyone may have made.
-
-        Callers use ``registry.open_packed``. No library may parse what was not checked here: indices,
-        sizes and shapes that do not agree end the process in compiled code.
-
-        Raises:
-            DamagedDataError: No training can have packed it; see ``trainer.plain_data``.
-        """
+        """Return the model of a packed fold from anywhere, or raise ``DamagedDataError``."""
 
     def settings(self, config: Config) -> BaseModel:
         """Return the model's part of the configuration."""
@@ -300,7 +292,7 @@ class Model(ABC):
         """
         problem = import_problem(self.libraries)
         if problem:
-            raise ModelError(f"{self.phrase} cannot be fitted: {problem}")
+            raise ModelError(f"the library of {self.phrase} cannot be imported ({problem})")
 
     @property
     def input_version(self) -> int:

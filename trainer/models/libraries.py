@@ -27,7 +27,7 @@ def not_installed(libraries: Iterable[str]) -> str:
 
 
 def import_problem(libraries: Iterable[str]) -> str:
-    """Import libraries; return the library that fails and the original error, in words."""
+    """Import libraries; return the first that fails with its error, "torch: OSError: ..."."""
     return next(filter(None, map(_import_error, libraries)), "")
 
 
@@ -36,6 +36,5 @@ def _import_error(library: str) -> str:
     try:
         importlib.import_module(library)
     except Exception as error:  # a broken library can raise anything: OSError of a missing .so
-        text = " ".join(str(error).split())
-        return f"the library {library} cannot be imported ({type(error).__name__}: {text})"
+        return f"{library}: {type(error).__name__}: {' '.join(str(error).split())}"
     return ""

@@ -6,7 +6,7 @@ this loads neither LightGBM nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 
@@ -80,9 +80,26 @@ def not_installed(names: Iterable[str]) -> dict[str, str]:
 
 
 def load_errors(names: Iterable[str]) -> dict[str, str]:
-    """Import the models' libraries; return the models that cannot be used, and why, in words."""
+    """Import the models' libraries; return the models for which that fails, and the errors."""
     found = {model.name: libraries.import_problem(model.libraries) for model in select(names)}
     return {name: problem for name, problem in found.items() if problem}
+
+
+def describe_load_errors(errors: Mapping[str, str]) -> str:
+    """Return the result of ``load_errors`` as a clause."""
+    return "; ".join(
+        f"the library of {get(name).phrase} cannot be imported ({error})"
+        for name, error in errors.items()
+    )
+
+
+def describe_left_out(left_out: Mapping[str, str]) -> list[str]:
+    """Return a clause on each model that a run was made without, from ``RunFile.left_out``."""
+    return [
+        f"{_MODELS[name].phrase if name in _MODELS else name} is not part of this run: when it was "
+        f"made, its library could not be imported ({error})"
+        for name, error in left_out.items()
+    ]
 
 
 def title(name: str) -> str:

@@ -105,6 +105,9 @@ def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - 
             number(weights, part({"name": name}, "name", str), 0.0, LARGEST)
         for name in ("mirror_left_handers", "fail_if_torch_missing"):
             part(bundle, name, bool)
+        left_out = part(bundle, "left_out", dict, {})
+        for name in left_out:
+            part(left_out, part({"name": name}, "name", str), str)
         if bundle.get("turned_subjects"):
             names(bundle, "turned_subjects", len(bundle["turned_subjects"]))
         if bundle["fold_weights"] not in ("equal", "score"):

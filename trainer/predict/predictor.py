@@ -85,8 +85,8 @@ class Predictor:
         weights: Blend weights as configured.
         mirror_left_handers: Whether left-handers were mirrored in training.
         turned_subjects: Subjects whose device orientation was corrected in training.
-        models: The models that have a bundle, by name.
-        notes: Which models of the run have no bundle, in words.
+        models: The models that have a bundle and whose libraries can be imported, by name.
+        notes: Which models of the run are not used, and why, in words.
     """
 
     root: Path
@@ -105,8 +105,9 @@ class Predictor:
             path: A run folder, or an ``lgbm_bundle.pkl``.
 
         Raises:
-            PredictError: There is no bundle, one is damaged, they have different gestures, or one
-                is missing that FAIL_IF_TORCH_MISSING or the run's configuration requires.
+            PredictError: There is no bundle, one is damaged, they have different gestures, no
+                model's library can be imported, or a model cannot be used that
+                FAIL_IF_TORCH_MISSING or the run's configuration requires.
         """
         root = path if path.is_dir() else path.parent
         bundles = {model.name: read_bundle(root, model.name) for model in registry.all_models()}
@@ -117,7 +118,8 @@ class Predictor:
                 f"all folds of at least one model are done"
             )
         first = next(iter(found.values()))
-        _check_required(root, found, bool(first["fail_if_torch_missing"]))
+        errors = registry.load_errors(found)
+        _check_required(root, found, errors, bool(first["fail_if_torch_missing"]))
         _check_same_labels(root, found)
         return cls(
             root=root,
@@ -128,12 +130,9 @@ class Predictor:
             models={
                 model: open_model(bundle, RunPaths(root).bundle(model))
                 for model, bundle in found.items()
+                if model not in errors
             },
-            notes=tuple(
-                f"{registry.get(model).phrase} has no bundle in this run: not used"
-                for model in first["weights"]
-                if model not in found
-            ),
+            notes=_describe_missing(first, found, errors),
         )
 
     def signals(self, sequences: Sequences) -> Signals:
@@ -202,16 +201,28 @@ class Predictor:
         return tuple(group for group in SENSOR_GROUPS if group in used)
 
 
-def _check_required(root: Path, bundles: Mapping[str, Any], is_required: bool) -> None:
-    """Refuse to predict without a required model; the environment takes precedence."""
+def _check_required(
+    root: Path, bundles: Mapping[str, Any], errors: Mapping[str, str], is_required: bool
+) -> None:
+    """Refuse to predict without a required model; the environment takes precedence.
+
+    Where the network is required, each model with a bundle is.
+    """
     configured = BlendConfig(fail_if_torch_missing=is_required).required_models
-    for name in required_models(os.environ, configured):
+    required = required_models(os.environ, configured)
+    without = "set FAIL_IF_TORCH_MISSING=0 to predict without"
+    if errors and (required or len(errors) == len(bundles)):
+        raise PredictError(
+            f"{root}: {registry.describe_load_errors(errors)}. Install or repair it (pip "
+            f"install -r requirements.txt){f', or {without}' if required else ''}"
+        )
+    for name in required:
         if name not in bundles:
             phrase = registry.get(name).phrase
             raise PredictError(
                 f"{root}: the bundle of {phrase} is missing, and FAIL_IF_TORCH_MISSING or the "
                 f"run's blend.fail_if_torch_missing requires it. Finish the folds of {phrase}, or "
-                f"set FAIL_IF_TORCH_MISSING=0 to predict without"
+                f"{without}"
             )
 
 
@@ -223,6 +234,22 @@ def _check_same_labels(root: Path, bundles: Mapping[str, Any]) -> None:
             f"{root}: the bundles have different gestures, so they come from different runs. Use a "
             f"folder with the bundles of one run"
         )
+
+
+def _describe_missing(
+    first: Mapping[str, Any], found: Mapping[str, Any], errors: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Return notes on the models of the run that are not used."""
+    notes = []
+    left_out = first.get("left_out", {})
+    for model in first["weights"]:
+        if model in errors:
+            notes.append(f"{registry.describe_load_errors({model: errors[model]})}: not used")
+        elif model not in found and model in left_out:
+            notes += registry.describe_left_out({model: left_out[model]})
+        elif model not in found:
+            notes.append(f"{registry.get(model).phrase} has no bundle in this run: not used")
+    return tuple(notes)
 
 
 def _describe(

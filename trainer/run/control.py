@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
+from trainer.models import registry
 from trainer.run import RefusedError
 from trainer.store.durable import APPEND, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
@@ -101,6 +102,12 @@ def resume(root: Path) -> int:
         raise RefusedError(f"run {root.name}: finished. Start another run to train more")
     if is_in_use(reader):
         raise RefusedError(f"run {root.name}: a trainer has just begun with it")
+    run_file = reader.run_file()
+    for model, problem in registry.not_installed(run_file.models if run_file else ()).items():
+        raise RefusedError(
+            f"run {root.name}: {registry.get(model).phrase} is part of it, and {problem}. Install "
+            f"it, then resume"
+        )
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
     return _launch(root, words)

@@ -6,20 +6,71 @@ In: configuration, recordings, machine. Out: ``RunFile``; refusals; remarks wher
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
-from trainer.config import WITHOUT_EFFECT, Config, differences, flat_settings
+from trainer.config import (
+    WITHOUT_EFFECT,
+    Config,
+    ConfigError,
+    differences,
+    flat_settings,
+    overlay,
+)
 from trainer.models import registry
-from trainer.run import RefusedError
+from trainer.run import LibraryError, RefusedError
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, enough_memory, machine, versions
-from trainer.store.feature_cache import cache_key
 from trainer.store.records import DataSummary, Labels, RunFile
 from trainer.store.resume_record import INEXACT
+from trainer.store.tables.feature_cache import cache_key
+
+REPAIR = "Install or repair it (pip install -r requirements.txt)"
 
 
-def freeze(name: str, config: Config, dataset: Dataset) -> RunFile:
+def choose_models(config: Config) -> tuple[Config, dict[str, str]]:
+    """Return the configuration of a new run with the models whose libraries can be imported.
+
+    Returns:
+        The configuration, and the models that were left out, with the errors.
+
+    Raises:
+        LibraryError: No model is left, or the configuration does not allow to leave one out.
+    """
+    errors = registry.load_errors(config.models)
+    if not errors:
+        return config, {}
+    what = registry.describe_load_errors(errors)
+    left = [model for model in config.models if model not in errors]
+    if not left:
+        raise LibraryError(f"no model can be trained: {what}. {REPAIR}")
+    if config.blend.fail_if_torch_missing:
+        raise LibraryError(
+            f"{what}. {REPAIR}, or set FAIL_IF_TORCH_MISSING=0 (blend.fail_if_torch_missing) to "
+            f"train without it"
+        )
+    try:
+        return overlay(config, {}, options={"models": left}), errors
+    except ConfigError as error:  # the weight of each other model is 0
+        raise LibraryError(f"{what}. {REPAIR}; without it: {error}") from error
+
+
+def demand_libraries(name: str, config: Config) -> None:
+    """Refuse to continue a run without one of its models: its result would be another.
+
+    Raises:
+        LibraryError: A library cannot be imported.
+    """
+    errors = registry.load_errors(config.models)
+    if errors:
+        raise LibraryError(
+            f"run {name} cannot be continued without one of its models: "
+            f"{registry.describe_load_errors(errors)}. {REPAIR}, or start another run"
+        )
+
+
+def freeze(name: str, config: Config, dataset: Dataset, left_out: Mapping[str, str]) -> RunFile:
     """Return the record of what a new run is made from."""
     catalogue = dataset.catalogue
     return RunFile(
@@ -40,6 +91,7 @@ def freeze(name: str, config: Config, dataset: Dataset) -> RunFile:
         code=code_versions(),
         machine=machine(),
         canary=canary_hashes(config),
+        left_out=dict(left_out),
     )
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
-
-import polars as pl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainer.config import Config
 from trainer.data.schema import DataError
@@ -21,7 +20,14 @@ from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.fold_fitting import FoldFitting
 from trainer.run.fold_job import FoldJob, open_fold
-from trainer.run.frozen_config import demand_same, exactness_remarks, freeze, run_key
+from trainer.run.frozen_config import (
+    choose_models,
+    demand_libraries,
+    demand_same,
+    exactness_remarks,
+    freeze,
+    run_key,
+)
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.inputs.parts import PartMaker
 from trainer.run.inputs.recordings import load_dataset
@@ -30,6 +36,7 @@ from trainer.run.plan import Plan, describe_plan
 from trainer.run.progress import RunProgress
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.pool import WorkerPool
+from trainer.run.workers.semaphores import remove_semaphores
 from trainer.run.workers.worker_files import collect_lines
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_temporary_files
@@ -39,6 +46,7 @@ from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
+from trainer.store.tables.run_tables import parse_folds
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class Pipeline:
         previous: The last status of the attempt before this one.
         origin: Where the run was copied from just now, in words; "" where it was here.
         pool: The workers that fit the folds.
+        left_out: Requested models that a new run is made without, and why, in words.
     """
 
     paths: RunPaths
@@ -79,6 +88,7 @@ class Pipeline:
     previous: Status | None
     origin: str
     pool: WorkerPool
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def run(self) -> None:
         """Do everything that is left.
@@ -87,6 +97,7 @@ class Pipeline:
             Paused: A stop was requested; the newest checkpoints are saved.
         """
         pin(self.config.exact)
+        self._choose_models()
         self._repair()
 
         maker = self.pool.part_maker(self.paths, self.recorder)
@@ -118,6 +129,14 @@ class Pipeline:
         """Return the run folder's files with checksums."""
         return CheckedFolder(self.paths.root)
 
+    def _choose_models(self) -> None:
+        """Import the models' libraries; a new run is made of the models for which that succeeds."""
+        self.recorder.update(message="Loading the libraries")
+        if self.paths.has_config:
+            demand_libraries(self.paths.root.name, self.config)
+        else:
+            self.config, self.left_out = choose_models(self.config)
+
     def _repair(self) -> None:
         """Remove and repair what a killed attempt left."""
         self.recorder.update(
@@ -129,6 +148,8 @@ class Pipeline:
         num_lines = collect_lines(self.paths)
         if num_lines:
             self.recorder.log(f"{num_lines} lines of history collected from an earlier start")
+        if self.previous is not None:
+            remove_semaphores(self.previous)
         self.recorder.problems(self.folder.repair())
 
     def _load_data(self, maker: PartMaker) -> Dataset:
@@ -151,7 +172,7 @@ class Pipeline:
         """Write the run's configuration, or compare an existing one; return whether it is new."""
         frozen = RunReader(self.paths.root).run_file()
         if frozen is None:
-            run_file = freeze(self.paths.root.name, self.config, dataset)
+            run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
             self.folder.write(self.paths.config.name, dump_record(run_file))
             return run_file, True
         demand_same(frozen, self.config, dataset)
@@ -173,7 +194,9 @@ class Pipeline:
 
     def _open_progress(self, run_file: RunFile) -> RunProgress:
         """Open every fold of every model: done, begun or waiting."""
-        progress = RunProgress(self.paths, self.config, run_file.recordings.turned_subjects)
+        progress = RunProgress(
+            self.paths, self.config, run_file.recordings.turned_subjects, run_file.left_out
+        )
         key = run_key(run_file)
         for model in self.config.models:
             state = self._model_state(model)
@@ -229,7 +252,8 @@ class Pipeline:
         self.recorder.update(stage="folds", message="Folds")
         data = self.folder.read(self.paths.folds.name)
         if data is not None:
-            folds = dataset.fold_assignment(pl.read_parquet(io.BytesIO(data))["fold"].to_numpy())
+            table = parse_folds(data, self.paths.folds, None)  # its length has its own message
+            folds = dataset.fold_assignment(table["fold"].to_numpy())
         elif progress.has_begun:
             raise StoreError(
                 f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "

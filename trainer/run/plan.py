@@ -58,6 +58,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
     for model in registry.select(config.models):
         folds = [fold for fold in plan.folds if fold.model == model.name]
         lines.append(f"  {model.title:<11} {_describe_folds(model, folds, config)}")
+    lines += [f"  left out    {text}" for text in registry.describe_left_out(run.left_out)]
     lines.append(f"  time        {_describe_time(plan, config)}")
     return lines
 

@@ -6,7 +6,7 @@ The order in which folds were done is in none of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainer.config import Config
@@ -29,6 +29,7 @@ class RunProgress:
         paths: The run's files.
         config: The run's configuration.
         turned_subjects: Subjects whose device orientation was corrected; part of the bundles.
+        left_out: Requested models that the run was made without; part of the bundles.
         files: The files of every fold of every model, in the order of work.
         results: Finished folds, in the same order.
         bundles: The bundle of each model that has one.
@@ -37,6 +38,7 @@ class RunProgress:
     paths: RunPaths
     config: Config
     turned_subjects: Sequence[str]
+    left_out: Mapping[str, str]
     files: dict[FoldKey, FoldFiles] = field(default_factory=dict)
     results: dict[FoldKey, FoldResult] = field(default_factory=dict)
     bundles: dict[str, FileRef] = field(default_factory=dict)
@@ -96,7 +98,9 @@ class RunProgress:
     def write_bundles(self, folds: FoldAssignment, models: Sequence[str]) -> None:
         """Write the bundle of each of these models whose folds are all done."""
         for model in models:
-            data = bundle_bytes(folds, self.results, self.config, model, self.turned_subjects)
+            data = bundle_bytes(
+                *(folds, self.results, self.config, model, self.turned_subjects, self.left_out)
+            )
             if data is None:
                 continue
             name = self.paths.bundle(model).name

@@ -165,6 +165,7 @@ def bundle_bytes(
     config: Config,
     model: str,
     turned_subjects: Sequence[str],
+    left_out: Mapping[str, str],
 ) -> bytes | None:
     """Return all that prediction needs of one model, or None before all its folds are done."""
     whole = [blocks.get((model, fold)) for fold in range(folds.num_folds)]
@@ -189,6 +190,7 @@ def bundle_bytes(
             "mirror_left_handers": config.data.mirror_left_handers,
             "turned_subjects": list(turned_subjects),
             "folds": parts,
+            **({"left_out": dict(left_out)} if left_out else {}),
         }
     )
     return seal(bundle)

@@ -10,7 +10,9 @@ import streamlit as st
 
 from pages.ui.shared import frame, live, readers, words
 from pages.ui.train import logs
+from trainer.models import registry
 from trainer.store.reader import RunReader
+from trainer.store.records import RunFile
 from trainer.store.run_state import DerivedState
 
 NUM_LINES = 8
@@ -42,6 +44,12 @@ def is_bad(reader: RunReader, derived: DerivedState) -> bool:
         return False
     has_died = live.exit_code(reader, derived) not in GOOD_CODES
     return derived.state in ("interrupted", "failed") or has_died
+
+
+def left_out(run_file: RunFile | None) -> None:
+    """Show the models that the run was made without, because a library could not be imported."""
+    for text in registry.describe_left_out({} if run_file is None else run_file.left_out):
+        st.info(frame.escape(words.capital(text)), icon=":material/info:")
 
 
 def problems(reader: RunReader) -> None:

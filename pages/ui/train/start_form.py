@@ -130,15 +130,21 @@ def _name(source: str) -> str:
 def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     """Show the main settings; return those that differ from the preset."""
     models_key = f"start_models_{preset}"
+    missing = registry.not_installed(model.name for model in registry.all_models())
     st.session_state.setdefault(models_key, list(usual["models"]))
+    st.session_state[models_key] = [
+        model for model in st.session_state[models_key] if model not in missing
+    ]
     models = st.pills(
         "Models",
-        [model.name for model in registry.all_models()],
+        [model.name for model in registry.all_models() if model.name not in missing],
         selection_mode="multi",
         format_func=registry.title,
         key=models_key,
         persist_state="session",
     )
+    for model, problem in missing.items():
+        st.caption(frame.escape(f"{registry.title(model)} cannot be trained here: {problem}."))
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
         for name, label in NUMBERS.items():
@@ -155,7 +161,7 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
             )
             if value != usual[name]:
                 chosen[name] = value
-    if tuple(models) != usual["models"]:
+    if tuple(models) != tuple(model for model in usual["models"] if model not in missing):
         chosen["models"] = models
     return chosen
 
@@ -176,9 +182,13 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
     if options.get("models") == []:
         return Draft(name, None, "Models: choose at least one.")
     try:
-        return Draft(name, make_config(preset, options, assignments), "")
+        config = make_config(preset, options, assignments)
     except ConfigError as error:
         return Draft(name, None, str(error))
+    missing = registry.not_installed(config.models)
+    if missing and (config.blend.fail_if_torch_missing or len(missing) == len(config.models)):
+        return Draft(name, None, f"Models: {' and '.join(missing.values())}. Install it first.")
+    return Draft(name, config, "")
 
 
 def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
@@ -209,8 +219,11 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
 def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -> None:
     """Describe what the run trains, how long it should take, and its differing settings."""
     source = start_source.describe(config.data.source)
-    st.markdown(frame.escape(forecast.plan_text(config, source)))
-    st.markdown(frame.escape(forecast.time_text(forecast.forecast(config, runs))))
+    missing = registry.not_installed(config.models)
+    trained = tuple(model for model in config.models if model not in missing)
+    made = config.model_copy(update={"models": trained})  # the trainer leaves the others out
+    st.markdown(frame.escape(forecast.plan_text(made, source)))
+    st.markdown(frame.escape(forecast.time_text(forecast.forecast(made, runs))))
     own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]
     if own:
         st.markdown(f"Different from the preset: {settings_form.differences_text(own)}")

@@ -354,7 +354,7 @@ def test_a_switch_that_cannot_be_read_is_refused(cli, monkeypatch, tiny_source):
         (("--set", "seed"), "expected KEY=VALUE, got 'seed'"),
         (("--preset", "fast"), "preset: expected one of full, quick; got 'fast'"),
         (("--models", "forest"), "models: expected some of lgbm, torch; got 'forest'"),
-        (("--folds", "1"), "folds.count: Input should be greater than or equal to 2; got 1"),
+        (("--folds", "1"), "folds.count: expected a whole number from 2 to 50; got 1"),
         (("--run", "My Run"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--run", "../out"), "run name: expected 1 to 64 of a-z 0-9 . _ -"),
         (("--time-limit", "soon"), "expected auto, none or a duration such as 90s"),

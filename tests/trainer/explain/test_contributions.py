@@ -185,7 +185,10 @@ def test_a_very_short_sequence_has_attention_and_occlusion(predictor, sequence):
 
 def test_without_a_model_with_contributions_the_error_names_those_that_have_them(without, sequence):
     """And the models that the run has."""
-    expected = r"expected a model with contributions \(LightGBM\), got only Network\. Finish"
+    expected = (
+        r"expected a model with contributions \(LightGBM\), got only Network "
+        r"\(LightGBM has no bundle in this run: not used\)\. Finish"
+    )
     with pytest.raises(PredictError, match=expected):
         contributions_of(without("lgbm"), sequence, 0, 1)
 

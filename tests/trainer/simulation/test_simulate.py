@@ -345,7 +345,7 @@ def test_a_copy_of_part_of_the_file_under_another_name_is_known_as_simulated(fol
     part.write_parquet(tmp_path / "ours.parquet")
     options = {"data.source": str(tmp_path / "ours.parquet"), "folds.count": 2}
     config = make_config("quick", options, environment={})
-    run_file = freeze("ours", config, load_dataset(config))
+    run_file = freeze("ours", config, load_dataset(config), {})
     assert run_file.recordings.is_simulated
     assert run_file.is_simulated
     assert not run_file.data.is_simulated  # not by its name

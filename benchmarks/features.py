@@ -30,7 +30,7 @@ import benchmarks.recordings
 from trainer.data.preprocess import preprocess
 from trainer.features.feature_table import build_table
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FeatureCache, load_features, save_features
+from trainer.store.tables.feature_cache import FeatureCache, load_features, save_features
 marks = {"import": time.perf_counter()}
 sequences = benchmarks.recordings.read_recordings(sys.argv[1])
 marks["read and check"] = time.perf_counter()

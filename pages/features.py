@@ -62,7 +62,7 @@ if model is None:
 table = readers.importance(run)
 problem = "" if table is None else importance.check_columns(table)
 if problem:
-    st.error(f"The recorded feature importance cannot be shown. {problem}.")
+    st.error(f"The recorded feature importance cannot be shown. {frame.escape(problem)}.")
 if table is None or problem:
     so_far = fold_importance.read(run, model)
     readers.show_problems(list(so_far.problems))
@@ -110,7 +110,7 @@ if len(by_sensor):
     first = by_sensor.row(0, named=True)
     cards.metric(
         "Top sensor",
-        f"{first['sensor']}: {first['share']:.0f} %",
+        frame.escape(f"{first['sensor']}: {first['share']:.0f} %"),
         border=True,
         height="stretch",
         help=f"The sensor with the largest share of all {measure}.",

@@ -72,7 +72,7 @@ if results.has_imu_only(table):
 try:
     evaluated = evaluation.read(run, run_file, table, sensors)
 except ValueError as error:
-    st.error(f"The out-of-fold table cannot be shown. {error}.")
+    st.error(frame.escape(f"The out-of-fold table cannot be shown. {error}."))
     st.stop()
 oof = evaluated.oof
 if not oof.choices:

@@ -39,7 +39,7 @@ READS = ("read_bytes", "read_text", "memmap", "fromfile")
 LIBRARY_READS = ("load", "read_parquet", "scan_parquet", "read_csv", "scan_csv", "read_ipc")
 LIBRARIES = ("np", "pl", "joblib", "torch", "json", "pickle")
 OWN_OPEN = ("model", "self", "FoldFiles", "shared")  # their method ``open`` opens no file
-GIVEN_BYTES = ("io.BytesIO(", "read_file(", "header.encode(")  # what such a call may get
+GIVEN_BYTES = ("io.BytesIO(", "read_file(", "header.encode(", "data")  # what such a call may get
 
 
 def modules(*folders):
@@ -200,6 +200,7 @@ def test_a_circle_of_imports_inside_functions_is_found(tmp_path, monkeypatch, ca
         ("np.load(path)", ["1: load"]),
         ("pl.read_parquet(path)", ["1: read_parquet"]),
         ("pl.read_csv(read_file(path))", []),
+        ("pl.read_csv(data)", []),
         ("pl.read_parquet(io.BytesIO(data))", []),
         ("torch.load(io.BytesIO(data))", []),
         ("read_record(path, Status)", []),

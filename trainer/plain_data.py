@@ -82,7 +82,11 @@ def number(
 
 
 def array(
-    packed: Mapping[str, Any], name: str, kinds: str, shape: tuple[int | None, ...]
+    packed: Mapping[str, Any],
+    name: str,
+    kinds: str,
+    shape: tuple[int | None, ...],
+    is_finite: bool = True,
 ) -> NDArray[Any]:
     """Return an array of finite numbers, or of text.
 
@@ -91,6 +95,7 @@ def array(
         name: The part; an array or a CPU tensor.
         kinds: Allowed kinds of its dtype, such as "f" or "iu".
         shape: Its shape; None stands for any size.
+        is_finite: Whether its numbers must be finite.
 
     Raises:
         DamagedDataError: It is missing, or has another dtype or shape, or numbers that are not
@@ -109,7 +114,7 @@ def array(
         raise DamagedDataError(
             f"{name}: expected ({wanted}) of kind {kinds}, got {value.shape} of {value.dtype}"
         )
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
+    if is_finite and value.dtype.kind == "f" and not np.isfinite(value).all():
         raise DamagedDataError(f"{name}: expected finite numbers, got some that are not")
     return value
 

@@ -151,11 +151,11 @@ class Files:
     def fold(self, name: str, data: bytes) -> None:
         """Open a fold file and predict with it."""
         from trainer.models import registry
+        from trainer.plain_data import DamagedDataError
         from trainer.run.fold_result_file import load_block
-        from trainer.store.codec import CodecError
 
         model = registry.get(name)
-        with contextlib.suppress(CodecError):
+        with contextlib.suppress(DamagedDataError):
             self._predict(name, load_block(model, data).result.packed)
 
     def trees_text(self, data: bytes) -> None:
@@ -223,11 +223,13 @@ class Files:
     def _predict(self, name: str, packed: dict[str, object]) -> None:
         from trainer.data.preprocess import preprocess
         from trainer.models import registry
-        from trainer.store.codec import CodecError
+        from trainer.plain_data import DamagedDataError
 
         model = registry.get(name)
-        with contextlib.suppress(CodecError):
-            model.open(packed).predict(model.prepare(preprocess(self._sequences())))
+        with contextlib.suppress(DamagedDataError):
+            registry.open_packed(model, packed).predict(
+                model.prepare(preprocess(self._sequences()))
+            )
 
     def _sequences(self) -> object:
         from pages.ui.predict.uploads import read_sequences

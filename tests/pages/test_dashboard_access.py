@@ -78,3 +78,15 @@ def test_the_server_listens_here_only_and_to_no_other_site():
     assert server["allowedHosts"] == ["localhost", "127.0.0.1"]
     assert server["enableCORS"] is True
     assert server["enableXsrfProtection"] is True
+
+
+def test_tables_are_exported_by_our_buttons_only():
+    """Streamlit's own export would write formulas as they are."""
+    options = tomllib.loads((PROJECT / ".streamlit" / "config.toml").read_text())
+    assert options["client"]["disableDataExport"] is True
+    written = {
+        path.name
+        for path in (PROJECT / "pages").rglob("*.py")
+        if "write_csv" in path.read_text() or "to_csv" in path.read_text()
+    }
+    assert written == set()

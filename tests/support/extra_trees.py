@@ -23,6 +23,7 @@ from trainer.models import registry
 from trainer.models.base import FittedFold, FoldResult, FoldTask, Model
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.seeds import derive_seed
+from trainer.plain_data import DamagedDataError, array, integer, names
 
 NAME = "extra_trees"
 MISSING = np.float32(-1e4)  # instead of NaN, when fitting and when predicting
@@ -77,6 +78,7 @@ class ExtraTrees(Model):
         return len(checkpoint["offsets"]) - 1
 
     def open(self, packed):
+        check_packed(packed)
         return FittedTrees(packed)
 
     def canary(self, config):
@@ -148,6 +150,31 @@ def fit_fold(task, settings, seed, fold, monitor, checkpoint=None):
         last_proba_NK=proba_NK,
         last_proba_imu_NK=proba_imu_NK,
     )
+
+
+def check_packed(packed):
+    """Refuse trees that could not have been fitted: children are later nodes of the same tree."""
+    num_features = len(names(packed, "feature_names", 100_000))
+    num_classes = integer(packed, "num_classes", 1, 1000)
+    class_idx = array(packed, "class_idx", "i", (None,))
+    if not ((class_idx >= 0) & (class_idx < num_classes)).all():
+        raise DamagedDataError("class_idx: expected classes")
+    offsets = array(packed, "offsets", "i", (None,))
+    if len(offsets) < 2 or offsets[0] != 0 or (np.diff(offsets) < 1).any():
+        raise DamagedDataError("offsets: expected the first node of each tree")
+    sizes_V = np.repeat(np.diff(offsets), np.diff(offsets))
+    own_V = np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+    left_V = array(packed, "children_left", "i", own_V.shape)
+    right_V = array(packed, "children_right", "i", own_V.shape)
+    is_leaf_V = (left_V == -1) & (right_V == -1)
+    for child_V in (left_V, right_V):
+        if not (is_leaf_V | ((child_V > own_V) & (child_V < sizes_V))).all():
+            raise DamagedDataError("children: expected later nodes of the tree, or -1 twice")
+    feature_V = array(packed, "feature", "i", own_V.shape)
+    if not (is_leaf_V | ((feature_V >= 0) & (feature_V < num_features))).all():
+        raise DamagedDataError("feature: expected the number of one")
+    array(packed, "threshold", "f", own_V.shape)
+    array(packed, "leaf_proba", "f", (*own_V.shape, len(class_idx)))
 
 
 def predict_values(packed, values_NF):

@@ -39,4 +39,7 @@ def texts(app, kinds=TEXT_KINDS):
 
 def metrics(app):
     """Return the values of a page's metrics by their labels."""
-    return {metric.label: metric.value for metric in app.metric}
+    return {
+        str(metric.label).replace("\\", ""): str(metric.value).replace("\\", "")
+        for metric in app.metric
+    }

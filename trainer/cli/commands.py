@@ -155,6 +155,7 @@ def predict(
     """Predict the sequences of a file, and print or write one row for each."""
     from trainer.data.quality.findings import warnings
     from trainer.data.sources import read_table, sequences_from_table
+    from trainer.data.spreadsheet import spreadsheet_csv
     from trainer.explain.input_check import check_input_for
     from trainer.predict.prediction_table import prediction_frame
     from trainer.predict.predictor import Predictor
@@ -173,10 +174,13 @@ def predict(
     for line in (*prediction.notes, *lines):
         print(line, file=sys.stderr)
     if out is None:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(spreadsheet_csv(frame))
         return
     try:
-        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+        if out.suffix == ".csv":
+            out.write_text(spreadsheet_csv(frame), "utf-8", newline="\n")
+        else:
+            frame.write_parquet(out)
     except OSError as error:
         raise UsageError(f"--out: {out} cannot be written: {error.strerror or error}") from error
     print(f"{out}: {len(frame):,} sequences")

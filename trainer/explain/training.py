@@ -17,7 +17,7 @@ from trainer.data.quality.training_comparison import TrainingSummary
 from trainer.features.feature_table import FeatureTable
 from trainer.predict.fitted_models import PredictError
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FILE_NAME, load_features
+from trainer.store.tables.feature_cache import FILE_NAME, load_features
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,11 @@ class Training:
         return TrainingSummary(self.column("acc.length.steps"), mean_acc_M3)
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """Return one feature of the training data, (N,) float64."""
+        """Return one feature of the training data, (N,) float64.
+
+        Raises:
+            PredictError: The training data has none of this name.
+        """
+        if name not in self.table.names:
+            raise PredictError(f"{FILE_NAME}: expected a feature {name}, found none of this name")
         return self.table.values_NF[:, self.table.names.index(name)].astype(np.float64)

@@ -233,8 +233,7 @@ class Model(ABC):
             seed: The run's seed.
             fold: From 0.
             monitor: Receives progress, records and checkpoints, and requests a stop.
-            checkpoint: The last one that ``monitor.save`` received for this fold, or None. It comes
-                from a file, as ``packed`` does in ``open``.
+            checkpoint: The last one that ``monitor.save`` received for this fold, or None.
 
         Raises:
             Paused: ``monitor.should_stop()`` was true at a safe point.
@@ -243,14 +242,7 @@ class Model(ABC):
 
     @abstractmethod
     def open(self, packed: Mapping[str, Any]) -> FittedFold:
-        """Return the model of a packed fold, which comes from a file that anyone may have made.
-
-        Callers use ``registry.open_packed``. No library may parse what was not checked here: indices,
-        sizes and shapes that do not agree end the process in compiled code.
-
-        Raises:
-            DamagedDataError: No training can have packed it; see ``trainer.plain_data``.
-        """
+        """Return the model of a packed fold from anywhere, or raise ``DamagedDataError``."""
 
     def settings(self, config: Config) -> BaseModel:
         """Return the model's part of the configuration."""
@@ -265,7 +257,7 @@ class Model(ABC):
         return 1
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """Return whether an error of ``fit`` means that there was too little memory."""
+        """Return whether an error of ``fit`` means too little memory."""
         return isinstance(error, MemoryError)
 
     def estimate_s(self, config: Config, size: DataSize) -> float:
@@ -298,8 +290,7 @@ class Model(ABC):
         Raises:
             ModelError: A library cannot be imported.
         """
-        problem = import_problem(self.libraries)
-        if problem:
+        if problem := import_problem(self.libraries):
             raise ModelError(f"the library of {self.phrase} cannot be imported ({problem})")
 
     @property

@@ -142,11 +142,7 @@ class _TensorUnpickler(pickle._Unpickler):
 
 
 def _make_array(
-    storage: _Storage,
-    offset: int,
-    shape: Any,
-    strides: Any,
-    *_: object,
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> NDArray[Any]:
     """Return a part of a storage, as ``torch._utils._rebuild_tensor_v2`` returns a tensor."""
     if not isinstance(storage, _Storage):

@@ -22,9 +22,9 @@ from trainer.models import registry
 from trainer.run import LibraryError, RefusedError
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, enough_memory, machine, versions
-from trainer.store.feature_cache import cache_key
 from trainer.store.records import DataSummary, Labels, RunFile
 from trainer.store.resume_record import INEXACT
+from trainer.store.tables.feature_cache import cache_key
 
 REPAIR = "Install or repair it (pip install -r requirements.txt)"
 

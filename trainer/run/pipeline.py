@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import polars as pl
-
 from trainer.config import Config
 from trainer.data.schema import DataError
 from trainer.folds import FoldAssignment
@@ -38,6 +36,7 @@ from trainer.run.plan import Plan, describe_plan
 from trainer.run.progress import RunProgress
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.pool import WorkerPool
+from trainer.run.workers.semaphores import remove_semaphores
 from trainer.run.workers.worker_files import collect_lines
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_temporary_files
@@ -47,6 +46,7 @@ from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
+from trainer.store.tables.run_tables import parse_folds
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,8 @@ class Pipeline:
         num_lines = collect_lines(self.paths)
         if num_lines:
             self.recorder.log(f"{num_lines} lines of history collected from an earlier start")
+        if self.previous is not None:
+            remove_semaphores(self.previous)
         self.recorder.problems(self.folder.repair())
 
     def _load_data(self, maker: PartMaker) -> Dataset:
@@ -250,7 +252,8 @@ class Pipeline:
         self.recorder.update(stage="folds", message="Folds")
         data = self.folder.read(self.paths.folds.name)
         if data is not None:
-            folds = dataset.fold_assignment(pl.read_parquet(io.BytesIO(data))["fold"].to_numpy())
+            table = parse_folds(data, self.paths.folds, None)  # its length has its own message
+            folds = dataset.fold_assignment(table["fold"].to_numpy())
         elif progress.has_begun:
             raise StoreError(
                 f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+MAX_PID = 2**31  # psutil takes a C int
 REPLACE_ATTEMPTS = 10  # Windows: a reader that has the file open makes os.replace fail
 REPLACE_WAIT_S = 0.05
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
@@ -147,7 +148,7 @@ def create(path: Path) -> None:
 
 def file_mode(folder: Path) -> int:
     """Return the permissions of a new file: those of its folder, without execution."""
-    return folder.stat().st_mode & 0o666
+    return folder.stat().st_mode & 0o666 | PRIVATE_FILE
 
 
 def replace(source: Path, target: Path) -> None:
@@ -190,8 +191,10 @@ def remove_temporary_files(root: Path) -> None:
 
     for path in root.rglob(".*.tmp"):
         pid = path.name.split(".")[-2].partition("-")[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
-            path.unlink(missing_ok=True)
+        is_pid = pid.isdecimal() and int(pid) < MAX_PID  # any other number is no process's
+        if pid.isdecimal() and not (is_pid and psutil.pid_exists(int(pid))):
+            with contextlib.suppress(OSError):  # a folder of that name is not a writer's
+                path.unlink(missing_ok=True)
 
 
 def dump_json(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge

@@ -1,32 +1,64 @@
 """Event log: ``metrics.jsonl``, one JSON line per event, and the curves in it.
 
-In: the file, which may grow or be replaced by another run's. Out: events, and the points of the
-curves as a frame. ``EventLog`` reads on from the end of its last reading: a page of a live run
-reads every second, and reading 20,000 points took some tenths of a second.
+In: the file, which may grow or be replaced by another run's. Out: events, the points of the curves
+as a frame, and how many lines are no events; such a line costs one point of a curve at most.
+``EventLog`` reads on from the end of its last reading: a page of a live run reads every second, and
+reading 20,000 points took some tenths of a second.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+
+from trainer.store.durable import StoreError
 from trainer.store.file_kinds import open_file
+from trainer.store.record_types import Count, Fold, Name, Number, Text, Time
 
 if TYPE_CHECKING:
     import polars as pl
 
 CURVE_EVENTS = ("segment", "epoch")  # the events that carry a point of a curve
+MAX_LINES = 500_000  # of a log: a beat every 10 s for two months, or 100 MB in memory
+MAX_LINE_BYTES = 1 << 20  # the longest is an error's text
+MAX_COLUMNS = 64  # names of numbers in the points of all curves; those of both models are 11
 
+_POINT = ("model", "fold", "attempt", "time")  # columns of a point that are no numbers of it
+_COUNTS, _MOST = ("step", "redone_s"), 2.0**37  # numbers that are more than shown
 _TAIL_BYTES = 256  # before the end of the last reading: if they differ, it is another file
 
 
-@dataclass(frozen=True)
+def _without_nulls(values: object) -> object:
+    """Drop the nulls, which take the place of NaN and infinity in the file."""
+    if not isinstance(values, dict):
+        return values
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _check_values(values: dict[str, float]) -> dict[str, float]:
+    if any(key in values for key in _POINT):
+        raise ValueError(f"expected other names than {', '.join(_POINT)}")
+    if any(not 0.0 <= values.get(key, 0.0) <= _MOST for key in _COUNTS):
+        raise ValueError(f"expected {' and '.join(_COUNTS)} of 0 to {_MOST:g}")
+    return values
+
+
+Values = Annotated[
+    dict[Name, Number],
+    BeforeValidator(_without_nulls),
+    Field(max_length=MAX_COLUMNS),
+    AfterValidator(_check_values),
+]
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of ``metrics.jsonl``.
 
@@ -41,13 +73,30 @@ class Event:
         text: A description, or "".
     """
 
-    event: str
-    time: float
-    attempt: int
-    model: str | None
-    fold: int | None
-    values: dict[str, float]
-    text: str
+    event: Name
+    time: Time
+    attempt: Count
+    model: Name | None = None
+    fold: Fold | None = None
+    values: Values = field(default_factory=dict)
+    text: Text = ""
+
+
+class Reading(NamedTuple):
+    """What one call of ``read_events`` has read.
+
+    Attributes:
+        events: The events, oldest first.
+        offset: Where the next call begins, in bytes.
+        num_unreadable: Lines that are no events.
+    """
+
+    events: tuple[Event, ...]
+    offset: int
+    num_unreadable: int
+
+
+_EVENT = TypeAdapter(Event)
 
 
 def event_line(
@@ -69,21 +118,41 @@ def event_line(
     return line
 
 
-def read_events(path: Path, offset: int = 0) -> tuple[tuple[Event, ...], int]:
-    """Return the events after a byte offset, and the offset of the next call.
+def read_events(path: Path, offset: int = 0) -> Reading:
+    """Return the events after a byte offset, up to the last whole line.
 
     Args:
         path: ``metrics.jsonl``.
         offset: The offset that an earlier call returned; 0 reads all.
+
+    Raises:
+        StoreError: The file cannot be read, or has more lines than a run writes.
     """
+    events: list[Event] = []
+    num_unreadable, is_too_long, names = 0, False, set[str]()
     try:
         with open_file(path) as file:
             file.seek(offset)
-            data = file.read()
+            while line := file.readline(MAX_LINE_BYTES):
+                if not line.endswith(b"\n"):
+                    if len(line) < MAX_LINE_BYTES:
+                        break  # unfinished
+                    is_too_long = True
+                    continue
+                event = None if is_too_long else _parse(line, names)
+                if event is None:
+                    num_unreadable += 1
+                else:
+                    events.append(event)
+                if len(events) + num_unreadable > MAX_LINES:
+                    raise StoreError(
+                        f"{path}: expected an event log of at most {MAX_LINES:,} lines, got more. "
+                        f"Move it away: the run can be resumed without it, its curves begin anew"
+                    )
+                offset, is_too_long = file.tell(), False
     except FileNotFoundError:
-        return (), 0
-    end = data.rfind(b"\n") + 1
-    return tuple(_parse_events(data[:end])), offset + end
+        return Reading((), 0, 0)
+    return Reading(tuple(events), offset, num_unreadable)
 
 
 def curves(events: list[Event]) -> pl.DataFrame:
@@ -155,6 +224,7 @@ class EventLog:
         self._tail = b""
         self._events: list[Event] = []
         self._points = curves([])
+        self._num_unreadable = 0
 
     def events(self) -> list[Event]:
         """Return all events but the points of curves, oldest first; do not change the list."""
@@ -168,6 +238,12 @@ class EventLog:
             self._read_on()
             return self._points
 
+    def num_unreadable(self) -> int:
+        """Return how many lines are no events."""
+        with self._lock:
+            self._read_on()
+            return self._num_unreadable
+
     def _read_on(self) -> None:
         """Read what was appended since the last reading; start over if it is another file."""
         try:
@@ -179,7 +255,8 @@ class EventLog:
             return
         if not self._has_grown(stat):
             self._reset()
-        new, self._offset = read_events(self._path, self._offset)
+        new, self._offset, num_unreadable = read_events(self._path, self._offset)
+        self._num_unreadable += num_unreadable
         self._events = [*self._events, *(e for e in new if e.event not in CURVE_EVENTS)]
         self._points = merge_curves(self._points, curves(list(new)))
         self._tail = self._read_tail()
@@ -207,28 +284,20 @@ class EventLog:
 
     def _reset(self) -> None:
         self._seen, self._offset, self._tail = None, 0, b""
-        self._events, self._points = [], curves([])
+        self._events, self._points, self._num_unreadable = [], curves([]), 0
 
 
-def _parse_events(data: bytes) -> Iterator[Event]:
-    for line in data.splitlines():
-        try:
-            raw: dict[str, Any] = json.loads(line)
-            yield Event(
-                event=str(raw["event"]),
-                time=float(raw["time"]),
-                attempt=int(raw["attempt"]),
-                model=raw.get("model"),
-                fold=raw.get("fold"),
-                values={
-                    key: float(value)
-                    for key, value in raw.get("values", {}).items()
-                    if value is not None
-                },
-                text=str(raw.get("text", "")),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # a damaged line: one point of a curve is missing, none is wrong
+def _parse(line: bytes, names: set[str]) -> Event | None:
+    """Return the event of a line, or None; ``names`` collects those of the curves' numbers."""
+    try:
+        event = _EVENT.validate_json(line)
+    except ValidationError:
+        return None
+    if event.event not in CURVE_EVENTS:
+        return event
+    names.update(event.values)
+    is_point = event.model is not None and event.fold is not None and "step" in event.values
+    return event if is_point and len(names) <= MAX_COLUMNS else None
 
 
 def _finite(value: float | int) -> float | int | None:

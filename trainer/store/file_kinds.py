@@ -61,7 +61,7 @@ KINDS = (  # the first that matches
     FileKind("record", 4 * _MB, ("*.json",)),
     FileKind("event log", 256 * _MB, ("*.jsonl",)),  # a beat every 10 s for four months
     FileKind("log", 256 * _MB, ("*.log",)),
-    FileKind("table", 1 * _GB, ("*.parquet",)),
+    FileKind("table", 256 * _MB, ("*.parquet",)),
     FileKind("table", 64 * _MB, ("*.csv",)),
     FileKind("feature table", 16 * _GB, ("*.joblib",)),
     FileKind("model", 4 * _GB, ("*.pkl", "*.pt", "*.pth")),

@@ -19,7 +19,7 @@ import uuid
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trainer.store.durable import (
     StoreError,
@@ -29,8 +29,9 @@ from trainer.store.durable import (
     open_regular,
     write_atomic,
 )
-from trainer.store.file_kinds import read_file
 from trainer.store.process import ProcessIdentity, liveness, own_identity
+from trainer.store.record_types import Name, Pid, Time
+from trainer.store.records import read_record
 
 try:
     import fcntl
@@ -71,7 +72,7 @@ def acquire(
     try:
         if creates_folder:
             make_folder(path.parent)
-        lock = FileLock(str(path), mode=file_mode(path.parent) | 0o600)
+        lock = FileLock(str(path), mode=file_mode(path.parent))
         owner, now = read_owner(path), time.time()
         if owner is not None and owner.is_alive(now):
             raise LockedError(f"{path}: held by {owner.describe(now)}")
@@ -138,12 +139,12 @@ class Owner(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    nonce: str
-    host: str
-    boot_id: str
-    pid: int
-    started: float
-    renewed_at: float
+    nonce: Name
+    host: Name
+    boot_id: Name
+    pid: Pid
+    started: Time
+    renewed_at: Time
 
     def is_alive(self, now: float) -> bool:
         """Return whether the owner runs: by its process on this host, by its renewals elsewhere.
@@ -169,8 +170,8 @@ def owner_path(lock: Path) -> Path:
 def read_owner(lock: Path) -> Owner | None:
     """Return the content of a lock's owner file; None if it is missing or damaged."""
     try:
-        return Owner.model_validate_json(read_file(owner_path(lock)))
-    except (FileNotFoundError, StoreError, ValidationError):
+        return read_record(owner_path(lock), Owner)
+    except (FileNotFoundError, StoreError):
         return None
 
 

@@ -17,8 +17,7 @@ from pydantic import BaseModel
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.event_log import Event, read_events
-from trainer.store.feature_cache import load_features
-from trainer.store.file_kinds import open_file, read_file
+from trainer.store.file_kinds import open_file
 from trainer.store.names import RunPaths
 from trainer.store.records import (
     Command,
@@ -32,6 +31,8 @@ from trainer.store.records import (
     read_record,
 )
 from trainer.store.resume_record import ResumeRecord
+from trainer.store.tables import run_tables
+from trainer.store.tables.feature_cache import load_features
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,23 +117,15 @@ class RunReader:
 
     def folds(self) -> pl.DataFrame | None:
         """Return sequence_id, subject, gesture, fold per sequence, or None before that."""
-        return _parquet(self.paths.folds)
+        return run_tables.read_folds(CheckedFolder(self.root), self._num_sequences())
 
     def oof(self) -> pl.DataFrame | None:
         """Return the out-of-fold table, or None before the first fold is done."""
-        return _parquet(self.paths.oof)
+        return run_tables.read_oof(CheckedFolder(self.root), self._num_sequences())
 
     def importance(self) -> pl.DataFrame | None:
         """Return feature, sensor, mean and standard deviation of gain and split, gain per fold."""
-        import polars as pl
-
-        path = self.paths.importance
-        try:
-            return pl.read_csv(read_file(path))
-        except FileNotFoundError:
-            return None
-        except pl.exceptions.PolarsError as error:
-            raise StoreError(f"{path}: not a readable CSV file ({error})") from error
+        return run_tables.read_importance(CheckedFolder(self.root))
 
     def grid_map(self) -> dict[str, tuple[str, int, int, int, int]]:
         """Return features' places on the 8 x 8 grids: sensor, first and last row and column."""
@@ -141,7 +134,7 @@ class RunReader:
 
     def events(self) -> list[Event]:
         """Return all events, oldest first; an unfinished last line is left out."""
-        return list(read_events(self.paths.metrics)[0])
+        return list(read_events(self.paths.metrics).events)
 
     def log_tail(self, num_lines: int = 200) -> list[str]:
         """Return the last lines of the trainer's log."""
@@ -152,6 +145,14 @@ class RunReader:
         except FileNotFoundError:
             return []
         return text.splitlines()[-num_lines:]
+
+    def _num_sequences(self) -> int | None:
+        """Return the number of sequences that the run is trained on, if its file can be read."""
+        try:
+            run_file = self.run_file()
+        except StoreError:
+            return None
+        return None if run_file is None else run_file.recordings.num_sequences
 
     def signature(self) -> dict[str, tuple[int, int]]:
         """Return (modified in ns, bytes) of every file that pages show; it changes with them."""
@@ -188,17 +189,6 @@ def _optional(path: Path, kind: type[R]) -> R | None:
         return read_record(path, kind)
     except FileNotFoundError:
         return None
-
-
-def _parquet(path: Path) -> pl.DataFrame | None:
-    import polars as pl
-
-    try:
-        return pl.read_parquet(read_file(path))
-    except FileNotFoundError:
-        return None
-    except pl.exceptions.PolarsError as error:
-        raise StoreError(f"{path}: not a readable Parquet file ({error})") from error
 
 
 def _is_run(folder: Path) -> bool:

@@ -5,7 +5,6 @@ In: JSON bytes. Out: frozen models. Each carries ``schema``; a newer one is refu
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +13,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from trainer.config import SCHEMA, Config
 from trainer.store.durable import StoreError, dump_json
 from trainer.store.file_kinds import read_file
+from trainer.store.record_types import (
+    Count,
+    FileName,
+    Fold,
+    Name,
+    Number,
+    Pid,
+    Score,
+    Seconds,
+    Text,
+    Time,
+)
 
 RunState = Literal["running", "pausing", "paused", "failed", "finished"]
 
@@ -39,8 +50,8 @@ class Labels(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    gestures: tuple[str, ...]
-    num_targets: int
+    gestures: tuple[Name, ...]
+    num_targets: Count
 
 
 class DataSummary(BaseModel):
@@ -52,13 +63,13 @@ class DataSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    fingerprint: str
-    num_sequences: int
-    num_rows: int
-    num_subjects: int
-    groups: tuple[str, ...]
+    fingerprint: Name
+    num_sequences: Count
+    num_rows: Count
+    num_subjects: Count
+    groups: tuple[Name, ...]
     is_simulated: bool = False
-    turned_subjects: tuple[str, ...] = ()
+    turned_subjects: tuple[Name, ...] = ()
 
 
 class Machine(BaseModel):
@@ -66,10 +77,10 @@ class Machine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    host: str
-    platform: str
-    processor: str
-    num_cpus: int
+    host: Name
+    platform: Name
+    processor: Name
+    num_cpus: Count
 
 
 class RunFile(Config):
@@ -84,15 +95,15 @@ class RunFile(Config):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     schema_version: Annotated[int, BeforeValidator(_check_schema)] = Field(SCHEMA, alias="schema")
-    run: str
-    created_at: float
+    run: Name
+    created_at: Time
     labels: Labels
     recordings: DataSummary
-    versions: dict[str, str]
-    code: dict[str, int]
+    versions: dict[Name, Name]
+    code: dict[Name, Count]
     machine: Machine
-    canary: dict[str, str]
-    left_out: dict[str, str] = Field(default_factory=dict)
+    canary: dict[Name, Name]
+    left_out: dict[Name, Text] = Field(default_factory=dict)
 
     @property
     def is_simulated(self) -> bool:
@@ -111,21 +122,21 @@ class WorkerStatus(Record):
     must leave time for ``longest_step_s`` and ``longest_save_s``.
     """
 
-    model: str
-    fold: int
-    attempt: int
-    host: str
-    pid: int
-    step: int = 0
-    total_steps: int = 0
-    step_name: str = "step"
-    heartbeat_at: float
-    progress_at: float
-    pause_costs_s: float = 0.0
-    kill_costs_s: float = 0.0
-    longest_step_s: float = 0.0
-    longest_save_s: float = 0.0
-    used_memory_mb: int | None = None
+    model: Name
+    fold: Fold
+    attempt: Count
+    host: Name
+    pid: Pid
+    step: Count = 0
+    total_steps: Count = 0
+    step_name: Name = "step"
+    heartbeat_at: Time
+    progress_at: Time
+    pause_costs_s: Seconds = 0.0
+    kill_costs_s: Seconds = 0.0
+    longest_step_s: Seconds = 0.0
+    longest_save_s: Seconds = 0.0
+    used_memory_mb: Count | None = None
 
 
 class Status(Record):
@@ -138,36 +149,36 @@ class Status(Record):
     and model, fold and step are those of the worker that moved last.
     """
 
-    run: str
+    run: Name
     state: RunState
-    stage: str = "starting"  # then data, features, folds, the name of a model, done
-    message: str = ""
-    model: str | None = None
-    fold: int | None = None
-    step: int = 0
-    total_steps: int = 0
-    step_name: str = "step"
-    done_units: int = 0
-    total_units: int = 0
-    eta_s: float | None = None
-    host: str
-    boot_id: str
-    pid: int
-    process_started: float
-    attempt: int
-    heartbeat_at: float
-    next_heartbeat_at: float
-    progress_at: float
+    stage: Name = "starting"  # then data, features, folds, the name of a model, done
+    message: Text = ""
+    model: Name | None = None
+    fold: Fold | None = None
+    step: Count = 0
+    total_steps: Count = 0
+    step_name: Name = "step"
+    done_units: Count = 0
+    total_units: Count = 0
+    eta_s: Seconds | None = None
+    host: Name
+    boot_id: Name
+    pid: Pid
+    process_started: Time
+    attempt: Count
+    heartbeat_at: Time
+    next_heartbeat_at: Time
+    progress_at: Time
     lock_kind: Literal["system", "owner file"] = "system"
-    acknowledged_command: str | None = None
-    acknowledged_at: float | None = None
-    pauses_at: float | None = None
-    pause_costs_s: float = 0.0
-    kill_costs_s: float = 0.0
-    used_memory_mb: int | None = None
-    free_memory_mb: int | None = None
-    free_disk_mb: int | None = None
-    error: str | None = None
+    acknowledged_command: Name | None = None
+    acknowledged_at: Time | None = None
+    pauses_at: Time | None = None
+    pause_costs_s: Seconds = 0.0
+    kill_costs_s: Seconds = 0.0
+    used_memory_mb: Count | None = None
+    free_memory_mb: Count | None = None
+    free_disk_mb: Count | None = None
+    error: Text | None = None
     workers: tuple[WorkerStatus, ...] = ()
 
     @property
@@ -181,18 +192,18 @@ class Status(Record):
 class Command(Record):
     """``command.json``: the last command of a user to the trainer."""
 
-    id: str
+    id: Name
     command: Literal["pause", "run"]
     after: Literal["now", "fold"] = "now"
-    asked_by: str
-    asked_at: float
+    asked_by: Name
+    asked_at: Time
 
 
 class Notes(Record):
     """``notes.json``: title and note that a user gave the run."""
 
-    title: str = ""
-    note: str = ""
+    title: Text = ""
+    note: Text = ""
 
 
 class FileRef(BaseModel):
@@ -200,9 +211,9 @@ class FileRef(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    sha256: str
-    num_bytes: int
+    name: FileName
+    sha256: Name
+    num_bytes: Count
 
 
 class ScoreRow(BaseModel):
@@ -210,27 +221,27 @@ class ScoreRow(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    score: float
-    binary_f1: float
-    macro_f1: float
-    accuracy: float
-    num_sequences: int
+    score: Score
+    binary_f1: Score
+    macro_f1: Score
+    accuracy: Score
+    num_sequences: Count
 
 
 class FoldRecord(Record):
     """One fold of one model: its progress and its files; this record counts above all others."""
 
-    model: str
-    fold: int
-    attempt: int = 0
-    generation: int = 0
+    model: Name
+    fold: Fold
+    attempt: Count = 0
+    generation: Count = 0
     done: bool = False
-    step: int = 0
-    total_steps: int = 0
-    best_step: int | None = None
+    step: Count = 0
+    total_steps: Count = 0
+    best_step: Count | None = None
     score: ScoreRow | None = None
-    seconds: float = 0.0
-    resumed_at: tuple[int, ...] = ()
+    seconds: Seconds = 0.0
+    resumed_at: tuple[Count, ...] = ()
     final: FileRef | None = None
     last: FileRef | None = None
     last_previous: FileRef | None = None
@@ -239,7 +250,7 @@ class FoldRecord(Record):
 class ModelState(Record):
     """``<model>_state.json``: all folds of one model."""
 
-    model: str
+    model: Name
     folds: tuple[FoldRecord, ...] = ()
     bundle: FileRef | None = None
 
@@ -250,8 +261,8 @@ class SensorScores(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     folds: tuple[ScoreRow | None, ...]
-    mean: float | None = None
-    std: float | None = None
+    mean: Score | None = None
+    std: Score | None = None
     oof: ScoreRow | None = None
 
 
@@ -262,7 +273,7 @@ class ModelScores(BaseModel):
 
     all_sensors: SensorScores
     imu_only: SensorScores | None = None
-    half_and_half: float | None = None
+    half_and_half: Score | None = None
 
 
 class Scores(Record):
@@ -276,12 +287,13 @@ class Scores(Record):
         fixed_steps: That round or epoch, by model.
     """
 
-    weights: dict[str, float]
-    models: dict[str, ModelScores]
-    fixed: dict[str, ModelScores] = {}
-    fixed_steps: dict[str, int] = {}
+    weights: dict[Name, Number]
+    models: dict[Name, ModelScores]
+    fixed: dict[Name, ModelScores] = {}
+    fixed_steps: dict[Name, Count] = {}
 
 
+MAX_VALUES = 100_000  # of a record; the checksums of 10,000 files have 30,000
 R = TypeVar("R", bound=BaseModel)
 
 
@@ -301,10 +313,16 @@ def parse_record(data: bytes, path: Path, kind: type[R]) -> R:
     Raises:
         StoreError: They are damaged or have a newer schema.
     """
+    num_values = data.count(b",") + 1
+    if num_values > MAX_VALUES:  # each may be an error to report, of a hundred times its bytes
+        raise StoreError(
+            f"{path}: expected a {kind.__name__} record of at most {MAX_VALUES:,} values, got "
+            f"{num_values:,}"
+        )
     try:
-        return kind.model_validate(json.loads(data))
-    except (ValidationError, ValueError) as error:
-        detail = _first_error(error) if isinstance(error, ValidationError) else str(error)
+        return kind.model_validate_json(data)
+    except (ValidationError, MemoryError) as error:
+        detail = _first_error(error) if isinstance(error, ValidationError) else "out of memory"
         raise StoreError(f"{path}: expected a {kind.__name__} record; {detail}") from error
 
 
@@ -315,8 +333,9 @@ def dump_record(record: BaseModel) -> bytes:
 
 def _first_error(error: ValidationError) -> str:
     """Return the first error of a validation as one line: field, problem, value."""
-    detail: Any = error.errors()[0]
+    detail: Any = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "missing":
-        return f"{where}: {detail['msg']}"  # the value is the whole record
-    return f"{where}: {detail['msg']}, got {str(detail.get('input'))[:80]!r}"
+    problem = f"{where}: {detail['msg']}" if where else str(detail["msg"])
+    if detail["type"] in ("missing", "json_invalid"):
+        return problem  # the value is the whole record
+    return f"{problem}, got {str(detail.get('input'))[:80]!r}"

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from trainer.store.event_log import CURVE_EVENTS, Event
+from trainer.store.record_types import Count, Fold, Name, Seconds, Text, Time
 from trainer.store.records import Record
 
 INEXACT = "continued, not bit-exact"  # how a problem begins after which the bits may differ
@@ -22,14 +23,14 @@ class Interruption(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    attempt: int
+    attempt: Count
     how: Literal["paused", "killed", "failed"]
-    time: float
-    model: str | None = None
-    fold: int | None = None
-    step: int | None = None
-    redone_s: float = 0.0
-    text: str = ""
+    time: Time
+    model: Name | None = None
+    fold: Fold | None = None
+    step: Count | None = None
+    redone_s: Seconds = 0.0
+    text: Text = ""
 
 
 class ResumeRecord(Record):
@@ -45,12 +46,12 @@ class ResumeRecord(Record):
         remarks: What was damaged, missing or different, in words.
     """
 
-    attempts: int
+    attempts: Count
     interruptions: tuple[Interruption, ...]
     is_exact: bool
-    redone_points: int = 0
-    unequal_points: tuple[str, ...] = ()
-    remarks: tuple[str, ...]
+    redone_points: Count = 0
+    unequal_points: tuple[Text, ...] = ()
+    remarks: tuple[Text, ...]
 
 
 def resume_record(events: Sequence[Event]) -> ResumeRecord:

@@ -14,9 +14,9 @@ from pages.ui.features import importance
 from pages.ui.shared import distributions, frame, panels, readers
 from pages.ui.shared.readers import Version
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FeatureCache, load_features
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
+from trainer.store.tables.feature_cache import FeatureCache, load_features
 
 MAX_CACHES = 1  # one matrix at a time: 100 MB at the competition's size
 _ROWS, _FEATURE = "features_rows", "features_feature"  # the table; the box that it fills

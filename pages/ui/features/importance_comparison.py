@@ -39,7 +39,9 @@ def show(run: RunReader, table: pl.DataFrame, measure: str) -> None:
     there = readers.importance(RunReader(frame.state_dir() / other))
     problem = "Its file is damaged" if there is None else importance.check_columns(there)
     if there is None or problem:
-        st.error(f"The importance of {frame.escape(other)} cannot be shown. {problem}.")
+        st.error(
+            f"The importance of {frame.escape(other)} cannot be shown. {frame.escape(problem)}."
+        )
         return
     left, right = st.columns([3, 2], gap="large")
     with left:

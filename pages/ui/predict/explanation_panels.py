@@ -191,7 +191,7 @@ def _features(found: Contributions, features: Sequence[Contribution], pair: str)
             "the difference of the raw scores. Click one to mark it on the traces.",
         )
         st.plotly_chart(
-            charts_prediction.contribution_figure(rows, DIFFERENCE),
+            panels.without_links(charts_prediction.contribution_figure(rows, DIFFERENCE)),
             key=CHART,
             on_select=_choose_clicked(rows["name"].to_list()),
             selection_mode="points",
@@ -229,7 +229,7 @@ def _choose_feature(features: Sequence[Contribution]) -> str | None:
     )
     if chosen == NOTHING:
         return None
-    st.caption(f"{words.capital(meanings[chosen])}.")
+    st.caption(frame.escape(f"{words.capital(meanings[chosen])}."))
     return chosen
 
 

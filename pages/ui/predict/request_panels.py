@@ -13,6 +13,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.shared import frame, panels, words
+from trainer.data.spreadsheet import spreadsheet_csv
 
 if TYPE_CHECKING:
     from trainer.data.quality.findings import Finding
@@ -124,7 +125,7 @@ def as_parquet(rows: pl.DataFrame) -> bytes:
 def _downloads(prediction: Prediction) -> None:
     """Offer the predictions of all sequences in three formats, each written when clicked."""
     formats: tuple[tuple[str, str, str, Callable[[], bytes]], ...] = (
-        ("CSV", "csv", "text/csv", lambda: download_rows(prediction).write_csv().encode()),
+        ("CSV", "csv", "text/csv", lambda: spreadsheet_csv(download_rows(prediction)).encode()),
         (
             *("Parquet", "parquet", "application/vnd.apache.parquet"),
             lambda: as_parquet(download_rows(prediction)),

@@ -74,7 +74,7 @@ def interruption_table(history: ResumeRecord) -> pl.DataFrame:
 def _position(one: Interruption) -> str:
     if one.model is None or one.fold is None:
         return words.NOTHING
-    return words.position(one.model, one.fold, one.step)
+    return frame.escape(words.position(one.model, one.fold, one.step))
 
 
 def _end(one: Interruption) -> str:

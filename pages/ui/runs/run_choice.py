@@ -15,7 +15,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.ui.runs import run_table
 from pages.ui.runs.run_table import RunSummary
-from pages.ui.shared import frame, readers, words
+from pages.ui.shared import frame, panels, readers, words
 from trainer.models import registry
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
@@ -56,6 +56,7 @@ def table(found: Sequence[RunSummary], derived_states: Mapping[str, DerivedState
     key = f"runs_table_{hash(names)}_{st.session_state.get(_REMOUNTED, 0)}"
     ticked = [names.index(name) for name in chosen() if name in names]
     rows = run_table.run_table(shown, derived_states)
+    panels.head(f"{len(names)} run{'s' * (len(names) > 1)}", rows, "runs")
     st.dataframe(
         rows,
         key=key,

@@ -22,7 +22,7 @@ from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState
 
 MAX_DOWNLOAD_MB = 50  # of one file; Export has the whole run
-DOWNLOADS = (".json", ".jsonl", ".csv", ".parquet", ".log")
+DOWNLOADS = (".json", ".jsonl", ".parquet", ".log")  # CSV: on the page Features, as text only
 NOT_CHECKED, NO_RECORD = "Not checked", "No record"
 MISSING, DAMAGED, VERIFIED, READABLE = "Missing", "Damaged", "Verified", "Readable"
 STATE_HELP = (

@@ -50,8 +50,8 @@ def show_matrix(
         st.plotly_chart(
             cached(
                 ("confusion", *evaluation.key, values),
-                lambda: confusion_figure(
-                    evaluation.count_KK, gestures, num_targets, values == SHARES
+                lambda: panels.without_links(
+                    confusion_figure(evaluation.count_KK, gestures, num_targets, values == SHARES)
                 ),
             ),
             key=CHART,

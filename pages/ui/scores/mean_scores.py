@@ -15,7 +15,7 @@ import streamlit as st
 
 from pages.ui.scores import score_columns, score_figures
 from pages.ui.scores.evaluation import cached
-from pages.ui.shared import panels, words
+from pages.ui.shared import frame, panels, words
 from pages.ui.shared.readers import Version
 from trainer.models import registry
 from trainer.models.registry import BLEND
@@ -98,7 +98,7 @@ def _cards(table: pl.DataFrame) -> None:
     for row in rows.iter_rows(named=True):
         folds = f"{row['folds']} fold{'s' * (row['folds'] > 1)}"
         cards.metric(
-            row["model"],
+            frame.escape(row["model"]),
             words.score(row["mean"]),
             delta=None if row["std"] is None else f"± {row['std']:.3f} over {folds}",
             delta_color="off",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,12 @@ SWITCH = {"1": True, "true": True, "yes": True, "on": True, "": False} | dict.fr
 )
 COMPARE = "compare"  # query parameter and state of the Runs page: the runs to compare
 NEWEST = "newest"  # the picker's first entry: always the run that was active last
+
+WORD_JOINER = "\u2060"
+_LINKED = re.compile(  # after this, Markdown would go on with a link, an icon or an emoji
+    r":(?=//)|www(?=\.)|@(?=[\w-])|:(?=material/|streamlit:|[A-Za-z][\w+-]*:)|(?<=mailto):",
+    re.IGNORECASE,
+)
 
 _READY = "frame_is_ready"  # dashboard.py ran in this session
 _WANTED = "frame_wanted_page"  # a deep link that came before dashboard.py
@@ -261,9 +268,14 @@ def empty_state(
 
 
 def escape(text: str) -> str:
-    """Return text that Markdown shows as written: names and messages come from files."""
+    """Return text that Markdown shows as written: names and messages come from files.
+
+    Streamlit makes links of addresses and icons of ``:material/...:`` after it has read the
+    backslashes. An invisible character that joins words (U+2060) keeps these apart.
+    """
+    apart = _LINKED.sub(f"\\g<0>{WORD_JOINER}", text)
     return "".join(
-        f"\\{letter}" if letter in r"\`*_{}[]()<>#+!|$~:^&" else letter for letter in text
+        f"\\{letter}" if letter in r"\`*_{}[]()<>#+!|$~:^&" else letter for letter in apart
     )
 
 

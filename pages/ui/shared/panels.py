@@ -5,20 +5,30 @@ In: a title, a figure, the frame it was drawn from. Out: elements on the page.
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 import streamlit as st
+from plotly.basedatatypes import BasePlotlyType
 
 from pages.ui.shared import frame
+from trainer.data.spreadsheet import spreadsheet_csv
 
 if TYPE_CHECKING:
     import altair as alt
 
     LayeredChart = alt.LayerChart | alt.FacetChart
 
+_TAG = re.compile(r"<(?!/?(?:br|b|extra)>)")
+_FIGURE_TEXTS = (
+    *("x", "y", "text", "hovertext", "customdata", "name", "hovertemplate", "texttemplate"),
+    *("ticktext", "categoryarray"),
+)
 PLOTLY_CONFIG = {"displayModeBar": False, "displaylogo": False}
 
 
@@ -34,7 +44,7 @@ def chart(title: str, figure: go.Figure, data: pl.DataFrame, name: str, note: st
     """
     with st.container(gap="xsmall"):
         head(title, data, name, note)
-        st.plotly_chart(figure, key=f"chart_{name}", config=PLOTLY_CONFIG, alt=title)
+        st.plotly_chart(without_links(figure), key=f"chart_{name}", config=PLOTLY_CONFIG, alt=title)
 
 
 def altair_chart(
@@ -67,6 +77,39 @@ def table(
         )
 
 
+def without_links(figure: go.Figure) -> go.Figure:
+    """Return a figure in whose texts only line breaks and bold type are markup.
+
+    Plotly reads a few HTML tags in every text, links and styles among them, and names come from
+    files.
+    """
+
+    def change(part: BasePlotlyType) -> None:
+        for name in _FIGURE_TEXTS:
+            if name in part and (value := part[name]) is not None:
+                plain = _without_tags(value)
+                if plain is not value:
+                    part[name] = plain
+
+    figure.for_each_trace(change)
+    figure.for_each_xaxis(change)
+    figure.for_each_yaxis(change)
+    return figure
+
+
+def _without_tags(value: object) -> object:
+    """Return a text, or texts in lists or arrays; the value itself where it has no such tag."""
+    if isinstance(value, str):
+        return _TAG.sub("&lt;", value) if "<" in value else value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+        items = value.tolist()
+        return plain if (plain := _without_tags(items)) is not items else value
+    if isinstance(value, list | tuple):
+        plain = [_without_tags(item) for item in value]
+        return plain if any(map(operator.is_not, plain, value)) else value
+    return value
+
+
 def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
     """Show the title line: the title on the left, the download on the right."""
     line = st.container(
@@ -78,7 +121,7 @@ def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
     line.markdown(f"**{frame.escape(title)}**")
     line.download_button(
         "CSV",
-        data=lambda: data.write_csv().encode(),
+        data=lambda: spreadsheet_csv(data).encode(),
         file_name=f"{name}.csv",
         mime="text/csv",
         key=f"download_{name}",
@@ -86,7 +129,7 @@ def head(title: str, data: pl.DataFrame, name: str, note: str = "") -> None:
         type="tertiary",
         on_click="ignore",
         width="content",
-        help=f"Download: {title}",
+        help=frame.escape(f"Download: {title}"),
     )
     if note:
         st.caption(frame.escape(note))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 import streamlit as st
 
-from pages.ui.shared import words
+from pages.ui.shared import panels, words
 from trainer.store.event_log import Event
 
 EVENTS = {
@@ -31,7 +31,8 @@ def show(events: Sequence[Event]) -> None:
         return
     box = st.expander("Event log", icon=":material/history:", key="event_log", on_change="rerun")
     if box.open:
-        box.dataframe(table(events), hide_index=True, alt="Events of this run, the newest first")
+        with box:
+            panels.table("Events of this run, the newest first", table(events), "events", {})
 
 
 def table(events: Sequence[Event]) -> pl.DataFrame:

@@ -93,9 +93,9 @@ def _numbers(run: RunView, derived: DerivedState) -> None:
 
 def _number(label: str, value: str, detail: str = "") -> None:
     st.metric(
-        label,
-        value,
-        delta=detail or None,
+        frame.escape(label),
+        frame.escape(value),
+        delta=frame.escape(detail) or None,
         delta_color="off",
         delta_arrow="off",
         width="content",

@@ -525,6 +525,20 @@ def test_csv_and_parquet_contain_the_same_numbers(cli, run_copy, file, tmp_path)
     assert pl.read_csv(tmp_path / "a.csv").equals(pl.read_parquet(tmp_path / "a.parquet"))
 
 
+def test_predict_writes_no_formulas_into_csv(cli, run_copy, file, tmp_path):
+    """On the terminal and in a file; Parquet has the id as it is."""
+    table = pl.read_parquet(file)
+    first = pl.col("sequence_id") == table["sequence_id"][0]
+    ids = pl.when(first).then(pl.lit("=cmd|' /C calc'!A0")).otherwise("sequence_id")
+    table.with_columns(ids.alias("sequence_id")).write_parquet(tmp_path / "formula.parquet")
+    _, out, _ = cli("predict", "tiny", tmp_path / "formula.parquet")
+    assert pl.read_csv(out.encode())["sequence_id"][0] == "'=cmd|' /C calc'!A0"
+    for name, expected in (("p.csv", "'=cmd|' /C calc'!A0"), ("p.parquet", "=cmd|' /C calc'!A0")):
+        cli("predict", "tiny", tmp_path / "formula.parquet", "--out", tmp_path / name)
+        read = pl.read_csv if name.endswith("csv") else pl.read_parquet
+        assert read(tmp_path / name)["sequence_id"][0] == expected
+
+
 def test_predict_reads_demographics(cli, run_copy, file, tmp_path):
     """A left-hander's probabilities differ from those of a right-hander."""
     tables = []

@@ -11,6 +11,7 @@ from trainer.models import registry
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.inference import predict_fold
 from trainer.models.network.packed_network import pack, unpack
+from trainer.plain_data import DamagedDataError
 from trainer.run.fold_result_file import (
     FoldBlock,
     dump_block,
@@ -61,9 +62,13 @@ def test_a_fold_file_without_the_last_epochs_answers_is_read(fold):
 
 
 def test_a_model_packed_before_there_were_branches_is_a_time_series_net(fold):
-    """Sizes without the two newer names."""
+    """Sizes without the two newer names; the weights of another architecture are refused."""
     plain = pack(unpack(fold.packed))
-    for name in ("architecture", "branches"):
-        del plain["sizes"][name]
-    sizes = unpack(plain).sizes
-    assert (sizes.architecture, sizes.branches) == ("time_series_net", ())
+    is_branches = plain["sizes"].pop("architecture") == "branches"
+    del plain["sizes"]["branches"]
+    if is_branches:
+        with pytest.raises(DamagedDataError, match="convolution"):
+            unpack(plain)
+    else:
+        sizes = unpack(plain).sizes
+        assert (sizes.architecture, sizes.branches) == ("time_series_net", ())

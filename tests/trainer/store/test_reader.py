@@ -126,10 +126,22 @@ def test_the_fold_records_are_all_folds_of_all_models_in_the_order_of_work(copie
 @pytest.mark.parametrize("name", ["oof.parquet", "folds.parquet"])
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(200) + b"PAR1"])
 def test_a_damaged_table_is_named(copied, name, content):
-    """Half a Parquet file is not a table."""
-    (copied.root / name).write_bytes(content)
+    """Half a Parquet file is not a table; one that has no checksum is checked by its structure."""
+    for copy in (name, f"{name}.prev"):
+        (copied.root / copy).write_bytes(content)
+    read = copied.oof if name == "oof.parquet" else copied.folds
+    with pytest.raises(StoreError, match=f"{name}: (its SHA-256 is not|not a readable)"):
+        read()
+    (copied.root / "checksums.json").unlink()
     with pytest.raises(StoreError, match=f"{name}: not a readable Parquet file"):
-        copied.oof() if name == "oof.parquet" else copied.folds()
+        read()
+
+
+def test_the_folds_are_read_from_their_copy_where_they_are_damaged(copied):
+    """The copy has the recorded checksum."""
+    folds = copied.folds()
+    copied.paths.folds.write_bytes(b"PAR1")
+    assert copied.folds().equals(folds)
 
 
 def test_every_prefix_of_the_event_log_gives_its_whole_lines_and_no_other(tmp_path):
@@ -146,15 +158,15 @@ def test_reading_continues_at_the_offset_and_a_torn_line_is_read_when_it_is_whol
     """A page does not read the whole event log again."""
     path = tmp_path / "metrics.jsonl"
     write_events(tmp_path, point(1, 1))
-    events, offset = read_events(path)
+    events, offset, _ = read_events(path)
     assert [event.values["step"] for event in events] == [1.0]
     line = json.dumps(point(2, 1)).encode() + b"\n"
     with path.open("ab") as file:
         file.write(line[:20])
-    assert read_events(path, offset) == ((), offset)
+    assert read_events(path, offset) == ((), offset, 0)
     with path.open("ab") as file:
         file.write(line[20:])
-    events, offset = read_events(path, offset)
+    events, offset, _ = read_events(path, offset)
     assert [event.values["step"] for event in events] == [2.0]
     assert offset == path.stat().st_size
 

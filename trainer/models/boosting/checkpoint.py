@@ -7,6 +7,7 @@ Shapes: N sequences, P classes present in the training part.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 from trainer.config import BoostingConfig
 from trainer.models.boosting.booster import Scores
 from trainer.models.boosting.fold_data import FoldData
+from trainer.models.boosting.text_check import check_text
+from trainer.plain_data import DamagedDataError, array, integer, part
 
 LONGEST_SEGMENT = 4  # times ``segment_rounds``
 
@@ -115,16 +118,37 @@ def pack(progress: Progress) -> dict[str, Any]:
     }
 
 
-def unpack(checkpoint: dict[str, Any]) -> Progress:
-    """Return the progress of a checkpoint."""
-    return Progress(
-        train_scores_NP=checkpoint["train_scores"],
-        valid_scores_NP=checkpoint["valid_scores"],
-        texts=tuple(checkpoint["texts"]),
-        losses=tuple(checkpoint["losses"]),
-        num_trees=checkpoint["num_trees"],
-        best_round=checkpoint["best_round"],
-        best_num_trees=checkpoint["best_num_trees"],
-        best_loss=checkpoint["best_loss"],
-        fixed_num_trees=checkpoint["fixed_num_trees"],
+def unpack(checkpoint: Mapping[str, Any], data: FoldData) -> Progress:
+    """Return the progress of a checkpoint from a file.
+
+    Args:
+        checkpoint: As ``pack`` returned it.
+        data: The fold's data, whose rows and classes it must have.
+
+    Raises:
+        DamagedDataError: It is not one of this fold.
+    """
+    num_classes, num_features = len(data.class_idx), data.train_NF.shape[1]
+    texts = part(checkpoint, "texts", list)
+    num_trees = 0
+    for text in texts:
+        if not isinstance(text, str):
+            raise DamagedDataError("texts: expected text")
+        num_trees += check_text(text, num_classes, num_features)
+    losses = part(checkpoint, "losses", list)
+    if not all(isinstance(loss, float) for loss in losses) or bool(losses) != bool(texts):
+        raise DamagedDataError("losses: expected one number for each round")
+    progress = Progress(
+        train_scores_NP=array(checkpoint, "train_scores", "f", (len(data.train_NF), num_classes)),
+        valid_scores_NP=array(checkpoint, "valid_scores", "f", (len(data.valid_NF), num_classes)),
+        texts=tuple(texts),
+        losses=tuple(losses),
+        num_trees=integer(checkpoint, "num_trees", num_trees, num_trees),
+        best_round=integer(checkpoint, "best_round", 0, len(losses)),
+        best_num_trees=integer(checkpoint, "best_num_trees", 0, num_trees),
+        best_loss=part(checkpoint, "best_loss", float),
+        fixed_num_trees=integer(checkpoint, "fixed_num_trees", 0, num_trees),
     )
+    if num_trees > len(losses) * num_classes:
+        raise DamagedDataError(f"texts: expected at most {num_classes} trees in each round")
+    return progress

@@ -45,6 +45,7 @@ from trainer.models.boosting.model_text import join
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
 from trainer.models.temperature import fit_temperature
+from trainer.plain_data import reading
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -102,9 +103,13 @@ def fit_fold(
     Raises:
         Paused: The monitor requested a stop; the unfinished segment is discarded and redone later.
         FoldError: The training part holds too few classes.
+        DamagedDataError: The checkpoint is not one of this fold.
     """
     data = FoldData.build(task, config, seed, fold)
-    progress = start(data) if checkpoint is None else unpack(checkpoint)
+    progress = start(data)
+    if checkpoint is not None:
+        with reading("checkpoint"):
+            progress = unpack(checkpoint, data)
     while not is_over(progress, config):
         progress = _boost_segment(data, progress, config, seed, fold, monitor)
         monitor.record("segment", _report(task, data, progress, config))

@@ -30,7 +30,7 @@ class _Line:
     """One line of a tree: ``key=`` and its numbers."""
 
     key: str
-    per: Literal["tree", "split", "leaf", "weight"]  # weights are missing in a tree of one leaf
+    per: Literal["tree", "split", "leaf", "weight"]  # a tree of one leaf may have no weight
     is_whole: bool = False
     least: float = -LARGEST
     most: float = LARGEST
@@ -40,14 +40,14 @@ LINES = (
     _Line("num_leaves", "tree", True, 1, MAX_LEAVES),
     _Line("num_cat", "tree", True, 0, 0),
     _Line("split_feature", "split", True, 0, MAX_FEATURES),  # see also ``_check_splits``
-    _Line("split_gain", "split"),
+    _Line("split_gain", "split", False, -1e30, 1e30),  # of single precision in LightGBM
     _Line("threshold", "split", False, -np.inf, np.inf),  # infinite: splits off missing values
     _Line("decision_type", "split", True, 0, 10),  # see also ``_check_splits``
     _Line("left_child", "split", True, -MAX_LEAVES, MAX_LEAVES),
     _Line("right_child", "split", True, -MAX_LEAVES, MAX_LEAVES),
     _Line("leaf_value", "leaf"),
     _Line("leaf_weight", "weight"),
-    _Line("leaf_count", "leaf", True, 1, 2**31 - 1),
+    _Line("leaf_count", "leaf", True, 0, 2**31 - 1),
     _Line("internal_value", "split"),
     _Line("internal_weight", "split"),
     _Line("internal_count", "split", True, 1, 2**31 - 1),
@@ -106,7 +106,7 @@ def check_trees(piece: str, sizes_T: Array, first: int, num_features: int) -> No
             "tree": np.ones_like(leaves_T),
             "split": leaves_T - 1,
             "leaf": leaves_T,
-            "weight": np.where(leaves_T > 1, leaves_T, 0),
+            "weight": np.where(leaves_T > 1, leaves_T, np.minimum(num_T, 1)),
         }[line.per]
         if (num_T != expected_T).any():
             tree = int(np.flatnonzero(num_T != expected_T)[0])
@@ -182,14 +182,16 @@ def _check_splits(numbers: dict[str, Array], num_features: int) -> None:
         leaf_S = num_splits + first_leaf_T[tree_S] + ~child_S
         children.append(np.where(is_leaf_S, leaf_S, first_split_T[tree_S] + child_S))
     num_parents = np.bincount(np.concatenate(children), minlength=num_splits + num_leaves)
-    counts = np.concatenate([numbers["internal_count"], numbers["leaf_count"]])
-    if (counts[:num_splits] != counts[children[0]] + counts[children[1]]).any():
-        raise DamagedDataError("trees: internal_count: expected the sum of both children's")
     is_root = np.zeros(num_splits + num_leaves, dtype=bool)
     is_root[first_split_T[leaves_T > 1]] = True
     is_root[num_splits + first_leaf_T[leaves_T == 1]] = True
     if (num_parents != ~is_root).any():
         raise DamagedDataError("trees: expected each split and each leaf to be reached once")
+    counts = np.concatenate([numbers["internal_count"], numbers["leaf_count"]])
+    if (counts[:num_splits] != counts[children[0]] + counts[children[1]]).any():
+        raise DamagedDataError("trees: internal_count: expected the sum of both children's")
+    if (counts[np.concatenate(children)] < 1).any():  # contributions divide by them
+        raise DamagedDataError("trees: leaf_count: expected at least 1 below a split")
     _check_depth(np.flatnonzero(is_root[:num_splits]), *children)
 
 

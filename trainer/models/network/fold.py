@@ -16,6 +16,7 @@ Shapes: N sequences, K classes.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,7 @@ from trainer.models.base import FoldTask
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.network.augmentation import HIDEABLE_GROUPS, BatchMaker
 from trainer.models.network.auxiliary_targets import NO_TARGETS, make_auxiliary_targets
+from trainer.models.network.checkpoint_check import check_progress
 from trainer.models.network.composition import IMU_PREFIX
 from trainer.models.network.epochs import (
     EpochRecord,
@@ -46,9 +48,9 @@ from trainer.models.network.inference import NetworkModel, build_network, predic
 from trainer.models.network.optimizer import Optimization, reproducible
 from trainer.models.seeds import derive_seed
 from trainer.models.temperature import fit_temperature
+from trainer.plain_data import reading
 
-# tensors, numbers, strings, lists and dicts of them: torch.load(weights_only=True)
-Checkpoint = dict[str, Any]
+Checkpoint = dict[str, Any]  # tensors, numbers, strings, lists and dicts of them
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ class NetworkFold:
         history: One record per epoch, as the monitor received them.
         score: Of the best epoch on the validation part.
         valid_proba_NK: Float64 probabilities of the validation part, in its order.
-        valid_proba_imu_NK: The same with thermopiles and time of flight hidden; None where the
-            frames have neither.
+        valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
         last_proba_NK: As ``valid_proba_NK``, after epoch ``fixed_epochs``: nothing is chosen on
             the validation part.
         last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
@@ -105,12 +106,13 @@ def fit_fold(
     Raises:
         Paused: The monitor requested a stop; the checkpoint was saved.
         TrainingDivergedError: The training loss is not finite.
-        ValueError: The checkpoint is of another configuration.
+        DamagedDataError: The checkpoint is not one of this fold, or of another configuration.
     """
     with reproducible(config.num_threads):
         fitting = _Fitting(task, config, seed, fold, length)
         if checkpoint is not None:
-            fitting.load(checkpoint)
+            with reading("checkpoint"):
+                fitting.load(checkpoint)
         fitting.run(monitor)
         return fitting.result()
 
@@ -176,7 +178,15 @@ class _Fitting:
 
     def load(self, checkpoint: Checkpoint) -> None:
         """Restore a checkpoint."""
-        self.optimization.load(checkpoint)
+        (optimization := self.optimization).load(checkpoint)
+        check_progress(
+            checkpoint,
+            optimization.averaged.state_dict(),
+            (len(self.task.valid_idx), self.task.num_classes),
+            (optimization.step, self.batches_per_epoch, optimization.total_steps),
+            self.fixed_epoch,
+            IMU_PREFIX if self.sizes.optional_columns else "",
+        )
         self.epoch_loss = checkpoint["epoch_loss"]
         self.history = list(checkpoint["history"])
         self.best = dict(checkpoint["best"])
@@ -216,7 +226,10 @@ class _Fitting:
         batch = self.batch_maker.draw(
             batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
         )
-        self.epoch_loss += self.optimization.train_on(batch, self._derive("step", step))
+        loss = self.optimization.train_on(batch, self._derive("step", step))
+        if not math.isfinite(loss):  # the step was skipped: half precision overflowed on a GPU
+            loss = self.epoch_loss / max(1, position)  # counts as the mean of those before it
+        self.epoch_loss += loss
 
     def _batches(self, epoch: int) -> list[IntArray]:
         if self._order[0] != epoch:  # drawing all of an epoch at each step would be quadratic

@@ -22,8 +22,11 @@ from torch.optim.lr_scheduler import OneCycleLR
 from trainer.config import NetworkConfig
 from trainer.models.network.augmentation import TrainingBatch
 from trainer.models.network.auxiliary_targets import auxiliary_loss
+from trainer.models.network.checkpoint_check import check_optimizer, check_scaler, check_schedule
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import GestureNet, NetworkOutput, NetworkSizes
+from trainer.models.network.packed_network import check_tensors
+from trainer.plain_data import DamagedDataError, integer, part
 
 EMA_WARMUP_STEPS = 10  # at first the average covers about a tenth of the steps so far
 
@@ -127,20 +130,28 @@ class Optimization:
         """Restore a state; model, optimizer, schedule and AMP scaler in this order.
 
         Raises:
-            ValueError: The state belongs to a schedule of another length.
+            DamagedDataError: It is not such a state, or of a schedule of another length.
         """
         if state["total_steps"] != self.total_steps:
-            raise ValueError(
-                f"checkpoint: expected a schedule of {self.total_steps} steps, got one of "
-                f"{state['total_steps']}; epochs, batch size and data must be the same"
+            raise DamagedDataError(
+                f"expected a schedule of {self.total_steps} steps, got one of "
+                f"{state['total_steps']!r:.60}; epochs, batch size and data must be the same"
             )
+        step = integer(state, "step", 0, self.total_steps)
+        check_tensors(state["model"], self.net.state_dict(), "model")
+        check_tensors(state["averaged"], self.averaged.state_dict(), "averaged")
+        groups = self._optimizer.param_groups
+        weights = [weight for group in groups for weight in group["params"]]
+        check_optimizer(state["optimizer"], self._optimizer.state_dict(), weights)
+        schedule = check_schedule(state["scheduler"], self._scheduler.state_dict(), step)
+        check_scaler(part(state, "amp_scaler", dict))
         self.net.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
-        self._scheduler.load_state_dict(state["scheduler"])
+        self._scheduler.load_state_dict(schedule)
         if state["amp_scaler"]:  # empty in a checkpoint of a CPU; a GPU then starts with its own
             self._amp_scaler.load_state_dict(state["amp_scaler"])
-        self.step = state["step"]
+        self.step = step
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -98,7 +98,12 @@ def check_tensors(found: Mapping[str, Any], wanted: Mapping[str, Tensor], title:
 
 def check_tensor(found: object, wanted: Tensor, title: str) -> None:
     """Check one tensor from a file; see ``check_tensors``."""
-    if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
+    if (
+        not isinstance(found, Tensor)
+        or found.layout != torch.strided
+        or found.is_meta
+        or not found.is_contiguous()
+    ):
         raise DamagedDataError(f"{title}: expected a dense tensor, got a {type(found).__name__}")
     if found.shape != wanted.shape or found.dtype != wanted.dtype:
         raise DamagedDataError(

@@ -24,7 +24,7 @@ from trainer.models.base import DataSize, FoldTask, Model
 from trainer.run.estimate import guess_num_features, has_optional_sensors
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
-from trainer.store.feature_cache import (
+from trainer.store.tables.feature_cache import (
     FeatureCache,
     FeatureParts,
     cache_key,
@@ -152,7 +152,7 @@ class Dataset(ABC):
 
     def open_cache(self, folder: CheckedFolder) -> str:
         """Load the feature cache; return in words whether it is reused, or why not."""
-        cache = load_features(folder, self.feature_key)
+        cache = load_features(folder, self.feature_key, self.catalogue.num_sequences)
         if isinstance(cache, str):
             return f"built ({cache})"
         self._features = cache
@@ -167,7 +167,7 @@ class Dataset(ABC):
         """
         if self._features is not None:
             return None
-        found = load_features(folder, self.feature_key)
+        found = load_features(folder, self.feature_key, self.catalogue.num_sequences)
         if not isinstance(found, str):
             self._features = found
             return None

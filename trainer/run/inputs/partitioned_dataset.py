@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -24,10 +25,10 @@ from trainer.features.frames import FRAME_VERSION, Frames, frame_layout
 from trainer.run.inputs.dataset import KEEP_BLOCK_S, Dataset
 from trainer.run.inputs.parts import Kind, PartMaker, PartTask, names_of
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import StoreError, replace, sync_folder
-from trainer.store.feature_cache import FeatureParts, cache_key
+from trainer.store.durable import StoreError, create, make_folder, replace, sync_folder
 from trainer.store.file_kinds import file_sha256
 from trainer.store.records import FileRef, dump_record, parse_record
+from trainer.store.tables.feature_cache import FeatureParts, cache_key
 
 TITLES = {"features": "Feature table", "frames": "Frames"}
 
@@ -72,15 +73,16 @@ class PartitionedDataset(Dataset):
 
     def _place_kept(self, values_NF: FloatArray, parts: FeatureParts) -> list[int]:
         """Place the rows that earlier attempts have kept; return the parts that are missing."""
-        left, number = [], 0
+        left, number, num_features = [], 0, values_NF.shape[1]
         while number < len(self.parts):
             kept = parts.load(_from(number))
-            if kept is None:
+            first = self.surveyed.first_sequence
+            after = first[number] + (0 if kept is None else len(kept[0]))
+            if kept is None or after not in first[number + 1 :] or kept[0].shape[1] != num_features:
                 left.append(number)
                 number += 1
             else:
-                after = self.surveyed.first_sequence[number] + len(kept[0])
-                number, before = self.surveyed.first_sequence.index(after), number
+                number, before = first.index(after), number
                 values_NF[self._rows(before, number)] = kept[0]
         return left
 
@@ -121,11 +123,13 @@ class PartitionedDataset(Dataset):
             *(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror), *self._key_of_turned
         )
         name = f"units/frames_{key[:16]}.npy"
-        if not _is_complete(folder, name):
-            shape = (self.catalogue.num_rows, len(channels))
+        shape = (self.catalogue.num_rows, len(channels))
+        values_TC = _map(folder.root / name, shape) if _is_complete(folder, name) else None
+        if values_TC is None:
             with closing(self._make("frames", range(len(self.parts)), poll)) as pieces:
                 _write_array(folder, name, shape, pieces)
-        values_TC = np.load(folder.root / name, mmap_mode="r")
+            values_TC = _map(folder.root / name, shape)
+        assert values_TC is not None  # just written
         self._frames = Frames(self.catalogue.offsets, values_TC, channels, groups)
 
 
@@ -147,6 +151,18 @@ def _is_complete(folder: CheckedFolder, name: str) -> bool:
     return file_sha256(path) == ref.sha256
 
 
+def _map(path: Path, shape: tuple[int, int]) -> FloatArray | None:
+    """Map the frames of a file; None where it has another shape or type than it was written in."""
+    try:
+        values_TC: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    is_whole = isinstance(values_TC, np.memmap) and values_TC.flags.c_contiguous
+    if not is_whole or values_TC.shape != shape or values_TC.dtype != np.dtype("<f4"):
+        return None
+    return values_TC
+
+
 def _write_array(
     folder: CheckedFolder, name: str, shape: tuple[int, int], pieces: Iterator[FloatArray]
 ) -> None:
@@ -161,7 +177,8 @@ def _write_array(
     np.lib.format.write_array_header_2_0(header, layout)
     digest, num_bytes = hashlib.sha256(), 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
+        create(temporary)
         with temporary.open("wb") as file:
             for data in _with_header(header.getvalue(), pieces):
                 file.write(data)

@@ -23,7 +23,7 @@ from trainer.run.inputs.partitioned_dataset import PartitionedDataset
 from trainer.run.inputs.parts import LocalPartMaker, PartMaker
 from trainer.simulation.any_source import load
 from trainer.store.checksums import CheckedFolder
-from trainer.store.feature_cache import FeatureParts
+from trainer.store.tables.feature_cache import FeatureParts
 
 
 def load_dataset(
@@ -101,7 +101,7 @@ class InMemoryDataset(Dataset):
     def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
         """Return one block of the table, from an earlier attempt where it was kept."""
         kept = parts.load(block)
-        if kept is not None:
+        if kept is not None and len(kept[0]) == len(self.signals.offsets) - 1:
             return FeatureTable(*kept)
         began = time.monotonic()
         table = build_block(self.signals, block, NUM_BINS, poll)

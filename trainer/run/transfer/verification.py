@@ -1,21 +1,27 @@
-"""Verification: every file of a run is compared with its recorded checksum.
+"""Verification: every file of a run is compared with its recorded checksum, and models are opened.
 
-In: a run folder. Out: one check per file.
+In: a run folder. Out: one check per file. A checksum that comes with a run proves nothing about its
+origin, so the content of models is checked too, before any library parses it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from trainer.models import registry
+from trainer.plain_data import DamagedDataError
+from trainer.predict.fitted_models import PredictError, open_model, read_bundle
+from trainer.run.fold_result_file import load_block
 from trainer.store.checksums import FILE_NAME as CHECKSUMS_NAME
 from trainer.store.checksums import Checksums
 from trainer.store.durable import StoreError
-from trainer.store.file_kinds import file_sha256
+from trainer.store.file_kinds import file_sha256, read_file
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import (
@@ -51,7 +57,14 @@ def verify_run(root: Path) -> list[Check]:
         named = read_record(root / CHECKSUMS_NAME, Checksums).files
     except (FileNotFoundError, StoreError):
         named = ()  # one of the checks above
-    checks += [_check_file(root, ref) for ref in named]
+    bundles = {
+        RunPaths(root).bundle(model.name).name: model.name for model in registry.all_models()
+    }
+    for ref in named:
+        check = _check_file(root, ref)
+        if check.is_good and ref.name in bundles:
+            check = _check_content(check, partial(_open_bundle, root, bundles[ref.name]))
+        checks.append(check)
     try:
         records = RunReader(root).fold_records()
     except StoreError:
@@ -115,7 +128,11 @@ def _check_fold(root: Path, record: FoldRecord) -> list[Check]:
         if record.generation:
             checks.append(Check(str(path.relative_to(root)), False, str(error)))
     if record.final is not None:
-        checks.append(_check_file(root, record.final))
+        check = _check_file(root, record.final)
+        if check.is_good:
+            final = root / record.final.name
+            check = _check_content(check, partial(_open_fold, final, record.model))
+        checks.append(check)
     if record.last is None:
         return checks
     newest = _check_generation(root, record.last)
@@ -124,6 +141,28 @@ def _check_fold(root: Path, record: FoldRecord) -> list[Check]:
     if record.last_previous is not None and not is_rotated:
         checks.append(_check_generation(root, record.last_previous))
     return checks
+
+
+def _check_content(check: Check, open_content: Callable[[], object]) -> Check:
+    """Open a model whose checksum is right; return the check, bad where it cannot be opened."""
+    try:
+        open_content()
+    except ImportError as error:
+        return replace(check, detail=f"{check.detail}; content not checked: {error}")
+    except (FileNotFoundError, StoreError, DamagedDataError, PredictError) as error:
+        return Check(check.name, False, f"content: {error}")
+    return check
+
+
+def _open_bundle(root: Path, model: str) -> None:
+    bundle = read_bundle(root, model)
+    if bundle is not None:
+        open_model(bundle, RunPaths(root).bundle(model))
+
+
+def _open_fold(path: Path, name: str) -> None:
+    model = registry.get(name)
+    registry.open_packed(model, load_block(model, read_file(path)).result.packed)
 
 
 def _check_generation(root: Path, ref: FileRef) -> Check:

@@ -60,13 +60,21 @@ class _Slot:
         from joblib.externals.loky import ProcessPoolExecutor
 
         with block_interrupts():
-            if self.executor is None:
-                # loky replaces a worker whose memory has grown, between two folds, and warns of it
-                warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-                self.executor = ProcessPoolExecutor(
-                    max_workers=1, initializer=prepare_process, initargs=(getpid(),)
-                )
-            self.future = self.executor.submit(fit_fold_job, job, shared)
+            try:
+                if self.executor is None:
+                    # loky replaces a worker whose memory has grown, between two folds, and warns
+                    warnings.filterwarnings(
+                        "ignore", "A worker stopped while some jobs", UserWarning
+                    )
+                    self.executor = ProcessPoolExecutor(
+                        max_workers=1, initializer=prepare_process, initargs=(getpid(),)
+                    )
+                self.future = self.executor.submit(fit_fold_job, job, shared)
+            except OSError as error:
+                raise EngineError(
+                    f"a worker could not be started ({error.strerror or error}). Make room in "
+                    f"memory and in /dev/shm, or resume with --workers 1 (WORKERS=1)"
+                ) from error
             self.fold = job.fold_key
 
     def take(self) -> tuple[FoldKey, JobOutcome]:

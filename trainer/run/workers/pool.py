@@ -15,6 +15,7 @@ from trainer.config import Config
 from trainer.models import registry
 from trainer.run.inputs.parts import LocalPartMaker, PartMaker
 from trainer.run.workers.engine import Engine, LocalEngine
+from trainer.run.workers.semaphores import SHARED_MEMORY, has_room
 from trainer.store.names import RunPaths
 from trainer.store.recorder import Recorder
 
@@ -77,6 +78,11 @@ class WorkerPool:
             number, why = _fitting_number(work)
         if number <= 1:
             return None, f"folds one by one ({why})"
+        if not has_room():
+            return (
+                None,
+                f"folds one by one: no room for semaphores of workers in {SHARED_MEMORY}",
+            )
         return LocalEngine(number), f"{number} folds side by side ({why})"
 
     def part_maker(self, paths: RunPaths, recorder: Recorder) -> PartMaker:

@@ -21,7 +21,7 @@ from trainer.features.feature_table import FeatureTable
 from trainer.features.frames import Frames
 from trainer.folds import FoldAssignment
 from trainer.run.inputs.dataset import TrainingData
-from trainer.store.durable import StoreError, make_folder
+from trainer.store.durable import StoreError, create, make_folder
 from trainer.store.file_kinds import file_sha256
 
 _ANNOTATIONS = tuple(field.name for field in fields(Annotations))
@@ -129,6 +129,7 @@ def num_bytes(data: TrainingData) -> int:
 def _write(folder: Path, name: str, array: NDArray[Any]) -> str:
     path = _path(folder, name)
     try:
+        create(path)
         np.save(path, array, allow_pickle=False)
     except OSError as error:
         raise StoreError(

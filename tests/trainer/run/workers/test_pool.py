@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from trainer.cli.training import read_pool
 from trainer.config import ConfigError, make_config
+from trainer.run.fold_job import FoldJob
 from trainer.run.workers import pool as pools
+from trainer.run.workers.engine import EngineError, LocalEngine
 from trainer.run.workers.pool import Work, WorkerPool, most_threads
 
 
@@ -49,6 +53,28 @@ def test_as_many_folds_side_by_side_as_there_is_room_for(four_cores, asked, chan
     engine, reason = WorkerPool(asked).start(work(**changes))
     assert reason.startswith(why)
     assert (1 if engine is None else engine.num_workers()) == workers
+
+
+def test_without_room_for_semaphores_the_folds_are_fitted_one_by_one(four_cores, monkeypatch):
+    """A full /dev/shm, as in a small container, costs time and not the run."""
+    monkeypatch.setattr(pools, "has_room", lambda: False)
+    assert WorkerPool(2).start(work()) == (
+        None,
+        "folds one by one: no room for semaphores of workers in /dev/shm",
+    )
+
+
+def test_a_worker_that_cannot_be_started_is_reported_in_words(monkeypatch):
+    """No room for its semaphores or its process: what to do is in the message."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", full)
+    engine = LocalEngine(1)
+    with pytest.raises(EngineError, match=r"could not be started \(No space left .*--workers 1"):
+        engine.begin(FoldJob(Path(), "lgbm", 0, 1, "key", None), None)
+    engine.close()
 
 
 def test_the_model_with_the_most_threads_decides_how_many_fit():

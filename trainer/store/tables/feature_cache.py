@@ -8,15 +8,18 @@ Shapes: N sequences, F features.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.plain_data import DamagedDataError, array, integer, names, part, reading
 from trainer.store.checksums import CheckedFolder
-from trainer.store.codec import CodecError, dumps, loads
+from trainer.store.codec import dumps, loads
 from trainer.store.durable import sha256
 
 FILE_NAME = "train_features.joblib"
+MAX_FEATURES = 100_000
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,15 @@ def save_features(folder: CheckedFolder, cache: FeatureCache) -> None:
     )
 
 
-def load_features(folder: CheckedFolder, key: str | None = None) -> FeatureCache | str:
+def load_features(
+    folder: CheckedFolder, key: str | None = None, num_sequences: int | None = None
+) -> FeatureCache | str:
     """Return the cache, or the reason in words why it cannot be used.
 
     Args:
         folder: The run folder.
         key: The key that it must have; None accepts any.
+        num_sequences: N that it must have; None accepts any.
     """
     if not (folder.root / FILE_NAME).exists():
         return "not there yet"
@@ -80,20 +86,49 @@ def load_features(folder: CheckedFolder, key: str | None = None) -> FeatureCache
     if data is None:
         return "content differs from its recorded SHA-256"
     try:
-        raw = loads(data)
-    except CodecError as error:
+        cache = _read_cache(loads(data))
+    except DamagedDataError as error:
         return str(error)
-    if key is not None and raw["key"] != key:
+    if key is not None and cache.key != key:
         return "made from other recordings, settings or feature code"
-    return FeatureCache(
-        key=raw["key"],
-        values_NF=raw["features"],
-        names=tuple(raw["feature_names"]),
-        label_idx=raw["labels"],
-        subjects=raw["subjects"],
-        sequence_ids=raw["sequence_ids"],
-        grid_map={name: tuple(place) for name, place in raw["tof_grid_map"].items()},
-    )
+    if num_sequences not in (None, len(cache.label_idx)):
+        return f"expected {num_sequences:,} sequences, got {len(cache.label_idx):,}"
+    return cache
+
+
+def _read_cache(raw: dict[str, Any]) -> FeatureCache:
+    """Return the cache of plain data from a file, whose parts must agree with each other."""
+    with reading("feature cache"):
+        columns = names(raw, "feature_names", MAX_FEATURES)
+        label_idx = array(raw, "labels", "i", (None,))
+        shape = (len(label_idx), len(columns))
+        if label_idx.dtype != np.int64 or label_idx.min(initial=0) < 0:
+            raise DamagedDataError("labels: expected int64 classes")
+        return FeatureCache(
+            key=part(raw, "key", str),
+            values_NF=_values(raw, shape),
+            names=tuple(columns),
+            label_idx=label_idx,
+            subjects=array(raw, "subjects", "U", label_idx.shape),
+            sequence_ids=array(raw, "sequence_ids", "U", label_idx.shape),
+            grid_map={
+                name: (part({"sensor": sensor}, "sensor", str), *_place(place))
+                for name, (sensor, *place) in part(raw, "tof_grid_map", dict).items()
+            },
+        )
+
+
+def _values(raw: dict[str, Any], shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+    """Return feature values, NaN where a sensor is missing."""
+    values_NF = array(raw, "features", "f", shape, is_finite=False)
+    if values_NF.dtype != np.float32:
+        raise DamagedDataError("features: expected float32")
+    return values_NF
+
+
+def _place(place: list[Any]) -> tuple[int, int, int, int]:
+    first, last, left, right = (integer({"grid": one}, "grid", 0, 64) for one in place)
+    return first, last, left, right
 
 
 @dataclass(frozen=True)
@@ -118,10 +153,15 @@ class FeatureParts:
         data = self.folder.read(_part_name(block))
         if data is None:
             return None
-        plain = loads(data)
-        if plain["key"] != self.key:
+        try:
+            with reading("features"):
+                plain = loads(data)
+                if plain["key"] != self.key:
+                    return None
+                columns = names(plain, "feature_names", MAX_FEATURES)
+                return _values(plain, (None, len(columns))), tuple(columns)
+        except DamagedDataError:
             return None
-        return plain["features"], tuple(plain["feature_names"])
 
     def drop(self) -> None:
         """Remove the parts after the whole table was written."""

@@ -1,0 +1,1 @@
+"""Tables of a run folder: folds, out-of-fold probabilities, importance, features."""

@@ -48,7 +48,7 @@ def main() -> None:
             log_shares_P=np.zeros(num_classes),
             num_classes=num_classes,
         )
-        found = (
+        found = (  # an error of LightGBM itself would end this process
             predict(model, values_NF),
             predict_many(model, values_NF),
             contributions(model, values_NF),

@@ -240,6 +240,10 @@ def gallery(exported, folder):
             lambda path: patched(path, exported, "tiny/oof.parquet", 42, b"\xff\xff\xff\x7f"),
             "expected a zip written by export",
         ),
+        "a file without a name": (
+            lambda path: nameless(path, exported),
+            "expected plain files in one folder",
+        ),
         "only foreign files": (
             lambda path: only_foreign(path),
             "no config.json in it",
@@ -247,6 +251,13 @@ def gallery(exported, folder):
     }
     for number, (name, (make, phrase)) in enumerate(makers.items()):
         yield name, make(folder / f"hostile-{number}.zip"), phrase
+
+
+def nameless(path, exported):
+    """Copy an export with a member whose name begins with its end."""
+    data = write(path, exported, [("Q-no-name", b"x")]).read_bytes()
+    path.write_bytes(data.replace(b"Q-no-name", b"\0-no-name"))
+    return path
 
 
 def only_foreign(path):

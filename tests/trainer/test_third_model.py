@@ -22,6 +22,7 @@ from trainer import config as configuration
 from trainer.config import ConfigError
 from trainer.models import registry
 from trainer.models.monitor import Paused, SilentMonitor
+from trainer.plain_data import DamagedDataError
 from trainer.run.transfer.archive import export_run, import_run
 from trainer.run.transfer.verification import verify_run
 from trainer.store.codec import dumps, loads
@@ -192,6 +193,15 @@ def test_a_packed_fold_predicts_the_same_when_it_is_opened():
     )
     assert opened.predict(other).tobytes() == fold.proba_NK.tobytes()
     assert opened.groups == ("acc", "rot", "thm", "tof")
+
+
+@pytest.mark.parametrize("part", ["children_left", "feature", "offsets", "class_idx"])
+def test_a_changed_fold_is_refused(part):
+    """The same hook as for the other models: nodes, features and classes that do not exist."""
+    packed = fit(task=make_table_task()).packed
+    for value in (packed[part] + 10**6, packed[part][:-1], packed[part].astype(str), None):
+        with pytest.raises(DamagedDataError, match="Extra trees"):
+            registry.open_packed(ExtraTrees(), packed | {part: value})
 
 
 def test_a_class_that_the_training_part_lacks_has_no_probability():

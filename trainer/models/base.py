@@ -237,7 +237,7 @@ class Model(ABC):
 
         Raises:
             Paused: ``monitor.should_stop()`` was true at a safe point.
-            DamagedDataError: The checkpoint is not one of this fold.
+            DamagedDataError: The checkpoint is not of this fold.
         """
 
     @abstractmethod
@@ -268,10 +268,7 @@ class Model(ABC):
         return 60.0
 
     def steps_done(self, checkpoint: Checkpoint) -> int:
-        """Return the progress of a checkpoint, in the unit of ``monitor.advance``.
-
-        By default its ``step``.
-        """
+        """Return a checkpoint's progress in the unit of ``monitor.advance``: its ``step``."""
         return int(checkpoint["step"])
 
     def canary(self, config: Config) -> str:

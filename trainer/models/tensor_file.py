@@ -32,15 +32,15 @@ OPCODES = (  # of ``torch.save``; none allocates memory for a size that the file
     *(pickle.GLOBAL, pickle.REDUCE, pickle.BINPERSID),
 )
 STORAGES = {
-    "DoubleStorage": "<f8",
-    "FloatStorage": "<f4",
-    "HalfStorage": "<f2",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "|i1",
-    "ByteStorage": "|u1",
-    "BoolStorage": "|b1",
+    "torch.DoubleStorage": "<f8",
+    "torch.FloatStorage": "<f4",
+    "torch.HalfStorage": "<f2",
+    "torch.LongStorage": "<i8",
+    "torch.IntStorage": "<i4",
+    "torch.ShortStorage": "<i2",
+    "torch.CharStorage": "|i1",
+    "torch.ByteStorage": "|u1",
+    "torch.BoolStorage": "|b1",
 }
 
 
@@ -117,15 +117,14 @@ class _TensorUnpickler(pickle._Unpickler):
         super().__init__(io.BytesIO(members["data.pkl"]))
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
-        if module == "torch" and name in STORAGES:
-            return STORAGES[name]
         known = {
-            ("torch._utils", "_rebuild_tensor_v2"): _make_array,
-            ("collections", "OrderedDict"): _make_hooks,
+            **STORAGES,
+            "torch._utils._rebuild_tensor_v2": _make_array,
+            "collections.OrderedDict": _make_hooks,
         }
-        if (module, name) not in known:
+        if f"{module}.{name}" not in known:
             raise DamagedDataError(f"{module}.{name}: not a name that the trainer writes")
-        return known[module, name]
+        return known[f"{module}.{name}"]
 
     def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
         """Return a storage: ("storage", type, number of its member, device, size)."""

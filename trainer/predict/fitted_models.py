@@ -8,8 +8,9 @@ Shapes: N sequences, K classes, M folds.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -193,7 +194,8 @@ def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str
             futures[name] = [
                 pool.submit(fold.predict, inputs, is_batch) for fold in models[name].folds
             ]
-        probabilities = {name: [each.result() for each in futures[name]] for name in models}
+        with _refusing():
+            probabilities = {name: [each.result() for each in futures[name]] for name in models}
     return {
         name: np.stack([_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold])
         for name, by_fold in probabilities.items()
@@ -214,8 +216,17 @@ def _checked(name: str, proba_NK: Proba, fitted: FittedModel, signals: Signals) 
 
 def map_folds(fitted: FittedModel, function: Callable[[FittedFold], T]) -> list[T]:
     """Return the result of a function for each fold, computed in threads."""
-    with ThreadPoolExecutor(NUM_WORKERS) as pool:
+    with ThreadPoolExecutor(NUM_WORKERS) as pool, _refusing():
         return list(pool.map(function, fitted.folds))
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn a refusal of a model's library, which parses a fold when it first predicts."""
+    try:
+        yield
+    except DamagedDataError as error:
+        raise PredictError(f"{error}. Copy the run again from where it was trained") from error
 
 
 def _verified(path: Path) -> bytes:

@@ -59,6 +59,7 @@ class FoldFitting:
         Raises:
             Paused: A stop was requested; the newest checkpoints are saved.
         """
+        self.recorder.problems(self.progress.drop_mismatched(self.folds))
         self.progress.write_tables(self.folds)
         self.progress.write_bundles(self.folds, self.progress.config.models)
         if not self.progress.unfinished:

@@ -40,6 +40,7 @@ from trainer.run.workers.semaphores import remove_semaphores
 from trainer.run.workers.worker_files import collect_lines
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, remove_temporary_files
+from trainer.store.event_log import read_events
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
@@ -150,6 +151,9 @@ class Pipeline:
             self.recorder.log(f"{num_lines} lines of history collected from an earlier start")
         if self.previous is not None:
             remove_semaphores(self.previous)
+        num_unreadable = read_events(self.paths.metrics).num_unreadable
+        if num_unreadable:
+            self.recorder.log(f"metrics.jsonl: {num_unreadable} lines are no events; not used")
         self.recorder.problems(self.folder.repair())
 
     def _load_data(self, maker: PartMaker) -> Dataset:

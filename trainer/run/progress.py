@@ -62,6 +62,20 @@ class RunProgress:
                 key: self.results[key] for key in self.files if key in self.results
             }  # in the order of work
 
+    def drop_mismatched(self, folds: FoldAssignment) -> list[str]:
+        """Drop the results that do not belong to these folds; return them in words."""
+        num_classes = folds.labels.num_classes
+        dropped = []
+        for key, result in tuple(self.results.items()):
+            expected = (int((folds.fold_N == key[1]).sum()), num_classes)
+            if result.proba_NK.shape != expected:
+                del self.results[key]
+                dropped.append(
+                    f"{self.files[key].paths.final}: expected probabilities of shape {expected}, "
+                    f"got {result.proba_NK.shape}; the fold is redone"
+                )
+        return dropped
+
     def record(self, fold: FoldKey) -> FoldRecord:
         """Return a fold's record; only a fold whose file could be read counts as done."""
         return self.files[fold].record.model_copy(update={"done": fold in self.results})

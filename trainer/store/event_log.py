@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, Valida
 
 from trainer.store.durable import StoreError
 from trainer.store.file_kinds import open_file
-from trainer.store.record_types import Count, Fold, Name, Number, Text, Time
+from trainer.store.record_types import Attempt, Fold, Name, Number, Text, Time
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,7 +75,7 @@ class Event:
 
     event: Name
     time: Time
-    attempt: Count
+    attempt: Attempt
     model: Name | None = None
     fold: Fold | None = None
     values: Values = field(default_factory=dict)
@@ -295,9 +295,11 @@ def _parse(line: bytes, names: set[str]) -> Event | None:
         return None
     if event.event not in CURVE_EVENTS:
         return event
-    names.update(event.values)
     is_point = event.model is not None and event.fold is not None and "step" in event.values
-    return event if is_point and len(names) <= MAX_COLUMNS else None
+    if not is_point or len(names | event.values.keys()) > MAX_COLUMNS:
+        return None
+    names.update(event.values)
+    return event
 
 
 def _finite(value: float | int) -> float | int | None:

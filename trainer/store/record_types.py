@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 MAX_FOLDS = 1_000  # of a model; a configuration has 50 at most
+MAX_ATTEMPT = 1_000_000  # starts of the trainer
 
 
 def _check_relative(name: str) -> str:
@@ -24,7 +25,8 @@ def _check_relative(name: str) -> str:
 Name = Annotated[str, Field(max_length=1_000)]  # of a model, gesture, subject, host, library
 Text = Annotated[str, Field(max_length=1_000_000)]  # a message, an error, a note
 FileName = Annotated[str, Field(max_length=1_000), AfterValidator(_check_relative)]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # of steps, bytes, attempts, MB: a float holds it
+Count = Annotated[int, Field(ge=0, le=2**53)]  # of steps, bytes, MB: a float holds it
+Attempt = Annotated[int, Field(ge=0, le=MAX_ATTEMPT)]
 Fold = Annotated[int, Field(ge=0, lt=MAX_FOLDS)]
 Pid = Annotated[int, Field(ge=0, lt=2**31)]  # psutil takes a C int
 Time = Annotated[float, Field(ge=0.0, le=2.0**37, allow_inf_nan=False)]  # s since 1970: year 6325

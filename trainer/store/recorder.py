@@ -29,6 +29,7 @@ from trainer.store.event_log import event_line
 from trainer.store.names import FoldPaths, RunPaths
 from trainer.store.process import BEAT_EVENT, Meter, own_identity, space
 from trainer.store.reader import RunReader
+from trainer.store.record_types import MAX_ATTEMPT
 from trainer.store.records import FoldRecord, Status, WorkerStatus, dump_record, read_record
 
 BEAT_S = 0.5  # a page reads every second, so what it shows is at most 1.5 s old
@@ -46,7 +47,7 @@ def next_attempt(reader: RunReader) -> int:
     for path, kind in places:
         with contextlib.suppress(FileNotFoundError, StoreError):  # damaged: the others are enough
             seen.append(read_record(path, kind).attempt)
-    return max(seen, default=0) + 1
+    return min(max(seen, default=0) + 1, MAX_ATTEMPT)
 
 
 class EventRecorder(ABC):

@@ -14,6 +14,7 @@ from trainer.config import SCHEMA, Config
 from trainer.store.durable import StoreError, dump_json
 from trainer.store.file_kinds import read_file
 from trainer.store.record_types import (
+    Attempt,
     Count,
     FileName,
     Fold,
@@ -124,7 +125,7 @@ class WorkerStatus(Record):
 
     model: Name
     fold: Fold
-    attempt: Count
+    attempt: Attempt
     host: Name
     pid: Pid
     step: Count = 0
@@ -165,7 +166,7 @@ class Status(Record):
     boot_id: Name
     pid: Pid
     process_started: Time
-    attempt: Count
+    attempt: Attempt
     heartbeat_at: Time
     next_heartbeat_at: Time
     progress_at: Time
@@ -233,7 +234,7 @@ class FoldRecord(Record):
 
     model: Name
     fold: Fold
-    attempt: Count = 0
+    attempt: Attempt = 0
     generation: Count = 0
     done: bool = False
     step: Count = 0

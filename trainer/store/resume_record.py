@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from trainer.store.event_log import CURVE_EVENTS, Event
-from trainer.store.record_types import Count, Fold, Name, Seconds, Text, Time
+from trainer.store.record_types import Attempt, Count, Fold, Name, Seconds, Text, Time
 from trainer.store.records import Record
 
 INEXACT = "continued, not bit-exact"  # how a problem begins after which the bits may differ
@@ -23,7 +23,7 @@ class Interruption(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    attempt: Count
+    attempt: Attempt
     how: Literal["paused", "killed", "failed"]
     time: Time
     model: Name | None = None
@@ -46,7 +46,7 @@ class ResumeRecord(Record):
         remarks: What was damaged, missing or different, in words.
     """
 
-    attempts: Count
+    attempts: Attempt
     interruptions: tuple[Interruption, ...]
     is_exact: bool
     redone_points: Count = 0

@@ -165,6 +165,11 @@ def curves(reader: RunReader) -> pl.DataFrame:
     return event_log.curves([]) if points is None else points
 
 
+def num_unreadable_lines(reader: RunReader) -> int:
+    """Return how many lines of the event log are no events."""
+    return _shown(_journal(str(reader.paths.metrics)).num_unreadable, []) or 0
+
+
 def folds(reader: RunReader) -> pl.DataFrame | None:
     """Return sequence_id, subject, gesture, fold."""
     return _shown(lambda: _frame("folds", version(reader.paths.folds), reader))

@@ -53,8 +53,14 @@ def left_out(run_file: RunFile | None) -> None:
 
 
 def problems(reader: RunReader) -> None:
-    """Show problems after which the present attempt continued, such as a damaged file."""
-    events = readers.events(reader)
+    """Show damage of the event log, and problems after which the present attempt continued."""
+    events, num_lines = readers.events(reader), readers.num_unreadable_lines(reader)
+    if num_lines:
+        lines = "1 line is no event" if num_lines == 1 else f"{num_lines:,} lines are no events"
+        st.warning(
+            f"metrics.jsonl: {lines}. Points of the curves or events are missing.",
+            icon=":material/warning:",
+        )
     attempt = max((event.attempt for event in events), default=0)
     found = [event for event in events if event.event == "problem" and event.attempt == attempt]
     for event in found[-NUM_PROBLEMS:]:

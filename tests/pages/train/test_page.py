@@ -334,6 +334,18 @@ def test_the_trail_of_a_pause_shows_how_long_saving_took(make_run):
     assert trail.endswith("(0.5 s later)".replace("(", "\\(").replace(")", "\\)"))
 
 
+@pytest.mark.parametrize("ahead_s", [864_000.0, -864_000.0])
+def test_the_trail_of_a_pause_shows_no_duration_between_clocks_that_differ(make_run, ahead_s):
+    """A trainer whose clock is ten days off: only what its own clock measured is shown."""
+    reader = RunReader(make_run("first", "paused"))
+    status, command = reader.status(), reader.command()
+    changes = {"acknowledged_at": command.asked_at + ahead_s}
+    changes["heartbeat_at"] = changes["acknowledged_at"] + 0.5
+    trail = controls.command_trail(status.model_copy(update=changes), command)
+    assert trail.count("later") == 1
+    assert trail.endswith("(0.5 s later)")
+
+
 def test_a_change_while_the_page_is_drawn_is_not_lost(make_run, monkeypatch):
     """A run pauses after its buttons were drawn and before the rest: the next tick notices it."""
     root = make_run("first", "running")

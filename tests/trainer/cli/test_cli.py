@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import click
@@ -17,6 +18,9 @@ from tests.support.tiny_runs import TINY
 from trainer.__main__ import app, main
 from trainer.run.control import PROJECT
 from trainer.store.checksums import CheckedFolder
+from trainer.store.durable import write_atomic
+from trainer.store.locks import acquire
+from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.store.records import dump_record
 
@@ -216,6 +220,44 @@ def _wait_for_rounds(reader, trainer):
         assert trainer.poll() is None, trainer.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("ahead_s", [864_000.0, -864_000.0])
+def test_the_acknowledgement_is_timed_by_one_clock(cli, run_copy, ahead_s):
+    """A trainer whose clock is ten days off: the command measures how long it waited itself."""
+    reader, held = RunReader(run_copy), acquire(run_copy / "lock")
+    own, now = own_identity(), time.time()
+    running = reader.status().model_copy(
+        update={
+            "state": "running",
+            "host": own.host,
+            "boot_id": own.boot_id,
+            "pid": own.pid,
+            "process_started": own.started,
+            "heartbeat_at": now,
+            "progress_at": now,
+            "next_heartbeat_at": now + 60.0,
+        }
+    )
+    write_atomic(reader.paths.status, dump_record(running))
+
+    def acknowledge():
+        while (command := reader.command()) is None:
+            time.sleep(0.01)
+        changes = {"acknowledged_command": command.id, "acknowledged_at": now + ahead_s}
+        for state in ("pausing", "paused"):
+            changed = running.model_copy(update={**changes, "state": state})
+            write_atomic(reader.paths.status, dump_record(changed))
+            time.sleep(0.3)
+
+    trainer = threading.Thread(target=acknowledge)
+    trainer.start()
+    code, out, err = cli("pause", "tiny")
+    trainer.join()
+    held.release()
+    assert code == FINISHED, err
+    waited_s = float(out.splitlines()[1].removeprefix("acknowledged after ").removesuffix(" s"))
+    assert 0.0 <= waited_s < 100.0
 
 
 def test_pausing_a_run_that_does_not_run_is_refused(cli, run_copy):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from trainer.store import event_log
-from trainer.store.durable import append_line
+from trainer.store.durable import StoreError, append_line
 from trainer.store.event_log import EventLog, curves, read_events
+from trainer.store.resume_record import resume_record
 
 
 @pytest.fixture
@@ -120,3 +123,94 @@ def test_a_deleted_log_is_empty(path):
     path.unlink()
     assert log.curves().is_empty()
     assert log.events() == []
+
+
+GOOD = {
+    "event": "epoch",
+    "time": 1.0,
+    "attempt": 1,
+    "model": "torch",
+    "fold": 0,
+    "values": {"step": 1, "score": 0.5},
+}
+
+
+def changed(**fields):
+    return json.dumps(GOOD | fields).encode()
+
+
+NO_EVENTS = {
+    "attempt of infinity": changed()[:-1] + b', "attempt": 1e999}',
+    "attempt below 0": changed(attempt=-1),
+    "time of 400 digits": changed(time=10**400),
+    "time after all calendars": changed(time=1e300),
+    "a list as model": changed(model=["torch"]),
+    "fold of 1e60": changed(fold=1e60),
+    "infinite step": changed(values={"step": float("inf")}),
+    "huge step": changed(values={"step": 1e20}),
+    "huge score": changed(values={"step": 1, "score": 1e300}),
+    "repeated work of 1e20 s": changed(event="pause", values={"redone_s": 1e20}),
+    "a value called fold": changed(values={"step": 1, "fold": 7}),
+    "a point without a step": changed(values={"score": 0.5}),
+    "a point without a model": changed(model=None),
+    "65 values": changed(values={"step": 1} | {f"v{i}": 0.0 for i in range(64)}),
+    "values in a list": changed(values=[1]),
+    "a text of a number": changed(text=7),
+    "half a surrogate": changed(event="problem", text="\ud800"),
+    "lists in lists": b"[" * 200_000,
+    "no UTF-8": b"\xff",
+    "not JSON": b"epoch 1",
+    "nothing": b"",
+    "two megabytes of blanks": b" " * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("name", NO_EVENTS)
+def test_a_line_that_is_no_event_is_left_out_and_counted(path, name):
+    """The lines before and after it count; what is computed from them does not fail."""
+    path.write_bytes(b"\n".join([changed(), NO_EVENTS[name], changed(values={"step": 2}), b""]))
+    log = EventLog(path)
+    assert log.curves()["step"].to_list() == [1.0, 2.0]
+    assert log.num_unreadable() == 1
+    assert resume_record(read_events(path).events).attempts == 1
+
+
+def test_lines_that_are_no_events_are_counted_once(path):
+    """Also if the log is read on, and not if it is another file."""
+    path.write_bytes(b"x\n")
+    log = EventLog(path)
+    assert log.num_unreadable() == 1
+    with path.open("ab") as file:
+        file.write(changed() + b"\ny\nz")
+    assert log.num_unreadable() == 2
+    path.unlink()
+    assert log.num_unreadable() == 0
+
+
+def test_the_points_of_a_log_have_64_numbers_at_most(path):
+    """A column per name would take the number of lines squared in memory."""
+    lines = [changed(values={"step": i, **{f"v{i}-{j}": 1.0 for j in range(9)}}) for i in range(50)]
+    path.write_bytes(b"\n".join([*lines, changed(values={"step": 50}), b""]))
+    log = EventLog(path)
+    assert len(log.curves().columns) < 5 + 64
+    assert log.curves()["step"].to_list() == [0, 1, 2, 3, 4, 5, 6, 50]
+    assert log.num_unreadable() == 43
+
+
+def test_a_line_of_100_mb_takes_no_memory(path):
+    """It is skipped in pieces; the file has no content there."""
+    with path.open("wb") as file:
+        file.write(changed() + b"\n")
+        file.truncate(100_000_000)
+        file.seek(0, 2)
+        file.write(b"\n" + changed(values={"step": 2}) + b"\n")
+    log = EventLog(path)
+    assert log.curves()["step"].to_list() == [1.0, 2.0]
+    assert log.num_unreadable() == 1
+
+
+def test_a_log_of_more_lines_than_any_run_writes_is_refused(path):
+    """The message explains how the run can be resumed all the same."""
+    path.write_bytes(b"\n" * 500_001)
+    with pytest.raises(StoreError, match=r"at most 500,000 lines, got more\. Move it away"):
+        read_events(path)

@@ -24,6 +24,7 @@ from trainer.store.locks import (
     owner_path,
     read_owner,
 )
+from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
@@ -108,9 +109,18 @@ def test_without_locks_an_owner_file_holds_the_run_and_is_deleted_afterwards(pat
     assert not owner_path(path).exists()
 
 
-@pytest.mark.parametrize(("age_s", "is_taken"), [(0.0, False), (100.0, False), (200.0, True)])
+@pytest.mark.parametrize(
+    ("age_s", "is_taken"),
+    [
+        *((0.0, False), (100.0, False), (200.0, True)),
+        *((-100.0, False), (-200.0, True), (-864_000.0, True), (-4e12, True)),
+    ],
+)
 def test_an_owner_on_another_machine_counts_for_two_minutes(path, no_locks, age_s, is_taken):
-    """Its process cannot be inspected from here, its renewals can."""
+    """Its process cannot be inspected from here, its renewals can.
+
+    One in the future, as a clock that was set back or a forged file has it, counts no longer.
+    """
     write_owner(path, age_s)
     assert is_held(path) is not is_taken
     if is_taken:
@@ -118,6 +128,16 @@ def test_an_owner_on_another_machine_counts_for_two_minutes(path, no_locks, age_
         return
     with pytest.raises(LockedError, match="held by pid 7 on elsewhere"):
         acquire(path, 0.0)
+
+
+@pytest.mark.parametrize("changes", [{"renewed_at": "inf"}, {"pid": -1}, {"pid": 10**30}])
+def test_an_owner_file_with_impossible_values_holds_nothing(path, changes):
+    """A time without end on another machine; a pid that no process has, on this one."""
+    own = own_identity()
+    here = {"host": own.host, "boot_id": own.boot_id} if "pid" in changes else {}
+    write_owner(path, 0.0, **here, **changes)
+    assert is_held(path) is False
+    acquire(path).release()
 
 
 def test_a_folder_with_locks_respects_an_owner_file_too(path):

@@ -38,6 +38,8 @@ def test_a_recycled_pid_is_recognised_by_its_start_time():
     assert liveness(ProcessIdentity(own.host, own.boot_id, own.pid, own.started + 60.0)) == "dead"
     assert liveness(ProcessIdentity(own.host, "earlier boot", own.pid, own.started)) == "dead"
     assert liveness(ProcessIdentity("elsewhere", own.boot_id, own.pid, own.started)) == "unknown"
+    for pid in (-1, 2**40, 10**30):  # no process can have it
+        assert liveness(ProcessIdentity(own.host, own.boot_id, pid, own.started)) == "dead"
     assert boot_id() == own.boot_id
 
 

@@ -92,6 +92,17 @@ def test_running_depends_on_lock_process_heartbeat_and_progress(paths):
 
 
 @pytest.mark.usefixtures("lock")
+def test_a_trainer_whose_clock_is_ahead_shows_no_age(paths):
+    """Neither a negative age nor one of ten days: the clocks cannot be compared."""
+    ahead = NOW + 864_000.0
+    write_status(paths, heartbeat_at=ahead, next_heartbeat_at=ahead + 3.0, progress_at=ahead)
+    result = state_of(paths)
+    assert result.state == "running"
+    assert seen(result)["Heartbeat"] == "in the future: the clocks differ"
+    assert seen(result)["Last progress"] == "in the future: the clocks differ"
+
+
+@pytest.mark.usefixtures("lock")
 def test_a_requested_pause_is_pausing_until_the_run_is_paused(paths):
     """By the command before the trainer has read it, by its status afterwards."""
     write_status(paths)

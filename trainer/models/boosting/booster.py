@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,15 +89,15 @@ def predict_many(model: BoostingModel, values_NF: FloatTable) -> Scores:
     step = max(1, TREES_AT_ONCE // len(model.class_idx))
     raw_NP = np.tile(model.log_shares_P, (len(values_NF), 1))
     for first in range(0, num_rounds, step):
-        raw_NP += model.booster.predict(
-            values_NF, raw_score=True, num_threads=1, start_iteration=first, num_iteration=step
+        raw_NP += _predict(
+            model, values_NF, raw_score=True, start_iteration=first, num_iteration=step
         )
     return expand(model, softmax(raw_NP / model.temperature))
 
 
 def raw_scores(model: BoostingModel, values_NF: FloatTable, num_threads: int = 1) -> Scores:
     """Return start scores plus trees, divided by the temperature: the softmax's input, (N, P)."""
-    trees_NP = model.booster.predict(values_NF, raw_score=True, num_threads=num_threads)
+    trees_NP = _predict(model, values_NF, raw_score=True, num_threads=num_threads)
     raw_NP: Scores = np.asarray(trees_NP, dtype=np.float64) + model.log_shares_P
     return raw_NP / model.temperature
 
@@ -116,7 +116,7 @@ def contributions(model: BoostingModel, values_NF: FloatTable, num_threads: int 
         (N, P, F + 1) float64: F features, then the base value (start score and mean of the trees).
         They sum to ``raw_scores``.
     """
-    flat_NC = model.booster.predict(values_NF, pred_contrib=True, num_threads=num_threads)
+    flat_NC = _predict(model, values_NF, pred_contrib=True, num_threads=num_threads)
     added_NPF = np.array(flat_NC, dtype=np.float64).reshape(
         len(values_NF), len(model.class_idx), len(model.names) + 1
     )
@@ -136,6 +136,22 @@ def load_booster(model: BoostingModel) -> lgb.Booster:
         return lgb.Booster(model_str=model.text)
     except (lgb.basic.LightGBMError, ValueError) as error:
         raise DamagedDataError(f"model text: LightGBM refuses it: {error}") from error
+
+
+def _predict(
+    model: BoostingModel, values_NF: FloatTable, num_threads: int = 1, **options: bool | int
+) -> Any:  # noqa: ANN401 - LightGBM's array
+    """Return what LightGBM predicts.
+
+    Raises:
+        DamagedDataError: LightGBM refuses to predict with the trees.
+    """
+    import lightgbm as lgb
+
+    try:
+        return model.booster.predict(values_NF, num_threads=num_threads, **options)
+    except lgb.basic.LightGBMError as error:
+        raise DamagedDataError(f"model text: LightGBM cannot predict: {error}") from error
 
 
 def softmax(raw_NP: Scores) -> Scores:

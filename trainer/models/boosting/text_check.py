@@ -32,11 +32,16 @@ PIECE_CHARACTERS = 2**21  # of the text that is checked at once
 MAX_TAIL_CHARACTERS = 2**24
 
 _FEATURE_INFO_CHARACTERS = b"0123456789.:+-[]einfo "
+_WORDS = (
+    "boosting|objective|metric|tree_learner|device_type|data_sample_strategy"  # are not numbers
+)
 _TAIL = re.compile(
     r"end of trees\n\n"
     r"(?:feature_importances:\n(?:Column_\d{1,6}=\d{1,9}\n)*\n)?"
-    r"parameters:\n(?:\[[a-z0-9_]{1,60}: [a-z0-9_.+-]{0,60}\]\n)*\nend of parameters\n\n"
-    r"pandas_categorical:null\n"
+    r"parameters:\n(?:\[(?:"
+    rf"(?:{_WORDS}|monotone_constraints_method): [a-z_]{{1,30}}"
+    r"|linear_tree: 0|(?!linear_tree)[a-z0-9_]{1,60}: (?:-?\d{1,15}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?)?"
+    r")\]\n)*\nend of parameters\n\npandas_categorical:null\n"
 )
 
 

@@ -222,10 +222,10 @@ def _parse_fractions(values: str) -> Array:
     rows = values.strip().replace(" ", "\n")
     if not rows:
         return np.zeros(0)
+    data = rows.encode()
+    schema = {"number": pl.Float64}
     try:
-        table = pl.read_csv(
-            rows.encode(), has_header=False, schema={"number": pl.Float64}, quote_char=None
-        )
+        table = pl.read_csv(data, has_header=False, schema=schema, quote_char=None)
     except pl.exceptions.PolarsError as error:
         raise DamagedDataError("model text: expected numbers") from error
     return table["number"].to_numpy()

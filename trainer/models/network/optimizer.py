@@ -148,7 +148,8 @@ class Optimization:
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(schedule)
-        self._amp_scaler.load_state_dict(state["amp_scaler"])
+        if state["amp_scaler"]:  # empty in a checkpoint of a CPU; a GPU then starts with its own
+            self._amp_scaler.load_state_dict(state["amp_scaler"])
         self.step = step
 
     @torch.no_grad()
@@ -182,8 +183,12 @@ class Optimization:
         return loss, auxiliary_loss(output, batch.auxiliary, batch.lengths_N)
 
     def _check(self, loss: float) -> None:
-        """Refuse a loss that is not finite; the AMP scaler handles those itself."""
-        if not math.isfinite(loss) and not self._amp_scaler.is_enabled():
+        """Refuse a loss that is not finite, where the AMP scaler cannot halve its scale further.
+
+        It skips such a step and halves the scale, which helps against an overflow of half precision
+        only. On a CPU its scale is always 1.
+        """
+        if not math.isfinite(loss) and self._amp_scaler.get_scale() <= 1.0:
             raise TrainingDivergedError(
                 f"step {self.step}: expected a finite training loss, got {loss}; "
                 "lower network.learning_rate or network.gradient_clip"

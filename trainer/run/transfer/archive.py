@@ -172,7 +172,7 @@ def _unpack(source: Path, target: Path) -> str:
     descriptor = open_regular(source, os.O_RDONLY)
     try:
         with _ArchiveFile(descriptor) as file, zipfile.ZipFile(file) as archive:
-            members = [item for item in archive.infolist() if not item.is_dir()]
+            members = [item for item in archive.infolist() if not item.filename.endswith("/")]
             parts = _parts_of(archive, members)
             return _write_parts(parts, target, sum(item.compress_size for item in members))
     except TransferError:

@@ -57,21 +57,25 @@ def verify_run(root: Path) -> list[Check]:
         named = read_record(root / CHECKSUMS_NAME, Checksums).files
     except (FileNotFoundError, StoreError):
         named = ()  # one of the checks above
-    bundles = {
-        RunPaths(root).bundle(model.name).name: model.name for model in registry.all_models()
-    }
-    for ref in named:
-        check = _check_file(root, ref)
-        if check.is_good and ref.name in bundles:
-            check = _check_content(check, partial(_open_bundle, root, bundles[ref.name]))
-        checks.append(check)
+    checks += [_check_file(root, ref) for ref in named]
     try:
         records = RunReader(root).fold_records()
     except StoreError:
         records = ()  # one of the checks above
+    contents = {
+        RunPaths(root).bundle(model.name).name: partial(_open_bundle, root, model.name)
+        for model in registry.all_models()
+    }
     for record in records:
         checks += _check_fold(root, record)
-    return checks
+        fold = RunPaths(root).fold(registry.get(record.model), record.fold)
+        contents[fold.final] = partial(_open_fold, fold.final_path, record.model)
+    return [
+        _check_content(check, contents[check.name])
+        if check.is_good and check.name in contents
+        else check
+        for check in checks
+    ]
 
 
 def _check_records(root: Path) -> list[Check]:
@@ -128,11 +132,7 @@ def _check_fold(root: Path, record: FoldRecord) -> list[Check]:
         if record.generation:
             checks.append(Check(str(path.relative_to(root)), False, str(error)))
     if record.final is not None:
-        check = _check_file(root, record.final)
-        if check.is_good:
-            final = root / record.final.name
-            check = _check_content(check, partial(_open_fold, final, record.model))
-        checks.append(check)
+        checks.append(_check_file(root, record.final))
     if record.last is None:
         return checks
     newest = _check_generation(root, record.last)
@@ -147,10 +147,10 @@ def _check_content(check: Check, open_content: Callable[[], object]) -> Check:
     """Open a model whose checksum is right; return the check, bad where it cannot be opened."""
     try:
         open_content()
-    except ImportError as error:
-        return replace(check, detail=f"{check.detail}; content not checked: {error}")
-    except (FileNotFoundError, StoreError, DamagedDataError, PredictError) as error:
+    except (StoreError, DamagedDataError, PredictError) as error:
         return Check(check.name, False, f"content: {error}")
+    except (ImportError, OSError) as error:  # a library is missing
+        return replace(check, detail=f"{check.detail}; content not checked: {error}")
     return check
 
 

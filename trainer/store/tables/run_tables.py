@@ -100,7 +100,7 @@ def read_importance(folder: CheckedFolder) -> pl.DataFrame | None:
         )
     try:
         frame = pl.read_csv(data)
-        _check_columns(frame, IMPORTANCE_TEXTS, (-MAX_GAIN, MAX_GAIN))
+        _check_columns(frame, IMPORTANCE_TEXTS, (), (-MAX_GAIN, MAX_GAIN))
     except _failures() as error:
         raise StoreError(f"{path}: not a readable CSV file ({error})") from error
     return frame
@@ -139,15 +139,17 @@ def _read_parquet(data: bytes, path: Path, num_sequences: int | None) -> pl.Data
         if num_sequences is not None and num_rows != num_sequences:
             raise StoreError(f"expected {num_sequences:,} rows, got {num_rows:,}")
         frame = pl.read_parquet(io.BytesIO(data))
-        _check_columns(frame, TEXTS, (0.0, MAX_SCORE))
+        _check_columns(frame, TEXTS, (FOLD,), (0.0, MAX_SCORE))
     except _failures() as error:
         raise StoreError(f"{path}: not a readable Parquet file ({error})") from error
     return frame
 
 
-def _check_columns(frame: pl.DataFrame, texts: Sequence[str], within: tuple[float, float]) -> None:
+def _check_columns(
+    frame: pl.DataFrame, texts: Sequence[str], needed: Sequence[str], within: tuple[float, float]
+) -> None:
     """Check that the texts are there and short, folds small, and all others numbers in a range."""
-    for name in texts:
+    for name in (*texts, *needed):
         if name not in frame.columns:
             raise StoreError(f"expected a column {name}")
     for series in frame:

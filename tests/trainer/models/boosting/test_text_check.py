@@ -126,6 +126,8 @@ def test_keys_that_lightgbm_does_not_write_are_refused(model):
         renamed = [blocks[0].replace("num_cat=0", line), *blocks[1:]]
         refused(join_blocks(header, renamed, tail), "num_cat|numbers")
     refused(model.text.replace("[boosting: gbdt]", "[boosting]"), "after the trees")
+    refused(model.text.replace("[linear_tree: 0]", "[linear_tree: 1]"), "after the trees")
+    refused(model.text.replace("[max_bin: 63]", "[max_bin: many]"), "after the trees")
     refused(model.text.replace("pandas_categorical:null", "pandas_categorical:" + "[" * 9), "after")
     refused(model.text.replace("num_leaves", "num_leaves", 1) + "x", "after the trees")
 

@@ -143,7 +143,7 @@ class RunReader:
     def log_tail(self, num_lines: int = 200) -> list[str]:
         """Return the last lines of the trainer's log."""
         try:
-            with open_file(self.paths.log) as file:
+            with open_file(self.paths.log, is_bounded=False) as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 text = file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace")
         except FileNotFoundError:

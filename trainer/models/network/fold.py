@@ -16,6 +16,7 @@ Shapes: N sequences, K classes.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -225,7 +226,10 @@ class _Fitting:
         batch = self.batch_maker.draw(
             batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
         )
-        self.epoch_loss += self.optimization.train_on(batch, self._derive("step", step))
+        loss = self.optimization.train_on(batch, self._derive("step", step))
+        if not math.isfinite(loss):  # the step was skipped: half precision overflowed on a GPU
+            loss = self.epoch_loss / max(1, position)  # counts as the mean of those before it
+        self.epoch_loss += loss
 
     def _batches(self, epoch: int) -> list[IntArray]:
         if self._order[0] != epoch:  # drawing all of an epoch at each step would be quadratic

@@ -11,7 +11,7 @@ import pytest
 from tests.support import run_folders
 from tests.support.pages import texts, visit
 from trainer.cli.commands import status
-from trainer.run.transfer.archive import delete_run
+from trainer.run.transfer.moving import delete_run
 from trainer.run.transfer.verification import verify_run
 from trainer.store.durable import append_line
 from trainer.store.names import RunPaths

@@ -76,19 +76,27 @@ def open_regular(path: Path, flags: int) -> int:
     """
     no_wait = getattr(os, "O_NONBLOCK", 0)  # Windows has neither this flag nor named pipes in files
     permissions = file_mode(path.parent) if flags & os.O_CREAT else 0
-    descriptor = os.open(path, flags | no_wait | getattr(os, "O_BINARY", 0), permissions)
     try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
-            found = kinds.get(stat.S_IFMT(mode), "device")
-            raise StoreError(f"{path}: expected a file, got a {found}. Move it away")
+        descriptor = os.open(path, flags | no_wait | getattr(os, "O_BINARY", 0), permissions)
+    except OSError:  # a socket, and to write a folder or a pipe, cannot even be opened
+        with contextlib.suppress(OSError):
+            _demand_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - as fstat below
+        raise
+    try:
+        _demand_regular(path, os.fstat(descriptor).st_mode)
         if no_wait:
             os.set_blocking(descriptor, True)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _demand_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
+        found = kinds.get(stat.S_IFMT(mode), "device")
+        raise StoreError(f"{path}: expected a file, got a {found}. Move it away")
 
 
 def sha256(data: bytes) -> str:

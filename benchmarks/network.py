@@ -2,7 +2,7 @@
 
 Two loops in one process, in turns: an epoch as a run trains it, and a bare loop over the same
 batches, drawn beforehand. Processor seconds: with one thread they are the seconds of a quiet
-machine.
+machine. Where there is a GPU, an epoch on it beside one on the CPU.
 
 In: simulated recordings. Out: medians of the ratios, each within one turn.
 
@@ -16,6 +16,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from benchmarks.report import Row, at_most, print_rows
 from trainer.config import NetworkConfig
 from trainer.data.preprocess import preprocess
 from trainer.features.frames import build_frames
+from trainer.models.base import FoldTask
 from trainer.models.network.epochs import epoch_batches
 from trainer.models.network.factory import make_network
 from trainer.models.network.fold import _Fitting
@@ -42,7 +44,12 @@ def measure(num_subjects: int = SUBJECTS) -> list[Row]:
     sequences = simulate(num_subjects)
     task = make_task(sequences, build_frames(preprocess(sequences)))
     config = NetworkConfig(epochs=REPEATS + 1, imu_network=False)
-    with reproducible(config.num_threads):
+    return [*overhead(task, config), *gpu_rows(task, config)]
+
+
+def overhead(task: FoldTask, config: NetworkConfig) -> list[Row]:
+    """Return an epoch of a run beside a bare loop, both on the CPU."""
+    with reproducible(config.num_threads), patch("torch.cuda.is_available", return_value=False):
         fitting = _Fitting(task, config, SEED, 0, None)
         batches = draw_batches(fitting)
         loops: dict[str, Callable[[], object]] = {
@@ -60,6 +67,27 @@ def measure(num_subjects: int = SUBJECTS) -> list[Row]:
         Row("drawing its batches", median_s["draw"]),
         padding(batches),
     ]
+
+
+def gpu_rows(task: FoldTask, config: NetworkConfig) -> list[Row]:
+    """Return the wall-clock time of an epoch on the GPU and on the CPU, where there is a GPU."""
+    if not torch.cuda.is_available():
+        return []
+    seconds = {}
+    for name, is_on_gpu in (("GPU", True), ("CPU", False)):
+        with (
+            reproducible(torch.get_num_threads()),
+            patch("torch.cuda.is_available", return_value=is_on_gpu),
+        ):
+            fitting = _Fitting(task, config, SEED, 0, None)
+            train_epoch(fitting)  # warms up
+            began = time.perf_counter()
+            train_epoch(fitting)  # every step reads its loss, so it has ended on the GPU
+            seconds[name] = time.perf_counter() - began
+    title = (
+        f"epoch on {torch.cuda.get_device_name(0)} / on the CPU, {torch.get_num_threads()} threads"
+    )
+    return [Row(title, f"{seconds['GPU']:.2f} s / {seconds['CPU']:.2f} s")]
 
 
 def time_loops(loops: dict[str, Callable[[], object]]) -> dict[str, list[float]]:

@@ -5,13 +5,37 @@ In: a table and a column name. Out: the column, or a ``DataError`` that names co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import polars as pl
 
 from trainer.data.schema import DataError
 
 # Beyond any sensor's range, and small enough that squares and sums stay finite in float32.
 MAX_MAGNITUDE = 1e6
+MAX_TEXT = 200  # bytes of an id or a label: the longest one sets the width of an array
 TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
+
+
+def check_texts(table: pl.DataFrame, names: Iterable[str]) -> None:
+    """Refuse texts that are too long for an id or a label.
+
+    Args:
+        table: The raw table.
+        names: Columns; those that are absent or no text are not checked.
+
+    Raises:
+        DataError: A text has more than ``MAX_TEXT`` bytes.
+    """
+    for name in names:
+        if name in table.columns and table.schema[name] in TEXT_TYPES:
+            longest = table[name].cast(pl.String).str.len_bytes().max() or 0
+            assert isinstance(longest, int)
+            if longest > MAX_TEXT:
+                raise DataError(
+                    f"Column {name!r} has a text of {longest:,} bytes: expected at most "
+                    f"{MAX_TEXT}. Shorten it."
+                )
 
 
 def text_column(table: pl.DataFrame, name: str) -> pl.Series:
@@ -74,6 +98,6 @@ def describe_row(table: pl.DataFrame, mask: pl.Series) -> str:
     """Return how to find the first row of a mask: its row_id, or its number from 1."""
     row = mask.arg_max()
     assert row is not None, "the mask has a row"
-    if "row_id" in table.columns and table["row_id"][row] is not None:
-        return f"row {table['row_id'][row]!r}"
+    if "row_id" in table.columns and (value := table["row_id"][row]) is not None:
+        return f"row {value!r}"[:80]
     return f"data row {row + 1}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from trainer.data.columns import number_column, text_column
+from trainer.data.columns import check_texts, number_column, text_column
 from trainer.data.schema import DataError, require_columns
 from trainer.data.sequences import FloatArray
 
@@ -38,6 +38,7 @@ def right_handed(demographics: pl.DataFrame, subjects: pl.Series) -> FloatArray:
 
 def _read_hands(demographics: pl.DataFrame) -> pl.DataFrame:
     require_columns(demographics.columns, ("subject", "handedness"), "the hand of each subject")
+    check_texts(demographics, ("subject", "handedness"))
     subject = text_column(demographics, "subject")
     doubled_mask = subject.is_duplicated()
     if doubled_mask.any():

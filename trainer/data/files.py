@@ -1,20 +1,31 @@
 """Files and uploads in, raw tables out: CSV or Parquet, recognised by their content.
 
-The meaning of the columns is not used here, only which of them have numbers.
+The meaning of the columns is not used here, only which of them have numbers. Names, numbers of
+columns and the memory that a table needs are bounded before a parser sees the data.
 """
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
-from trainer.data.schema import SENSOR_COLUMNS, TOF_COLUMNS, TOF_PIXELS, DataError
+from trainer.data.schema import (
+    KNOWN_COLUMNS,
+    SENSOR_COLUMNS,
+    TOF_COLUMNS,
+    TOF_PIXELS,
+    DataError,
+)
 
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
-_HEAD_BYTES = 65_536
+_HEAD_BYTES = 65_536  # the first line of a CSV is shorter: the competition's has 3,300
+_BLOCK_BYTES = 2**20
+_MAX_COLUMNS = 10_000  # the competition's tables have 341
+_MAX_NAME = 200  # characters of a column's name, and of a file's name in a message
 # Bytes that text never has; archives, images and spreadsheets have them.
 _BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\r"))
 
@@ -33,7 +44,7 @@ def read_table(path: Path) -> pl.DataFrame:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise DataError(f"File {str(path)!r} cannot be read: {error.strerror}.") from error
-    return _parse(path.name, path, head)
+    return _parse(path.name[-_MAX_NAME:], path, head)
 
 
 def read_upload(name: str, data: bytes) -> pl.DataFrame:
@@ -46,7 +57,7 @@ def read_upload(name: str, data: bytes) -> pl.DataFrame:
     Raises:
         DataError: If it is empty, or neither CSV nor Parquet.
     """
-    return _parse(name, data, data[:_HEAD_BYTES])
+    return _parse(name[-_MAX_NAME:], data, data[:_HEAD_BYTES])
 
 
 def _parse(name: str, source: Path | bytes, head: bytes) -> pl.DataFrame:
@@ -64,7 +75,7 @@ def _parse(name: str, source: Path | bytes, head: bytes) -> pl.DataFrame:
 
 def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
     try:
-        return _read_by_sensor(source)
+        return _read_by_sensor(name, source)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
@@ -72,13 +83,23 @@ def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
         ) from error
 
 
-def _read_by_sensor(source: Path | bytes) -> pl.DataFrame:
+def _read_by_sensor(name: str, source: Path | bytes) -> pl.DataFrame:
     """Read the images of one sensor after the other, each kept as float32, as those of a CSV are.
 
-    So the float64 of a file is never in memory for all of them at once.
+    So the float64 of a file is never in memory for all of them at once. Lists and other nested
+    columns, of which one row can have any size, are left out.
     """
     scan = pl.scan_parquet(source, glob=False)
     schema = scan.collect_schema()
+    _check_names(name, schema)
+    for column in KNOWN_COLUMNS:
+        if column in schema and schema[column].is_nested():
+            raise DataError(
+                f"Column {column!r}: expected numbers or text, got {str(schema[column])[:60]}. "
+                "Write one value per row."
+            )
+    schema = pl.Schema({n: dtype for n, dtype in schema.items() if not dtype.is_nested()})
+    _refuse_what_does_not_fit(name, scan.select(pl.len()).collect().item(), schema)
     pixels = [name for name in TOF_COLUMNS if name in schema and schema[name].is_numeric()]
     others = [name for name in schema if name not in set(pixels)]
     parts = [scan.select(others).collect()]
@@ -96,7 +117,14 @@ def _header(name: str, head: bytes) -> str:
         raise _no_csv(name, f"byte {error.start} is not UTF-8 text") from error
     if head.translate(None, delete=_BINARY_BYTES) != head:
         raise _no_csv(name, "it contains binary data")
-    header = text.lstrip("\r\n").splitlines()[0]
+    header, line_end, _ = text.lstrip("\r\n").partition("\n")
+    header = header.removesuffix("\r")
+    if not header or (not line_end and len(head) == _HEAD_BYTES):
+        raise _no_csv(name, f"its first {_HEAD_BYTES:,} bytes contain no line of names")
+    if "\r" in header:
+        raise _no_csv(name, "its lines end with a carriage return alone; save it with line feeds")
+    if header.count('"') % 2:
+        raise _no_csv(name, "a quotation mark in its first line is not closed")
     for separator, called in ((";", "semicolons"), ("\t", "tabs")):
         if "," not in header and separator in header:
             raise _no_csv(name, f"its columns are separated by {called}")
@@ -113,6 +141,8 @@ def _no_csv(name: str, reason: str) -> DataError:
 def _parse_csv(name: str, source: Path | bytes, header: str) -> pl.DataFrame:
     try:
         columns = pl.read_csv(header.encode(), has_header=True, infer_schema=False).columns
+        _check_names(name, columns)
+        _refuse_what_does_not_fit(name, _count_lines(source), columns)
         twice = [column for column in columns if "_duplicated_" in column]
         if twice:
             raise DataError(
@@ -125,6 +155,47 @@ def _parse_csv(name: str, source: Path | bytes, header: str) -> pl.DataFrame:
             return pl.read_csv(source, infer_schema=False, glob=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _no_csv(name, _first_line(error)) from error
+
+
+def _check_names(name: str, columns: Iterable[str]) -> None:
+    names = list(columns)
+    if len(names) > _MAX_COLUMNS:
+        raise DataError(
+            f"File {name!r} has {len(names):,} columns: expected at most {_MAX_COLUMNS:,}, the "
+            "competition's tables have 341. Remove columns that are not in its schema."
+        )
+    longest = max(names, key=len, default="")
+    if len(longest) > _MAX_NAME:
+        raise DataError(
+            f"File {name!r}: a column's name has {len(longest):,} characters, expected at most "
+            f"{_MAX_NAME}; it begins with {longest[:60]!r}. Rename or remove the column."
+        )
+
+
+def _count_lines(source: Path | bytes) -> int:
+    """Return the number of line feeds; quoted ones count too, so it is no less than the rows."""
+    if isinstance(source, bytes):
+        return source.count(b"\n")
+    with source.open("rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK_BYTES), b""))
+
+
+def _refuse_what_does_not_fit(name: str, num_rows: int, columns: Iterable[str]) -> None:
+    """Refuse a table that is larger than the free memory: a small file can contain one.
+
+    Short rows of a CSV are padded to all columns; a value that repeats takes no space in Parquet.
+    """
+    import psutil
+
+    pixels, sensors = set(TOF_COLUMNS), set(SENSOR_COLUMNS)
+    row_bytes = sum(4 if n in pixels else 8 if n in sensors else 16 for n in columns)
+    free = psutil.virtual_memory().available
+    if num_rows * row_bytes > free:
+        raise DataError(
+            f"File {name!r} has up to {num_rows:,} rows, which need "
+            f"{num_rows * row_bytes / 1e9:,.1f} GB of memory; {free / 1e9:.1f} GB are free. "
+            "Split it, or write one Parquet file per subject."
+        )
 
 
 def _types(columns: list[str]) -> dict[str, type[pl.DataType]]:

@@ -11,12 +11,21 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trainer.data.columns import MAX_MAGNITUDE, TEXT_TYPES, describe_row, number_column, text_column
+from trainer.data.columns import (
+    MAX_MAGNITUDE,
+    TEXT_TYPES,
+    check_texts,
+    describe_row,
+    number_column,
+    text_column,
+)
 from trainer.data.demographics import right_handed
 from trainer.data.schema import (
     ACC_COLUMNS,
+    KNOWN_COLUMNS,
     PHASES,
     ROT_COLUMNS,
+    SENSOR_COLUMNS,
     SEQUENCE_TYPES,
     THM_COLUMNS,
     TOF_COLUMNS,
@@ -28,6 +37,7 @@ from trainer.data.schema import (
 )
 from trainer.data.sequences import FloatArray, IntArray, LabelTable, Sequences
 
+_TEXT_COLUMNS = tuple(name for name in KNOWN_COLUMNS if name not in SENSOR_COLUMNS)
 _BLOCK_ROWS = 4096  # 320 columns of them fit the processor's cache while they are transposed
 
 
@@ -78,6 +88,7 @@ def _check_columns(table: pl.DataFrame) -> bool:
     require_columns(
         table.columns, ("sequence_id", "sequence_counter", *ACC_COLUMNS), "every recording"
     )
+    check_texts(table, _TEXT_COLUMNS)
     if table.is_empty():
         raise DataError("The table has no rows: expected at least one time step of one sequence.")
     is_labelled = _has_values(table, "gesture")

@@ -136,8 +136,8 @@ def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:
 
 def exactness_remarks(frozen: RunFile, config: Config) -> list[str]:
     """Return whether the bits will differ from those of an uninterrupted run, in words."""
-    here = {"processor": machine().processor, **versions()}
-    then = {"processor": frozen.machine.processor, **frozen.versions}
+    here = {"processor": machine().processor, "gpu": "none", **versions()}
+    then = {"processor": frozen.machine.processor, "gpu": "none", **frozen.versions}
     moved = [
         f"{name} {before} -> {here.get(name)}"
         for name, before in then.items()

@@ -39,13 +39,17 @@ PORTABLE = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of every package that changes bits."""
+    """Return the versions of Python and of every package that changes bits, and the GPUs in use."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    if cuda is not None and cuda.is_available():
+        gpus = [cuda.get_device_name(number) for number in range(cuda.device_count())]
+        found["gpu"] = ", ".join(gpus)
     return found
 
 

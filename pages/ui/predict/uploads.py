@@ -32,11 +32,6 @@ MAX_SEQUENCES = 5_000
 MAX_COLUMNS = 1_000  # the competition's tables have 341
 MAX_VALUES = 40_000_000  # 320 MB unpacked, which a Parquet file of a few kB can contain
 MAX_UNPACKED_MB = 500  # of a Parquet file, texts included
-MAX_TEXT = 200  # bytes of an id or a label: the longest one sets the width of an array
-TEXT_COLUMNS = (
-    *("row_id", "sequence_id", "subject", "gesture"),
-    *("sequence_type", "behavior", "orientation", "phase"),
-)
 
 
 def choose(run_file: RunFile) -> Recordings:
@@ -148,9 +143,13 @@ def _read(name: str, data: bytes) -> pl.DataFrame:
             f"File {name!r} has {shape.unpacked_bytes / 1024**2:,.0f} MB unpacked: expected at "
             f"most {MAX_UNPACKED_MB} MB. Remove columns of text, or split the file."
         )
+    if shape.values > MAX_VALUES:  # lists have more values than rows
+        raise DataError(
+            f"File {name!r} has {shape.values:,} values: expected at most {MAX_VALUES:,} at once. "
+            "Split it, or remove columns of lists."
+        )
     table = read_upload(name, data)
     _check_length(name, len(table), len(table.columns))
-    _check_texts(name, table)
     return table
 
 
@@ -161,6 +160,7 @@ class _Shape:
     rows: int
     columns: int
     unpacked_bytes: int = 0
+    values: int = 0
 
 
 def _shape(data: bytes) -> _Shape:
@@ -176,7 +176,13 @@ def _shape(data: bytes) -> _Shape:
         metadata = parquet.read_metadata(io.BytesIO(data))
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = len(metadata.schema.to_arrow_schema())
-        return _Shape(metadata.num_rows, columns, sum(group.total_byte_size for group in groups))
+        unpacked_bytes = sum(group.total_byte_size for group in groups)
+        values = sum(
+            group.column(number).num_values
+            for group in groups
+            for number in range(group.num_columns)
+        )
+        return _Shape(metadata.num_rows, columns, unpacked_bytes, values)
     except (pa.ArrowException, OSError):
         return _Shape(0, 0)
 
@@ -189,14 +195,3 @@ def _check_length(name: str, num_rows: int, num_columns: int) -> None:
             f"{num_columns} columns. Split it, or use `python -m trainer predict`, which has no "
             "limit."
         )
-
-
-def _check_texts(name: str, table: pl.DataFrame) -> None:
-    for column in TEXT_COLUMNS:
-        if column in table.columns and table.schema[column] == pl.String:
-            longest = table.select(pl.col(column).str.len_bytes().max()).item() or 0
-            if longest > MAX_TEXT:
-                raise DataError(
-                    f"File {name!r}: column {column!r} has a text of {longest:,} bytes, expected "
-                    f"at most {MAX_TEXT}. Shorten it."
-                )

@@ -403,7 +403,7 @@ def test_an_upload_with_very_long_texts_is_refused_before_it_is_unpacked():
         uploads.read_sequences("x.parquet", buffer.getvalue())
     table = make_table(num_subjects=1, sequences_per_subject=2, length=5, labelled=False)
     table = table.with_columns(pl.col("subject") + "x" * 300)
-    with pytest.raises(DataError, match="column 'subject' has a text of 311 bytes"):
+    with pytest.raises(DataError, match="Column 'subject' has a text of 311 bytes"):
         uploads.read_sequences("x.csv", csv_of(table))
 
 

@@ -4,6 +4,7 @@ import io
 import math
 
 import polars as pl
+import psutil
 import pytest
 
 from tests.support.builders import GESTURES, make_demographics, make_small_table, with_value
@@ -11,6 +12,7 @@ from trainer.data.schema import DataError
 from trainer.data.sources import (
     COMPETITION,
     check_trainable,
+    read_table,
     read_upload,
     sequences_from_table,
 )
@@ -252,3 +254,86 @@ def test_recordings_that_cannot_be_trained_on_are_refused(table, num_folds, part
 def test_as_many_subjects_as_folds_is_enough():
     """Two subjects make two folds."""
     check_trainable(sequences_from_table(make_small_table()), num_folds=2)
+
+
+def _csv(header, rows=b""):
+    return header + b"\n" + rows
+
+
+HEADER = b"sequence_id,sequence_counter,acc_x,acc_y,acc_z"
+BLOCK = 200_000  # bytes: more than the first line of a CSV may have
+HOSTILE_CSV = {
+    "carriage returns": (HEADER + b"\r" * BLOCK, "no line of names"),
+    "few carriage returns": (HEADER + b"\r\r\r\n", "carriage return"),
+    "only carriage returns": (HEADER + b"\rS,0,1,1,1\r", "carriage return"),
+    "line separators": (HEADER + "\u2028".encode() * BLOCK, "no line of names"),
+    "a byte order mark and blank lines": (b"\xef\xbb\xbf" + b"\r\n" * BLOCK, "no line of names"),
+    "one long name": (b"a" * BLOCK, "no line of names"),
+    "a name of 201 characters": (_csv(HEADER + b"," + b"b" * 201), "201 characters"),
+    "many columns": (_csv(b",".join(b"%d" % i for i in range(10_001))), "10,001 columns"),
+    "an open quotation mark": (_csv(HEADER + b',"a'), "not closed"),
+    "rows that are padded": (
+        _csv(b",".join(b"c%d" % i for i in range(9_000)), b"1\n" * 10**7),
+        "need 1,440.0 GB of memory",
+    ),
+    "a long id": (_csv(HEADER, b"S" * BLOCK + b",0,1,1,1"), "a text of 200,000 bytes"),
+}
+
+
+@pytest.mark.parametrize(("data", "part"), HOSTILE_CSV.values(), ids=HOSTILE_CSV)
+def test_a_hostile_csv_is_refused_in_few_words(data, part, tmp_path):
+    """Names, columns, lines and memory are bounded, for uploads and for files alike."""
+    path = tmp_path / "hostile.csv"
+    path.write_bytes(data)
+    uploaded = refusal(lambda: sequences_from_table(read_upload("hostile.csv", data)))
+    on_disk = refusal(lambda: sequences_from_table(read_table(path)))
+    assert part in uploaded
+    assert part in on_disk
+    assert max(len(uploaded), len(on_disk)) < 600
+
+
+@pytest.mark.parametrize(
+    ("columns", "part"),
+    [
+        ({"acc_x": [[1.0, 2.0]]}, "'acc_x': expected numbers or text, got List"),
+        ({"acc_x": [{"a": 1.0}]}, "'acc_x': expected numbers or text, got Struct"),
+        ({"a" * 10_000: [1.0]}, "10,000 characters"),
+        ({f"c{i}": [1.0] for i in range(10_001)}, "10,017 columns"),
+        ({"sequence_id": ["S" * 10_000]}, "a text of 10,000 bytes"),
+        ({"orientation": ["S" * 10_000]}, "a text of 10,000 bytes"),
+    ],
+)
+def test_a_hostile_parquet_file_is_refused_in_few_words(columns, part):
+    """Lists can have any size in one row; names and texts are bounded."""
+    table = make_small_table().head(1).with_columns(pl.Series(n, v) for n, v in columns.items())
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    message = refusal(lambda: sequences_from_table(read_upload("a.parquet", buffer.getvalue())))
+    assert part in message
+    assert len(message) < 600
+
+
+def test_a_parquet_file_larger_than_the_memory_is_refused(monkeypatch):
+    """A value that repeats takes no space in the file: its rows and columns are counted first."""
+    buffer = io.BytesIO()
+    make_small_table(groups=("acc",), labelled=False).write_parquet(buffer)
+    free = psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    message = refusal(read_upload, "a.parquet", buffer.getvalue())
+    assert "GB of memory; 0.0 GB are free" in message
+
+
+def test_lists_outside_the_schema_are_left_out():
+    """They are ignored, as every column outside the schema is."""
+    buffer = io.BytesIO()
+    make_small_table().with_columns(other=pl.lit([1.0, 2.0])).write_parquet(buffer)
+    table = read_upload("a.parquet", buffer.getvalue())
+    assert "other" not in table.columns
+    assert sequences_from_table(table).num_sequences == 8
+
+
+def test_long_texts_of_demographics_are_not_repeated():
+    """Two rows of a subject with a long name."""
+    table = make_small_table()
+    people = make_demographics(table).with_columns(subject=pl.lit("S" * 10_000))
+    assert len(refusal(sequences_from_table, table, people)) < 600

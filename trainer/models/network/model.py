@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
+# in errors of torch on a CPU, of cuDNN and cuBLAS, of CUDA: torch has no class for those
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "ALLOC_FAILED", "CUDA error: out of memory")
 NUM_THREADS = 1  # of prediction; more would change the last bits
 
 
@@ -147,8 +149,8 @@ class Network(Model):
         """Return whether the memory of the GPU or of the machine was too small."""
         import torch
 
-        is_on_cpu = "DefaultCPUAllocator" in str(error)  # torch has a class for GPUs only
-        return is_on_cpu or isinstance(error, MemoryError | torch.OutOfMemoryError)
+        is_known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        return is_known or any(text in str(error) for text in OUT_OF_MEMORY)
 
     def import_libraries(self) -> None:
         """Import torch and the network."""

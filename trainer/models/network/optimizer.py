@@ -22,11 +22,11 @@ from torch.optim.lr_scheduler import OneCycleLR
 from trainer.config import NetworkConfig
 from trainer.models.network.augmentation import TrainingBatch
 from trainer.models.network.auxiliary_targets import auxiliary_loss
-from trainer.models.network.checkpoint_check import check_optimizer, check_schedule
+from trainer.models.network.checkpoint_check import check_optimizer, check_scaler, check_schedule
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import GestureNet, NetworkOutput, NetworkSizes
 from trainer.models.network.packed_network import check_tensors
-from trainer.plain_data import DamagedDataError, integer
+from trainer.plain_data import DamagedDataError, integer, part
 
 EMA_WARMUP_STEPS = 10  # at first the average covers about a tenth of the steps so far
 
@@ -144,11 +144,13 @@ class Optimization:
         weights = [weight for group in groups for weight in group["params"]]
         check_optimizer(state["optimizer"], self._optimizer.state_dict(), weights)
         schedule = check_schedule(state["scheduler"], self._scheduler.state_dict(), step)
+        check_scaler(part(state, "amp_scaler", dict))
         self.net.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(schedule)
-        self._amp_scaler.load_state_dict(state["amp_scaler"])
+        if state["amp_scaler"]:  # empty in a checkpoint of a CPU; a GPU then starts with its own
+            self._amp_scaler.load_state_dict(state["amp_scaler"])
         self.step = step
 
     @torch.no_grad()
@@ -182,8 +184,12 @@ class Optimization:
         return loss, auxiliary_loss(output, batch.auxiliary, batch.lengths_N)
 
     def _check(self, loss: float) -> None:
-        """Refuse a loss that is not finite; the AMP scaler handles those itself."""
-        if not math.isfinite(loss) and not self._amp_scaler.is_enabled():
+        """Refuse a loss that is not finite, where the AMP scaler cannot halve its scale further.
+
+        It skips such a step and halves the scale, which helps against an overflow of half precision
+        only. On a CPU its scale is always 1.
+        """
+        if not math.isfinite(loss) and self._amp_scaler.get_scale() <= 1.0:
             raise TrainingDivergedError(
                 f"step {self.step}: expected a finite training loss, got {loss}; "
                 "lower network.learning_rate or network.gradient_clip"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def check_tensor(found: object, wanted: Tensor, title: str) -> None:
             f"{title}: expected {tuple(wanted.shape)} of {wanted.dtype}, got "
             f"{tuple(found.shape)} of {found.dtype}"
         )
-    if found.is_floating_point() and not bool(torch.isfinite(found).all()):
+    if found.is_floating_point() and not np.isfinite(found.cpu().numpy()).all():
         raise DamagedDataError(f"{title}: expected finite numbers, got some that are not")
 
 
@@ -172,11 +173,17 @@ def _read_columns(columns: object, num_channels: int) -> tuple[int, ...]:
 
 
 def _read_weights(packed: Mapping[str, Any], sizes: NetworkSizes) -> dict[str, Tensor]:
-    with torch.device("meta"):
-        wanted = make_network(sizes).state_dict()
+    wanted = _state_of(dataclasses.replace(sizes, temperature=1.0, dropout=0.0))
     weights = {
         name: value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
         for name, value in packed.items()
     }
     check_tensors(weights, wanted, "weights")
     return weights
+
+
+@lru_cache(maxsize=4)
+def _state_of(sizes: NetworkSizes) -> dict[str, Tensor]:
+    """Return the weights of a network, without memory; the folds of a run have the same."""
+    with torch.device("meta"):
+        return dict(make_network(sizes).state_dict())

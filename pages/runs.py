@@ -37,7 +37,7 @@ else:
     runs = [RunReader(frame.state_dir() / name) for name in frame.run_names()]
     found = run_table.summaries(runs)
     derived_states = {run.name: derive_state(run) for run in runs}
-    run_choice.watch(runs, derived_states)
+    run_choice.watch(found, derived_states)
     table_place = st.container()
     run_choice.field([summary.name for summary in found])  # first: a deep link selects rows
     with table_place:

@@ -257,7 +257,7 @@ class Model(ABC):
         return 1
 
     def is_out_of_memory(self, error: Exception) -> bool:
-        """Return whether an error of ``fit`` means that there was too little memory."""
+        """Return whether an error of ``fit`` means too little memory."""
         return isinstance(error, MemoryError)
 
     def estimate_s(self, config: Config, size: DataSize) -> float:
@@ -287,8 +287,7 @@ class Model(ABC):
         Raises:
             ModelError: A library cannot be imported.
         """
-        problem = import_problem(self.libraries)
-        if problem:
+        if problem := import_problem(self.libraries):
             raise ModelError(f"the library of {self.phrase} cannot be imported ({problem})")
 
     @property

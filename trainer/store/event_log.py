@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CURVE_EVENTS = ("segment", "epoch")  # the events that carry a point of a curve
 MAX_LINES = 500_000  # of a log: a beat every 10 s for two months, or 100 MB in memory
 MAX_LINE_BYTES = 1 << 20  # the longest is an error's text
-MAX_COLUMNS = 64  # names of numbers in the points of all curves; those of both models are 11
+MAX_COLUMNS = 64  # names of numbers in all events; those of both models are about 20
 
 _POINT = ("model", "fold", "attempt", "time")  # columns of a point that are no numbers of it
 _COUNTS, _MOST = ("step", "redone_s"), 2.0**37  # numbers that are more than shown
@@ -225,6 +225,7 @@ class EventLog:
         self._events: list[Event] = []
         self._points = curves([])
         self._num_unreadable = 0
+        self._error: StoreError | None = None
 
     def events(self) -> list[Event]:
         """Return all events but the points of curves, oldest first; do not change the list."""
@@ -252,15 +253,21 @@ class EventLog:
             self._reset()
             return
         if self._is_known(stat):
+            if self._error is not None:
+                raise self._error
             return
-        if not self._has_grown(stat):
+        if self._error is not None or not self._has_grown(stat):
             self._reset()
-        new, self._offset, num_unreadable = read_events(self._path, self._offset)
+        self._seen = stat
+        try:
+            new, self._offset, num_unreadable = read_events(self._path, self._offset)
+        except StoreError as error:
+            self._error = error  # a page that runs again does not read millions of lines again
+            raise
         self._num_unreadable += num_unreadable
         self._events = [*self._events, *(e for e in new if e.event not in CURVE_EVENTS)]
         self._points = merge_curves(self._points, curves(list(new)))
         self._tail = self._read_tail()
-        self._seen = stat
 
     def _is_known(self, stat: os.stat_result) -> bool:
         seen = self._seen
@@ -285,18 +292,18 @@ class EventLog:
     def _reset(self) -> None:
         self._seen, self._offset, self._tail = None, 0, b""
         self._events, self._points, self._num_unreadable = [], curves([]), 0
+        self._error = None
 
 
 def _parse(line: bytes, names: set[str]) -> Event | None:
-    """Return the event of a line, or None; ``names`` collects those of the curves' numbers."""
+    """Return the event of a line, or None; ``names`` collects those of all numbers."""
     try:
         event = _EVENT.validate_json(line)
     except ValidationError:
         return None
-    if event.event not in CURVE_EVENTS:
-        return event
     is_point = event.model is not None and event.fold is not None and "step" in event.values
-    if not is_point or len(names | event.values.keys()) > MAX_COLUMNS:
+    is_good = is_point or event.event not in CURVE_EVENTS
+    if not is_good or len(names | event.values.keys()) > MAX_COLUMNS:
         return None
     names.update(event.values)
     return event

@@ -98,8 +98,12 @@ def read_file(path: Path) -> bytes:
 
 
 @contextlib.contextmanager
-def open_file(path: Path) -> Iterator[BinaryIO]:
+def open_file(path: Path, is_bounded: bool = True) -> Iterator[BinaryIO]:
     """Open a file of a run folder to read it in pieces.
+
+    Args:
+        path: The file.
+        is_bounded: Whether its size is checked; not where only its end is read.
 
     Raises:
         FileNotFoundError: It does not exist.
@@ -108,7 +112,7 @@ def open_file(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             kind, size = kind_of(path.name), os.fstat(file.fileno()).st_size
-            if size > kind.max_bytes:
+            if is_bounded and size > kind.max_bytes:
                 raise StoreError(
                     f"{path}: expected a {kind.title} of at most {kind.max_bytes:,} bytes, got "
                     f"{size:,}. It is not read: restore it from a copy, or move it away"

@@ -39,7 +39,11 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=BaseModel)
 
+_NAMES = RunPaths(Path())
 LOG_TAIL_BYTES = 65_536
+_FILES_OF_A_RUN = tuple(
+    path.name for path in (_NAMES.status, _NAMES.config, _NAMES.config_copy)
+)  # one of them makes a folder a run; the first that exists shows its last activity
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class RunReader:
     def log_tail(self, num_lines: int = 200) -> list[str]:
         """Return the last lines of the trainer's log."""
         try:
-            with open_file(self.paths.log) as file:
+            with open_file(self.paths.log, is_bounded=False) as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
                 text = file.read(LOG_TAIL_BYTES).decode("utf-8", errors="replace")
         except FileNotFoundError:
@@ -180,8 +184,10 @@ def list_runs(state_dir: Path) -> list[RunReader]:
     """
     if not state_dir.is_dir():
         return []
-    readers = [RunReader(folder) for folder in state_dir.iterdir() if _is_run(folder)]
-    return sorted(readers, key=_last_activity, reverse=True)
+    with os.scandir(state_dir) as entries:
+        found = [(_last_activity(entry), entry.path) for entry in entries]
+    active = [(at, path) for at, path in found if at is not None]
+    return [RunReader(Path(path)) for _, path in sorted(active, key=lambda each: -each[0])]
 
 
 def _optional(path: Path, kind: type[R]) -> R | None:
@@ -191,19 +197,15 @@ def _optional(path: Path, kind: type[R]) -> R | None:
         return None
 
 
-def _is_run(folder: Path) -> bool:
-    """Return whether a folder is a run that can be read and whose name can be shown."""
-    is_hidden = folder.name.startswith(".")  # a run that is being imported or deleted
-    try:
-        paths = RunPaths(folder)
-        is_run = folder.is_dir() and (paths.has_config or paths.status.exists())
-    except OSError:  # another user's folder
-        return False
-    return is_run and not is_hidden and folder.name.isprintable()
+def _last_activity(entry: os.DirEntry[str]) -> float | None:
+    """Return when a run was last active, in seconds since 1970; None for what is no run.
 
-
-def _last_activity(reader: RunReader) -> float:
-    for path in (reader.paths.status, reader.paths.config):
-        with contextlib.suppress(OSError):
-            return path.stat().st_mtime
-    return 0.0
+    A run is a folder that can be read and whose name can be shown; a hidden one is being imported
+    or deleted. A state folder can have hundreds, and every page lists them.
+    """
+    if entry.name.startswith(".") or not entry.name.isprintable():
+        return None
+    for name in _FILES_OF_A_RUN:
+        with contextlib.suppress(OSError):  # another user's folder, or no folder at all
+            return os.stat(f"{entry.path}/{name}").st_mtime  # noqa: PTH116 - 3 times faster
+    return None

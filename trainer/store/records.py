@@ -303,7 +303,7 @@ def read_record(path: Path, kind: type[R]) -> R:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        StoreError: It is damaged, unreadable or of a newer schema; the message names file and problem.
+        StoreError: It is damaged, unreadable or has a newer schema; the message names the file.
     """
     return parse_record(read_file(path), path, kind)
 

@@ -71,7 +71,7 @@ def _interruption(event: Event) -> Interruption:
     is_kill = event.event == "interrupted"  # a killed attempt writes nothing: the next one does
     return Interruption.model_validate(
         {
-            "attempt": event.attempt - 1 if is_kill else event.attempt,
+            "attempt": max(0, event.attempt - 1) if is_kill else event.attempt,
             "how": _HOW[event.event],
             "time": event.time,
             "model": event.model,

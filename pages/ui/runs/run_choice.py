@@ -40,6 +40,7 @@ COLUMNS = {
     "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
 }
 
+_WATCHED = "runs_watched"  # what the page showed of each run when it was drawn
 _REMOUNTED = "runs_table_remounted"  # how often the field below changed the table's selection
 
 
@@ -102,14 +103,19 @@ def stop_comparing() -> None:
     _remount()
 
 
-def watch(runs: Sequence[RunReader], derived_states: Mapping[str, DerivedState]) -> None:
+def watch(found: Sequence[RunSummary], derived_states: Mapping[str, DerivedState]) -> None:
     """Run the page again when the row of any run changed; call once per page."""
     is_live = bool(st.session_state.get("is_live", True))
-    seen = {run.name: (derived_states[run.name].state, run_table.version(run)) for run in runs}
+    seen = {one.name: (derived_states[one.name].state, one.version) for one in found}
+    runs = [one.run for one in found]
     st.fragment(_look, run_every=WATCH_S if is_live else None)(runs, seen)
 
 
 def _look(runs: Sequence[RunReader], seen: Mapping[str, tuple[str, readers.Version]]) -> None:
+    is_first = st.session_state.get(_WATCHED) is not seen  # belongs to the run of the page itself
+    st.session_state[_WATCHED] = seen
+    if is_first:
+        return
     if {run.name: (derive_state(run).state, run_table.version(run)) for run in runs} != seen:
         st.rerun()
 

@@ -6,6 +6,7 @@ for the Runs page. A damaged file leaves its cells empty and is named; the table
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from datetime import datetime
 from typing import TypeVar
 
 import polars as pl
-import streamlit as st
 
 from pages.ui.shared import live, readers, words
 from trainer.config import flat_settings, setting_text
@@ -43,6 +43,7 @@ class RunSummary:
         num_folds: All folds, over all models.
         training_s: Seconds spent on its folds.
         problems: The files that cannot be read.
+        version: Changes when one of the files does.
     """
 
     run: RunReader
@@ -54,6 +55,7 @@ class RunSummary:
     num_folds: int
     training_s: float
     problems: tuple[str, ...]
+    version: readers.Version
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class RunSummary:
 
 def summaries(runs: Sequence[RunReader]) -> list[RunSummary]:
     """Return a summary of each run, the newest first; the order does not depend on activity."""
-    found = [_summary(str(run.root), version(run), run) for run in runs]
+    found = [_summary(run, version(run)) for run in runs]
     return sorted(found, key=lambda summary: (-summary.created_at, summary.name))
 
 
@@ -159,22 +161,23 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
     }
 
 
-@st.cache_resource(max_entries=MAX_SUMMARIES, show_spinner=False)
-def _summary(root: str, version: readers.Version, _reader: RunReader) -> RunSummary:
+@functools.lru_cache(maxsize=MAX_SUMMARIES)  # Streamlit's cache takes 0.5 ms for each call
+def _summary(reader: RunReader, version: readers.Version) -> RunSummary:
     problems: list[str] = []
-    run_file = _read(_reader.run_file, problems)
-    folds = (_read(_reader.fold_records, problems) if run_file is not None else None) or ()
+    run_file = _read(reader.run_file, problems)
+    folds = (_read(reader.fold_records, problems) if run_file is not None else None) or ()
     config = {} if run_file is None else flat_settings(run_file.settings())
     return RunSummary(
-        run=_reader,
-        notes=_read(_reader.notes, problems) or Notes(),
+        run=reader,
+        notes=_read(reader.notes, problems) or Notes(),
         run_file=run_file,
         settings={name: setting_text(value) for name, value in config.items()},
-        scores=_read(_reader.scores, problems),
+        scores=_read(reader.scores, problems),
         num_done=sum(record.done for record in folds),
         num_folds=len(folds),
         training_s=sum(record.seconds for record in folds),
         problems=tuple(problems),
+        version=version,
     )
 
 

@@ -8,6 +8,7 @@ Out: the state folder, the selected run, and the page's header.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import sys
@@ -109,7 +110,15 @@ def parse_options(arguments: list[str]) -> Options:
 def options() -> Options:
     """Return the options of the dashboard; other programs can set only ``CKPT_DIR``."""
     started_by_streamlit = Path(sys.argv[0]).name == ENTRY
-    return parse_options(sys.argv[1:] if started_by_streamlit else [])
+    arguments = tuple(sys.argv[1:]) if started_by_streamlit else ()
+    names = ("CKPT_DIR", READ_ONLY, "HOME")
+    return _parsed(arguments, tuple(os.environ.get(name) for name in names), Path.cwd())
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(arguments: tuple[str, ...], *_surroundings: object) -> Options:
+    """Read the options once: a page needs them for every run."""
+    return parse_options(list(arguments))
 
 
 def state_dir() -> Path:

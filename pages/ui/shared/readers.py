@@ -165,6 +165,11 @@ def curves(reader: RunReader) -> pl.DataFrame:
     return event_log.curves([]) if points is None else points
 
 
+def log_tail(reader: RunReader, num_lines: int) -> list[str]:
+    """Return the last lines of the trainer's log."""
+    return _shown(lambda: reader.log_tail(num_lines)) or []
+
+
 def num_unreadable_lines(reader: RunReader) -> int:
     """Return how many lines of the event log are no events."""
     return _shown(_journal(str(reader.paths.metrics)).num_unreadable, []) or 0

@@ -6,11 +6,14 @@ In: a run. Out: lines as they were written, never as markup.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
-from trainer.store.file_kinds import read_file
+from pages.ui.shared import readers
+from trainer.store.durable import StoreError
+from trainer.store.file_kinds import open_file, read_file
 from trainer.store.reader import RunReader
 
 NUM_LINES = 200
@@ -30,7 +33,7 @@ def show(reader: RunReader, is_closed: bool) -> None:
         reader: The run.
         is_closed: Whether only the folded list is shown: the page has the last error elsewhere.
     """
-    lines = reader.log_tail(NUM_LINES)
+    lines = readers.log_tail(reader, NUM_LINES)
     _head(reader)
     if not lines:
         st.caption("The log is empty.")
@@ -65,6 +68,14 @@ def height(lines: list[str]) -> int | Literal["content"]:
     return HEIGHT_PX if len(lines) > SHORT else "content"
 
 
+def _can_be_read(path: Path) -> bool:
+    try:
+        with open_file(path):
+            return True
+    except (FileNotFoundError, StoreError):
+        return False
+
+
 def _head(reader: RunReader) -> None:
     """Show the heading and the download of the whole log."""
     with st.container(
@@ -74,7 +85,7 @@ def _head(reader: RunReader) -> None:
         vertical_alignment="center",
     ):
         st.subheader("Log", anchor=False, width="content")
-        if reader.paths.log.exists():
+        if _can_be_read(reader.paths.log):
             st.download_button(
                 "Download log",
                 data=lambda: read_file(reader.paths.log),

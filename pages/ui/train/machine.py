@@ -61,10 +61,14 @@ def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
         table,
         "machine",
     )
-    shown = [column for column in METERS if column in table.columns]
+    shown = [
+        column
+        for column in METERS
+        if column in table.columns and table[column].null_count() < table.height
+    ]
     for place, column in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
         meter = METERS[column]
-        newest = meter.newest.format(table[column][-1] / meter.divisor)
+        newest = meter.newest.format(table[column].drop_nulls()[-1] / meter.divisor)
         with place, st.container(gap="xsmall"):
             st.caption(f"**{meter.title}**: {newest}")
             st.vega_lite_chart(
@@ -76,7 +80,9 @@ def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
 
 def resource_table(events: Sequence[Event]) -> pl.DataFrame:
     """Return attempt, minutes since its first event, and one column per number."""
-    beats = [event for event in events if event.event == BEAT_EVENT and event.values]
+    beats = [
+        event for event in events if event.event == BEAT_EVENT and METERS.keys() & event.values
+    ]
     if not beats:
         return pl.DataFrame(schema={"attempt": pl.Int64, "minutes": pl.Float64})
     attempt = max(event.attempt for event in beats)

@@ -24,7 +24,7 @@ def card(reader: RunReader, derived: DerivedState) -> None:
     """Show how the trainer ended; nothing while it runs, and if it paused or finished."""
     if not is_bad(reader, derived):
         return
-    code, lines = live.exit_code(reader, derived), reader.log_tail(logs.NUM_LINES)
+    code, lines = live.exit_code(reader, derived), readers.log_tail(reader, logs.NUM_LINES)
     traceback = logs.final_traceback(lines)
     with st.container(border=True, gap="xsmall"):
         st.markdown("**How the trainer ended**")

@@ -23,6 +23,7 @@ from pages.ui.predict import (
 )
 from pages.ui.shared import recordings
 from tests.support.builders import make_table
+from tests.support.hostile_runs import HOSTILE
 from trainer.data.quality.findings import Finding
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
@@ -207,6 +208,19 @@ def test_a_damaged_bundle_is_named_and_the_input_is_still_checked(run):
     assert "No prediction is possible." in [error.value for error in app.error]
     assert "lgbm_bundle.pkl" in texts(app)
     assert any(box.label.startswith("Input check: ") for box in app.expander)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["text-feature beyond the table", "text-cycle of children", "text-infinite leaf", "weights"],
+)
+def test_a_changed_model_with_right_checksums_is_refused_in_words(run, attack):
+    """LightGBM would end the dashboard's process; the file is named instead."""
+    HOSTILE[attack](run)
+    app = visit()
+    assert not app.exception
+    assert "No prediction is possible." in [error.value for error in app.error]
+    assert "_bundle.pkl: fold 0: " in texts(app)
 
 
 def test_without_the_network_everything_else_is_shown(run):

@@ -65,6 +65,7 @@ def pair(first, second, num_folds=None):
             num_folds=0,
             training_s=0.0,
             problems=(),
+            version=(),
         )
         for name, scores in (("a", first), ("b", second))
     ]

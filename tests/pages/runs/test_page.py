@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -96,14 +95,14 @@ def test_folders_that_cannot_be_shown_are_left_out(make_run, state_dir, monkeypa
     make_run("whole", "finished")
     for name in (".arriving-1", "line\nbreak", os.fsdecode(b"no-text-\xff"), "private"):
         shutil.copytree(state_dir / "whole", state_dir / name)
-    exists = Path.exists
+    stat = os.stat
 
-    def denied(path):
-        if path.parent.name == "private":
+    def denied(path, *args, **options):
+        if f"{os.sep}private{os.sep}" in str(path):
             raise PermissionError(13, "Permission denied")
-        return exists(path)
+        return stat(path, *args, **options)
 
-    monkeypatch.setattr(Path, "exists", denied)
+    monkeypatch.setattr(os, "stat", denied)
     assert list(rows(visit("runs"))) == ["whole"]
 
 

@@ -139,7 +139,10 @@ def load_booster(model: BoostingModel) -> lgb.Booster:
 
 
 def _predict(
-    model: BoostingModel, values_NF: FloatTable, num_threads: int = 1, **options: bool | int
+    model: BoostingModel,
+    values_NF: FloatTable,
+    num_threads: int = 1,
+    **options: Any,  # noqa: ANN401 - of LightGBM
 ) -> Any:  # noqa: ANN401 - LightGBM's array
     """Return what LightGBM predicts.
 

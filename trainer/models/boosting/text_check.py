@@ -40,7 +40,8 @@ _TAIL = re.compile(
     r"(?:feature_importances:\n(?:Column_\d{1,6}=\d{1,9}\n)*\n)?"
     r"parameters:\n(?:\[(?:"
     rf"(?:{_WORDS}|monotone_constraints_method): [a-z_]{{1,30}}"
-    r"|linear_tree: 0|(?!linear_tree)[a-z0-9_]{1,60}: (?:-?\d{1,15}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?)?"
+    r"|linear_tree: 0"
+    r"|(?!linear_tree)[a-z0-9_]{1,60}: (?:-?\d{1,15}(?:\.\d{1,20})?(?:e[+-]?\d{1,3})?)?"
     r")\]\n)*\nend of parameters\n\npandas_categorical:null\n"
 )
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainer.models.network.packed_network import check_tensor, check_tensors
-from trainer.plain_data import DamagedDataError, integer, number, part
+from trainer.plain_data import LARGEST, DamagedDataError, integer, number, part
 
 RECORD = (
     *("epoch", "train_loss", "valid_loss", "score", "accuracy", "binary_f1", "macro_f1"),
@@ -78,6 +78,14 @@ def check_schedule(state: Mapping[str, Any], own: Mapping[str, Any], step: int) 
     if any(name in state and state[name] != own.get(name) for name in fixed):
         raise DamagedDataError("scheduler: expected the schedule of this configuration")
     return {name: value for name, value in state.items() if name in own}
+
+
+def check_scaler(state: Mapping[str, Any]) -> None:
+    """Check the state of the AMP scaler; it is empty in a checkpoint of a CPU."""
+    for name in ("scale", "growth_factor", "backoff_factor") if state else ():
+        number(state, name, 0.0, LARGEST)
+    for name in ("growth_interval", "_growth_tracker") if state else ():
+        integer(state, name, 0, 2**31)
 
 
 def check_progress(

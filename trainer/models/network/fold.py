@@ -16,6 +16,7 @@ Shapes: N sequences, K classes.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -225,7 +226,9 @@ class _Fitting:
         batch = self.batch_maker.draw(
             batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
         )
-        self.epoch_loss += self.optimization.train_on(batch, self._derive("step", step))
+        loss = self.optimization.train_on(batch, self._derive("step", step))
+        # a step that a GPU skipped, for an overflow, counts as the mean of those before it
+        self.epoch_loss += loss if math.isfinite(loss) else self.epoch_loss / max(1, position)
 
     def _batches(self, epoch: int) -> list[IntArray]:
         if self._order[0] != epoch:  # drawing all of an epoch at each step would be quadratic
@@ -299,10 +302,7 @@ class _Fitting:
         if not set(HIDEABLE_GROUPS) & set(self.frames.groups):
             return None
         return predict_scaled(
-            net,
-            self.batch_maker.scaled,
-            self.task.valid_idx,
-            self.length,
+            *(net, self.batch_maker.scaled, self.task.valid_idx, self.length),
             hidden_groups=HIDEABLE_GROUPS,
         )
 

@@ -22,11 +22,11 @@ from torch.optim.lr_scheduler import OneCycleLR
 from trainer.config import NetworkConfig
 from trainer.models.network.augmentation import TrainingBatch
 from trainer.models.network.auxiliary_targets import auxiliary_loss
-from trainer.models.network.checkpoint_check import check_optimizer, check_schedule
+from trainer.models.network.checkpoint_check import check_optimizer, check_scaler, check_schedule
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import GestureNet, NetworkOutput, NetworkSizes
 from trainer.models.network.packed_network import check_tensors
-from trainer.plain_data import DamagedDataError, integer
+from trainer.plain_data import DamagedDataError, integer, part
 
 EMA_WARMUP_STEPS = 10  # at first the average covers about a tenth of the steps so far
 
@@ -144,6 +144,7 @@ class Optimization:
         weights = [weight for group in groups for weight in group["params"]]
         check_optimizer(state["optimizer"], self._optimizer.state_dict(), weights)
         schedule = check_schedule(state["scheduler"], self._scheduler.state_dict(), step)
+        check_scaler(part(state, "amp_scaler", dict))
         self.net.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])

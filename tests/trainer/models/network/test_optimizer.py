@@ -1,5 +1,6 @@
 """Optimizing a network: the schedule, and the settings of torch."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from trainer.models.network import optimizer
 from trainer.models.network.gesture_net import NetworkSizes
 from trainer.models.network.optimizer import Optimization, TrainingDivergedError
 from trainer.models.tensor_file import dump_tensors, load_tensors
+from trainer.plain_data import DamagedDataError
 
 
 def test_the_settings_of_torch_are_restored():
@@ -103,3 +105,35 @@ def test_weights_in_one_storage_survive_a_file():
         "first": [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]],
         "second": [6.0, 7.0, 8.0, 9.0],
     }
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
+def test_a_skipped_step_without_a_finite_loss_leaves_the_history_finite(scaled, monkeypatch):
+    """Its loss would make the mean of the epoch NaN, which no checkpoint may contain."""
+    scaled(2.0**10)
+    check = Optimization._losses
+
+    def overflow(self, batch):
+        loss, auxiliary = check(self, batch)
+        return (loss * torch.inf if self.step in (0, 4) else loss), auxiliary
+
+    monkeypatch.setattr(Optimization, "_losses", overflow)
+    whole = fit_frame_fold()
+    assert all(np.isfinite(record["train_loss"]) for record in whole.history)
+    for step in (1, 5, 6):
+        assert bits(fit_frame_fold(checkpoint=interrupt(step))) == bits(whole)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"scale": float("nan")}, {"scale": -1.0}, {"scale": "2"}, {"_growth_tracker": 1e9}),
+        *({"growth_interval": 10**30}, {"backoff_factor": None}),
+    ],
+)
+def test_a_hostile_state_of_the_scaler_is_refused(scaled, change):
+    scaled(2.0)
+    checkpoint = interrupt(2)
+    checkpoint["amp_scaler"] |= change
+    with pytest.raises(DamagedDataError, match=next(iter(change))):
+        fit_frame_fold(checkpoint=checkpoint)

@@ -140,6 +140,7 @@ def _is_zombie(pid):
 def test_a_paused_run_is_resumed_and_a_killed_trainer_is_seen_at_once(state, endless, monkeypatch):
     """Resumed: the old pause is not open again. Killed: interrupted, not stalled; it goes on."""
     root = state / "first"
+    monkeypatch.setenv("WORKERS", "1")  # else a busy machine fits the second fold first
     save = FoldMonitor.save
 
     def save_and_pause(monitor, checkpoint):

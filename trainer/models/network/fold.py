@@ -227,9 +227,8 @@ class _Fitting:
             batch_idx, one_hot_KK[self.task.label_idx[batch_idx]], self._derive("augment", step)
         )
         loss = self.optimization.train_on(batch, self._derive("step", step))
-        if not math.isfinite(loss):  # the step was skipped: half precision overflowed on a GPU
-            loss = self.epoch_loss / max(1, position)  # counts as the mean of those before it
-        self.epoch_loss += loss
+        # a step that a GPU skipped, for an overflow, counts as the mean of those before it
+        self.epoch_loss += loss if math.isfinite(loss) else self.epoch_loss / max(1, position)
 
     def _batches(self, epoch: int) -> list[IntArray]:
         if self._order[0] != epoch:  # drawing all of an epoch at each step would be quadratic
@@ -303,10 +302,7 @@ class _Fitting:
         if not set(HIDEABLE_GROUPS) & set(self.frames.groups):
             return None
         return predict_scaled(
-            net,
-            self.batch_maker.scaled,
-            self.task.valid_idx,
-            self.length,
+            *(net, self.batch_maker.scaled, self.task.valid_idx, self.length),
             hidden_groups=HIDEABLE_GROUPS,
         )
 

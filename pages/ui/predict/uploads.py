@@ -31,6 +31,7 @@ MAX_ROWS = 500_000
 MAX_SEQUENCES = 5_000
 MAX_COLUMNS = 1_000  # the competition's tables have 341
 MAX_VALUES = 40_000_000  # 320 MB unpacked, which a Parquet file of a few kB can contain
+MAX_NAME = 200  # characters of a file's name in a message
 MAX_UNPACKED_MB = 500  # of a Parquet file, texts included
 
 
@@ -126,12 +127,13 @@ def _read_upload(key: str, _file: UploadedFile, _people: UploadedFile | None) ->
 
 def _read(name: str, data: bytes) -> pl.DataFrame:
     """Read a file after a check of its size, packed and unpacked."""
+    name = name[-MAX_NAME:]
     if len(data) > MAX_UPLOAD_MB * 1024**2:
         raise DataError(
             f"File {name!r} has {len(data) / 1024**2:.0f} MB: expected at most {MAX_UPLOAD_MB} MB. "
             "Split it, save it as Parquet, or use `python -m trainer predict`."
         )
-    shape = _shape(data)
+    shape = _shape(name, data)
     if shape.columns > MAX_COLUMNS:
         raise DataError(
             f"File {name!r} has {shape.columns:,} columns: expected at most {MAX_COLUMNS:,}, the "
@@ -163,8 +165,12 @@ class _Shape:
     values: int = 0
 
 
-def _shape(data: bytes) -> _Shape:
-    """Return the size of a file without unpacking it; all 0 for a damaged file."""
+def _shape(name: str, data: bytes) -> _Shape:
+    """Return the size of a file without unpacking it.
+
+    Raises:
+        DataError: It begins as Parquet and is none: its size is unknown.
+    """
     if not data.startswith(b"PAR1"):
         text = data.lstrip(b"\xef\xbb\xbf\r\n")
         # short rows are padded with missing values: a line break can become 1,000 values
@@ -183,8 +189,11 @@ def _shape(data: bytes) -> _Shape:
             for number in range(group.num_columns)
         )
         return _Shape(metadata.num_rows, columns, unpacked_bytes, values)
-    except (pa.ArrowException, OSError):
-        return _Shape(0, 0)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
+            f"({str(error)[:200]}). Copy or save it again."
+        ) from error
 
 
 def _check_length(name: str, num_rows: int, num_columns: int) -> None:

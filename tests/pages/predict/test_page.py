@@ -393,6 +393,16 @@ def test_an_upload_is_bounded_before_it_is_unpacked():
         uploads.read_sequences("x.parquet", square)
 
 
+@pytest.mark.parametrize("name", [b"\xffequence_id", b"sequence_i\xc3"])
+def test_an_upload_whose_names_are_no_text_is_refused(name):
+    """pyarrow, which knows the size of a file, stops at its names."""
+    buffer = io.BytesIO()
+    pl.DataFrame({"sequence_id": ["a"]}).write_parquet(buffer)
+    data = buffer.getvalue().replace(b"sequence_id", name)
+    with pytest.raises(DataError, match="is damaged"):
+        uploads.read_sequences("x" * 10_000, data)
+
+
 def test_an_upload_with_very_long_texts_is_refused_before_it_is_unpacked():
     """20 kB of Parquet can become gigabytes of text; one long id makes every id as wide."""
     wordy = pl.DataFrame({"sequence_id": [f"{n}" + "x" * 200_000 for n in range(3_000)]})

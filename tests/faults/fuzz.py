@@ -143,7 +143,7 @@ class Files:
 
     def features(self, data: bytes) -> None:
         """Read the feature cache, whose checksum is right."""
-        from trainer.store.feature_cache import load_features
+        from trainer.store.tables.feature_cache import load_features
 
         self.checked.write("train_features.joblib", data)
         load_features(self.checked)

@@ -67,6 +67,7 @@ KINDS = (  # the first that matches
     FileKind("model", 4 * _GB, ("*.pkl", "*.pt", "*.pth")),
 )
 OTHER = FileKind("file", 4 * _GB, ("*",))
+LARGE_BYTES = 256 * _MB  # from here on a file is compared with the free memory
 
 
 @lru_cache(maxsize=1024)
@@ -91,10 +92,21 @@ def read_file(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: It does not exist.
-        StoreError: It is no regular file, is larger than its kind can be, or cannot be read.
+        StoreError: It is no regular file, is larger than its kind can be or than half of the free
+            memory, or cannot be read.
     """
     with open_file(path) as file:
-        return file.read(os.fstat(file.fileno()).st_size)
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGE_BYTES:
+            import psutil
+
+            free = psutil.virtual_memory().available
+            if size > free // 2:  # what is read is parsed into as much again
+                raise StoreError(
+                    f"{path}: expected a file of at most half of the free memory ({free:,} bytes), "
+                    f"got {size:,}. It is not read: close other programs, or move it away"
+                )
+        return file.read(size)
 
 
 @contextlib.contextmanager

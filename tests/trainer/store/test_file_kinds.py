@@ -3,6 +3,7 @@
 import os
 import stat
 
+import psutil
 import pytest
 
 from trainer.store.durable import StoreError, append_text, cut_torn_line
@@ -127,3 +128,14 @@ def test_a_file_without_a_known_name_is_bounded_too(tmp_path):
         file.truncate(OTHER.max_bytes + 1)
     with pytest.raises(StoreError, match=r"trees\.bin: expected a file of at most"):
         read_file(tmp_path / "trees.bin")
+
+
+def test_a_file_that_does_not_fit_into_memory_is_not_read(tmp_path, monkeypatch):
+    """Blanks that take no room on the disk: of an allowed size, but more than half of what is free."""
+    path = tmp_path / "train_features.joblib"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+    memory = psutil.virtual_memory()._replace(available=2**31 - 2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+    with pytest.raises(StoreError, match="at most half of the free memory"):
+        read_file(path)

@@ -131,7 +131,7 @@ def test_a_file_without_a_known_name_is_bounded_too(tmp_path):
 
 
 def test_a_file_that_does_not_fit_into_memory_is_not_read(tmp_path, monkeypatch):
-    """Blanks that take no room on the disk: of an allowed size, but more than half of what is free."""
+    """Blanks that take no room on the disk, more than half of what is free."""
     path = tmp_path / "train_features.joblib"
     with path.open("wb") as file:
         file.truncate(2**30)

@@ -123,8 +123,8 @@ def test_temporary_files_of_a_lost_worker_are_removed(paths, fold):
     assert left == sorted(f".{path.name}.77-5.tmp" for path in others)
 
 
-def test_an_export_contains_the_lines_of_killed_workers_and_no_other_file(tiny_run, tmp_path):
-    """Shared arrays are made again; the lines are copied when the run is resumed."""
+def test_an_export_contains_nothing_of_the_workers_folder(tiny_run, tmp_path):
+    """It belongs to processes: arrays are made again, lines count only where they were written."""
     root = tmp_path / "tiny"
     shutil.copytree(tiny_run, root)
     killed = RunPaths(root)
@@ -133,8 +133,8 @@ def test_an_export_contains_the_lines_of_killed_workers_and_no_other_file(tiny_r
     (killed.at_work / "frames_TC.npy").write_bytes(b"large")
     export_run(root, tmp_path / "tiny.zip")
     names = zipfile.ZipFile(tmp_path / "tiny.zip").namelist()
-    at_work = [name for name in names if "at_work" in name]
-    assert at_work == ["tiny/units/at_work/lgbm_fold01.1.lines"]
+    assert [name for name in names if "at_work" in name] == []
+    assert "tiny/metrics.jsonl" in names
 
 
 def test_other_files_in_the_workers_folder_are_kept(paths):

@@ -56,7 +56,7 @@ class FakePredictor:
     It has no models to explain.
     """
 
-    root, models = Path("first"), {}
+    root, models, notes = Path("first"), {}, ()
 
     def __init__(self, calls):
         self.calls = calls

@@ -301,7 +301,7 @@ def test_the_start_form_hands_over_what_was_chosen(state_dir, monkeypatch):
     [
         ("start_more", "boosting.num_leafs=31", "nearest are boosting.num_leaves"),
         ("start_more", "boosting.rounds", "expected KEY=VALUE"),
-        ("start_more", "boosting.rounds=-1", "greater than or equal to 1"),
+        ("start_more", "boosting.rounds=-1", "a whole number from 1 to 1,000,000"),
         ("start_name", "../evil", "Run name: expected 1 to 64"),
         ("start_name", "taken", "A run 'taken' exists already"),
     ],

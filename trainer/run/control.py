@@ -18,11 +18,11 @@ from typing import Any, Literal
 from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.models import registry
 from trainer.run import RefusedError
-from trainer.store.durable import APPEND, make_folder, open_regular, write_atomic
+from trainer.store.durable import APPEND, StoreError, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
-from trainer.store.records import Command, Notes, dump_record
+from trainer.store.records import Command, Notes, Record, dump_record
 from trainer.store.run_state import derive_state
 
 PROJECT = Path(__file__).resolve().parents[2]  # where ``python -m trainer`` finds this package
@@ -130,7 +130,6 @@ def send_command(
     Raises:
         RefusedError: The run was renamed or deleted.
     """
-    _demand_folder(root)
     sent = Command(
         id=uuid.uuid4().hex[:12],
         command=command,
@@ -138,7 +137,7 @@ def send_command(
         asked_by=asked_by,
         asked_at=time.time(),
     )
-    write_atomic(RunPaths(root).command, dump_record(sent), durable=False)
+    _write(root, RunPaths(root).command, sent, durable=False)
     return sent
 
 
@@ -148,8 +147,17 @@ def write_notes(root: Path, notes: Notes) -> None:
     Raises:
         RefusedError: The run was renamed or deleted.
     """
+    _write(root, RunPaths(root).notes, notes)
+
+
+def _write(root: Path, path: Path, record: Record, durable: bool = True) -> None:
+    """Write a record into a run's folder, which another dashboard may move at any instant."""
     _demand_folder(root)
-    write_atomic(RunPaths(root).notes, dump_record(notes))
+    try:
+        write_atomic(path, dump_record(record), durable)
+    except StoreError:
+        _demand_folder(root)
+        raise
 
 
 def _demand_folder(root: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.support.gpu_runs import train_on_gpus
-from tests.support.tiny_runs import write_source
 
 
 def pytest_collection_modifyitems(items):
@@ -19,15 +18,9 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def gpu_source(tmp_path_factory):
-    """Recordings with all sensors."""
-    return write_source(tmp_path_factory.mktemp("recordings"))
-
-
-@pytest.fixture(scope="session")
-def whole(gpu_source, tmp_path_factory):
+def whole(tiny_source, tmp_path_factory):
     """A run on the first GPU that was never interrupted."""
     root = tmp_path_factory.mktemp("state") / "whole"
-    code, output = train_on_gpus(root, gpu_source)
+    code, output = train_on_gpus(root, tiny_source)
     assert code == 0, output
     return root

@@ -38,56 +38,56 @@ def test_the_network_is_trained_on_the_gpu(whole):
     assert versions["gpu"] == torch.cuda.get_device_name(0)
 
 
-def test_two_runs_have_the_same_bits(whole, gpu_source, tmp_path):
-    code, output = train_on_gpus(tmp_path / "again", gpu_source)
+def test_two_runs_have_the_same_bits(whole, tiny_source, tmp_path):
+    code, output = train_on_gpus(tmp_path / "again", tiny_source)
     assert code == 0, output
     assert networks_of(tmp_path / "again") == networks_of(whole)
 
 
 @pytest.mark.parametrize("step", [2, 4, 8])
-def test_a_run_killed_inside_an_epoch_resumes_to_the_same_bits(whole, gpu_source, tmp_path, step):
+def test_a_run_killed_inside_an_epoch_resumes_to_the_same_bits(whole, tiny_source, tmp_path, step):
     """SIGKILL between two steps of an epoch; deterministic algorithms are on."""
     root = tmp_path / "killed"
-    killed_at(root, gpu_source, step)
-    assert finish(root, gpu_source).is_exact
+    killed_at(root, tiny_source, step)
+    assert finish(root, tiny_source).is_exact
     assert networks_of(root) == networks_of(whole)
 
 
 @pytest.mark.parametrize(("first", "second"), [(CPU, FIRST), (FIRST, CPU)])
 def test_a_run_continues_on_another_device_and_is_not_called_exact(
-    gpu_source, tmp_path, first, second
+    tiny_source, tmp_path, first, second
 ):
     """A checkpoint of a CPU on a GPU and back; the problem names the GPU."""
     root = tmp_path / "moved"
-    killed_at(root, gpu_source, 4, first)
-    killed_at(root, gpu_source, 8, second)
-    assert not finish(root, gpu_source, first).is_exact
+    killed_at(root, tiny_source, 4, first)
+    killed_at(root, tiny_source, 8, second)
+    assert not finish(root, tiny_source, first).is_exact
     found = [text for text in problems_of(root) if text.startswith(INEXACT)]
     assert len(found) == 1
     assert f"gpu {'none -> ' if first == CPU else ''}{torch.cuda.get_device_name(0)}" in found[0]
 
 
-def test_too_little_memory_of_the_gpu_ends_the_run_in_words(gpu_source, tmp_path):
+def test_too_little_memory_of_the_gpu_ends_the_run_in_words(tiny_source, tmp_path):
     """The state is failed and the message has the ways on; with memory the run is made."""
     root = tmp_path / "full"
     little = "import torch; torch.cuda.set_per_process_memory_fraction(1e-6)\n"
-    code, output = train_on_gpus(root, gpu_source, prepare=little)
+    code, output = train_on_gpus(root, tiny_source, prepare=little)
     assert code != 0
     status = RunReader(root).status()
     assert status.state == "failed"
     assert "not enough memory (CUDA out of memory" in status.error, output
     assert "start another run with smaller network.batch_size" in status.error
-    code, output = train_on_gpus(root, gpu_source)
+    code, output = train_on_gpus(root, tiny_source)
     assert code == 0, output
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
-def test_two_gpus_train_one_network_and_resume_to_the_same_bits(gpu_source, tmp_path):
+def test_two_gpus_train_one_network_and_resume_to_the_same_bits(tiny_source, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    code, output = train_on_gpus(whole, gpu_source, gpus=TWO)
+    code, output = train_on_gpus(whole, tiny_source, gpus=TWO)
     assert code == 0, output
-    killed_at(killed, gpu_source, 4, TWO)
-    assert finish(killed, gpu_source, TWO).is_exact
+    killed_at(killed, tiny_source, 4, TWO)
+    assert finish(killed, tiny_source, TWO).is_exact
     assert networks_of(killed) == networks_of(whole)
     assert RunReader(whole).run_file().versions["gpu"].count(", ") == 1
 

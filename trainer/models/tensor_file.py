@@ -60,7 +60,7 @@ def load_tensors(data: bytes) -> Any:  # noqa: ANN401 - plain data
         DamagedDataError: The bytes are not such a file.
     """
     with reading("not a file of tensors"):
-        return _to_tensors(load_arrays(data))
+        return _to_tensors(_read(data))
 
 
 def load_arrays(data: bytes) -> Any:  # noqa: ANN401 - plain data
@@ -70,13 +70,17 @@ def load_arrays(data: bytes) -> Any:  # noqa: ANN401 - plain data
         DamagedDataError: The bytes are not such a file.
     """
     with reading("not a file of tensors"):
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                return _TensorUnpickler(_members(archive, len(data))).load()
-        except (zipfile.BadZipFile, pickle.UnpicklingError, struct.error, EOFError) as error:
-            raise DamagedDataError(str(error) or type(error).__name__) from error
-        except (NotImplementedError, RuntimeError, OSError) as error:  # encrypted, nested too deep
-            raise DamagedDataError(f"{type(error).__name__}: {error}") from error
+        return _read(data)
+
+
+def _read(data: bytes) -> Any:  # noqa: ANN401
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _TensorUnpickler(_members(archive, len(data))).load()
+    except (zipfile.BadZipFile, pickle.UnpicklingError, struct.error, EOFError) as error:
+        raise DamagedDataError(str(error) or type(error).__name__) from error
+    except (NotImplementedError, RuntimeError, OSError) as error:  # encrypted, nested too deep
+        raise DamagedDataError(f"{type(error).__name__}: {error}") from error
 
 
 def _members(archive: zipfile.ZipFile, num_bytes: int) -> dict[str, bytes]:

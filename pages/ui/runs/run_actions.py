@@ -198,6 +198,4 @@ def _import_path(path: str, name: str) -> str:
     source = Path(path).expanduser()
     root = archive.import_run(source, frame.state_dir(), name or None, left_out.append)
     frame.open_run(root.name)
-    return " ".join(
-        [f"Imported {root.name}.", *(f"{line[0].upper()}{line[1:]}." for line in left_out)]
-    )
+    return " ".join([f"Imported {root.name}.", *(f"{words.capital(line)}." for line in left_out)])

@@ -82,9 +82,11 @@ def check_schedule(state: Mapping[str, Any], own: Mapping[str, Any], step: int) 
 
 def check_scaler(state: Mapping[str, Any]) -> None:
     """Check the state of the AMP scaler; it is empty in a checkpoint of a CPU."""
-    for name in ("scale", "growth_factor", "backoff_factor") if state else ():
+    if not state:
+        return
+    for name in ("scale", "growth_factor", "backoff_factor"):
         number(state, name, 0.0, LARGEST)
-    for name in ("growth_interval", "_growth_tracker") if state else ():
+    for name in ("growth_interval", "_growth_tracker"):
         integer(state, name, 0, 2**31)
 
 

@@ -26,23 +26,6 @@ from trainer.store.reader import RunReader, list_runs
 MOMENT = ("lock", "command.json")  # files of this process and this moment
 
 
-@pytest.fixture
-def run(tiny_run, tmp_path):
-    """A finished run that a test may change."""
-    return shutil.copytree(tiny_run, tmp_path / "here" / "tiny")
-
-
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / "there"
-
-
-@pytest.fixture
-def exported(run, tmp_path):
-    export_run(run, tmp_path / "tiny.zip")
-    return tmp_path / "tiny.zip"
-
-
 def content(root):
     """Return the bytes of every file that belongs to a run."""
     return {

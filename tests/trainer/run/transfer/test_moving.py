@@ -25,23 +25,6 @@ from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
 
 
-@pytest.fixture
-def run(tiny_run, tmp_path):
-    """A finished run that a test may change."""
-    return shutil.copytree(tiny_run, tmp_path / "here" / "tiny")
-
-
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / "there"
-
-
-@pytest.fixture
-def exported(run, tmp_path):
-    export_run(run, tmp_path / "tiny.zip")
-    return tmp_path / "tiny.zip"
-
-
 def test_starting_over_moves_the_run_aside_and_deletes_nothing(run):
     """The name is free; a second time gets the next number."""
     before = {path.name for path in run.iterdir()}
@@ -248,9 +231,9 @@ def test_a_run_under_a_lease_stays_and_no_lease_is_left_behind(run, wish, monkey
     assert not run.exists()
 
 
-@pytest.mark.parametrize("wish", MOVES)
-def test_the_lock_is_held_while_the_folder_moves(run, wish, monkeypatch):
-    """A trainer that starts at that moment is refused."""
+@pytest.fixture
+def seen(monkeypatch):
+    """Whether the lock was held at each move of the folder."""
     seen = []
     replace = moving.replace
 
@@ -259,20 +242,18 @@ def test_the_lock_is_held_while_the_folder_moves(run, wish, monkeypatch):
         replace(source, target)
 
     monkeypatch.setattr(moving, "replace", look_and_replace)
+    return seen
+
+
+@pytest.mark.parametrize("wish", MOVES)
+def test_the_lock_is_held_while_the_folder_moves(run, wish, seen):
+    """A trainer that starts at that moment is refused."""
     MOVES[wish](run)
     assert seen == [True]
 
 
-def test_on_windows_the_lock_is_released_right_before_the_folder_moves(run, monkeypatch):
+def test_on_windows_the_lock_is_released_right_before_the_folder_moves(run, seen, monkeypatch):
     """An open file in a folder keeps it from being renamed there."""
-    seen = []
-    replace = moving.replace
-
-    def look_and_replace(source, target):
-        seen.append(locks.is_held(source / "lock"))
-        replace(source, target)
-
-    monkeypatch.setattr(moving, "replace", look_and_replace)
     monkeypatch.setattr(moving.sys, "platform", "win32")
     rename(run, "new")
     assert seen == [False]

@@ -17,17 +17,6 @@ from trainer.store.locks import is_held
 from trainer.store.reader import RunReader, list_runs
 
 
-@pytest.fixture
-def run(tiny_run, tmp_path):
-    """A finished run that a test may change."""
-    return shutil.copytree(tiny_run, tmp_path / "here" / "tiny")
-
-
-@pytest.fixture
-def state(tmp_path):
-    return tmp_path / "there"
-
-
 def names_in(root):
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 

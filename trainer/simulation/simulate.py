@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,12 +77,12 @@ def simulate(num_subjects: int = NUM_SUBJECTS, seed: int = SEED) -> Sequences:
     offsets = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
     arrays = [np.empty((int(offsets[-1]), width), np.float32) for width in (3, 4, 5, 320)]
     first = 0
-    for person, trials in subjects:
-        recording = record(seed, person, trials)
-        last = first + len(recording.acc_T3)
-        for array, values in zip(arrays, _columns(recording), strict=True):
-            array[first:last] = values
-        first = last
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each subject has a random stream of its own
+        for recording in pool.map(lambda subject: record(seed, *subject), subjects):
+            last = first + len(recording.acc_T3)
+            for array, values in zip(arrays, _columns(recording), strict=True):
+                array[first:last] = values
+            first = last
     subject_of_N = np.repeat(
         np.arange(num_subjects), [len(trials.rows_N) for _, trials in subjects]
     )

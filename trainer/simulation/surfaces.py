@@ -30,6 +30,7 @@ REACH_M = 0.55  # beyond it there is no return and no warmth
 SKIN_C, CLOTHES_C, THING_C = 35.5, 33.0, 29.0
 
 _FIELD = np.radians(52.0)  # of one sensor, from edge to edge
+_HALF_FIELD = np.radians(31.2)  # to the corners, and a little more
 _RING_TILT = np.radians(42.0)  # of sensors 2 to 5, away from sensor 1
 _SENSOR_M = 0.030  # from the middle of the wrist to the sensors
 _BLOCK_ROWS = 512  # whose rays fit the processor's cache
@@ -189,9 +190,11 @@ def _seen_from_device(ellipsoid: Ellipsoid, pose: Pose) -> Ellipsoid:
 def _meet(ellipsoid: Ellipsoid, sensor: Sensor, distance_TP: Range, warmth_TP: Range) -> None:
     """Update the distances where an ellipsoid is the nearest surface of a ray."""
     from_sensor_T3 = ellipsoid.centre_T3 - sensor.place_3
-    is_near_T = np.linalg.norm(from_sensor_T3, axis=1) < REACH_M + ellipsoid.radius_m
-    is_near_T &= from_sensor_T3 @ sensor.axis_3 > -ellipsoid.radius_m
-    near_idx = np.flatnonzero(is_near_T)
+    away_T, radius = np.linalg.norm(from_sensor_T3, axis=1), ellipsoid.radius_m
+    off_axis_T = np.arccos(np.clip(from_sensor_T3 @ sensor.axis_3 / away_T, -1, 1))
+    seen_size_T = np.where(away_T > radius, np.arcsin(np.minimum(radius / away_T, 1)), np.pi)
+    is_seen_T = off_axis_T < _HALF_FIELD + seen_size_T
+    near_idx = np.flatnonzero((away_T < REACH_M + radius) & is_seen_T)
     for start in range(0, len(near_idx), _BLOCK_ROWS):
         idx_R = near_idx[start : start + _BLOCK_ROWS]
         shape_R33, centre_R3 = ellipsoid.shape_T33[idx_R], from_sensor_T3[idx_R]

@@ -6,8 +6,10 @@ the recordings; or the reason why the file is refused. Nothing is written to dis
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,8 @@ MAX_COLUMNS = 1_000  # the competition's tables have 341
 MAX_VALUES = 40_000_000  # 320 MB unpacked, which a Parquet file of a few kB can contain
 MAX_NAME = 200  # characters of a file's name in a message
 MAX_UNPACKED_MB = 500  # of a Parquet file, texts included
+
+_PARQUET = b"PAR1"  # a Parquet file begins with it
 
 
 def choose(run_file: RunFile) -> Recordings:
@@ -150,7 +154,7 @@ def _read(name: str, data: bytes) -> pl.DataFrame:
             f"File {name!r} has {shape.values:,} values: expected at most {MAX_VALUES:,} at once. "
             "Split it, or remove columns of lists."
         )
-    table = read_upload(name, data)
+    table = read_upload(name, _rewritten(name, data) if data.startswith(_PARQUET) else data)
     _check_length(name, len(table), len(table.columns))
     return table
 
@@ -171,14 +175,13 @@ def _shape(name: str, data: bytes) -> _Shape:
     Raises:
         DataError: It begins as Parquet and is none: its size is unknown.
     """
-    if not data.startswith(b"PAR1"):
+    if not data.startswith(_PARQUET):
         text = data.lstrip(b"\xef\xbb\xbf\r\n")
         # short rows are padded with missing values: a line break can become 1,000 values
         return _Shape(text.count(b"\n"), text.partition(b"\n")[0].count(b",") + 1)
-    import pyarrow as pa  # comes with Streamlit; polars does not report the size
-    from pyarrow import parquet
+    from pyarrow import parquet  # comes with Streamlit; polars does not report the size
 
-    try:
+    with _refusing_damage(name):
         metadata = parquet.read_metadata(io.BytesIO(data))
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         columns = len(metadata.schema.to_arrow_schema())
@@ -189,7 +192,28 @@ def _shape(name: str, data: bytes) -> _Shape:
             for number in range(group.num_columns)
         )
         return _Shape(metadata.num_rows, columns, unpacked_bytes, values)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+
+
+def _rewritten(name: str, data: bytes) -> bytes:
+    """Return a Parquet file as pyarrow writes what it reads in it.
+
+    Damaged pages that pyarrow refuses can make polars end the process: it allocates what they say.
+    """
+    from pyarrow import parquet
+
+    buffer = io.BytesIO()
+    with _refusing_damage(name):
+        parquet.write_table(parquet.read_table(io.BytesIO(data)), buffer, compression="none")
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _refusing_damage(name: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(
             f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
             f"({str(error)[:200]}). Copy or save it again."

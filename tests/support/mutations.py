@@ -128,10 +128,11 @@ def _replaced_array(value: object, rng: random.Random) -> object:
 def mutate_table(data: bytes, rng: random.Random) -> bytes:
     """Change a Parquet file's rows, columns or types, or blow one column up."""
     import polars as pl
+    from pyarrow import parquet  # polars ends the process at some damaged pages
 
-    if pl.scan_parquet(io.BytesIO(data)).select(pl.len()).collect().item() > 1_000:
+    if parquet.read_metadata(io.BytesIO(data)).num_rows > 1_000:
         return data  # a bomb already
-    table = pl.read_parquet(data)
+    table = pl.DataFrame(pl.from_arrow(parquet.read_table(io.BytesIO(data))))
     name = rng.choice(table.columns)
     change = rng.randrange(5)
     if change == 0:

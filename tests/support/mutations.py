@@ -132,7 +132,9 @@ def mutate_table(data: bytes, rng: random.Random) -> bytes:
 
     if parquet.read_metadata(io.BytesIO(data)).num_rows > 1_000:
         return data  # a bomb already
-    table = pl.DataFrame(pl.from_arrow(parquet.read_table(io.BytesIO(data))))
+    arrow = parquet.read_table(io.BytesIO(data))
+    arrow.validate(full=True)
+    table = pl.DataFrame(pl.from_arrow(arrow))
     name = rng.choice(table.columns)
     change = rng.randrange(5)
     if change == 0:

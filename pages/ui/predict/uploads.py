@@ -203,7 +203,9 @@ def _rewritten(name: str, data: bytes) -> bytes:
 
     buffer = io.BytesIO()
     with _refusing_damage(name):
-        parquet.write_table(parquet.read_table(io.BytesIO(data)), buffer, compression="none")
+        table = parquet.read_table(io.BytesIO(data))
+        table.validate(full=True)
+        parquet.write_table(table, buffer, compression="none")
     return buffer.getvalue()
 
 

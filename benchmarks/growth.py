@@ -44,7 +44,7 @@ from trainer.models.monitor import SilentMonitor
 marks = []
 def mark():
     marks.append((time.process_time(), peak_gb()))
-settings = ["boosting.rounds=25", "boosting.patience_rounds=25", "network.epochs=1"]
+settings = ["boosting.rounds=25", "network.epochs=1"]
 config = make_config("full", {"data.source": sys.argv[1]}, settings, {})
 models = [registry.get(name) for name in ("lgbm", "torch")]
 mark()

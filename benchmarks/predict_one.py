@@ -1,7 +1,7 @@
 """Time of one prediction: warm, with contributions, in a batch, and the first of a process.
 
 In: a finished run with all sensors; without one, a run of 18 gestures is trained first (a minute or
-two), so slowly that every fold keeps its 300 rounds.
+two).
 
     python -m benchmarks predict_one                            trains, measures, writes the report
     python -m benchmarks.predict_one state/my-run               measures and prints
@@ -35,7 +35,7 @@ NUM_BATCH = 1000
 NUM_PAIRS = 5  # of single sequences and a batch, in turns
 NUM_VISITS = 3
 SETTINGS = (
-    *("boosting.rounds=300", "boosting.patience_rounds=300", "boosting.learning_rate=0.003"),
+    *("boosting.rounds=300", "boosting.learning_rate=0.003"),
     *("boosting.segment_rounds=100", "boosting.num_threads=1", "network.epochs=2"),
 )
 FIRST = """

@@ -2,7 +2,7 @@
 
 In: labelled recordings. Out: the ratios, and the seconds per 100 rounds. Timed from the split of
 the fold to the last round and its checkpoint. The whole fold also includes the probabilities of the
-validation rows, which a run needs twice (best round, fixed round) and the plain call makes once.
+validation rows, which a run needs twice (best round, last round) and the plain call makes once.
 
     python -m benchmarks.resume_cost ../shared/data/asl.parquet --rounds 500
 """
@@ -101,7 +101,7 @@ def measure(source, rounds, repeats):
     pin("machine")  # before LightGBM is loaded, as a run does
     sequences = read_recordings(source)
     task = make_task(sequences, build_table(preprocess(sequences)))
-    config = BoostingConfig(rounds=rounds, patience_rounds=rounds)
+    config = BoostingConfig(rounds=rounds)
     pairs = [  # another seed each time: a single score is chance
         (boost_plainly(task, config, seed), boost_in_segments(task, config, seed))
         for seed in range(42, 42 + repeats)

@@ -3,8 +3,9 @@
 In: a source, seeds, variants (settings that differ from the first training). Out: for each variant,
 model and choice of the step, mean and spread of the fold scores over all seeds, the paired
 difference to the first training, out-of-fold score, accuracy and macro F1 over all gestures.
-"best" is the round or epoch that was best on the fold that is scored, so it is optimistic; "fixed"
-was set before training. All runs are ordinary ones and stay in ``--state``: the same command
+"last" is the model that predicts, on which nothing was chosen; "best" is the round or epoch that
+was best on the fold that is scored, so it is optimistic. All runs are ordinary ones and stay in
+``--state``: the same command
 continues where it was stopped.
 
     python -m benchmarks.scores watch --state /tmp/scores --seeds 42,43,44
@@ -69,7 +70,7 @@ class Key:
     """What a score is of."""
 
     model: str
-    chosen: str  # best or fixed
+    chosen: str  # last or best
     sensors: str  # one of SENSORS
 
 
@@ -83,7 +84,7 @@ class Results:
 
     def add(self, seed: int, scores: Scores, macro: dict[str, float]) -> None:
         """Add the scores of one seed's run."""
-        for chosen, models in (("best", scores.models), ("fixed", scores.fixed)):
+        for chosen, models in (("last", scores.models), ("best", scores.best)):
             for model, row in models.items():
                 if model == BLEND and len(scores.weights) == 1:
                     continue
@@ -195,7 +196,7 @@ def score_lines(by_variant: dict[str, Results]) -> list[str]:
             rows = results.oof[key]
             oof = f"{statistics.mean(row.score for row in rows):.4f}" if rows else ""
             accuracy = f"{statistics.mean(row.accuracy for row in rows):.4f}" if rows else ""
-            has_macro = key.chosen == "best" and key.sensors == SENSORS[0]
+            has_macro = key.chosen == "last" and key.sensors == SENSORS[0]
             macro = f"{statistics.mean(results.macro[key.model]):.4f}" if has_macro else ""
             cells = (name, key.model, key.chosen, key.sensors, str(len(folds)))
             cells += (spread(list(folds.values())), difference, oof, accuracy, macro)

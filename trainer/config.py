@@ -36,6 +36,7 @@ Penalty = Annotated[float, Field(ge=0.0, le=1e6)]
 Weight = Annotated[float, Field(ge=0.0, le=1e6)]  # of a model in the blend
 Count = Annotated[int, Field(ge=1, le=1_000_000)]  # of rounds or epochs
 Threads = Annotated[int, Field(ge=1, le=1024)]  # LightGBM crashes where the system refuses threads
+Select = Literal["last", "best"]
 Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer
 
 MAX_WEIGHTS = 200_000_000  # of the networks of a fold: 10 GB with gradients, moments and copies
@@ -85,10 +86,10 @@ class BoostingConfig(_Frozen):
     segment_rounds: Annotated[int, Field(ge=1, le=500)] = (
         25  # later ones are up to four times as long
     )
-    patience_rounds: Count = 75
-    # this round's score is reported beside that of the best round, which is chosen on the scored
-    # rows; early stopping waits for it
-    fixed_rounds: Count = 150
+    # the round of the model: the last one, so that nothing is chosen on the rows that are scored,
+    # or the best one on the validation part, as in the notebook family
+    select: Select = "last"
+    patience_rounds: Count = 75  # of early stopping, where the best round is selected
     learning_rate: Rate = 0.05
     num_leaves: Annotated[int, Field(ge=2, le=131_072)] = 15  # LightGBM's own bound
     max_depth: Annotated[int, Field(ge=-1, le=1000)] = 8  # -1 and 0: no limit
@@ -106,9 +107,6 @@ class BoostingConfig(_Frozen):
     # they are hidden; both are measured on simulated recordings in docs/experiments.md
     masked_copies: Share = 1.0
     modality_dropout: Share = 0.0
-    # divide the best round's raw scores by the temperature with the smallest validation loss; it
-    # changes no predicted class of one model, but the model's part in a blend
-    fit_temperature: bool = True
     # 2 threads that spin while they wait: 1.9 times faster alone, 2 to 14 times slower beside other
     # work; 2 threads that sleep: 2 times slower alone. Folds side by side use the other cores
     num_threads: Threads = 1
@@ -127,9 +125,8 @@ class NetworkConfig(_Frozen):
     gradient_clip: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
     dropout: ShareBelowOne = 0.2
     ema_decay: ShareBelowOne = 0.0  # of the weights' moving average; 0: none
-    patience_epochs: Count = 15
-    # as ``boosting.fixed_rounds``
-    fixed_epochs: Count = 45
+    select: Select = "last"  # as ``boosting.select``
+    patience_epochs: Count = 15  # of early stopping, where the best epoch is selected
     modality_dropout: Share = 0.3
     mixup_alpha: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.4  # 0: no mixup
     # standard deviation of a random rotation of the sensor about each axis; 0: none
@@ -146,9 +143,6 @@ class NetworkConfig(_Frozen):
     # a second network in each fold without thermopiles and time of flight, which predicts sequences
     # that have neither
     imu_network: bool = True
-    # divisor of the logits: a network trained with mixup is not confident enough
-    temperature: Annotated[float, Field(ge=0.001, le=1000.0)] = 0.6
-    fit_temperature: bool = True  # of the best epoch, as ``boosting.fit_temperature``
     conv_channels: tuple[Width, Width] = (64, 128)
     recurrent_units: Width = 64
     # changes no result, so it may depend on the clock
@@ -179,6 +173,9 @@ class BlendConfig(_Frozen):
     torch_weight: Weight = 0.6
     weights: dict[str, Weight] = {}  # of other models, by name
     fold_weights: Literal["equal", "score"] = "equal"
+    # divide each model's log probabilities by the temperature with the smallest loss on the
+    # out-of-fold rows of the other folds; it changes no gesture of one model, but those of a blend
+    calibrate: bool = True
     fail_if_torch_missing: bool = False
 
     @property
@@ -194,7 +191,10 @@ class BlendConfig(_Frozen):
 
 # Settings of earlier versions, ignored on reading, so that ``config.json`` of their runs stays
 # readable. Resuming such a run is refused for its earlier code version, ``--set`` for the name.
-_REMOVED_OF_NETWORK = ("sensor_dropout",)
+_REMOVED = {
+    "boosting": ("fixed_rounds", "fit_temperature"),
+    "network": ("sensor_dropout", "fixed_epochs", "temperature", "fit_temperature"),
+}
 
 
 class Config(_Frozen):
@@ -215,11 +215,15 @@ class Config(_Frozen):
     @model_validator(mode="before")
     @classmethod
     def _ignore_removed_settings(cls, values: Any) -> Any:  # noqa: ANN401 - not yet checked
-        network = values.get("network") if isinstance(values, Mapping) else None
-        if not isinstance(network, Mapping):
+        if not isinstance(values, Mapping):
             return values
-        kept = {name: value for name, value in network.items() if name not in _REMOVED_OF_NETWORK}
-        return {**values, "network": kept}
+        kept = dict(values)
+        for part, removed in _REMOVED.items():
+            given = values.get(part)
+            if isinstance(given, Mapping) and not given.keys().isdisjoint(removed):
+                left = {name: given[name] for name in given if name not in removed}
+                kept[part] = {"select": "best"} | left  # those versions had no other choice
+        return kept
 
     @model_validator(mode="before")
     @classmethod
@@ -277,7 +281,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "boosting": {
             "rounds": 100,
             "patience_rounds": 25,
-            "fixed_rounds": 75,
             "learning_rate": 0.1,
         },
         "network": {

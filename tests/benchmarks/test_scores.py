@@ -39,8 +39,8 @@ def test_a_difference_pairs_the_folds_that_both_have():
     other = results_of(scores_of([0.6, 0.6]), scores_of([0.8, 0.9]))
     lines = score_lines({"as it is": first, "changed": other})
     assert lines[2:] == [
-        "| as it is | lgbm | best | all | 3 | 0.6000 +- 0.0816 |  | 0.5000 | 0.2500 | 0.7500 |",
-        "| changed | lgbm | best | all | 4 | 0.7250 +- 0.1299 | +0.0667 +- 0.0471 | 0.5000 | "
+        "| as it is | lgbm | last | all | 3 | 0.6000 +- 0.0816 |  | 0.5000 | 0.2500 | 0.7500 |",
+        "| changed | lgbm | last | all | 4 | 0.7250 +- 0.1299 | +0.0667 +- 0.0471 | 0.5000 | "
         "0.2500 | 0.7500 |",
     ]
 
@@ -50,7 +50,7 @@ def test_imu_only_is_compared_with_a_training_without_the_other_sensors():
     own = results_of(scores_of([0.8, 0.8], imu=[0.6, 0.7]))
     without = results_of(scores_of([0.605, 0.75]))
     assert imu_lines({"as it is": own}, without)[2:] == [
-        "| as it is | lgbm | best | 0.6500 +- 0.0500 | 0.6775 +- 0.0725 | -0.0275 +- 0.0225 | "
+        "| as it is | lgbm | last | 0.6500 +- 0.0500 | 0.6775 +- 0.0725 | -0.0275 +- 0.0225 | "
         "1 of 2 |"
     ]
 

@@ -19,7 +19,7 @@ from trainer.store.reader import RunReader
 
 BASE_GUESSES = ("/_stcore/health", "/_stcore/host-config")  # requested below a deep link first: 404
 TIMEOUT_MS = 30_000
-LONG = ("network.epochs=2000", "network.patience_epochs=2000")  # outlasts every test
+LONG = ("network.epochs=2000",)  # outlasts every test
 
 
 @pytest.fixture(scope="package")

@@ -89,7 +89,7 @@ def test_two_trainers_without_a_lock_are_caught(lab):
 
 KEYS = (
     *("train_scores", "valid_scores", "texts", "losses"),
-    *("num_trees", "best_round", "best_num_trees", "best_loss", "fixed_num_trees"),
+    *("num_trees", "best_round", "best_num_trees", "best_loss"),
 )
 EARLY, LATE = 4, 12  # rounds at which the fold is interrupted: before its best round and after
 
@@ -128,7 +128,7 @@ def overfitting():
         rounds=24,
         segment_rounds=2,
         patience_rounds=12,
-        fixed_rounds=2,
+        select="best",
         learning_rate=0.3,
         feature_fraction=0.9,
         extra_trees=False,  # with them the best round comes too early, with 5 below too late
@@ -160,7 +160,7 @@ def is_other(overfitting, rounds, key):
 
 def outcome(fitted):
     counts = (fitted.best_round, fitted.num_rounds, fitted.score)
-    return fitted.model.text, *counts, fitted.last_proba_NK.tobytes()
+    return fitted.model.text, *counts, fitted.best_proba_NK.tobytes()
 
 
 def test_the_lgbm_controls_name_every_part_of_a_checkpoint(overfitting):

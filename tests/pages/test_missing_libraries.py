@@ -49,7 +49,7 @@ def test_the_start_form_offers_no_model_whose_library_is_missing(no_torch, state
     assert app.pills[0].options == ["LightGBM"]
     shown = texts(app)
     assert "Network cannot be trained here: the library torch_not_there is not installed." in shown
-    assert "Trains 5 folds of LightGBM (up to 100 rounds) on " in shown
+    assert "Trains 5 folds of LightGBM (100 rounds) on " in shown
     start = app.button(key="start")
     assert not start.disabled
 

@@ -150,7 +150,7 @@ def test_a_run_with_a_third_model_is_started_and_duplicated(root, monkeypatch):
     app.button(key="duplicate").click().run()
     assert not app.exception
     shown = texts(app)
-    assert "and 3 folds of the random forest (up to 40 trees)" in shown
+    assert "and 3 folds of the random forest (40 trees)" in shown
     assert forecast_of_last_model(shown) == "Random forest 3.0 h"
     assert app.text_input(key="start_set_parameters.forest.leaf_size").value == "3"
     app.text_input(key="start_set_blend.weights.forest").set_value("0.5").run()

@@ -147,8 +147,8 @@ def fit_fold(task, settings, seed, fold, monitor, checkpoint=None):
         known_K=np.isin(np.arange(task.num_classes), packed["class_idx"]),
         best_step=settings.trees,
         packed=packed,
-        last_proba_NK=proba_NK,
-        last_proba_imu_NK=proba_imu_NK,
+        best_proba_NK=proba_NK,
+        best_proba_imu_NK=proba_imu_NK,
     )
 
 

@@ -23,7 +23,6 @@ BOOSTING_CONFIG = BoostingConfig(
     num_leaves=5,
     learning_rate=0.2,
     feature_fraction=0.3,
-    fit_temperature=False,
     num_threads=1,
 )
 BOOSTING_SEED = 42
@@ -48,8 +47,6 @@ NETWORK_CONFIG = NetworkConfig(
     conv_channels=(4, 6),
     recurrent_units=3,
     patience_epochs=3,
-    fixed_epochs=2,
-    fit_temperature=False,
     num_threads=1,
 )
 NETWORK_SEED = 10  # with it the last epoch is not the best, so that a lost best epoch is noticed

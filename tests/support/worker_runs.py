@@ -28,17 +28,13 @@ LONGER = (
     *TINY,
     "boosting.rounds=500",
     "boosting.segment_rounds=20",
-    "boosting.patience_rounds=500",
     "network.epochs=12",
-    "network.patience_epochs=12",
     "network.save_interval_s=0.1",
 )
 ENDURING = (
     *LONGER,
     "boosting.rounds=3000",
-    "boosting.patience_rounds=3000",
     "network.epochs=50",
-    "network.patience_epochs=50",
 )
 PATIENCE_S = 300.0  # on a machine that is busy with other things
 

@@ -15,6 +15,9 @@ from trainer.store.records import Scores
 from trainer.store.run_state import DerivedState, describe
 
 NUM_TOP_FEATURES = 10
+OPTIMISTIC_LINE = (
+    "Optimistic: the best round or epoch of each fold was chosen on the rows that are scored."
+)
 SIMULATED_LINE = "Simulated recordings: these scores do not apply to real ones."
 
 
@@ -97,10 +100,14 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
             imu = row.imu_only.oof
             lines.append(f"{'  IMU only':<31}{imu.score:>14.4f}{imu.accuracy:>11.4f}")
             lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
-        fixed = scores.fixed.get(model)
-        whole = None if fixed is None else fixed.all_sensors.oof
-        if whole is not None:
-            lines.append(f"{'  fixed in advance':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}")
+        best = scores.best.get(model)
+        whole = None if best is None else best.all_sensors.oof
+        if whole is not None and not scores.is_optimistic(model):
+            lines.append(
+                f"{'  best steps (optimistic)':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}"
+            )
+    if any(map(scores.is_optimistic, scores.models)):
+        lines.append(OPTIMISTIC_LINE)
     return lines
 
 

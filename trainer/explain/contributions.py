@@ -137,13 +137,14 @@ def contributions_of(
     added_2MF = np.zeros((2, len(parts), len(names)))
     for number, part in enumerate(parts):
         added_2MF[:, number, [column_of[name] for name in part.names]] = part.added_NCF[0]
+    divisors_M = fitted.temperatures_M  # as the probabilities are calibrated
     return Contributions(
         model=fitted.model.name,
         gesture=gesture,
         other=other,
         names=names,
         values_F=align(table, names)[0].astype(np.float64),
-        added_2MF=added_2MF,
-        start_2M=np.stack([part.start_NC[0] for part in parts], axis=1),
-        raw_2M=np.stack([part.raw_NC[0] for part in parts], axis=1),
+        added_2MF=added_2MF / divisors_M[:, None],
+        start_2M=np.stack([part.start_NC[0] for part in parts], axis=1) / divisors_M,
+        raw_2M=np.stack([part.raw_NC[0] for part in parts], axis=1) / divisors_M,
     )

@@ -108,8 +108,8 @@ def occlusion_of(
     num_windows = max(1, min(num_windows, num_steps // MIN_WINDOW_STEPS))
     bounds = np.arange(num_windows + 1) * num_steps // num_windows
     hidden = _hide(frames, bounds)
-    proba_MNK = np.stack(map_folds(fitted, lambda each: each.predict(hidden)))
-    proba_NK = vote(proba_MNK, fitted.weights_M, fitted.known_MK)
+    by_fold = map_folds(fitted, lambda each: each.predict(hidden))
+    proba_NK = vote(fitted.calibrate(by_fold), fitted.weights_M, fitted.known_MK)
     return Occlusion(fitted.model.name, bounds, whole_K=proba_NK[0], hidden_BK=proba_NK[1:])
 
 

@@ -59,18 +59,18 @@ class FoldResult:
     """One fitted fold, as its file contains it.
 
     Attributes:
-        proba_NK: (N, K) float64, probabilities of the validation sequences, in the order of
-            ``FoldTask.valid_idx``; 0 for a class that the training part lacks.
+        proba_NK: (N, K) float64, probabilities of the validation sequences by the packed model, in
+            the order of ``FoldTask.valid_idx``; 0 for a class that the training part lacks.
         proba_imu_NK: The same with the features (channels) of thermopiles and time of flight set to
             NaN, those of the groups "thm" and "tof"; None where the recordings have neither.
         known_K: (K,) bool, the classes that the training part has: ``FoldTask.known_K``.
-        best_step: The round or epoch of the model, from 1.
+        best_step: The round or epoch that is best on the validation part, from 1; of a model that
+            has no such steps, its size.
         packed: The model as plain data. With importance, ``feature_names`` contains the names of
             its columns.
-        last_proba_NK: As ``proba_NK``, at ``Model.fixed_step``, so that nothing is chosen on the
-            validation part; where no step is chosen, the same array. None leaves the model out of
-            the scores without a choice.
-        last_proba_imu_NK: The same for ``proba_imu_NK``; or None.
+        best_proba_NK: As ``proba_NK``, at ``best_step``, which is chosen on these sequences: the
+            optimistic score. None leaves the model out of the optimistic scores.
+        best_proba_imu_NK: The same for ``proba_imu_NK``; or None.
         gain_F: (F,) float64, total gain of each feature; None where the model has no importance.
         split_F: (F,) int64, number of splits of each feature; or None.
     """
@@ -80,8 +80,8 @@ class FoldResult:
     known_K: NDArray[np.bool_]
     best_step: int
     packed: Packed
-    last_proba_NK: Proba | None = None
-    last_proba_imu_NK: Proba | None = None
+    best_proba_NK: Proba | None = None
+    best_proba_imu_NK: Proba | None = None
     gain_F: NDArray[np.float64] | None = None
     split_F: Index | None = None
 
@@ -248,9 +248,9 @@ class Model(ABC):
         """Return the model's part of the configuration."""
         return self.settings_class.model_validate(config.parameters.get(self.name, {}))
 
-    def fixed_step(self, config: Config) -> int:
-        """Return the round or epoch whose score is reported without a choice on the scored rows."""
-        return self.max_steps(config)
+    def selects_best(self, config: Config) -> bool:
+        """Return whether the model of a fold is chosen on its validation part, which is scored."""
+        return False
 
     def num_threads(self, config: Config) -> int:
         """Return the number of threads in which a fold is fitted."""

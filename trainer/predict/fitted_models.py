@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from trainer.data.preprocess import Signals
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
+from trainer.models.temperature import TEMPERATURES, scale
 from trainer.plain_data import (
     LARGEST,
     DamagedDataError,
@@ -118,6 +119,7 @@ def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - 
             raise DamagedDataError(f"folds: expected 1 to {MAX_FOLDS}, got {len(folds)}")
         for fold in folds:
             number(fold, "score", 0.0, 1.0)
+            number(fold, "temperature", *TEMPERATURES, default=1.0)
             array(fold, "known_classes", "b", (len(gestures),))
     return bundle
 
@@ -130,6 +132,7 @@ class FittedModel:
         model: The model.
         folds: M fitted folds, each parsed when it first predicts and then kept.
         weights_M: (M,) float64, their weights in the average.
+        temperatures_M: (M,) float64, divisors of the logarithms of their probabilities.
         known_MK: (M, K) bool, the classes of their training parts.
         groups: The sensor groups that they use.
     """
@@ -137,8 +140,14 @@ class FittedModel:
     model: Model
     folds: tuple[FittedFold, ...] = field(repr=False)  # megabytes of text
     weights_M: Proba
+    temperatures_M: Proba
     known_MK: NDArray[np.bool_]
     groups: tuple[str, ...]
+
+    def calibrate(self, by_fold: Sequence[Proba]) -> Proba:
+        """Return the calibrated probabilities of the folds, (M, N, K)."""
+        pairs = zip(by_fold, self.temperatures_M, strict=True)
+        return np.stack([scale(proba_NK, temperature) for proba_NK, temperature in pairs])
 
     def select(self, fold_mask: NDArray[np.bool_]) -> FittedModel:
         """Return the model with the folds of a mask, (M,) bool."""
@@ -146,6 +155,7 @@ class FittedModel:
             self,
             folds=tuple(fold for fold, kept in zip(self.folds, fold_mask, strict=True) if kept),
             weights_M=self.weights_M[fold_mask],
+            temperatures_M=self.temperatures_M[fold_mask],
             known_MK=self.known_MK[fold_mask],
         )
 
@@ -175,13 +185,14 @@ def open_model(bundle: Mapping[str, Any], path: Path) -> FittedModel:
         model=model,
         folds=tuple(folds),
         weights_M=np.array([fold["score"] if is_by_score else 1.0 for fold in bundle["folds"]]),
+        temperatures_M=np.array([fold.get("temperature", 1.0) for fold in bundle["folds"]]),
         known_MK=np.stack([fold["known_classes"] for fold in bundle["folds"]]),
         groups=folds[0].groups,
     )
 
 
 def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str, Proba]:
-    """Return the probabilities of each fold of each model, (M, N, K).
+    """Return the calibrated probabilities of each fold of each model, (M, N, K).
 
     Models on frames start first: the feature table takes longest, and is computed meanwhile.
     """
@@ -197,7 +208,9 @@ def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str
         with _refusing():
             probabilities = {name: [each.result() for each in futures[name]] for name in models}
     return {
-        name: np.stack([_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold])
+        name: models[name].calibrate(
+            [_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold]
+        )
         for name, by_fold in probabilities.items()
     }
 

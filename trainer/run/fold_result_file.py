@@ -79,8 +79,8 @@ def dump_block(model: Model, block: FoldBlock) -> bytes:
             "gain": result.gain_F,
             "split": result.split_F,
             "packed": result.packed,
-            "last_proba": result.last_proba_NK,
-            "last_proba_imu": result.last_proba_imu_NK,
+            "best_proba": result.best_proba_NK,
+            "best_proba_imu": result.best_proba_imu_NK,
         },
     )
 
@@ -129,8 +129,8 @@ def _read_result(plain: Mapping[str, Any]) -> FoldResult:
         packed=packed,
         gain_F=gain_F,
         split_F=split_F,
-        last_proba_NK=proba("last_proba"),
-        last_proba_imu_NK=proba("last_proba_imu"),
+        best_proba_NK=proba("best_proba"),
+        best_proba_imu_NK=proba("best_proba_imu"),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from trainer.config import Config
 from trainer.folds import FoldAssignment
 from trainer.models.base import FoldResult
+from trainer.run.calibration import calibrate, fit_temperatures
 from trainer.run.fold_job import FoldKey
 from trainer.run.result_tables import bundle_bytes, importance_bytes, oof_bytes, scores
 from trainer.store.checksums import CheckedFolder
@@ -99,9 +100,10 @@ class RunProgress:
         """Write the out-of-fold table, the scores and the importance where they have changed."""
         if not self.results:
             return
+        calibrated = calibrate(self.results, self._temperatures(folds))
         tables = {
-            self.paths.oof.name: oof_bytes(folds, self.results, self.config.models),
-            self.paths.scores.name: dump_record(scores(folds, self.results, self.config)),
+            self.paths.oof.name: oof_bytes(folds, calibrated, self.config.models),
+            self.paths.scores.name: dump_record(scores(folds, calibrated, self.config)),
         }
         importance = importance_bytes(self.results, folds.num_folds)
         if importance is not None:
@@ -111,9 +113,11 @@ class RunProgress:
 
     def write_bundles(self, folds: FoldAssignment, models: Sequence[str]) -> None:
         """Write the bundle of each of these models whose folds are all done."""
+        temperatures = self._temperatures(folds)
         for model in models:
             data = bundle_bytes(
-                *(folds, self.results, self.config, model, self.turned_subjects, self.left_out)
+                *(folds, self.results, self.config, model, temperatures),
+                *(self.turned_subjects, self.left_out),
             )
             if data is None:
                 continue
@@ -128,6 +132,9 @@ class RunProgress:
             files.drop_checkpoints()
         for model in self.config.models:
             self.write_model_state(model)
+
+    def _temperatures(self, folds: FoldAssignment) -> dict[FoldKey, float]:
+        return fit_temperatures(folds, self.results) if self.config.blend.calibrate else {}
 
     def _write_changed(self, name: str, data: bytes) -> None:
         folder = CheckedFolder(self.paths.root)

@@ -77,33 +77,28 @@ def oof_bytes(folds: FoldAssignment, blocks: Blocks, models: Sequence[str]) -> b
 def scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> Scores:
     """Score every model and the blend: all sensors, IMU only, and their mean.
 
-    Twice: at the best round or epoch of each fold, and at the one that was fixed in advance.
+    Twice: of the models that predict, and at the best round or epoch of each fold.
     """
     weights = config.blend.by_model
-    fixed_blocks = fixed_in_advance(blocks)
-    has_fixed = {model for model, _ in fixed_blocks}
+    optimistic = [each.name for each in registry.select(config.models) if each.selects_best(config)]
     return Scores(
         weights=used_weights(dict.fromkeys(config.models), weights),
         models=_model_scores(folds, blocks, config, weights),
-        fixed=_model_scores(folds, fixed_blocks, config, weights),
-        fixed_steps={
-            model.name: model.fixed_step(config)
-            for model in registry.select(config.models)
-            if model.name in has_fixed
-        },
+        best=_model_scores(folds, at_best_steps(blocks), config, weights),
+        optimistic=(*optimistic, registry.BLEND) if optimistic else (),
     )
 
 
-def fixed_in_advance(blocks: Blocks) -> Blocks:
-    """Return the blocks with the probabilities of the round or epoch that was fixed in advance.
+def at_best_steps(blocks: Blocks) -> Blocks:
+    """Return the blocks with the probabilities of each fold's best round or epoch.
 
-    A model is left out if one of its folds does not have them, for it is an older one.
+    A model is left out if one of its folds does not have them.
     """
-    without = {model for (model, _), block in blocks.items() if block.last_proba_NK is None}
+    without = {model for (model, _), block in blocks.items() if block.best_proba_NK is None}
     return {
-        key: replace(block, proba_NK=block.last_proba_NK, proba_imu_NK=block.last_proba_imu_NK)
+        key: replace(block, proba_NK=block.best_proba_NK, proba_imu_NK=block.best_proba_imu_NK)
         for key, block in blocks.items()
-        if block.last_proba_NK is not None and key[0] not in without
+        if block.best_proba_NK is not None and key[0] not in without
     }
 
 
@@ -164,6 +159,7 @@ def bundle_bytes(
     blocks: Blocks,
     config: Config,
     model: str,
+    temperatures: Mapping[tuple[str, int], float],
     turned_subjects: Sequence[str],
     left_out: Mapping[str, str],
 ) -> bytes | None:
@@ -176,7 +172,14 @@ def bundle_bytes(
     for fold, block in enumerate(done):
         true_idx = folds.label_idx[folds.fold_N == fold]
         row = score_row(true_idx, block.proba_NK, folds.labels.num_targets)
-        parts.append({"score": row.score, "known_classes": block.known_K, "packed": block.packed})
+        parts.append(
+            {
+                "score": row.score,
+                "known_classes": block.known_K,
+                "temperature": temperatures.get((model, fold), 1.0),
+                "packed": block.packed,
+            }
+        )
     bundle = dumps(
         {
             "schema": BUNDLE_SCHEMA,

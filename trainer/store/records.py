@@ -282,16 +282,21 @@ class Scores(Record):
 
     Attributes:
         weights: Weights of the blend, by model.
-        models: Scores at each fold's best round or epoch, which was chosen on the scored fold.
-        fixed: Scores at the round or epoch that was fixed before training, so that nothing was
-            chosen on the scored fold; only of models whose finished folds all have it.
-        fixed_steps: That round or epoch, by model.
+        models: Scores of the models that predict, and of their blend.
+        best: Scores at each fold's best round or epoch, chosen on the rows that are scored, so they
+            are optimistic; of models whose finished folds all have it.
+        optimistic: Those of ``models`` that were chosen on the rows that are scored; None in a file
+            of an earlier version, where all were.
     """
 
     weights: dict[Name, Number]
     models: dict[Name, ModelScores]
-    fixed: dict[Name, ModelScores] = {}
-    fixed_steps: dict[Name, Count] = {}
+    best: dict[Name, ModelScores] = {}
+    optimistic: tuple[Name, ...] | None = None
+
+    def is_optimistic(self, model: str) -> bool:
+        """Return whether a model's or the blend's score was chosen on the scored rows."""
+        return self.optimistic is None or model in self.optimistic
 
 
 MAX_VALUES = 100_000  # of a record; the checksums of 10,000 files have 30,000

@@ -33,6 +33,9 @@ COLUMNS = {
     "Spread": st.column_config.NumberColumn(
         format="%.3f", width="small", help="Standard deviation of the blend over the folds"
     ),
+    "Selection": st.column_config.TextColumn(
+        help="Of a run whose scores were chosen on the recordings that are scored"
+    ),
     "Folds done": st.column_config.TextColumn(help="Over all models"),
     "Minutes": st.column_config.NumberColumn(
         format="%.1f", width="small", help="Training time of all folds and attempts"

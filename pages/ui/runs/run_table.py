@@ -104,8 +104,8 @@ def run_table(
 
     Returns:
         Run, State, Recordings, mean fold score of the blend (and its spread) and of each model
-        (null: none yet), Title, Minutes, Folds done, Started, then one text column per setting
-        that differs between the runs.
+        (null: none yet), Selection where a score is optimistic, Title, Minutes, Folds done,
+        Started, then one text column per setting that differs between the runs.
     """
     names, models = differing_settings(found), models_of(found)
     rows = [
@@ -113,7 +113,8 @@ def run_table(
         | {name: summary.settings.get(name, "") for name in names}
         for summary in found
     ]
-    return pl.DataFrame(rows, infer_schema_length=None)
+    table = pl.DataFrame(rows, infer_schema_length=None)
+    return table if table["Selection"].count() else table.drop("Selection")
 
 
 def differing_settings(found: Sequence[RunSummary]) -> list[str]:
@@ -145,6 +146,10 @@ def sensor_scores(scores: Scores | None, model: str) -> SensorScores:
     return SensorScores(folds=()) if found is None else found.all_sensors
 
 
+def _is_optimistic(scores: Scores | None) -> bool:
+    return scores is not None and any(map(scores.is_optimistic, scores.models))
+
+
 def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> dict[str, object]:
     run_file, scores = summary.run_file, summary.scores
     return {
@@ -154,6 +159,7 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
         "Blend": sensor_scores(scores, registry.BLEND).mean,
         "Spread": _spread(sensor_scores(scores, registry.BLEND)),
         **{registry.title(model): sensor_scores(scores, model).mean for model in models},
+        "Selection": "Best steps (optimistic)" if _is_optimistic(scores) else None,
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,

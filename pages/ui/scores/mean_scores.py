@@ -44,8 +44,7 @@ def show(scores: Scores, models: Sequence[str], version: Version) -> None:
             cached(("means", version), lambda: score_figures.mean_figure(table)),
             table,
             "score_parts",
-            "The best round or epoch of each fold is chosen on the fold that is scored, so these "
-            f"scores are slightly optimistic. {fixed_sentence(scores)}",
+            selection_sentence(scores),
         )
     with right:
         panels.table("Scores of each model", table, "scores", score_columns.MEANS)
@@ -66,20 +65,23 @@ def mean_table(scores: Scores) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def fixed_sentence(scores: Scores) -> str:
-    """Return the scores at the step that was fixed before training, as a sentence."""
+def selection_sentence(scores: Scores) -> str:
+    """Return whether anything was chosen on the scored rows, and what that would add."""
+    if any(map(scores.is_optimistic, scores.models)):
+        return (
+            "These scores are optimistic: the best round or epoch of each fold was chosen on the "
+            "recordings that are scored."
+        )
+    honest = "Nothing was chosen or fitted on the recordings that are scored."
     means = [
         f"{registry.title(model)} {words.score(entry.all_sensors.mean)}"
-        for model, entry in _ordered(scores.fixed).items()
+        for model, entry in _ordered(scores.best).items()
     ]
     if not means:
-        return "This run has no scores at a round or epoch that was fixed before training."
-    steps = [
-        f"{registry.get(model).step_title} {step:,}" for model, step in scores.fixed_steps.items()
-    ]
+        return honest
     return (
-        f"At a fixed number of steps ({', '.join(steps)}), set before training, the mean score "
-        f"with all sensors is: {', '.join(means)}."
+        f"{honest} With the best round or epoch of each fold, chosen on these recordings, the mean "
+        f"score with all sensors would be optimistic: {', '.join(means)}."
     )
 
 

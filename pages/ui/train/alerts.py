@@ -117,7 +117,7 @@ def _spike(model: str, fold: int | None, points: pl.DataFrame) -> list[Alert]:
             "warning",
             f"{words.fold_name(model, fold)}: the validation loss is {newest[1]:.3g} at "
             f"{step_title} {newest[0]:.0f}; its lowest was {best[1]:.3g} at {step_title} "
-            f"{best[0]:.0f}. The best {step_title} is kept, so a short rise does no harm.",
+            f"{best[0]:.0f}. A short rise does no harm if the curve falls again before the end.",
         )
     ]
 

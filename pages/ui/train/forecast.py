@@ -48,15 +48,23 @@ class Forecast:
 
 def plan_text(config: Config, source: str) -> str:
     """Describe what will be trained on which recordings."""
+    models = registry.select(config.models)
     parts = [
-        f"{config.folds.count} folds of {model.phrase} (up to {model.max_steps(config)} "
-        f"{model.step_title}s)"
-        for model in registry.select(config.models)
+        f"{config.folds.count} folds of {model.phrase} ("
+        f"{'up to ' * model.selects_best(config)}{model.max_steps(config)} {model.step_title}s)"
+        for model in models
     ]
-    return (
-        f"Trains {words.enumeration(parts)} on {source}. Each fold is scored on subjects that it "
-        f"was not trained on; early stopping can end a fold sooner."
-    )
+    sentences = [
+        f"Trains {words.enumeration(parts)} on {source}.",
+        "Each fold is scored on subjects that it was not trained on.",
+    ]
+    selecting = [model.phrase for model in models if model.selects_best(config)]
+    if selecting:
+        sentences.append(
+            f"The best step of {words.enumeration(selecting)} is chosen on the recordings that are "
+            "scored, so the scores will be optimistic."
+        )
+    return " ".join(sentences)
 
 
 def time_text(forecast: Forecast) -> str:

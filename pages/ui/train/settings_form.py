@@ -36,6 +36,8 @@ LABELS = {  # where the last part of the dotted name alone would be unclear
     "network.ema_decay": "EMA decay",
     "boosting.num_threads": "Threads",
     "network.num_threads": "Threads",
+    "boosting.select": "Round of the model",
+    "network.select": "Epoch of the model",
     "blend.fail_if_torch_missing": "Network required",
 }
 FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop

@@ -77,11 +77,20 @@ def test_the_form_describes_what_will_run(state_dir):
     """Folds, models, rounds and epochs, recordings and a time, before anything is started."""
     shown = texts(visit())
     assert (
-        "Trains 5 folds of LightGBM (up to 100 rounds) and 5 folds of the network (up to 14 "
-        "epochs) on the built-in recordings" in shown
+        "Trains 5 folds of LightGBM (100 rounds) and 5 folds of the network (14 epochs) on "
+        "the built-in recordings" in shown
     )
+    assert "optimistic" not in shown
     assert re.search(r"Training time at most about [0-9.]+ (s|min|h) \(LightGBM", shown)
     assert "Different from the preset" not in shown
+
+
+def test_a_selection_on_the_scored_rows_is_announced():
+    """The form says which model's scores will be optimistic, and that it may stop early."""
+    settings = {"network.select": "best"}
+    text = forecast.plan_text(make_config("quick", settings, environment={}), "watch")
+    assert "5 folds of the network (up to 14 epochs)" in text
+    assert "The best step of the network is chosen on the recordings that are scored" in text
 
 
 def test_what_differs_from_the_preset_is_marked(state_dir):

@@ -52,9 +52,10 @@ def test_contributions_sum_to_the_raw_score(predictor, sequence, gesture, other)
     found = contributions_of(predictor, sequence, gesture, other)
     sums_2M = found.start_2M + found.added_2MF.sum(axis=2)
     table = build_table(preprocess(sequence))
-    for fold, fitted in enumerate(predictor.models["lgbm"].folds):
+    lgbm = predictor.models["lgbm"]
+    for fold, (fitted, temperature) in enumerate(zip(lgbm.folds, lgbm.temperatures_M, strict=True)):
         each = fitted.model
-        raw_P = raw_scores(each, align(table, each.names))[0]
+        raw_P = raw_scores(each, align(table, each.names))[0] / temperature
         for row, k in enumerate((gesture, other)):
             expected = raw_P[each.class_idx.tolist().index(k)]
             assert sums_2M[row, fold] == pytest.approx(expected, abs=1e-9)

@@ -18,7 +18,7 @@ from trainer.store.reader import RunReader
 NAMES = {name for name, _ in GESTURES}
 SETTINGS = [word for setting in TINY for word in ("--set", setting)]
 LONGER = ("--set", "boosting.rounds=60", "--set", "boosting.segment_rounds=3")
-LONGER = (*LONGER, "--set", "boosting.patience_rounds=60", "--set", "network.epochs=20")
+LONGER = (*LONGER, "--set", "network.epochs=20")
 WORDS = ("train", "--data", "kaggle", "--run", "r1", "--preset", "quick", *SETTINGS, *LONGER)
 CLOSED_IN_TIME = ("--paused-is-success", "--time-limit")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import shutil
 from pathlib import Path
@@ -17,7 +18,6 @@ from trainer.kaggle import server
 from trainer.kaggle.gateway import through_arrow
 from trainer.kaggle.served_sequence import read_served
 from trainer.kaggle.server import SequenceServer
-from trainer.predict.fitted_models import FittedModel
 from trainer.predict.predictor import PredictError, Predictor
 
 NAMES = [name for name, _ in GESTURES]
@@ -182,8 +182,8 @@ def test_a_sequence_without_rows_is_an_error(sequence_server, table, people):
 def broken(warm, *models):
     """Return the predictor with some models that fail on every sequence."""
     models = {
-        model: FittedModel(
-            fitted.model, ("not a model",), fitted.weights_M[:1], fitted.known_MK[:1], fitted.groups
+        model: dataclasses.replace(
+            fitted.select(np.arange(len(fitted.folds)) == 0), folds=("not a model",)
         )
         if model in models
         else fitted

@@ -103,9 +103,10 @@ def test_the_names_that_a_model_does_not_set_follow_from_its_own(registered):
 
 
 def test_the_methods_that_a_model_does_not_write_have_defaults(registered):
-    """The last step is the fixed one, one thread, a checkpoint with its step, a canary."""
+    """Nothing is selected, one thread, a checkpoint with its step, a canary."""
     config = config_of()
-    assert registered.fixed_step(config) == registered.max_steps(config) == 1
+    assert registered.max_steps(config) == 1
+    assert not registered.selects_best(config)
     assert registered.num_threads(config) == 1
     assert registered.estimate_s(config, DataSize(100, 3000, 18, 600)) == 60.0
     assert registered.steps_done({"step": np.int64(7)}) == 7

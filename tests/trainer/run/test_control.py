@@ -47,9 +47,7 @@ def finished(tiny_run, state):
 def endless(tiny_source):
     """The configuration of a run that does not end while a test looks at it."""
     many = 50_000
-    return tiny_config(
-        tiny_source, "models=lgbm", f"boosting.rounds={many}", f"boosting.patience_rounds={many}"
-    )
+    return tiny_config(tiny_source, "models=lgbm", f"boosting.rounds={many}")
 
 
 @pytest.fixture

@@ -48,17 +48,17 @@ def test_a_fold_file_holds_the_last_epochs_answers_beside_the_bests(fold):
     """With all sensors and by the motion alone."""
     block = load_block(MODEL, dump_block(MODEL, FoldBlock("torch", 0, "key", fold))).result
     np.testing.assert_array_equal(block.proba_NK, fold.proba_NK)
-    np.testing.assert_array_equal(block.last_proba_NK, fold.last_proba_NK)
-    np.testing.assert_array_equal(block.last_proba_imu_NK, fold.last_proba_imu_NK)
+    np.testing.assert_array_equal(block.best_proba_NK, fold.best_proba_NK)
+    np.testing.assert_array_equal(block.best_proba_imu_NK, fold.best_proba_imu_NK)
 
 
 def test_a_fold_file_without_the_last_epochs_answers_is_read(fold):
     """They are None then."""
     plain = load_tensors(dump_block(MODEL, FoldBlock("torch", 0, "key", fold)))
-    del plain["last_proba"], plain["last_proba_imu"]
+    del plain["best_proba"], plain["best_proba_imu"]
     block = load_block(MODEL, dump_tensors(plain)).result
-    assert block.last_proba_NK is None
-    assert block.last_proba_imu_NK is None
+    assert block.best_proba_NK is None
+    assert block.best_proba_imu_NK is None
 
 
 def test_a_model_packed_before_there_were_branches_is_a_time_series_net(fold):

@@ -91,7 +91,7 @@ def test_a_hostile_fold_is_called_damaged_and_redone(root, tiny_run, tiny_source
 
 
 def cut_rows(part):
-    for name in ("oof_proba", "oof_proba_imu", "last_proba", "last_proba_imu"):
+    for name in ("oof_proba", "oof_proba_imu", "best_proba", "best_proba_imu"):
         part[name] = part[name][:-1]
 
 

@@ -37,7 +37,6 @@ class Progress:
         best_round: Round with the smallest loss, from 1; 0 before the first.
         best_num_trees: Trees up to the best round.
         best_loss: Loss of the best round.
-        fixed_num_trees: Trees up to round ``fixed_rounds``, or to the last one before it.
     """
 
     train_scores_NP: Scores
@@ -48,7 +47,6 @@ class Progress:
     best_round: int
     best_num_trees: int
     best_loss: float
-    fixed_num_trees: int
 
     @property
     def next_round(self) -> int:
@@ -67,24 +65,21 @@ def start(data: FoldData) -> Progress:
         best_round=0,
         best_num_trees=0,
         best_loss=float("inf"),
-        fixed_num_trees=0,
     )
 
 
-def add_round(progress: Progress, loss: float, num_trees: int, config: BoostingConfig) -> Progress:
+def add_round(progress: Progress, loss: float, num_trees: int) -> Progress:
     """Return the progress after one more round; of equal losses the first is the best."""
     after = replace(progress, losses=(*progress.losses, loss), num_trees=num_trees)
-    if after.next_round <= config.fixed_rounds:
-        after = replace(after, fixed_num_trees=num_trees)
     if loss < progress.best_loss:
         return replace(after, best_round=after.next_round, best_num_trees=num_trees, best_loss=loss)
     return after
 
 
 def is_over(progress: Progress, config: BoostingConfig) -> bool:
-    """Return whether all rounds are done, or the patience is exhausted after the fixed round."""
+    """Return whether all rounds are done, or the patience with the best round is exhausted."""
     is_patience_exhausted = (
-        progress.next_round >= min(config.fixed_rounds, config.rounds)
+        config.select == "best"
         and progress.next_round - progress.best_round >= config.patience_rounds
     )
     return is_patience_exhausted or progress.next_round >= config.rounds
@@ -114,7 +109,6 @@ def pack(progress: Progress) -> dict[str, Any]:
         "best_round": progress.best_round,
         "best_num_trees": progress.best_num_trees,
         "best_loss": progress.best_loss,
-        "fixed_num_trees": progress.fixed_num_trees,
     }
 
 
@@ -147,7 +141,6 @@ def unpack(checkpoint: Mapping[str, Any], data: FoldData) -> Progress:
         best_round=integer(checkpoint, "best_round", 0, len(losses)),
         best_num_trees=integer(checkpoint, "best_num_trees", 0, num_trees),
         best_loss=part(checkpoint, "best_loss", float),
-        fixed_num_trees=integer(checkpoint, "fixed_num_trees", 0, num_trees),
     )
     if num_trees > len(losses) * num_classes:
         raise DamagedDataError(f"texts: expected at most {num_classes} trees in each round")

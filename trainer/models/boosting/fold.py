@@ -24,11 +24,9 @@ from trainer.models.boosting.booster import (
     BoostingModel,
     Index,
     Scores,
-    expand,
     hideable_mask,
     load_booster,
     predict,
-    raw_scores,
     softmax,
 )
 from trainer.models.boosting.checkpoint import (
@@ -44,7 +42,6 @@ from trainer.models.boosting.fold_data import FoldData
 from trainer.models.boosting.model_text import join
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.seeds import derive_seed
-from trainer.models.temperature import fit_temperature
 from trainer.plain_data import reading
 
 if TYPE_CHECKING:
@@ -56,16 +53,15 @@ class BoostingFold:
     """One finished fold.
 
     Attributes:
-        model: The joined model up to the best round.
-        best_round: Number of its rounds.
-        num_rounds: Number of rounds until early stopping.
+        model: The joined model up to the last round, or to the best one if that is selected.
+        best_round: The round with the smallest loss on the validation part, from 1.
+        num_rounds: Number of rounds that were boosted.
         score: Of the validation part with all sensors.
-        valid_proba_NK: (valid, K) float64, out-of-fold probabilities.
+        valid_proba_NK: (valid, K) float64, the model's out-of-fold probabilities.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None where
             no such feature exists.
-        last_proba_NK: As ``valid_proba_NK``, after ``fixed_rounds``: nothing is chosen on the
-            validation part.
-        last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
+        best_proba_NK: As ``valid_proba_NK``, after the best round, which is chosen on these rows.
+        best_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
         gain_F: (F,) float64, total gain per feature.
         split_F: (F,) int64, number of splits per feature.
     """
@@ -76,8 +72,8 @@ class BoostingFold:
     score: Score
     valid_proba_NK: Scores
     valid_proba_imu_NK: Scores | None
-    last_proba_NK: Scores
-    last_proba_imu_NK: Scores | None
+    best_proba_NK: Scores
+    best_proba_imu_NK: Scores | None
     gain_F: Scores
     split_F: Index
 
@@ -142,7 +138,7 @@ def _boost_segment(
             raise Paused
         booster.update()
         num_trees = progress.num_trees + booster.num_trees()
-        after = add_round(after, float(booster.eval_valid()[0][2]), num_trees, config)
+        after = add_round(after, float(booster.eval_valid()[0][2]), num_trees)
         monitor.advance(after.next_round, config.rounds)
     valid_scores_NP = progress.valid_scores_NP.copy()
     valid_scores_NP[known] = _running_scores(booster.eval_valid)
@@ -235,7 +231,7 @@ def _report(
 def _finish(
     task: FoldTask, data: FoldData, progress: Progress, config: BoostingConfig
 ) -> BoostingFold:
-    """Join the segments up to the best round and score the validation part with the result."""
+    """Join the segments up to the selected round and score the validation part with the result."""
 
     def joined(num_trees: int) -> BoostingModel:
         return BoostingModel(
@@ -246,11 +242,9 @@ def _finish(
             num_classes=task.num_classes,
         )
 
-    plain = joined(progress.best_num_trees)
-    raw_NP = raw_scores(plain, data.valid_NF)
-    model = _with_temperature(plain, raw_NP, data, config)
-    proba_NK = expand(model, softmax(raw_NP / model.temperature))  # same bits as ``predict``
-    last = joined(progress.fixed_num_trees)
+    best = joined(progress.best_num_trees)
+    model = best if config.select == "best" else joined(progress.num_trees)
+    proba_NK = predict(model, data.valid_NF)
     booster = load_booster(model)
     return BoostingFold(
         model=model,
@@ -261,22 +255,11 @@ def _finish(
         ),
         valid_proba_NK=proba_NK,
         valid_proba_imu_NK=_predict_imu(model, data),
-        last_proba_NK=predict(last, data.valid_NF),
-        last_proba_imu_NK=_predict_imu(last, data),
+        best_proba_NK=predict(best, data.valid_NF),
+        best_proba_imu_NK=_predict_imu(best, data),
         gain_F=np.asarray(booster.feature_importance("gain"), dtype=np.float64),
         split_F=np.asarray(booster.feature_importance("split"), dtype=np.int64),
     )
-
-
-def _with_temperature(
-    model: BoostingModel, raw_NP: Scores, data: FoldData, config: BoostingConfig
-) -> BoostingModel:
-    """Return the model at the temperature that fits the validation rows of known classes."""
-    if not config.fit_temperature:
-        return model
-    known_N = data.valid_label_idx >= 0
-    fitted = fit_temperature(raw_NP[known_N], data.valid_label_idx[known_N])
-    return replace(model, temperature=fitted)
 
 
 def _predict_imu(model: BoostingModel, data: FoldData) -> Scores | None:

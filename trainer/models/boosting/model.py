@@ -52,7 +52,7 @@ class LightGBM(Model):
     inputs = "features"
     libraries = ("lightgbm",)
     code_name = "boosting"
-    code_version = 7
+    code_version = 8
     has_importance = True
     has_contributions = True
     memory_settings = ("boosting.num_leaves", "boosting.max_bin")
@@ -65,9 +65,9 @@ class LightGBM(Model):
         """Return the number of rounds."""
         return config.boosting.rounds
 
-    def fixed_step(self, config: Config) -> int:
-        """Return the round whose score is reported without a choice."""
-        return min(config.boosting.fixed_rounds, config.boosting.rounds)
+    def selects_best(self, config: Config) -> bool:
+        """Return whether the best round on the validation part is selected."""
+        return config.boosting.select == "best"
 
     def num_threads(self, config: Config) -> int:
         """Return LightGBM's threads."""
@@ -103,8 +103,8 @@ class LightGBM(Model):
             known_K=task.known_K,
             best_step=fitted.best_round,
             packed=pack(fitted.model),
-            last_proba_NK=fitted.last_proba_NK,
-            last_proba_imu_NK=fitted.last_proba_imu_NK,
+            best_proba_NK=fitted.best_proba_NK,
+            best_proba_imu_NK=fitted.best_proba_imu_NK,
             gain_F=fitted.gain_F,
             split_F=fitted.split_F,
         )

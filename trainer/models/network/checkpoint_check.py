@@ -95,18 +95,19 @@ def check_progress(
     own_weights: Mapping[str, Tensor],
     shape_VK: tuple[int, int],
     num_steps: tuple[int, int, int],
-    fixed_epoch: int,
-    imu_prefix: str,
+    has_weights: bool,
+    imu_prefix: str | None,
 ) -> None:
-    """Check the history and what was kept of the best and of the fixed epoch.
+    """Check the history and what was kept of the best epoch.
 
     Args:
         checkpoint: From a file.
         own_weights: The network's ``state_dict``.
         shape_VK: Of the probabilities of the validation part.
         num_steps: That were taken, of an epoch, of all epochs.
-        fixed_epoch: Whose probabilities are kept too.
-        imu_prefix: Of the names of the IMU network's weights; "" where there is none.
+        has_weights: Whether the weights of the best epoch are kept.
+        imu_prefix: Of the names of the IMU network's weights; None where the recordings have no
+            thermopiles and no time of flight.
     """
     number(checkpoint, "epoch_loss", -math.inf, math.inf)
     step, steps_per_epoch, total_steps = num_steps
@@ -118,25 +119,17 @@ def check_progress(
         raise DamagedDataError(f"step: expected at most {total_steps}, got {step}")
     for epoch, record in enumerate(history, start=1):
         _check_record(record, epoch)
-    best, imu = part(checkpoint, "best", dict), part(checkpoint, "best_imu", dict)
-    fixed = part(checkpoint, "fixed", dict)
-    wanted = torch.zeros(shape_VK, dtype=torch.float64)
-    if bool(best) != bool(history) or bool(fixed) != (num_epochs >= fixed_epoch):
-        raise DamagedDataError("best, fixed: expected those of the epochs in the history")
-    if bool(imu) != bool(history and imu_prefix):
-        raise DamagedDataError("best_imu: expected one where there is an IMU network")
-    if best:
-        integer(best, "epoch", 1, num_epochs)
-        check_tensors(part(best, "weights", dict), own_weights, "best")
-        check_tensor(best.get("valid_proba_NK"), wanted, "best")
-    if imu:
-        _check_record(part(imu, "record", dict), integer(imu["record"], "epoch", 1, num_epochs))
-        own = {name: one for name, one in own_weights.items() if name.startswith(imu_prefix)}
-        check_tensors(part(imu, "weights", dict), own, "best_imu")
-    if fixed:
-        check_tensor(fixed.get("valid_proba_NK"), wanted, "fixed")
-        if fixed["valid_proba_imu_NK"] is not None:
-            check_tensor(fixed["valid_proba_imu_NK"], wanted, "fixed")
+    for name, prefix in (("best", ""), ("best_imu", imu_prefix)):
+        kept = part(checkpoint, name, dict)
+        if bool(kept) != bool(history and prefix is not None):
+            raise DamagedDataError(f"{name}: expected one of the epochs in the history")
+        if kept:
+            record = part(kept, "record", dict)
+            _check_record(record, integer(record, "epoch", 1, num_epochs))
+            wanted = torch.zeros(shape_VK, dtype=torch.float64)
+            check_tensor(kept.get("valid_proba_NK"), wanted, name)
+            own = {one: own_weights[one] for one in own_weights if one.startswith(str(prefix))}
+            check_tensors(part(kept, "weights", dict), own if has_weights else {}, name)
 
 
 def _check_record(record: object, epoch: int) -> None:

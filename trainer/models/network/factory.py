@@ -36,7 +36,6 @@ def network_sizes(
         architecture=config.architecture,
         branches=input_branches(frames) if config.architecture == "branches" else (),
         members=config.members,
-        temperature=config.temperature,
         optional_columns=hideable_columns(frames) if config.imu_network else (),
         has_phase_head=auxiliary.phase_T is not None,
         num_postures=len(auxiliary.postures),

@@ -1,14 +1,15 @@
-"""One network fold: epochs of batches, validation after each, early stopping by the score.
+"""One network fold: epochs of batches, validation after each.
 
 In: a ``FoldTask``, the configuration, a seed. Out: a ``NetworkFold``. A fold that is interrupted
 between any two steps and resumed from its checkpoint ends with the same bits as one that never was
 (DESIGN.md section 5): order, augmentation and dropout are derived from (seed, fold, epoch or step),
 and everything else is in the checkpoint.
 
-The best epoch is the one with the highest competition score on the validation part; of equal
+The fold's network is that of the last epoch. With ``select`` "best" it is that of the best one, and
+training stops early: the epoch with the highest competition score on the validation part; of equal
 scores the one with the lower validation loss, then the earlier one. It is chosen on the sequences
-it is scored on, so the fold's score is a little optimistic. The IMU network has a best epoch of its
-own, by the score with thermopiles and time of flight hidden.
+that it is scored on, so its score is optimistic. The IMU network has a best epoch of its own, by
+the score with thermopiles and time of flight hidden.
 
 Shapes: N sequences, K classes.
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,10 @@ from trainer.models.network.epochs import (
     record_epoch,
 )
 from trainer.models.network.factory import network_sizes
-from trainer.models.network.gesture_net import GestureNet, NetworkSizes
+from trainer.models.network.gesture_net import GestureNet
 from trainer.models.network.inference import NetworkModel, build_network, predict_scaled
 from trainer.models.network.optimizer import Optimization, reproducible
 from trainer.models.seeds import derive_seed
-from trainer.models.temperature import fit_temperature
 from trainer.plain_data import reading
 
 Checkpoint = dict[str, Any]  # tensors, numbers, strings, lists and dicts of them
@@ -58,16 +58,15 @@ class NetworkFold:
     """A fitted fold.
 
     Attributes:
-        model: The best epoch's network.
+        model: The network of the last epoch, or of the best one if that is selected.
         best_epoch: Counted from 1.
         num_epochs: Number of epochs that were trained.
         history: One record per epoch, as the monitor received them.
-        score: Of the best epoch on the validation part.
-        valid_proba_NK: Float64 probabilities of the validation part, in its order.
+        score: Of the model on the validation part.
+        valid_proba_NK: The model's float64 probabilities of the validation part, in its order.
         valid_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
-        last_proba_NK: As ``valid_proba_NK``, after epoch ``fixed_epochs``: nothing is chosen on
-            the validation part.
-        last_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
+        best_proba_NK: As ``valid_proba_NK``, after the best epoch, which is chosen on these rows.
+        best_proba_imu_NK: The same with thermopiles and time of flight hidden, or None.
     """
 
     model: NetworkModel
@@ -77,8 +76,8 @@ class NetworkFold:
     score: Score
     valid_proba_NK: NDArray[np.float64]
     valid_proba_imu_NK: NDArray[np.float64] | None
-    last_proba_NK: NDArray[np.float64]
-    last_proba_imu_NK: NDArray[np.float64] | None
+    best_proba_NK: NDArray[np.float64]
+    best_proba_imu_NK: NDArray[np.float64] | None
 
 
 def fit_fold(
@@ -140,12 +139,14 @@ class _Fitting:
             total_steps=config.epochs * self.batches_per_epoch,
             seed=self._derive("init"),
         )
-        self.fixed_epoch = min(config.fixed_epochs, config.epochs)
+        self.has_optional_sensors = not set(HIDEABLE_GROUPS).isdisjoint(self.frames.groups)
+        self.selects_best = config.select == "best"
         self.epoch_loss = 0.0  # sum over the batches of the running epoch
         self.history: list[EpochRecord] = []
-        self.best: Checkpoint = {}  # epoch, weights, valid_proba_NK; empty before the first epoch
-        self.best_imu: Checkpoint = {}  # record and weights of the IMU network's best epoch
-        self.fixed: Checkpoint = {}  # probabilities after the fixed epoch
+        # record, probabilities and, if it is selected, weights of the best epoch; empty before the
+        # first; then those of the best epoch with thermopiles and time of flight hidden
+        self.best: Checkpoint = {}
+        self.best_imu: Checkpoint = {}
         self._order: tuple[int, list[IntArray]] = (-1, [])  # an epoch and its batches, drawn once
 
     def run(self, monitor: Monitor) -> None:
@@ -172,7 +173,6 @@ class _Fitting:
                 "history": self.history,
                 "best": self.best,
                 "best_imu": self.best_imu,
-                "fixed": self.fixed,
             }
         )
 
@@ -184,38 +184,41 @@ class _Fitting:
             optimization.averaged.state_dict(),
             (len(self.task.valid_idx), self.task.num_classes),
             (optimization.step, self.batches_per_epoch, optimization.total_steps),
-            self.fixed_epoch,
-            IMU_PREFIX if self.sizes.optional_columns else "",
+            self.selects_best,
+            IMU_PREFIX if self.has_optional_sensors else None,
         )
         self.epoch_loss = checkpoint["epoch_loss"]
         self.history = list(checkpoint["history"])
         self.best = dict(checkpoint["best"])
         self.best_imu = dict(checkpoint["best_imu"])
-        self.fixed = dict(checkpoint["fixed"])
 
     def result(self) -> NetworkFold:
-        """Return the best epoch as a fitted fold."""
+        """Return the last epoch, or the best one if that is selected, as a fitted fold."""
+        if self.selects_best:
+            weights = {**self.best["weights"], **self.best_imu.get("weights", {})}
+            record = self.best["record"]
+        else:
+            weights, record = self.optimization.weights(), self.history[-1]
         model = NetworkModel(
-            weights={**self.best["weights"], **self.best_imu.get("weights", {})},
+            weights=weights,
             scaler=self.scaler,
             channels=self.frames.channels,
             groups=self.frames.groups,
             length=self.length,
-            sizes=self._sizes_with_temperature(),
+            sizes=self.sizes,
         )
         net = build_network(model)
-        record = self.history[self.best["epoch"] - 1]
-        last_imu_NK = self.fixed["valid_proba_imu_NK"]
+        best_imu_NK = self.best_imu.get("valid_proba_NK")
         return NetworkFold(
             model=model,
-            best_epoch=self.best["epoch"],
+            best_epoch=self.best["record"]["epoch"],
             num_epochs=len(self.history),
             history=tuple(self.history),
             score=Score(binary_f1=record["binary_f1"], macro_f1=record["macro_f1"]),
             valid_proba_NK=self._predict_valid(net),
             valid_proba_imu_NK=self._predict_imu(net),
-            last_proba_NK=self.fixed["valid_proba_NK"].numpy(),
-            last_proba_imu_NK=None if last_imu_NK is None else last_imu_NK.numpy(),
+            best_proba_NK=self.best["valid_proba_NK"].numpy(),
+            best_proba_imu_NK=None if best_imu_NK is None else best_imu_NK.numpy(),
         )
 
     def _train_batch(self) -> None:
@@ -242,26 +245,33 @@ class _Fitting:
         net = copy.deepcopy(self.optimization.averaged).double().eval()
         proba_NK = self._predict_valid(net)
         record = self._record(proba_NK)
-        if not self.best or rank(record) > rank(self.history[self.best["epoch"] - 1]):
-            self.best = {
-                "epoch": record["epoch"],
-                "weights": self.optimization.weights(),
-                "valid_proba_NK": torch.from_numpy(proba_NK),
-            }
-        is_fixed = record["epoch"] == self.fixed_epoch
-        imu_NK = None
-        if is_fixed or self.sizes.optional_columns:
-            imu_NK = self._predict_imu(net)
-        if imu_NK is not None and self.sizes.optional_columns:
-            self._keep_if_best_imu(self._record(imu_NK))
-        if is_fixed:
-            self.fixed = {
-                "valid_proba_NK": torch.from_numpy(proba_NK),
-                "valid_proba_imu_NK": None if imu_NK is None else torch.from_numpy(imu_NK),
-            }
+        is_best = not self.best or rank(record) > rank(self.best["record"])
+        if is_best:
+            self.best = self._kept(record, proba_NK, "")
+        if is_best or self.sizes.optional_columns:
+            self._keep_imu(self._predict_imu(net), is_best)
         self.history.append(record)
         self.epoch_loss = 0.0
         return record
+
+    def _keep_imu(self, proba_NK: NDArray[np.float64] | None, is_best: bool) -> None:
+        """Keep the best epoch of the IMU network, or, where there is none, that of the network."""
+        if proba_NK is None:
+            return
+        record = self._record(proba_NK)
+        if self.best_imu and self.sizes.optional_columns:
+            is_best = rank(record) > rank(self.best_imu["record"])
+        if is_best:
+            self.best_imu = self._kept(record, proba_NK, IMU_PREFIX)
+
+    def _kept(self, record: EpochRecord, proba_NK: NDArray[np.float64], prefix: str) -> Checkpoint:
+        """Return what is kept of the best epoch: its weights only where they are selected."""
+        weights = self.optimization.weights() if self.selects_best else {}
+        return {
+            "record": record,
+            "valid_proba_NK": torch.from_numpy(proba_NK),
+            "weights": {name: one for name, one in weights.items() if name.startswith(prefix)},
+        }
 
     def _record(self, proba_NK: NDArray[np.float64]) -> EpochRecord:
         return record_epoch(
@@ -273,24 +283,15 @@ class _Fitting:
             num_targets=self.task.num_targets,
         )
 
-    def _keep_if_best_imu(self, record: EpochRecord) -> None:
-        if not self.best_imu or rank(record) > rank(self.best_imu["record"]):
-            weights = self.optimization.weights().items()
-            self.best_imu = {
-                "record": record,
-                "weights": {
-                    name: tensor for name, tensor in weights if name.startswith(IMU_PREFIX)
-                },
-            }
-
     def _is_validation_due(self) -> bool:
         return self.optimization.step == (len(self.history) + 1) * self.batches_per_epoch
 
     def _is_finished(self) -> bool:
         num_epochs = len(self.history)
         is_patience_exhausted = (
-            num_epochs >= self.fixed_epoch
-            and num_epochs - self.best["epoch"] >= self.config.patience_epochs
+            self.selects_best
+            and num_epochs > 0
+            and num_epochs - self.best["record"]["epoch"] >= self.config.patience_epochs
         )
         return is_patience_exhausted or num_epochs == self.config.epochs
 
@@ -299,22 +300,12 @@ class _Fitting:
 
     def _predict_imu(self, net: GestureNet) -> NDArray[np.float64] | None:
         """Predict the validation part without the sensors that can be hidden, if it has any."""
-        if not set(HIDEABLE_GROUPS) & set(self.frames.groups):
+        if not self.has_optional_sensors:
             return None
         return predict_scaled(
             *(net, self.batch_maker.scaled, self.task.valid_idx, self.length),
             hidden_groups=HIDEABLE_GROUPS,
         )
-
-    def _sizes_with_temperature(self) -> NetworkSizes:
-        """Return the sizes with the temperature that fits the best epoch's validation part."""
-        if not self.config.fit_temperature:
-            return self.sizes
-        tiny = np.finfo(np.float64).tiny
-        logits_NK = np.log(np.maximum(self.best["valid_proba_NK"].numpy(), tiny))
-        logits_NK *= self.sizes.temperature
-        fitted = fit_temperature(logits_NK, self.task.label_idx[self.task.valid_idx])
-        return replace(self.sizes, temperature=fitted)
 
     def _derive(self, *use: str | int) -> int:
         return derive_seed(self.seed, "torch", self.fold, *use)

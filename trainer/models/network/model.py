@@ -51,7 +51,7 @@ class Network(Model):
     inputs = "frames"
     libraries = ("torch",)
     code_name = "network"
-    code_version = 6
+    code_version = 7
     fold_file = "torch_models/fold{fold:02d}.pt"
     checkpoint_file = "torch_models/fold{fold:02d}_last.pth"
     file_format = "tensors"
@@ -68,9 +68,9 @@ class Network(Model):
         """Return the number of epochs."""
         return config.network.epochs
 
-    def fixed_step(self, config: Config) -> int:
-        """Return the epoch whose score is reported without a choice."""
-        return min(config.network.fixed_epochs, config.network.epochs)
+    def selects_best(self, config: Config) -> bool:
+        """Return whether the best epoch on the validation part is selected."""
+        return config.network.select == "best"
 
     def num_threads(self, config: Config) -> int:
         """Return torch's threads."""
@@ -114,8 +114,8 @@ class Network(Model):
             known_K=task.known_K,
             best_step=fitted.best_epoch,
             packed=pack(fitted.model),
-            last_proba_NK=fitted.last_proba_NK,
-            last_proba_imu_NK=fitted.last_proba_imu_NK,
+            best_proba_NK=fitted.best_proba_NK,
+            best_proba_imu_NK=fitted.best_proba_imu_NK,
         )
 
     def open(self, packed: Mapping[str, Any]) -> FittedFold:

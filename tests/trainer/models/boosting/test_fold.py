@@ -60,7 +60,7 @@ def assert_same_bits(one, other):
     assert (one.best_round, one.num_rounds, one.score) == (
         *(other.best_round, other.num_rounds, other.score),
     )
-    parts = ("valid_proba_NK", "valid_proba_imu_NK", "last_proba_NK", "last_proba_imu_NK")
+    parts = ("valid_proba_NK", "valid_proba_imu_NK", "best_proba_NK", "best_proba_imu_NK")
     for name in (*parts, "gain_F", "split_F"):
         assert getattr(one, name).tobytes() == getattr(other, name).tobytes()
 
@@ -179,7 +179,7 @@ def test_early_stopping_counts_across_segments(segment_rounds):
             "rounds": 60,
             "segment_rounds": segment_rounds,
             "patience_rounds": 7,
-            "fixed_rounds": 5,
+            "select": "best",
         }
     )
     recorder = Recorder()
@@ -190,21 +190,20 @@ def test_early_stopping_counts_across_segments(segment_rounds):
     assert fold.num_rounds == fold.best_round + 7
 
 
-@pytest.mark.parametrize("fixed_rounds", [4, 25, 99])
-def test_the_fixed_round_is_reached_in_spite_of_early_stopping(fixed_rounds):
-    """The fold has at least that round, and its last probabilities are not those of the best."""
-    stopping = BOOSTING_CONFIG.model_copy(
-        update={"rounds": 40, "segment_rounds": 5, "patience_rounds": 3}
-    )
-    fold = fit_table_fold(noisy_task(), stopping.model_copy(update={"fixed_rounds": fixed_rounds}))
-    reached = min(fixed_rounds, 40)
-    assert fold.num_rounds == max(reached, fold.best_round + 3)
-    never_stopped = stopping.model_copy(update={"rounds": reached, "patience_rounds": 99})
-    whole = fit_table_fold(noisy_task(), never_stopped)
-    running_NP = whole_scores(noisy_task(), never_stopped)
-    np.testing.assert_allclose(fold.last_proba_NK, softmax(running_NP), atol=1e-12)
-    assert (fold.best_round == reached) == np.array_equal(fold.last_proba_NK, fold.valid_proba_NK)
-    assert whole.last_proba_imu_NK.tobytes() == fold.last_proba_imu_NK.tobytes()
+@pytest.mark.parametrize("rounds", [4, 25])
+def test_the_model_of_a_fold_is_that_of_its_last_round(rounds):
+    """Nothing stops it early; the best round's probabilities are kept beside its own."""
+    update = {"rounds": rounds, "segment_rounds": 5, "patience_rounds": 3}
+    config = BOOSTING_CONFIG.model_copy(update=update)
+    fold = fit_table_fold(noisy_task(), config)
+    assert fold.num_rounds == rounds > fold.best_round
+    running_NP = whole_scores(noisy_task(), config)
+    np.testing.assert_allclose(fold.valid_proba_NK, softmax(running_NP), atol=1e-12)
+    best = fit_table_fold(noisy_task(), config.model_copy(update={"select": "best"}))
+    assert best.best_round == fold.best_round
+    np.testing.assert_array_equal(best.valid_proba_NK, fold.best_proba_NK)
+    np.testing.assert_array_equal(best.valid_proba_imu_NK, fold.best_proba_imu_NK)
+    assert len(best.model.text) < len(fold.model.text)
 
 
 def whole_scores(task, config):
@@ -218,7 +217,7 @@ def whole_scores(task, config):
 def test_early_stopping_survives_a_resume(stop_before):
     """History, best loss and patience are in the checkpoint: the same end, the same model."""
     config = BOOSTING_CONFIG.model_copy(
-        update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7, "fixed_rounds": 5}
+        update={"rounds": 60, "segment_rounds": 5, "patience_rounds": 7, "select": "best"}
     )
     first = Recorder(stop_before)
     with pytest.raises(Paused):
@@ -229,8 +228,8 @@ def test_early_stopping_survives_a_resume(stop_before):
 
 
 def test_a_round_that_splits_nothing_adds_no_tree():
-    """Few rows, features that rarely split: LightGBM adds no tree, and the model is still the one
-    with the best validation loss, except for rounding of sums in another order."""
+    """Few rows, features that rarely split: LightGBM adds no tree, and the best round is still the
+    one with the best validation loss, except for rounding of sums in another order."""
     random = np.random.default_rng(0)
     label_idx = np.arange(24) % 2
     values_NF = np.zeros((24, 6), dtype=np.float32)
@@ -245,15 +244,13 @@ def test_a_round_that_splits_nothing_adds_no_tree():
     config = BoostingConfig(
         rounds=40,
         segment_rounds=10,
-        patience_rounds=40,
         feature_fraction=0.4,
-        fit_temperature=False,
         num_threads=1,
     )
     recorder = Recorder()
     fold = fit_table_fold(task, config, recorder)
-    assert fold.model.text.count("Tree=") < 2 * fold.best_round
-    own_N = fold.valid_proba_NK[np.arange(8), label_idx[valid_idx]]
+    assert fold.model.text.count("Tree=") < 2 * fold.num_rounds
+    own_N = fold.best_proba_NK[np.arange(8), label_idx[valid_idx]]
     best_loss = recorder.checkpoints[-1]["best_loss"]
     assert -np.mean(np.log(own_N)) == pytest.approx(best_loss, abs=1e-12)
 

@@ -64,7 +64,7 @@ def test_trees_of_one_leaf_and_infinite_thresholds_pass():
 def test_a_fold_without_some_classes_and_one_that_stops_at_once_pass():
     task = make_table_task(num_classes=4)
     task.label_idx[task.train_idx] = task.label_idx[task.train_idx] % 3
-    config = BOOSTING_CONFIG.model_copy(update={"fixed_rounds": 1, "patience_rounds": 1})
+    config = BOOSTING_CONFIG.model_copy(update={"rounds": 1})
     model = fit_table_fold(task, config=config).model
     assert unpack(pack(model)).class_idx.tolist() == [0, 1, 2]
 

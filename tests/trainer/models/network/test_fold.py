@@ -23,7 +23,6 @@ from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
 from trainer.models.network.inference import attend_fold, predict_fold
 from trainer.models.network.optimizer import TrainingDivergedError, reproducible
-from trainer.models.network.packed_network import pack, unpack
 
 STEPS = 9  # 3 epochs of 12 // 4 batches
 
@@ -67,34 +66,26 @@ def test_a_fold_of_several_members_resumes_with_the_same_bits(stop_at):
     )
 
 
-def test_a_temperature_sharpens_probabilities_and_changes_no_weight(whole):
-    """Half the temperature: probabilities are squared and scaled to sum to 1; it is packed."""
-    sharper = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"temperature": 0.3}))
-    task = make_frame_task()
-    squared_NK = whole.last_proba_NK**2
-    np.testing.assert_allclose(
-        sharper.last_proba_NK, squared_NK / squared_NK.sum(axis=1, keepdims=True), atol=1e-12
-    )
-    model = unpack(pack(sharper.model))
-    np.testing.assert_array_equal(
-        predict_fold(model, task.inputs, task.valid_idx), sharper.valid_proba_NK
-    )
+@pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
+def test_a_fold_whose_best_epoch_is_selected_resumes_with_the_same_bits(whole, stop_at):
+    """The weights of the best epoch are in the checkpoint; they are not the last ones."""
+    config = NETWORK_CONFIG.model_copy(update={"select": "best"})
+    monitor = StopAt(stop_at)
+    with pytest.raises(Paused):
+        fit_frame_fold(monitor, config=config)
+    fold = fit_frame_fold(config=config)
+    assert bits(fit_frame_fold(checkpoint=monitor.last, config=config)) == bits(fold)
+    np.testing.assert_array_equal(fold.valid_proba_NK, whole.best_proba_NK)
+    np.testing.assert_array_equal(fold.valid_proba_imu_NK, whole.best_proba_imu_NK)
+    assert np.abs(fold.valid_proba_NK - whole.valid_proba_NK).max() > 1e-3
 
 
-@pytest.mark.parametrize(("fixed_epochs", "num_epochs"), [(1, 2), (3, 4), (9, 9), (30, 12)])
-def test_a_fold_reaches_the_epoch_that_was_fixed_in_advance(fixed_epochs, num_epochs):
-    """Early stopping does not end it before, and the last probabilities are those of that epoch."""
-    settings = {"epochs": 12, "patience_epochs": 1, "fixed_epochs": fixed_epochs}
-    config = NETWORK_CONFIG.model_copy(update=settings)
-    monitor = StopAt(saves_always=True)
-    fold = fit_frame_fold(monitor, config=config)
-    assert fold.num_epochs >= num_epochs
-    record = fold.history[min(fixed_epochs, 12) - 1]
-    hits_N = fold.last_proba_NK.argmax(axis=1) == make_frame_task().label_idx[12:]
-    assert record["accuracy"] == hits_N.mean()
-    for saved in monitor.saved[-5:]:
-        checkpoint = torch.load(io.BytesIO(saved), weights_only=True)
-        assert bits(fit_frame_fold(checkpoint=checkpoint, config=config)) == bits(fold)
+def test_the_model_of_a_fold_is_that_of_its_last_epoch(whole):
+    """Its score and accuracy are those of the last record; no epoch is left out."""
+    assert whole.num_epochs == len(whole.history) == NETWORK_CONFIG.epochs
+    hits_N = whole.valid_proba_NK.argmax(axis=1) == make_frame_task().label_idx[12:]
+    assert whole.history[-1]["accuracy"] == hits_N.mean()
+    assert whole.score.score == whole.history[-1]["score"]
 
 
 def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
@@ -103,16 +94,17 @@ def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
         monitor = StopAt()
         fold = fit_frame_fold(
             monitor,
-            config=NETWORK_CONFIG.model_copy(update={"ema_decay": decay, "fixed_epochs": 3}),
+            config=NETWORK_CONFIG.model_copy(update={"ema_decay": decay, "select": "best"}),
         )
         current, averaged = monitor.last["model"], monitor.last["averaged"]
         for name in ("whole.head.0.weight", "imu.first_block.norm.running_var"):
             assert current[name].equal(averaged[name]) is is_same
         assert monitor.last["best"]["weights"].keys() == averaged.keys() == current.keys()
+        last = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"ema_decay": decay}))
         last_NK = predict_fold(
             replace(fold.model, weights=averaged), make_frame_task().inputs, np.arange(12, 18)
         )
-        np.testing.assert_array_equal(last_NK, fold.last_proba_NK)
+        np.testing.assert_array_equal(last_NK, last.valid_proba_NK)
 
 
 def test_the_imu_network_does_not_change_the_one_for_all_sensors():
@@ -163,7 +155,7 @@ def test_a_killed_fold_resumes_from_any_save_with_the_same_bits(whole):
     "key",
     [
         *("model", "averaged", "optimizer", "scheduler", "step", "epoch_loss", "history", "best"),
-        *("best_imu", "fixed"),
+        "best_imu",
     ],
 )
 def test_a_checkpoint_without_any_one_part_would_not_be_exact(whole, key):
@@ -181,7 +173,7 @@ def test_the_negative_controls_are_complete(whole):
     """Every key of a checkpoint has its control; losing the best epoch would show."""
     assert set(interrupt(10)) == {
         *("model", "averaged", "optimizer", "scheduler", "amp_scaler", "step", "total_steps"),
-        *("epoch_loss", "history", "best", "best_imu", "fixed"),
+        *("epoch_loss", "history", "best", "best_imu"),
     }
     assert whole.best_epoch < 3
 
@@ -249,16 +241,17 @@ def test_every_epoch_is_recorded_once_and_without_times(whole):
 
 
 def test_the_best_epoch_has_the_highest_score_then_the_lowest_loss(whole):
-    """And the fold's score and probabilities are that epoch's."""
+    """And where it is selected, the fold's score is that epoch's."""
     ranks = [(record["score"], -record["valid_loss"]) for record in whole.history]
     assert whole.best_epoch == 1 + ranks.index(max(ranks))
-    assert whole.score.score == max(ranks)[0]
+    selected = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"select": "best"}))
+    assert selected.score.score == max(ranks)[0]
 
 
 def test_patience_ends_a_fold_early_also_when_resumed():
     """With a patience of 1, the first epoch that is not the best is the last."""
     config = NETWORK_CONFIG.model_copy(
-        update={"epochs": 30, "patience_epochs": 1, "fixed_epochs": 1}
+        update={"epochs": 30, "patience_epochs": 1, "select": "best"}
     )
     monitor = StopAt(saves_always=True)
     fold = fit_frame_fold(monitor, config=config)

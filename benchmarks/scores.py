@@ -5,8 +5,7 @@ model and choice of the step, mean and spread of the fold scores over all seeds,
 difference to the first training, out-of-fold score, accuracy and macro F1 over all gestures.
 "last" is the model that predicts, on which nothing was chosen; "best" is the round or epoch that
 was best on the fold that is scored, so it is optimistic. All runs are ordinary ones and stay in
-``--state``: the same command
-continues where it was stopped.
+``--state``: the same command continues where it was stopped.
 
     python -m benchmarks.scores watch --state /tmp/scores --seeds 42,43,44
     python -m benchmarks.scores watch --state /tmp/scores --models torch

@@ -106,7 +106,7 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
             lines.append(
                 f"{'  best steps (optimistic)':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}"
             )
-    if any(map(scores.is_optimistic, scores.models)):
+    if scores.has_optimistic:
         lines.append(OPTIMISTIC_LINE)
     return lines
 

@@ -298,6 +298,11 @@ class Scores(Record):
         """Return whether a model's or the blend's score was chosen on the scored rows."""
         return self.optimistic is None or model in self.optimistic
 
+    @property
+    def has_optimistic(self) -> bool:
+        """Return whether the score of any model was chosen on the scored rows."""
+        return any(map(self.is_optimistic, self.models))
+
 
 MAX_VALUES = 100_000  # of a record; the checksums of 10,000 files have 30,000
 R = TypeVar("R", bound=BaseModel)

@@ -146,10 +146,6 @@ def sensor_scores(scores: Scores | None, model: str) -> SensorScores:
     return SensorScores(folds=()) if found is None else found.all_sensors
 
 
-def _is_optimistic(scores: Scores | None) -> bool:
-    return scores is not None and any(map(scores.is_optimistic, scores.models))
-
-
 def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> dict[str, object]:
     run_file, scores = summary.run_file, summary.scores
     return {
@@ -159,7 +155,7 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
         "Blend": sensor_scores(scores, registry.BLEND).mean,
         "Spread": _spread(sensor_scores(scores, registry.BLEND)),
         **{registry.title(model): sensor_scores(scores, model).mean for model in models},
-        "Selection": "Best steps (optimistic)" if _is_optimistic(scores) else None,
+        "Selection": "Best steps (optimistic)" if scores and scores.has_optimistic else None,
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,

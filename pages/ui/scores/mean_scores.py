@@ -67,7 +67,7 @@ def mean_table(scores: Scores) -> pl.DataFrame:
 
 def selection_sentence(scores: Scores) -> str:
     """Return whether anything was chosen on the scored rows, and what that would add."""
-    if any(map(scores.is_optimistic, scores.models)):
+    if scores.has_optimistic:
         return (
             "These scores are optimistic: the best round or epoch of each fold was chosen on the "
             "recordings that are scored."

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from trainer.metric import Score, competition_score
+from trainer.metric import Score, competition_score, count_cases, measures
 
 NUM_TARGETS = 8  # of the competition's 18 gestures
 NUM_GESTURES = 18
@@ -89,6 +89,24 @@ def test_the_score_is_the_published_one(data, num_targets, num_sequences):
     assert ours.binary_f1 == pytest.approx(theirs.binary_f1, abs=1e-12)
     assert ours.macro_f1 == pytest.approx(theirs.macro_f1, abs=1e-12)
     assert ours.score == pytest.approx(0.5 * theirs.binary_f1 + 0.5 * theirs.macro_f1, abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**31), st.integers(0, NUM_GESTURES), st.integers(1, 4))
+def test_summed_counts_of_groups_give_score_and_accuracy_of_all_their_sequences(
+    seed, num_targets, num_groups
+):
+    """Counts add up: any selection of groups is scored without its sequences."""
+    random = np.random.default_rng(seed)
+    true_idx, predicted_idx = random.integers(0, NUM_GESTURES, (2, 40))
+    group_idx = np.concatenate([np.arange(num_groups), random.integers(0, num_groups, 40)])[:40]
+    counts_G = count_cases(true_idx, predicted_idx, num_targets, group_idx)
+    assert counts_G.shape == (num_groups, 2, num_targets + 3)
+    kept = group_idx > 0 if num_groups > 1 else group_idx == 0
+    found = measures(counts_G[min(1, num_groups - 1) :].sum(axis=0))
+    expected = competition_score(true_idx[kept], predicted_idx[kept], num_targets).score
+    accuracy = np.mean(true_idx[kept] == predicted_idx[kept])
+    assert found.tolist() == pytest.approx([expected, accuracy])
 
 
 @pytest.mark.parametrize(("true", "predicted"), [([], []), ([0, 1], [0]), ([[0]], [0])])

@@ -218,4 +218,5 @@ with right:
     )
 
 st.subheader("Weights of the blend", anchor="weights")
-blend_weights.show(evaluated, len(models))
+is_optimistic = scores is not None and scores.has_optimistic
+blend_weights.show(evaluated, len(models), mean_scores.OPTIMISTIC if is_optimistic else "")

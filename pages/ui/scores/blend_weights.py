@@ -1,227 +1,210 @@
-"""Blend weights: how the score of the blend depends on them, and what choosing them is worth.
+"""Blend weights: what the blend gains or costs, and how its score depends on the weights.
 
 In: the evaluation of a run. Out: frames, and the section of the page.
 The best point of the curve is chosen on the sequences that score it, so it is optimistic. The
-nested check chooses the weight on all folds but one and scores it on that one.
+comparison uses weights that are chosen on all folds but the scored one.
 
-Shapes: M sequences that all models have scored, W weights.
+Shapes: N sequences, M of them scored by all models, W weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import streamlit as st
-from numpy.typing import NDArray
 
 from pages.ui.scores import score_columns, score_figures
 from pages.ui.scores.evaluation import Evaluation, cached
 from pages.ui.scores.result_tables import score_parts
 from pages.ui.shared import panels
-from pages.ui.shared.results import Integers, Mask, OutOfFold
-from trainer.blend import blend_probabilities, used_weights
+from pages.ui.shared.results import Floats, Mask, OutOfFold
+from trainer.blend import used_weights
+from trainer.blend_gain import (
+    CHOSEN,
+    MIN_SUBJECTS,
+    BlendGain,
+    Comparison,
+    best_candidate,
+    blend_gain,
+    candidate_predictions,
+    candidate_weights,
+)
+from trainer.metric import MEASURES
 from trainer.models import registry
 from trainer.models.registry import BLEND
 
-NUM_WEIGHTS = 41  # points of the curve: steps of 0.025
-WEIGHTS_W = np.linspace(0.0, 1.0, NUM_WEIGHTS).round(3)
+SCORE, ACCURACY = MEASURES
+MEASURE_TITLES = {SCORE: "Score", ACCURACY: "Accuracy"}
 
 
-@dataclass(frozen=True)
-class WeightReport:
-    """The score of the blend of two models against the weight of the first.
+def show(evaluation: Evaluation, num_models: int, selection: str) -> None:
+    """Show the section: what the blend gains, and the curve of two models.
 
-    Attributes:
-        models: The two, the first is the one whose weight is varied.
-        curve: From ``weight_curve``.
-        best: Its row with the highest score.
-        used: Weight in use, and its out-of-fold score.
-        nested: From ``nested_check``.
+    Args:
+        evaluation: Of the run.
+        num_models: Of the run, also those without a fold that is done.
+        selection: A sentence where the run's scores are optimistic, else "".
     """
-
-    models: tuple[str, str]
-    curve: pl.DataFrame
-    best: int
-    used: tuple[float, float]
-    nested: pl.DataFrame | None
-
-
-def show(evaluation: Evaluation, num_models: int) -> None:
-    """Show the section: the curve of two models, the weights in use of more."""
     if num_models == 1:
         st.caption("This run has one model, so there is no blend.")
     elif BLEND not in evaluation.oof.choices:
         st.caption("The blend appears when all models have finished the same fold.")
-    elif len(evaluation.oof.by_model) == 2:
-        _show_curve(evaluation)
     else:
-        _show_table(weight_table(evaluation.oof, evaluation.weights))
+        gain = cached(
+            ("blend gain", *evaluation.key), lambda: compare(evaluation.oof, evaluation.weights)
+        )
+        has_curve = len(evaluation.oof.by_model) == 2
+        left, right = st.columns(2, gap="large") if has_curve else (st.container(), None)
+        with left:
+            _show_gain(evaluation, gain, selection)
+        if right is not None:
+            with right:
+                _show_curve(evaluation, gain.comparisons[0].blend)
 
 
-def weight_report(oof: OutOfFold, weights: Mapping[str, float]) -> WeightReport:
-    """Compare the weights in use with all others; of two models that share a fold."""
-    first, second = oof.by_model
-    used = used_weights(oof.by_model, weights)[first]
-    curve = weight_curve(oof)
-    return WeightReport(
-        models=(first, second),
-        curve=curve,
-        best=middle_best(curve["score"].to_numpy()),
-        used=(used, _score_of(oof, BLEND, weights)),
-        nested=nested_check(oof, used),
+def compare(oof: OutOfFold, weights: Mapping[str, float]) -> BlendGain:
+    """Compare the blend with its alternatives, over the sequences that all models have scored."""
+    mask_N, parts = _shared(oof)
+    return blend_gain(
+        parts,
+        weights,
+        oof.true_N[mask_N],
+        oof.fold_N[mask_N],
+        [oof.subjects[row] for row in np.flatnonzero(mask_N)],
+        oof.num_targets,
     )
 
 
+def gain_table(gain: BlendGain) -> pl.DataFrame:
+    """Return one row per measure and alternative.
+
+    Returns:
+        Columns compared_with, measure, gain, low, high, blend, other.
+    """
+    return pl.DataFrame(
+        [
+            {
+                "compared_with": _name(each.other),
+                "measure": MEASURE_TITLES[each.measure],
+                "gain": each.difference,
+                "low": each.low,
+                "high": each.high,
+                "blend": each.blend,
+                "other": each.alternative,
+            }
+            for each in gain.comparisons
+        ],
+        schema_overrides={"low": pl.Float64, "high": pl.Float64},
+    )
+
+
+def headline(gain: BlendGain) -> str:
+    """Return what the blend gains or costs against the model with the highest score."""
+    alone = [each for each in _scores(gain) if each.other != CHOSEN]
+    best = max(alone, key=lambda each: each.alternative)
+    other = f"{registry.get(best.other).phrase} alone"
+    return f"The blend scores {_describe(best, other, ' for other people like these')}"
+
+
+def note(gain: BlendGain, used: Mapping[str, float]) -> str:
+    """Return the weights in use, and what the blend gains or costs against chosen ones."""
+    weights = ", ".join(f"{registry.title(model)} {weight:.3g}" for model, weight in used.items())
+    sentences = [f"Weights in use, fixed before training: {weights}."]
+    for each in _scores(gain):
+        if each.other == CHOSEN:
+            difference = _describe(each, "with weights chosen on the other folds")
+            sentences.append(f"The blend scores {difference}: {_ranges(gain.chosen)}.")
+    if not gain.chosen:
+        sentences.append(
+            "Weights chosen on the other folds need two folds that all models have finished."
+        )
+    if gain.comparisons[0].low is None:
+        sentences.append(f"An interval needs at least {MIN_SUBJECTS} subjects.")
+    return " ".join(sentences)
+
+
 def weight_curve(oof: OutOfFold) -> pl.DataFrame:
-    """Return the blend's score against the first model's weight, over the sequences of both.
+    """Return the blend's score against the first of two models' weight.
 
     Returns:
         Columns weight (0..1), score, binary_f1, macro_f1, accuracy, sequences.
     """
-    true_M, predicted_WM = oof.true_N[oof.done_mask(BLEND)], _predictions(oof, WEIGHTS_W)
+    mask_N, parts = _shared(oof)
+    weights_W = candidate_weights(2)[:, 0].tolist()
     rows = [
-        {"weight": weight, **score_parts(true_M, predicted_M, oof.num_targets)}
-        for weight, predicted_M in zip(WEIGHTS_W.tolist(), predicted_WM, strict=True)
+        {"weight": weight, **score_parts(oof.true_N[mask_N], predicted_M, oof.num_targets)}
+        for weight, predicted_M in zip(weights_W, candidate_predictions(parts), strict=True)
     ]
     return pl.DataFrame(rows)
 
 
-def nested_check(oof: OutOfFold, used_weight: float) -> pl.DataFrame | None:
-    """Choose the weight on the other folds, score it on the one held out; None with one fold.
-
-    Args:
-        oof: Of two models.
-        used_weight: The first model's weight in use, 0..1.
-
-    Returns:
-        Columns fold, chosen_weight, chosen_score, used_score, difference (chosen less used).
-    """
-    mask = oof.done_mask(BLEND)
-    true_M, fold_M = oof.true_N[mask], oof.fold_N[mask]
-    folds = np.unique(fold_M).tolist()
-    if len(folds) < 2:
-        return None
-    predicted_WM = _predictions(oof, WEIGHTS_W)
-    used_M = _predictions(oof, np.array([used_weight]))[0]
-    rows = []
-    for fold in folds:
-        held_out = fold_M == fold
-        scores_W = [_score(true_M, row_M, ~held_out, oof.num_targets) for row_M in predicted_WM]
-        chosen = middle_best(np.array(scores_W))
-        chosen_score = _score(true_M, predicted_WM[chosen], held_out, oof.num_targets)
-        used_score = _score(true_M, used_M, held_out, oof.num_targets)
-        rows.append(
-            {
-                "fold": fold,
-                "chosen_weight": float(WEIGHTS_W[chosen]),
-                "chosen_score": chosen_score,
-                "used_score": used_score,
-                "difference": chosen_score - used_score,
-            }
-        )
-    return pl.DataFrame(rows)
-
-
-def weight_table(oof: OutOfFold, weights: Mapping[str, float]) -> pl.DataFrame:
-    """Return model, weight and score, the blend first, over the sequences that all have scored."""
-    used = {BLEND: 1.0} | used_weights(oof.by_model, weights)
-    return pl.DataFrame(
-        {
-            "model": [registry.title(name) for name in used],
-            "weight": list(used.values()),
-            "score": [_score_of(oof, name, weights) for name in used],
-        }
-    )
-
-
-def middle_best(scores_W: NDArray[np.float64]) -> int:
-    """Return the position of the highest score; of several equal ones the middle."""
-    best = np.flatnonzero(scores_W == scores_W.max())
-    return int(best[len(best) // 2])
-
-
-def _show_curve(evaluation: Evaluation) -> None:
-    report = cached(
-        ("weight report", *evaluation.key),
-        lambda: weight_report(evaluation.oof, evaluation.weights),
-    )
-    first, second = registry.select(report.models)
-    used, used_score = report.used
-    best = report.curve.row(report.best, named=True)
-    left, right = st.columns(2, gap="large")
-    with left:
-        panels.chart(
-            f"Out-of-fold score of the blend by weight: {used_score:.4f} with the weights in use "
-            f"({used:g} : {1 - used:g}), at most {best['score']:.4f} (at {best['weight']:g})",
-            cached(
-                ("weights", *evaluation.key),
-                lambda: score_figures.weight_figure(
-                    report.curve, (first.title, second.title), report.used, report.best
-                ),
-            ),
-            report.curve,
-            "blend_weights",
-            f"0 is {second.phrase} alone, 1 is {first.phrase} alone. The weights in use were fixed "
-            "before training.",
-        )
-    with right:
-        st.warning(
-            "Do not adopt the best weight of this curve: it is chosen and scored on the same "
-            "sequences, so its score is optimistic.",
-            icon=":material/warning:",
-        )
-        _show_nested(report.nested, first.title, best["score"] - used_score)
-
-
-def _show_nested(nested: pl.DataFrame | None, title: str, optimistic_gain: float) -> None:
-    if nested is None:
-        st.caption("An unbiased estimate needs two folds that both models have finished.")
-        return
-    gain = float(np.mean(nested["difference"].to_numpy()))
+def _show_gain(evaluation: Evaluation, gain: BlendGain, selection: str) -> None:
+    used = used_weights(evaluation.oof.by_model, evaluation.weights)
     panels.table(
-        f"A weight chosen on the other folds changes the score by {gain:+.4f} on average",
-        nested,
-        "nested_weights",
-        score_columns.nested(title),
-        "Each fold is held out in turn: the weight is chosen on the other folds and scored on this "
-        f"one, against the weight in use. The curve alone suggests {optimistic_gain:+.4f}.",
-    )
-
-
-def _show_table(table: pl.DataFrame) -> None:
-    panels.table(
-        "Weights in use, with the score of each model alone",
-        table,
-        "blend_weights",
-        score_columns.WEIGHTS,
-        "With more than two models the score is not drawn against the weights. They were fixed "
-        "before training; scores are over the sequences that every model has scored.",
+        headline(gain),
+        gain_table(gain),
+        "blend_gain",
+        score_columns.GAIN,
+        f"{note(gain, used)} {selection}".rstrip(),
         height="content",
     )
 
 
-def _predictions(oof: OutOfFold, weights_W: NDArray[np.float64]) -> Integers:
-    """Return (W, M) predicted classes of the blend of two models."""
-    mask = oof.done_mask(BLEND)
-    first, second = oof.by_model
-    parts = {name: proba_NK[mask] for name, proba_NK in oof.by_model.items()}
-    return np.stack(
-        [
-            blend_probabilities(parts, {first: weight, second: 1.0 - weight})[0].argmax(axis=1)
-            for weight in weights_W.tolist()
-        ]
+def _show_curve(evaluation: Evaluation, used_score: float) -> None:
+    first, second = registry.select(evaluation.oof.by_model)
+    used = used_weights(evaluation.oof.by_model, evaluation.weights)[first.name]
+    curve = cached(("weight curve", *evaluation.key), lambda: weight_curve(evaluation.oof))
+    best = best_candidate(curve["score"].to_numpy(), candidate_weights(2))
+    best_weight, best_score = curve.row(best)[:2]
+    panels.chart(
+        f"Out-of-fold score of the blend by weight: {used_score:.4f} with the weights in use "
+        f"({used:g} : {1 - used:g}), at most {best_score:.4f} (at {best_weight:g})",
+        cached(
+            ("weights", *evaluation.key),
+            lambda: score_figures.weight_figure(
+                curve, (first.title, second.title), (used, used_score), best
+            ),
+        ),
+        curve,
+        "blend_weights",
+        f"0 is {second.phrase} alone, 1 is {first.phrase} alone. Do not adopt the best weight of "
+        "this curve: it is chosen and scored on the same sequences, so its score is optimistic.",
     )
 
 
-def _score_of(oof: OutOfFold, model: str, weights: Mapping[str, float]) -> float:
-    """Return the score of a model or the blend on the sequences that all models have scored."""
-    mask_N, proba_MK = oof.probabilities(model, weights)
-    shared_M = oof.done_mask(BLEND)[mask_N]
-    return _score(oof.true_N[mask_N], proba_MK.argmax(axis=1), shared_M, oof.num_targets)
+def _shared(oof: OutOfFold) -> tuple[Mask, dict[str, Floats]]:
+    """Return which sequences all models have scored, and the (M, K) probabilities of each."""
+    mask_N = oof.done_mask(BLEND)
+    return mask_N, {name: proba_NK[mask_N] for name, proba_NK in oof.by_model.items()}
 
 
-def _score(true_M: Integers, predicted_M: Integers, mask_M: Mask, num_targets: int) -> float:
-    return float(score_parts(true_M[mask_M], predicted_M[mask_M], num_targets)["score"])
+def _scores(gain: BlendGain) -> list[Comparison]:
+    return [each for each in gain.comparisons if each.measure == SCORE]
+
+
+def _name(other: str) -> str:
+    return "Chosen weights" if other == CHOSEN else f"{registry.title(other)} alone"
+
+
+def _describe(comparison: Comparison, other: str, people: str = "") -> str:
+    """Return the difference in words, with its interval."""
+    size = f"{abs(comparison.difference):.3f}"
+    direction = "more than" if comparison.difference > 0 else "less than"
+    text = f"the same as {other}" if float(size) == 0 else f"{size} {direction} {other}"
+    low, high = comparison.low, comparison.high
+    if low is None or high is None:
+        return text
+    is_open = ", so either may be better" if low <= 0 <= high else ""
+    return f"{text} (between {low:+.3f} and {high:+.3f}{people}{is_open})"
+
+
+def _ranges(chosen: Mapping[int, Mapping[str, float]]) -> str:
+    """Return the lowest and the highest chosen weight of each model."""
+    texts = []
+    for model in next(iter(chosen.values())):
+        weights = sorted({weights[model] for weights in chosen.values()})
+        ends = dict.fromkeys(f"{weight:.3g}" for weight in (weights[0], weights[-1]))
+        texts.append(f"{registry.title(model)} {' to '.join(ends)}")
+    return ", ".join(texts)

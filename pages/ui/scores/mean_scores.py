@@ -23,6 +23,10 @@ from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
 
 SENSOR_NAMES = {"all": "All sensors", "imu": "IMU only", "mean": "Mean of both"}
 PARTS = ("score", "binary_f1", "macro_f1")
+OPTIMISTIC = (
+    "These scores are optimistic: the best round or epoch of each fold was chosen on the "
+    "recordings that are scored."
+)
 
 
 def show(scores: Scores, models: Sequence[str], version: Version) -> None:
@@ -68,10 +72,7 @@ def mean_table(scores: Scores) -> pl.DataFrame:
 def selection_sentence(scores: Scores) -> str:
     """Return whether anything was chosen on the scored rows, and what that would add."""
     if scores.has_optimistic:
-        return (
-            "These scores are optimistic: the best round or epoch of each fold was chosen on the "
-            "recordings that are scored."
-        )
+        return OPTIMISTIC
     honest = "Nothing was chosen or fitted on the recordings that are scored."
     means = [
         f"{registry.title(model)} {words.score(entry.all_sensors.mean)}"

@@ -25,6 +25,10 @@ MACRO_HELP = (
     "Mean F1 over the targets and one class of all non-targets, so confusing one non-target with "
     "another costs nothing; half of the score."
 )
+INTERVAL_HELP = (
+    "End of the 95 % interval of the difference: subjects are drawn with replacement 1,000 times, "
+    "each with all its sequences, which are not independent. Models and weights stay the same."
+)
 
 PARTS: Columns = {
     "score": _number("Score", format="%.4f", help=SCORE_HELP),
@@ -104,10 +108,21 @@ CALIBRATION: Columns = {
     "brier": _number("Brier score", format="%.4f", help="0 to 2, lower is better."),
     "sequences": "Sequences",
 }
-WEIGHTS: Columns = {
-    "model": "Model",
-    "weight": _number("Weight", format="%.3f", help="Scaled so that they sum to 1."),
-    "score": PARTS["score"],
+GAIN: Columns = {  # widths in pixels: a phone shows all up to the interval
+    "compared_with": st.column_config.TextColumn(
+        "Compared with",
+        width=112,
+        help="One model alone, or the blend with chosen weights: for each fold those with the "
+        "highest score on all other folds.",
+    ),
+    "measure": st.column_config.TextColumn("Measure", width=72),
+    "gain": _number(
+        "Gain", format="%+.3f", width=58, help="The blend less the other: above 0 it is better."
+    ),
+    "low": _number("Low", format="%+.3f", width=58, help=INTERVAL_HELP),
+    "high": _number("High", format="%+.3f", width=58, help=INTERVAL_HELP),
+    "blend": _number("Blend", format="%.3f", width=54, help="With the weights in use."),
+    "other": _number("Other", format="%.3f", width=54, help="What it is compared with."),
 }
 
 
@@ -135,17 +150,4 @@ def subjects(models: Iterable[str]) -> Columns:
         "subject": "Subject",
         "fold": _number("Fold", width="small"),
         **{name: _number(f"{registry.title(name)}, score", format="%.4f") for name in models},
-    }
-
-
-def nested(title: str) -> Columns:
-    """Return the columns of ``blend_weights.nested_check``; the weight is that of this model."""
-    return {
-        "fold": _number("Held out", width=70, help="The fold that the weight is scored on."),
-        "chosen_weight": _number(
-            "Chosen weight", format="%.3f", help=f"Of {title}, the best on the other folds."
-        ),
-        "chosen_score": _number("Its score", format="%.4f", help="On the held-out fold."),
-        "used_score": _number("Score in use", format="%.4f", help="Of the weight in use."),
-        "difference": _number("Difference", format="%+.4f"),
     }

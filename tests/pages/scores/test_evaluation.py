@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import polars as pl
 import pytest
@@ -16,6 +14,7 @@ from pages.ui.scores import (
     score_figures,
 )
 from pages.ui.shared import results, words
+from trainer.blend_gain import CHOSEN, BlendGain, Comparison
 
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
 
@@ -130,30 +129,66 @@ def test_the_weight_curve_ends_at_the_models_alone():
     assert (curve["score"][0], curve["score"][-1]) == (0.0, 1.0)
 
 
-def test_the_weight_is_chosen_without_the_fold_that_scores_it():
-    """Fold 1 alone would choose the network; held out, it is scored with LightGBM's weight."""
-    fold = np.array([0, 0, 1, 1])
-    correct, wrong = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([[0.1, 0.9], [0.9, 0.1]])
-    oof = results.OutOfFold(
-        sequence_ids=list("pqrs"),
-        subjects=list("xxyy"),
-        fold_N=fold,
-        true_N=np.array([0, 1, 0, 1]),
-        by_model={"lgbm": np.vstack([correct, wrong]), "torch": np.vstack([wrong, correct])},
-        gestures=("a", "b"),
-        num_targets=1,
+def gain(difference, low, high):
+    """Return the gain over two models and over chosen weights; LightGBM is the better model."""
+
+    def row(other, alternative, measure="score"):
+        return Comparison(other, measure, alternative + difference, alternative, low, high)
+
+    chosen = {0: {"lgbm": 0.5, "torch": 0.5}, 1: {"lgbm": 0.75, "torch": 0.25}}
+    rows = (row("lgbm", 0.9), row("torch", 0.8), row(CHOSEN, 0.9), row("lgbm", 0.7, "accuracy"))
+    return BlendGain(rows, chosen)
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "text"),
+    [
+        (
+            *(-0.0114, -0.018, -0.004),
+            "0.011 less than LightGBM alone (between -0.018 and -0.004 for other people like "
+            "these)",
+        ),
+        (
+            *(0.005, -0.002, 0.009),
+            "0.005 more than LightGBM alone (between -0.002 and +0.009 for other people like "
+            "these, so either may be better)",
+        ),
+        (0.0001, None, None, "the same as LightGBM alone"),
+    ],
+)
+def test_one_sentence_states_what_the_blend_gains_over_the_best_model(difference, low, high, text):
+    """The difference, its interval, and whether it leaves open which is better."""
+    assert blend_weights.headline(gain(difference, low, high)) == f"The blend scores {text}"
+
+
+def test_the_note_has_the_weights_in_use_and_the_gain_over_chosen_ones():
+    """The lowest and the highest weight that the folds have chosen for each model."""
+    assert blend_weights.note(gain(-0.01, -0.02, 0.01), WEIGHTS) == (
+        "Weights in use, fixed before training: LightGBM 0.4, Network 0.6. The blend scores 0.010 "
+        "less than with weights chosen on the other folds (between -0.020 and +0.010, so either "
+        "may be better): LightGBM 0.5 to 0.75, Network 0.25 to 0.5."
     )
-    nested = blend_weights.nested_check(oof, 0.4)
-    assert nested["fold"].to_list() == [0, 1]
-    assert nested["chosen_weight"][0] < 0.5 < nested["chosen_weight"][1]
-    assert nested["chosen_score"].to_list() == [0.0, 0.0]
-    assert nested["used_score"].to_list() == [0.0, 1.0]
-    assert nested["difference"].to_list() == [0.0, -1.0]
 
 
-def test_of_equally_good_weights_the_middle_one_is_the_best():
-    """A plateau's edge is where the score falls off."""
-    assert blend_weights.middle_best(np.array([0.1, 0.9, 0.9, 0.9, 0.2])) == 2
+def test_the_gain_table_has_a_row_for_each_measure_and_alternative():
+    """Differences are the blend less the alternative."""
+    table = blend_weights.gain_table(gain(-0.1, -0.2, 0.1))
+    assert table["compared_with"].to_list() == [
+        *("LightGBM alone", "Network alone", "Chosen weights", "LightGBM alone"),
+    ]
+    assert table["measure"].to_list() == ["Score", "Score", "Score", "Accuracy"]
+    assert table["gain"].to_list() == pytest.approx([-0.1] * 4)
+    assert table.row(0)[3:] == pytest.approx((-0.2, 0.1, 0.8, 0.9))
+
+
+def test_the_blend_is_compared_over_the_sequences_that_all_models_have_scored():
+    """Of fold 0 alone, the only one of both: LightGBM predicts all correctly, the blend none."""
+    compared = blend_weights.compare(small_oof(), WEIGHTS)
+    assert [(each.other, each.blend, each.alternative) for each in compared.comparisons[:2]] == [
+        ("lgbm", 0.0, 1.0),
+        ("torch", 0.0, 0.0),
+    ]
+    assert compared.chosen == {}
 
 
 def test_the_weight_in_use_is_marked_on_the_curve():
@@ -162,18 +197,6 @@ def test_the_weight_in_use_is_marked_on_the_curve():
     figure = score_figures.weight_figure(curve, ("LightGBM", "Network"), (0.4, 0.5), 40)
     assert [trace.name for trace in figure.data][1:] == ["In use, 0.4 : 0.6", "Highest score"]
     assert figure.data[1].x == (0.4,)
-
-
-def test_of_three_models_the_weights_in_use_and_the_score_of_each_are_listed():
-    """Weights are scaled to sum to 1; LightGBM predicts all correctly, the others none."""
-    oof = small_oof(done_torch=(0, 1))
-    by_model = oof.by_model | {"third": oof.by_model["torch"]}
-    table = blend_weights.weight_table(
-        dataclasses.replace(oof, by_model=by_model), {"lgbm": 0.8, "torch": 0.6, "third": 0.6}
-    )
-    assert table["model"].to_list() == ["Blend", "LightGBM", "Network", "third"]
-    assert table["weight"].to_list() == pytest.approx([1.0, 0.4, 0.3, 0.3])
-    assert table["score"].to_list() == [0.0, 1.0, 0.0, 0.0]
 
 
 def test_the_expected_calibration_error_of_literal_predictions():

@@ -90,10 +90,42 @@ def test_every_state_of_a_run_is_shown_and_explained(make_run, state, done, char
     assert len(app.get("plotly_chart")) == charts
 
 
-def test_the_nested_check_needs_two_folds_of_both_models(make_run):
-    """The nested check holds out one of at least two folds."""
+def test_chosen_weights_need_two_folds_and_an_interval_five_subjects(make_run):
+    """One fold of two subjects: the blend is compared with each model, and the rest explained."""
     make_run("first", "running", done=4)
-    assert "needs two folds" in texts(visit("scores"))
+    app = visit("scores")
+    gain = table_with(app, "gain")
+    assert gain["compared_with"].tolist() == ["LightGBM alone", "Network alone"] * 2
+    assert gain["low"].isna().all()
+    assert "need two folds that all models have finished" in texts(app)
+    assert "An interval needs at least 5 subjects" in texts(app)
+
+
+def test_the_gain_of_the_blend_is_that_of_the_out_of_fold_table(make_run):
+    """Score and accuracy against trainer.metric on oof.parquet, computed here."""
+    root = make_run("first", "finished")
+    app, frame = visit("scores"), pl.read_parquet(RunPaths(root).oof)
+    gain = table_with(app, "gain")
+    others = ["LightGBM alone", "Network alone", "Chosen weights"]
+    assert gain["compared_with"].tolist() == others * 2
+    assert gain["measure"].tolist() == ["Score"] * 3 + ["Accuracy"] * 3
+    scores = [
+        score_of(frame, model, run_folders.NUM_TARGETS).score for model in ("blend", *WEIGHTS)
+    ]
+    assert gain["gain"].tolist()[:2] == pytest.approx([scores[0] - one for one in scores[1:]])
+    assert (gain["low"] <= gain["high"]).all()
+    best = "LightGBM" if scores[1] >= scores[2] else "the network"
+    assert f"{best} alone (between " in texts(app)
+    assert "for other people like these" in texts(app)
+
+
+@pytest.mark.parametrize(("optimistic", "times"), [((), 0), (("lgbm", "blend"), 2), (None, 2)])
+def test_an_optimistic_run_says_so_beside_the_gain_too(make_run, optimistic, times):
+    """In the same words as above; a file without the entry is of an earlier version."""
+    paths = RunPaths(make_run("first", "finished"))
+    scores = json.loads(paths.scores.read_text()) | {"optimistic": optimistic}
+    paths.scores.write_text(json.dumps(scores))
+    assert texts(visit("scores")).count(mean_scores.OPTIMISTIC) == times
 
 
 def test_a_run_of_one_model_has_no_blend(make_run):
@@ -105,6 +137,7 @@ def test_a_run_of_one_model_has_no_blend(make_run):
     app = visit("scores")
     assert "This run has one model" in texts(app)
     assert "Not all folds are done" not in texts(app)
+    assert not any("gain" in table for table in tables(app))
     assert list(metrics(app)) == ["LightGBM"]
     assert app.segmented_control(key="scores_model").options == ["LightGBM"]
 
@@ -184,13 +217,10 @@ def test_the_weight_curve_is_the_metric_at_every_weight(real_run):
     """The weight in use and both models alone, against trainer.metric."""
     reader = RunReader(real_run)
     run_file, frame = reader.run_file(), pl.read_parquet(RunPaths(real_run).oof)
-    report = blend_weights.weight_report(
-        evaluation.read(reader, run_file, frame, "all").oof, run_file.blend.by_model
-    )
-    expected = score_of(frame, "blend", run_file.labels.num_targets).score
-    assert report.used == (0.4, pytest.approx(expected))
+    oof = evaluation.read(reader, run_file, frame, "all").oof
+    curve = blend_weights.weight_curve(oof)
     for weight, model in ((0.0, "torch"), (0.4, "blend"), (1.0, "lgbm")):
-        there = report.curve.filter(pl.col("weight") == weight)["score"].item()
+        there = curve.filter(pl.col("weight") == weight)["score"].item()
         expected = score_of(frame, model, run_file.labels.num_targets).score
         assert there == pytest.approx(expected)
 
@@ -293,7 +323,7 @@ def third_run(make_run, monkeypatch):
 
 
 def test_a_third_model_is_shown_like_the_others(third_run):
-    """Cards, choice, tables and charts have it; its weight is listed instead of a curve."""
+    """Cards, choice, tables and charts have it; the blend is compared with it, without a curve."""
     app = visit("scores")
     titles = ["Blend", "LightGBM", "Network", "Third model"]
     assert metrics(app)["Third model"] == "0.890"
@@ -302,9 +332,9 @@ def test_a_third_model_is_shown_like_the_others(third_run):
     assert table_with(app, "log_loss")["model"].tolist() == titles
     subjects = next(table for table in tables(app) if "subject" in table and "score" in table)
     assert {"lgbm", "torch", "third"} <= set(subjects.columns)
-    weights = table_with(app, "weight")
-    assert weights["weight"].tolist() == pytest.approx([1.0, 0.2, 0.3, 0.5])
-    assert "With more than two models" in texts(app)
+    others = [f"{title} alone" for title in titles[1:]] + ["Chosen weights"]
+    assert table_with(app, "gain")["compared_with"].tolist() == others * 2
+    assert "LightGBM 0.2, Network 0.3, Third model 0.5." in texts(app)
     assert any("Third model" in chart.proto.spec for chart in app.get("plotly_chart"))
     app.selectbox(key="scores_cell").set_value("0:0").run()
     assert {"lgbm", "torch", "third"} <= set(table_with(app, "margin").columns)

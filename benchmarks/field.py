@@ -15,6 +15,7 @@ are any, each interpolated linearly to the median length of the fold's training 
 are given statistics of these channels, of the norm of the acceleration and of the steps of each.
 Settings are the libraries' defaults, but for the number of trees. Nothing is chosen on scored rows:
 the penalty of the ROCKET methods' ridge classifier is chosen by leave-one-out on training rows.
+The first fold after aeon's installation also contains the compilation by numba, one to two minutes.
 
 ``--run`` adds the models of a finished run, one run for each seed, on the same folds. Its seconds
 are those of its folds, without the feature table, with the threads and the load that it had.

@@ -16,12 +16,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.scores import score_columns, score_figures
-from pages.ui.scores.evaluation import Evaluation, cached
-from pages.ui.scores.result_tables import score_parts
-from pages.ui.shared import panels
-from pages.ui.shared.results import Floats, Mask, OutOfFold
-from trainer.blend import used_weights
-from trainer.blend_gain import (
+from pages.ui.scores.blend_gain import (
     CHOSEN,
     MIN_SUBJECTS,
     BlendGain,
@@ -31,6 +26,11 @@ from trainer.blend_gain import (
     candidate_predictions,
     candidate_weights,
 )
+from pages.ui.scores.evaluation import Evaluation, cached
+from pages.ui.scores.result_tables import score_parts
+from pages.ui.shared import panels
+from pages.ui.shared.results import Floats, Mask, OutOfFold
+from trainer.blend import used_weights
 from trainer.metric import MEASURES
 from trainer.models import registry
 from trainer.models.registry import BLEND

@@ -13,8 +13,8 @@ from pages.ui.scores import (
     result_tables,
     score_figures,
 )
+from pages.ui.scores.blend_gain import CHOSEN, BlendGain, Comparison
 from pages.ui.shared import results, words
-from trainer.blend_gain import CHOSEN, BlendGain, Comparison
 
 WEIGHTS = {"lgbm": 0.4, "torch": 0.6}
 

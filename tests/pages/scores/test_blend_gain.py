@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.blend import blend_probabilities
-from trainer.blend_gain import (
+from pages.ui.scores.blend_gain import (
     CHOSEN,
     NUM_RESAMPLES,
     best_candidate,
@@ -15,6 +14,7 @@ from trainer.blend_gain import (
     nested_weights,
     tail_share,
 )
+from trainer.blend import blend_probabilities
 from trainer.metric import competition_score
 
 NUM_TARGETS, NUM_CLASSES = 3, 5

@@ -31,7 +31,7 @@ if __name__ == "__main__":
     page.run()
 else:
     # What is imported by now stays, and so do the many objects of imports that follow: collecting
-    # garbage every 700 objects took 0.4 s of the first prediction, and every 50,000 takes nothing.
+    # garbage every 700 objects takes 0.4 s more of the first prediction than every 50,000 objects.
     # Streamlit collects it after each drawing of a page anyway.
     gc.freeze()
     gc.set_threshold(50_000, 20)

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from benchmarks.field_inputs import VERSION, FieldInputs
 from benchmarks.recordings import NUM_FOLDS
-from benchmarks.scores import spread
+from benchmarks.scores import macro_f1, spread
 from trainer.blend import blend_probabilities
 from trainer.config import make_config
 from trainer.data.sequences import IntArray
@@ -199,14 +199,11 @@ def table_line(title: str, of_seeds: list[Predictions], num_folds: int) -> str:
 
 def _scores(one: Predictions, scored_mask: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Return the competition's score, accuracy and macro F1 over all gestures of some rows."""
-    from sklearn.metrics import f1_score
-
     labels = one.folds.labels
     true_idx, predicted_idx = one.folds.label_idx[scored_mask], one.predicted_N[scored_mask]
     score = competition_score(true_idx, predicted_idx, labels.num_targets).score
-    classes = range(labels.num_classes)
-    macro = f1_score(true_idx, predicted_idx, labels=classes, average="macro", zero_division=0.0)
-    return score, float(np.mean(true_idx == predicted_idx)), float(macro)
+    macro = macro_f1(true_idx, predicted_idx, labels.num_classes)
+    return score, float(np.mean(true_idx == predicted_idx)), macro
 
 
 def select_methods(names: list[str]) -> list[Method]:

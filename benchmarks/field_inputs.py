@@ -21,12 +21,12 @@ from trainer.config import Config
 from trainer.data.preprocess import MOTION_SIGNALS, Signals
 from trainer.data.schema import NUM_TOF
 from trainer.data.sequences import FloatArray, IntArray
+from trainer.features.frames import mean_with_far
 from trainer.folds import FoldAssignment
 from trainer.run.inputs.recordings import InMemoryDataset, load_dataset
 
 VERSION = 1  # raise it where channels, series or table change: older results are not reused then
 MOTION = ("acc_x", "acc_y", "acc_z", "rot_w", "rot_x", "rot_y", "rot_z")
-BEYOND_RANGE = 255.0  # in place of -1, "nothing in range"; readings end at 254
 MIN_LENGTH = 9  # of a series: the kernels of MiniRocket have 9 weights
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -81,10 +81,7 @@ def make_channels(signals: Signals) -> FloatArray:
     if signals.thm_T5 is not None:
         parts.append(signals.thm_T5)
     if signals.tof_T320 is not None:
-        for sensor_idx in range(NUM_TOF):
-            pixels_VT = signals.sensor_pixels(sensor_idx)
-            pixels_VT[pixels_VT == -1] = BEYOND_RANGE
-            parts.append(pixels_VT.mean(axis=0)[:, None])
+        parts += [mean_with_far(signals.sensor_pixels(i))[:, None] for i in range(NUM_TOF)]
     channels_TC = np.concatenate(parts, axis=1)
     return channels_TC[:, ~np.isnan(channels_TC).all(axis=0)]
 

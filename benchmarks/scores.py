@@ -34,6 +34,7 @@ import polars as pl
 
 from trainer.blend import blend_probabilities
 from trainer.config import is_simulated
+from trainer.data.sequences import IntArray
 from trainer.models.registry import BLEND
 from trainer.simulation.simulate import read_num_subjects, write_folder
 from trainer.store.names import RunPaths
@@ -145,7 +146,7 @@ def num_done(paths: RunPaths) -> int:
     return sum(one is not None for row in models.values() for one in row.all_sensors.folds)
 
 
-def macro_f1(paths: RunPaths, weights: dict[str, float], model: str) -> float:
+def run_macro_f1(paths: RunPaths, weights: dict[str, float], model: str) -> float:
     """Return the mean over all gestures of the out-of-fold F1, of a model or the blend."""
     shares = weights if model == BLEND else {model: 1.0}
     table = pl.read_parquet(paths.oof)
@@ -156,8 +157,13 @@ def macro_f1(paths: RunPaths, weights: dict[str, float], model: str) -> float:
     done_N = ~np.isnan(blended_NK[:, 0])
     true_N = np.array([names.index(name) for name in table["gesture"]])[done_N]
     predicted_N = blended_NK[done_N].argmax(axis=1)
-    counts = [np.bincount(values, minlength=len(names)) for values in (true_N, predicted_N)]
-    hits_K = np.bincount(true_N[true_N == predicted_N], minlength=len(names))
+    return macro_f1(true_N, predicted_N, len(names))
+
+
+def macro_f1(true_idx: IntArray, predicted_idx: IntArray, num_gestures: int) -> float:
+    """Return the mean F1 over all gestures, 0 for one that is neither true nor predicted."""
+    counts = [np.bincount(values, minlength=num_gestures) for values in (true_idx, predicted_idx)]
+    hits_K = np.bincount(true_idx[true_idx == predicted_idx], minlength=num_gestures)
     return float(np.mean(2 * hits_K / np.maximum(counts[0] + counts[1], 1)))
 
 
@@ -168,7 +174,7 @@ def measure(variant: Variant, seeds: list[int], options: argparse.Namespace) -> 
         paths = train(variant, seed, options)
         if num_done(paths):
             scores = read_record(paths.scores, Scores)
-            macro = {model: macro_f1(paths, scores.weights, model) for model in scores.models}
+            macro = {model: run_macro_f1(paths, scores.weights, model) for model in scores.models}
             results.add(seed, scores, macro)
     return results
 

@@ -177,10 +177,10 @@ def _range_channels(pixels_VT: FloatArray) -> Iterator[tuple[str, FloatArray]]:
     yield "min", np.where(is_far_T, FAR, series.min_T)
     yield "in_range_share", series.in_range_share_T
     for name, pixel_idx in zip(QUADRANTS.names, QUADRANTS.pixel_idx, strict=True):
-        yield name, _mean_with_far(pixels_VT[pixel_idx])
+        yield name, mean_with_far(pixels_VT[pixel_idx])
 
 
-def _mean_with_far(pixels_VT: FloatArray) -> FloatArray:
+def mean_with_far(pixels_VT: FloatArray) -> FloatArray:
     """Return the mean of the pixels at each step, 255 for nothing in range, NaN if all missing."""
     present_VT = ~np.isnan(pixels_VT)
     num_present_T = np.sum(present_VT, axis=0, dtype=np.float32)

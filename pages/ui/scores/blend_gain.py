@@ -71,10 +71,12 @@ class BlendGain:
     Attributes:
         comparisons: With each model and, from two folds on, with CHOSEN; by each measure.
         chosen: Fold to the weights, by model, that are best on the other folds.
+        candidate_WN: (W, N) classes that the blend predicts with each of the candidate weights.
     """
 
     comparisons: tuple[Comparison, ...]
     chosen: dict[int, dict[str, float]]
+    candidate_WN: Integers
 
 
 def blend_gain(
@@ -95,7 +97,8 @@ def blend_gain(
         subjects: Of each of the N sequences.
         num_targets: How many of the first classes are targets.
     """
-    chosen = nested_weights(by_model, true_N, fold_N, num_targets)
+    candidate_WN = candidate_predictions(by_model)
+    chosen = nested_weights(list(by_model), candidate_WN, true_N, fold_N, num_targets)
     predicted_N = {"": blend_probabilities(by_model, weights)[0].argmax(axis=1)}
     predicted_N |= {model: proba_NK.argmax(axis=1) for model, proba_NK in by_model.items()}
     if chosen:
@@ -119,16 +122,21 @@ def blend_gain(
         for row, other in enumerate(predicted_N)
         if row > 0
     )
-    return BlendGain(comparisons, chosen)
+    return BlendGain(comparisons, chosen, candidate_WN)
 
 
 def nested_weights(
-    by_model: Mapping[str, Proba], true_N: Integers, fold_N: Integers, num_targets: int
+    models: Sequence[str],
+    candidate_WN: Integers,
+    true_N: Integers,
+    fold_N: Integers,
+    num_targets: int,
 ) -> dict[int, dict[str, float]]:
     """Choose the weights for each fold by the score of the other folds' sequences.
 
     Args:
-        by_model: Model to (N, K) out-of-fold probabilities.
+        models: Names of the M models.
+        candidate_WN: From ``candidate_predictions``.
         true_N: Class indices, targets first.
         fold_N: Fold that validates each sequence.
         num_targets: How many of the first classes are targets.
@@ -139,17 +147,14 @@ def nested_weights(
     folds, fold_idx = np.unique(fold_N, return_inverse=True)
     if len(folds) < 2:
         return {}
-    candidates_WM = candidate_weights(len(by_model))
+    candidates_WM = candidate_weights(len(models))
     counts_WF = np.stack(
-        [
-            count_cases(true_N, predicted_N, num_targets, fold_idx)
-            for predicted_N in candidate_predictions(by_model)
-        ]
+        [count_cases(true_N, one_N, num_targets, fold_idx) for one_N in candidate_WN]
     )
     others_WF = measures(counts_WF.sum(axis=1, keepdims=True) - counts_WF)[..., 0]
     best_F = [best_candidate(scores_W, candidates_WM) for scores_W in others_WF.T]
     return {
-        int(fold): dict(zip(by_model, candidates_WM[best].tolist(), strict=True))
+        int(fold): dict(zip(models, candidates_WM[best].tolist(), strict=True))
         for fold, best in zip(folds, best_F, strict=True)
     }
 

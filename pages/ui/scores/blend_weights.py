@@ -23,13 +23,12 @@ from pages.ui.scores.blend_gain import (
     Comparison,
     best_candidate,
     blend_gain,
-    candidate_predictions,
     candidate_weights,
 )
 from pages.ui.scores.evaluation import Evaluation, cached
 from pages.ui.scores.result_tables import score_parts
 from pages.ui.shared import panels
-from pages.ui.shared.results import Floats, Mask, OutOfFold
+from pages.ui.shared.results import OutOfFold
 from trainer.blend import used_weights
 from trainer.metric import MEASURES
 from trainer.models import registry
@@ -61,14 +60,14 @@ def show(evaluation: Evaluation, num_models: int, selection: str) -> None:
             _show_gain(evaluation, gain, selection)
         if right is not None:
             with right:
-                _show_curve(evaluation, gain.comparisons[0].blend)
+                _show_curve(evaluation, gain)
 
 
 def compare(oof: OutOfFold, weights: Mapping[str, float]) -> BlendGain:
     """Compare the blend with its alternatives, over the sequences that all models have scored."""
-    mask_N, parts = _shared(oof)
+    mask_N = oof.done_mask(BLEND)
     return blend_gain(
-        parts,
+        {name: proba_NK[mask_N] for name, proba_NK in oof.by_model.items()},
         weights,
         oof.true_N[mask_N],
         oof.fold_N[mask_N],
@@ -125,17 +124,21 @@ def note(gain: BlendGain, used: Mapping[str, float]) -> str:
     return " ".join(sentences)
 
 
-def weight_curve(oof: OutOfFold) -> pl.DataFrame:
+def weight_curve(oof: OutOfFold, gain: BlendGain) -> pl.DataFrame:
     """Return the blend's score against the first of two models' weight.
+
+    Args:
+        oof: Of two models.
+        gain: From ``compare``.
 
     Returns:
         Columns weight (0..1), score, binary_f1, macro_f1, accuracy, sequences.
     """
-    mask_N, parts = _shared(oof)
+    true_M = oof.true_N[oof.done_mask(BLEND)]
     weights_W = candidate_weights(2)[:, 0].tolist()
     rows = [
-        {"weight": weight, **score_parts(oof.true_N[mask_N], predicted_M, oof.num_targets)}
-        for weight, predicted_M in zip(weights_W, candidate_predictions(parts), strict=True)
+        {"weight": weight, **score_parts(true_M, predicted_M, oof.num_targets)}
+        for weight, predicted_M in zip(weights_W, gain.candidate_WN, strict=True)
     ]
     return pl.DataFrame(rows)
 
@@ -152,10 +155,11 @@ def _show_gain(evaluation: Evaluation, gain: BlendGain, selection: str) -> None:
     )
 
 
-def _show_curve(evaluation: Evaluation, used_score: float) -> None:
+def _show_curve(evaluation: Evaluation, gain: BlendGain) -> None:
+    used_score = gain.comparisons[0].blend
     first, second = registry.select(evaluation.oof.by_model)
     used = used_weights(evaluation.oof.by_model, evaluation.weights)[first.name]
-    curve = cached(("weight curve", *evaluation.key), lambda: weight_curve(evaluation.oof))
+    curve = cached(("weight curve", *evaluation.key), lambda: weight_curve(evaluation.oof, gain))
     best = best_candidate(curve["score"].to_numpy(), candidate_weights(2))
     best_weight, best_score = curve.row(best)[:2]
     panels.chart(
@@ -172,12 +176,6 @@ def _show_curve(evaluation: Evaluation, used_score: float) -> None:
         f"0 is {second.phrase} alone, 1 is {first.phrase} alone. Do not adopt the best weight of "
         "this curve: it is chosen and scored on the same sequences, so its score is optimistic.",
     )
-
-
-def _shared(oof: OutOfFold) -> tuple[Mask, dict[str, Floats]]:
-    """Return which sequences all models have scored, and the (M, K) probabilities of each."""
-    mask_N = oof.done_mask(BLEND)
-    return mask_N, {name: proba_NK[mask_N] for name, proba_NK in oof.by_model.items()}
 
 
 def _scores(gain: BlendGain) -> list[Comparison]:

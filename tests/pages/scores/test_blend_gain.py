@@ -61,7 +61,8 @@ def test_weights_are_chosen_by_the_score_of_the_other_folds(names):
     """For each fold every candidate is scored on the rows of the others; then on this fold."""
     by_model, true_N, fold_N, subjects = predictions(names)
     expected, predicted_N = chosen_by_hand(by_model, true_N, fold_N)
-    chosen = nested_weights(by_model, true_N, fold_N, NUM_TARGETS)
+    candidate_WN = candidate_predictions(by_model)
+    chosen = nested_weights(names, candidate_WN, true_N, fold_N, NUM_TARGETS)
     assert list(chosen) == [0, 1, 2]
     for fold, weights in chosen.items():
         assert list(weights.values()) == pytest.approx(expected[fold].tolist())
@@ -74,9 +75,10 @@ def test_weights_are_chosen_by_the_score_of_the_other_folds(names):
 def test_a_folds_own_rows_do_not_change_its_weights():
     """Other true classes in fold 1 change the weights of the other folds only."""
     by_model, true_N, fold_N, _ = predictions()
-    before = nested_weights(by_model, true_N, fold_N, NUM_TARGETS)
+    names, candidate_WN = list(by_model), candidate_predictions(by_model)
+    before = nested_weights(names, candidate_WN, true_N, fold_N, NUM_TARGETS)
     changed_N = np.where(fold_N == 1, by_model["first"].argmax(axis=1), true_N)
-    after = nested_weights(by_model, changed_N, fold_N, NUM_TARGETS)
+    after = nested_weights(names, candidate_WN, changed_N, fold_N, NUM_TARGETS)
     assert after[1] == before[1]
     assert after != before
 

@@ -123,7 +123,8 @@ def test_the_most_confused_gestures_come_first():
 
 def test_the_weight_curve_ends_at_the_models_alone():
     """Weight 0 is the network's score, weight 1 LightGBM's."""
-    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
+    oof = small_oof(done_torch=(0, 1))
+    curve = blend_weights.weight_curve(oof, blend_weights.compare(oof, WEIGHTS))
     assert curve["weight"][0] == 0.0
     assert curve["weight"][-1] == 1.0
     assert (curve["score"][0], curve["score"][-1]) == (0.0, 1.0)
@@ -137,7 +138,7 @@ def gain(difference, low, high):
 
     chosen = {0: {"lgbm": 0.5, "torch": 0.5}, 1: {"lgbm": 0.75, "torch": 0.25}}
     rows = (row("lgbm", 0.9), row("torch", 0.8), row(CHOSEN, 0.9), row("lgbm", 0.7, "accuracy"))
-    return BlendGain(rows, chosen)
+    return BlendGain(rows, chosen, np.empty((0, 0), dtype=np.int64))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,8 @@ def test_the_blend_is_compared_over_the_sequences_that_all_models_have_scored():
 
 def test_the_weight_in_use_is_marked_on_the_curve():
     """0.4 : 0.6 in the legend, with a symbol of its own."""
-    curve = blend_weights.weight_curve(small_oof(done_torch=(0, 1)))
+    oof = small_oof(done_torch=(0, 1))
+    curve = blend_weights.weight_curve(oof, blend_weights.compare(oof, WEIGHTS))
     figure = score_figures.weight_figure(curve, ("LightGBM", "Network"), (0.4, 0.5), 40)
     assert [trace.name for trace in figure.data][1:] == ["In use, 0.4 : 0.6", "Highest score"]
     assert figure.data[1].x == (0.4,)

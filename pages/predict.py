@@ -59,7 +59,6 @@ request = predictions.Request(
     bundles=bundles,
     rate_hz=run_file.data.sampling_rate_hz,
     mirror_left_handers=run_file.data.mirror_left_handers,
-    turned_subjects=run_file.recordings.turned_subjects,
     recordings=chosen,
 )
 findings = predictions.check_input(request)

@@ -197,6 +197,13 @@ def predict(
     by_model: Annotated[
         bool, typer.Option("--by-model", help="Also write the probabilities of each model")
     ] = False,
+    as_worn: Annotated[
+        bool,
+        typer.Option(
+            "--as-worn",
+            help="Predict the recordings as they are, also where the device looks reversed",
+        ),
+    ] = False,
     state: State = None,
 ) -> None:
     """Predict the gesture of each sequence of a file, with probabilities.
@@ -204,7 +211,7 @@ def predict(
     If MODEL_PATH is set, the run or bundle that it names is used instead of RUN.
     """
     root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
-    commands.predict(root, file, demographics, out, by_model)
+    commands.predict(root, file, demographics, out, by_model, as_worn)
 
 
 @app.command()

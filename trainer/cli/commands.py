@@ -150,10 +150,15 @@ def pause(root: Path) -> None:
 
 
 def predict(
-    root: Path, file: Path, demographics: Path | None, out: Path | None, by_model: bool
+    root: Path,
+    file: Path,
+    demographics: Path | None,
+    out: Path | None,
+    by_model: bool,
+    as_worn: bool,
 ) -> None:
     """Predict the sequences of a file, and print or write one row for each."""
-    from trainer.data.quality.findings import warnings
+    from trainer.data.quality.findings import list_first, warnings
     from trainer.data.sources import read_table, sequences_from_table
     from trainer.data.spreadsheet import spreadsheet_csv
     from trainer.explain.input_check import check_input_for
@@ -165,10 +170,14 @@ def predict(
     people = read_table(demographics) if demographics else None
     sequences = sequences_from_table(read_table(file), people)
     predictor = Predictor.load(root)
+    sequences = predictor.decide_orientation(sequences, as_worn)
     prediction = predictor.predict(sequences)
     frame = prediction_frame(prediction, by_model)
     found = warnings(check_input_for(predictor, sequences))
     lines = [f"warning: {finding.line}" for finding in found]
+    turned = sequences.sequence_ids[sequences.turned_N].tolist()
+    if turned:
+        lines.insert(0, f"corrected: {list_first(turned)}; --as-worn predicts them as recorded")
     if _is_simulated(predictor.root):
         lines.insert(0, f"warning: {SIMULATED_WARNING}")
     for line in (*prediction.notes, *lines):

@@ -115,10 +115,22 @@ def correct_orientation(
     """
     if not subjects or sequences.subjects is None:
         return sequences
-    corrected_N = np.isin(sequences.subjects, list(subjects))
-    if not corrected_N.any():
+    return rotate(sequences, np.isin(sequences.subjects, list(subjects)), in_place)
+
+
+def rotate(
+    sequences: Sequences, rotated_N: NDArray[np.bool_] | None, in_place: bool = False
+) -> Sequences:
+    """Return the recordings with these devices rotated by 180 degrees about z.
+
+    Args:
+        sequences: As for ``correct_orientation``.
+        rotated_N: (N,) which of them; None: none.
+        in_place: As for ``correct_orientation``.
+    """
+    if rotated_N is None or not rotated_N.any():
         return sequences
-    rows_T = np.repeat(corrected_N, sequences.lengths_N)
+    rows_T = np.repeat(rotated_N, sequences.lengths_N)
     corrected = sequences if in_place else _with_own_arrays(sequences)
     corrected.acc_T3[rows_T] *= _ROTATION_ACC
     if corrected.rot_T4 is not None:  # multiplied by the quaternion k from the right

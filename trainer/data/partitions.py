@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from trainer.data.columns import text_column
 from trainer.data.device_orientation import Vectors, wrist_poses
 from trainer.data.files import read_table
+from trainer.data.orientation_detector import odd_features
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import (
@@ -137,6 +138,7 @@ class Survey:
         part_fingerprints: The same of each part.
         first_sequence: (parts + 1,) position of each part's first sequence, then N.
         poses_N3: (N, 3) the pose of the wrist (``trainer.data.device_orientation``).
+        orientation_NF: (N, F) features of ``trainer.data.orientation_detector``, as recorded.
     """
 
     catalogue: Catalogue
@@ -144,6 +146,7 @@ class Survey:
     part_fingerprints: tuple[str, ...]
     first_sequence: tuple[int, ...]
     poses_N3: Vectors
+    orientation_NF: Vectors
 
 
 def find_partitions(folder: Path) -> Partitions | None:
@@ -179,10 +182,12 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
     catalogues: list[Catalogue] = []
     fingerprints: list[str] = []
     poses: list[Vectors] = []
+    orientation: list[Vectors] = []
     for sequences in parts:
         catalogues.append(sequences.catalogue)
         fingerprints.append(fingerprint_of(sequences))
         poses.append(wrist_poses(sequences))
+        orientation.append(odd_features(sequences))
     _refuse_doubled(parts, catalogues)
     labels = _join_labels(parts, catalogues)
     counts = [part.num_sequences for part in catalogues]
@@ -206,6 +211,7 @@ def survey(parts: Partitions, fingerprint_of: Callable[[Sequences], str]) -> Sur
         tuple(fingerprints),
         first_sequence,
         np.concatenate(poses),
+        np.concatenate(orientation),
     )
 
 

@@ -119,6 +119,8 @@ class Sequences:
             or None.
         posture_N: (N,) unicode, posture of the body (the column ``orientation``), "" unknown;
             never an input; or None.
+        turned_N: (N,) bool, whose device orientation is corrected by 180 degrees about z before a
+            prediction (``trainer.data.orientation_detector``); or None where that is undecided.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -133,6 +135,7 @@ class Sequences:
     labels: LabelTable | None
     phase_T: NDArray[np.int8] | None
     posture_N: NDArray[np.str_] | None = None
+    turned_N: NDArray[np.bool_] | None = None
 
     @property
     def num_sequences(self) -> int:
@@ -209,6 +212,7 @@ class Sequences:
             labels=self.labels,
             phase_T=None if self.phase_T is None else self.phase_T[row_idx],
             posture_N=None if self.posture_N is None else self.posture_N[sequence_idx],
+            turned_N=None if self.turned_N is None else self.turned_N[sequence_idx],
         )
 
     def keep_steps(self, keep_mask: NDArray[np.bool_]) -> Sequences:

@@ -5,9 +5,7 @@ In: a predictor and ``Sequences``. Out: ``Finding``s. The checks: ``trainer.data
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from trainer.data.device_orientation import correct_orientation
+from trainer.data.device_orientation import rotate
 from trainer.data.quality.checks import check_input, note_corrected
 from trainer.data.quality.findings import Finding
 from trainer.data.sequences import Sequences
@@ -28,27 +26,22 @@ def check_input_for(predictor: Predictor, sequences: Sequences) -> tuple[Finding
         training = Training.load(predictor.root)
     except PredictError as error:
         training = str(error)
-    return check_with_training(
-        sequences, training, predictor.mirror_left_handers, predictor.turned_subjects
-    )
+    decided = predictor.decide_orientation(sequences)
+    return check_with_training(decided, training, predictor.mirror_left_handers)
 
 
 def check_with_training(
-    sequences: Sequences,
-    training: Training | str,
-    mirror_left_handers: bool,
-    turned_subjects: Collection[str],
+    sequences: Sequences, training: Training | str, mirror_left_handers: bool
 ) -> tuple[Finding, ...]:
     """Return the findings about recordings, without any model.
 
     Args:
-        sequences: The recordings.
+        sequences: The recordings, with the decision about their device orientation.
         training: The run's training data, or the reason why it is missing.
         mirror_left_handers: Whether left-handers were mirrored in training.
-        turned_subjects: Subjects whose device orientation was corrected in training.
     """
-    corrected = correct_orientation(sequences, turned_subjects)
+    corrected = rotate(sequences, sequences.turned_N)
     summary = None if isinstance(training, str) else training.summary
     findings = check_input(corrected, summary, mirror_left_handers)
     missing = (Finding("note", training),) if isinstance(training, str) else ()
-    return (*findings, *note_corrected(sequences, turned_subjects), *missing)
+    return (*findings, *note_corrected(sequences), *missing)

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from trainer.blend import blend_probabilities
+from trainer.data.orientation_detector import note_turned
 from trainer.data.schema import DataError
 from trainer.data.sequences import Sequences
 from trainer.kaggle.gateway import GatewayReport, run_gateway
@@ -97,7 +98,8 @@ class SequenceServer:
             recording, remarks = read_served(sequence, demographics)
         except DataError as error:
             raise PredictError(f"sequence {name}: {error}") from error
-        for remark in remarks:
+        recording = predictor.decide_orientation(recording)
+        for remark in (*remarks, *note_turned(recording)):
             self.log(f"sequence {name}: {remark}")
         by_model = self._predict_by_model(predictor, name, recording)
         blended_NK, _ = blend_probabilities(by_model, predictor.weights)

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.orientation_detector import OrientationDetector
 from trainer.data.preprocess import Signals
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
@@ -112,6 +113,7 @@ def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - 
             part(left_out, part({"name": name}, "name", str), str)
         if bundle.get("turned_subjects"):
             names(bundle, "turned_subjects", len(bundle["turned_subjects"]))
+        OrientationDetector.from_plain(part(bundle, "orientation_detector", dict, {}))
         if bundle["fold_weights"] not in ("equal", "score"):
             raise DamagedDataError("fold_weights: expected equal or score")
         folds = part(bundle, "folds", list)

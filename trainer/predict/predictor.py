@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from trainer.blend import blend_probabilities, vote
 from trainer.config import BlendConfig, environment_weights, required_models
-from trainer.data.device_orientation import correct_orientation
+from trainer.data.device_orientation import rotate
+from trainer.data.orientation_detector import OrientationDetector, decide_orientation, note_turned
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
 from trainer.models import registry
@@ -85,6 +86,8 @@ class Predictor:
         weights: Blend weights as configured.
         mirror_left_handers: Whether left-handers were mirrored in training.
         turned_subjects: Subjects whose device orientation was corrected in training.
+        detector: Finds the recordings of others whose device orientation is to be corrected; None
+            where the run has none.
         models: The models that have a bundle and whose libraries can be imported, by name.
         notes: Which models of the run are not used, and why, in words.
     """
@@ -94,6 +97,7 @@ class Predictor:
     weights: Mapping[str, float]
     mirror_left_handers: bool
     turned_subjects: tuple[str, ...]
+    detector: OrientationDetector | None
     models: Mapping[str, FittedModel]
     notes: tuple[str, ...]
 
@@ -127,6 +131,7 @@ class Predictor:
             weights=first["weights"] | environment_weights(os.environ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
+            detector=OrientationDetector.from_plain(first.get("orientation_detector", {})),
             models={
                 model: open_model(bundle, RunPaths(root).bundle(model))
                 for model, bundle in found.items()
@@ -139,17 +144,27 @@ class Predictor:
         """Return the preprocessed signals that the models' inputs are computed from.
 
         Args:
-            sequences: Any recordings. The device orientation is corrected for the subjects for
-                whom it was corrected in training.
+            sequences: Any recordings; their device orientation is corrected.
         """
-        corrected = correct_orientation(sequences, self.turned_subjects)
-        return preprocess(corrected, self.mirror_left_handers)
+        decided = self.decide_orientation(sequences)
+        return preprocess(rotate(decided, decided.turned_N), self.mirror_left_handers)
+
+    def decide_orientation(self, sequences: Sequences, as_worn: bool = False) -> Sequences:
+        """Return recordings with the decision whose device orientation is corrected.
+
+        Args:
+            sequences: All recordings of an upload: those of a subject are decided together. A
+                decision that they carry is kept.
+            as_worn: Correct none.
+        """
+        return decide_orientation(sequences, self.turned_subjects, self.detector, as_worn)
 
     def predict(self, sequences: Sequences, fold: int | None = None) -> Prediction:
         """Return the probabilities of sequences.
 
         Args:
-            sequences: Any recordings; labels are not used.
+            sequences: Any recordings; labels are not used. Their device orientation is corrected
+                before all models; ``decide_orientation`` comes first to predict them as worn.
             fold: Predict with this fold's models only: a training sequence was not used by the
                 models of the fold that validated its subject. None uses all folds.
 
@@ -157,6 +172,7 @@ class Predictor:
             PredictError: There is no such fold.
         """
         models = self.models_of(fold)
+        sequences = self.decide_orientation(sequences)
         signals = self.signals(sequences)
         by_fold = predict_all(models, signals)
         by_model = {
@@ -257,7 +273,7 @@ def _describe(
 ) -> tuple[str, ...]:
     """Return notes on the models that predicted and the sensors that were used."""
     models = ", ".join(f"{registry.get(name).phrase} {weight:.2f}" for name, weight in used.items())
-    notes = [f"predicted by: {models}"]
+    notes = [f"predicted by: {models}", *note_turned(sequences)]
     present = sequences.presence()
     unused = [GROUP_NAMES[group] for group in present if group not in used_groups]
     if unused:

@@ -86,6 +86,7 @@ def freeze(name: str, config: Config, dataset: Dataset, left_out: Mapping[str, s
             groups=catalogue.groups,
             is_simulated=catalogue.is_simulated,
             turned_subjects=dataset.turned_subjects,
+            orientation_detector=dataset.fit_orientation_detector(),
         ),
         versions=versions(),
         code=code_versions(),

@@ -198,9 +198,7 @@ class Pipeline:
 
     def _open_progress(self, run_file: RunFile) -> RunProgress:
         """Open every fold of every model: done, begun or waiting."""
-        progress = RunProgress(
-            self.paths, self.config, run_file.recordings.turned_subjects, run_file.left_out
-        )
+        progress = RunProgress(self.paths, self.config, run_file.recordings, run_file.left_out)
         key = run_key(run_file)
         for model in self.config.models:
             state = self._model_state(model)

@@ -19,7 +19,7 @@ from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import sha256, write_atomic
 from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
-from trainer.store.records import FileRef, FoldRecord, ModelState, dump_record
+from trainer.store.records import DataSummary, FileRef, FoldRecord, ModelState, dump_record
 
 
 @dataclass
@@ -29,7 +29,7 @@ class RunProgress:
     Attributes:
         paths: The run's files.
         config: The run's configuration.
-        turned_subjects: Subjects whose device orientation was corrected; part of the bundles.
+        recordings: What the run is trained on; device orientations are part of the bundles.
         left_out: Requested models that the run was made without; part of the bundles.
         files: The files of every fold of every model, in the order of work.
         results: Finished folds, in the same order.
@@ -38,7 +38,7 @@ class RunProgress:
 
     paths: RunPaths
     config: Config
-    turned_subjects: Sequence[str]
+    recordings: DataSummary
     left_out: Mapping[str, str]
     files: dict[FoldKey, FoldFiles] = field(default_factory=dict)
     results: dict[FoldKey, FoldResult] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class RunProgress:
         for model in models:
             data = bundle_bytes(
                 *(folds, self.results, self.config, model, temperatures),
-                *(self.turned_subjects, self.left_out),
+                *(self.recordings, self.left_out),
             )
             if data is None:
                 continue

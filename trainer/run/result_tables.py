@@ -24,7 +24,7 @@ from trainer.models.base import FoldResult
 from trainer.predict.fitted_models import BUNDLE_SCHEMA
 from trainer.run.fold_result_file import score_row
 from trainer.store.codec import dumps, seal
-from trainer.store.records import ModelScores, ScoreRow, Scores, SensorScores
+from trainer.store.records import DataSummary, ModelScores, ScoreRow, Scores, SensorScores
 
 Proba = NDArray[np.float64]
 Blocks = Mapping[tuple[str, int], FoldResult]
@@ -160,7 +160,7 @@ def bundle_bytes(
     config: Config,
     model: str,
     temperatures: Mapping[tuple[str, int], float],
-    turned_subjects: Sequence[str],
+    recordings: DataSummary,
     left_out: Mapping[str, str],
 ) -> bytes | None:
     """Return all that prediction needs of one model, or None before all its folds are done."""
@@ -191,7 +191,10 @@ def bundle_bytes(
             "fold_weights": config.blend.fold_weights,
             "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,
-            "turned_subjects": list(turned_subjects),
+            "turned_subjects": list(recordings.turned_subjects),
+            "orientation_detector": {
+                name: list(numbers) for name, numbers in recordings.orientation_detector.items()
+            },
             "folds": parts,
             **({"left_out": dict(left_out)} if left_out else {}),
         }

@@ -60,6 +60,8 @@ class DataSummary(BaseModel):
 
     ``is_simulated`` is read from the recordings themselves. Files of earlier versions lack it and
     read as False; ``RunFile.is_simulated`` also looks at the source's name.
+    ``orientation_detector`` holds the numbers of ``trainer.data.orientation_detector``, where one
+    was fitted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +73,7 @@ class DataSummary(BaseModel):
     groups: tuple[Name, ...]
     is_simulated: bool = False
     turned_subjects: tuple[Name, ...] = ()
+    orientation_detector: dict[Name, tuple[Number, ...]] = Field(default_factory=dict)
 
 
 class Machine(BaseModel):

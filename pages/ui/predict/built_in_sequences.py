@@ -14,6 +14,7 @@ import streamlit as st
 
 from pages.ui.predict.predictions import Recordings
 from pages.ui.shared import frame, readers, recordings, results, source
+from trainer.data.orientation_detector import decide_orientation
 from trainer.data.sequences import Sequences
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
@@ -58,6 +59,7 @@ def choose(run: RunReader, run_file: RunFile) -> Recordings:
             icon=":material/visibility:",
         )
     sequence = recorded.select(np.flatnonzero(recorded.sequence_ids == known["sequence_id"])[:1])
+    sequence = decide_orientation(sequence, run_file.recordings.turned_subjects, None)
     key = f"{run_file.recordings.fingerprint}:{known['sequence_id']}"
     return Recordings(sequence, key, fold, known, (fold is None,))
 

@@ -101,10 +101,11 @@ def num_bins(selected: Selected) -> int:
 
 def place(selected: Selected, feature: str) -> Place:
     """Return the part of the recording that a feature is computed from."""
+    from trainer.data.device_orientation import rotate
     from trainer.explain.places import place_of
 
     bins, request = num_bins(selected), selected.request
-    sequence = request.corrected(selected.sequence)
+    sequence = rotate(selected.sequence, selected.sequence.turned_N)
     return _once(
         selected,
         f"place {feature}",

@@ -40,8 +40,8 @@ class Recordings:
     """Recordings to predict, as chosen on the page.
 
     Attributes:
-        sequences: The recordings.
-        key: Identifies their content.
+        sequences: The recordings, with the decision about their device orientation.
+        key: Identifies their content, and whether they are predicted as worn.
         fold: Predict with this fold's models only; None uses all folds.
         known: sequence_id, gesture and subject of a built-in sequence; else empty.
         seen: Whether the models were trained on each sequence; None if that is unknown.
@@ -63,7 +63,6 @@ class Request:
         bundles: Version of its bundles; another version is loaded again.
         rate_hz: Time steps in a second.
         mirror_left_handers: Whether left-handers were mirrored in training.
-        turned_subjects: Subjects whose device orientation was corrected in training.
         recordings: The recordings.
     """
 
@@ -71,7 +70,6 @@ class Request:
     bundles: Version
     rate_hz: float
     mirror_left_handers: bool
-    turned_subjects: tuple[str, ...]
     recordings: Recordings
 
     @property
@@ -83,12 +81,6 @@ class Request:
     def key(self) -> tuple[Hashable, ...]:
         """Return the key of the request in caches."""
         return (self.root, self.bundles, self.recordings.key, self.recordings.fold)
-
-    def corrected(self, sequences: Sequences) -> Sequences:
-        """Return recordings with the device orientation corrected as in training."""
-        from trainer.data.device_orientation import correct_orientation
-
-        return correct_orientation(sequences, self.turned_subjects)
 
 
 @dataclass(frozen=True)
@@ -153,10 +145,7 @@ def check_input(request: Request) -> tuple[Finding, ...]:
         from trainer.explain.input_check import check_with_training
 
         return check_with_training(
-            request.sequences,
-            load_training(request),
-            request.mirror_left_handers,
-            request.turned_subjects,
+            request.sequences, load_training(request), request.mirror_left_handers
         )
 
     return once("input check", request.key, check)

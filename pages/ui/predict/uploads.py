@@ -20,9 +20,17 @@ import streamlit as st
 from pages.ui.predict.predictions import Recordings
 from pages.ui.shared import source
 from trainer.data.files import read_upload
+from trainer.data.orientation_detector import (
+    AS_WORN,
+    CORRECTED,
+    OrientationDetector,
+    decide_orientation,
+    note_turned,
+)
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
 from trainer.data.sequences import Sequences
+from trainer.plain_data import DamagedDataError
 from trainer.store.records import RunFile
 
 if TYPE_CHECKING:
@@ -75,7 +83,32 @@ def choose(run_file: RunFile) -> Recordings:
             "models were trained on, so their predictions are not representative of new ones.",
             icon=":material/visibility:",
         )
-    return Recordings(sequences, key, seen=seen)
+    decided, is_as_worn = _decide_orientation(run_file, sequences)
+    return Recordings(decided, f"{key}, as worn: {is_as_worn}", seen=seen)
+
+
+def _decide_orientation(run_file: RunFile, sequences: Sequences) -> tuple[Sequences, bool]:
+    """Show whether devices look reversed; return the decision and whether it is "as worn"."""
+    trained = run_file.recordings
+    try:
+        detector = OrientationDetector.from_plain(trained.orientation_detector)
+    except DamagedDataError as error:
+        st.error("The run's configuration is damaged.")
+        st.code(f"config.json: {error}", language=None, wrap_lines=True)
+        st.stop()
+    decided = decide_orientation(sequences, trained.turned_subjects, detector)
+    if not note_turned(decided):
+        return decided, False
+    is_as_worn = st.checkbox(
+        "Predict as worn",
+        key="predict_as_worn",
+        help="Predict the recordings as they are, also where the device looks reversed.",
+    )
+    for note in note_turned(decided, AS_WORN if is_as_worn else CORRECTED):
+        st.info(f"{note}.", icon=":material/screen_rotation:")
+    if is_as_worn:
+        decided = decide_orientation(sequences, (), None, as_worn=True)
+    return decided, is_as_worn
 
 
 def seen_in_training(run_file: RunFile, sequences: Sequences) -> tuple[bool, ...] | None:

@@ -6,13 +6,9 @@ and the report.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-import numpy as np
-
 from trainer.data.quality.acceleration import check_acceleration
 from trainer.data.quality.contents import check_duplicates, check_phases
-from trainer.data.quality.findings import Check, Finding, share_text
+from trainer.data.quality.findings import Check, Finding, first_of, share_text
 from trainer.data.quality.presence import check_hands, check_sensors
 from trainer.data.quality.quaternions import check_agreement, check_quaternion_lengths
 from trainer.data.quality.reversed_devices import check_device_orientation
@@ -67,22 +63,14 @@ def check_input(
     return tuple(sorted(findings, key=lambda finding: finding.severity != "warning"))
 
 
-def note_corrected(
-    sequences: Sequences, corrected_subjects: Collection[str]
-) -> tuple[Finding, ...]:
-    """Return a note where the device orientation is corrected before the prediction.
-
-    Args:
-        sequences: The recordings.
-        corrected_subjects: Whose device orientation the run corrected in its training data.
-    """
-    if sequences.subjects is None:
-        return ()
-    mask_N = np.isin(sequences.subjects, list(corrected_subjects))
-    if not mask_N.any():
+def note_corrected(sequences: Sequences) -> tuple[Finding, ...]:
+    """Return a note where the device orientation is corrected before the prediction."""
+    mask_N = sequences.turned_N
+    if mask_N is None or not mask_N.any():
         return ()
     what = f"device orientation corrected by 180 degrees about z ({share_text(mask_N)})"
-    return (Finding("note", f"{what}, as for this subject in training", channel="acc"),)
+    first = first_of(mask_N, sequences.sequence_ids)
+    return (Finding("note", what, sequence_id=first, channel="acc"),)
 
 
 def _describe_size(sequences: Sequences) -> Finding:

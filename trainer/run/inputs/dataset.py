@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import Config
+from trainer.data.device_orientation import Vectors
+from trainer.data.orientation_detector import fit_detector
 from trainer.data.sequences import Annotations, Catalogue, LabelTable
 from trainer.features.feature_table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.features.frames import Frames
@@ -87,6 +89,11 @@ class Dataset(ABC):
     @abstractmethod
     def frames(self) -> Frames:
         """Return the frames; ``open_frames`` comes first."""
+
+    @property
+    @abstractmethod
+    def orientation_NF(self) -> Vectors:
+        """Return features for the orientation detector, (N, F), device orientation corrected."""
 
     @abstractmethod
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
@@ -211,6 +218,13 @@ class Dataset(ABC):
     def release(self) -> None:
         """Free the memory of the feature table and the frames: the workers have them."""
         self._features = None
+
+    def fit_orientation_detector(self) -> dict[str, list[float]]:
+        """Fit the detector of devices worn otherwise; return its numbers, or none without one."""
+        if not self.config.data.turn_reversed:
+            return {}
+        detector = fit_detector(self.orientation_NF, self.subjects, self.label_idx)
+        return {} if detector is None else detector.to_plain()
 
     def assign_folds(self) -> FoldAssignment:
         """Assign every sequence to a fold."""

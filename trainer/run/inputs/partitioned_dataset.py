@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.data.device_orientation import Vectors
 from trainer.data.partitions import Partitions, Survey
 from trainer.data.sequences import FloatArray
 from trainer.features.feature_table import FeatureTable
@@ -55,6 +56,12 @@ class PartitionedDataset(Dataset):
         """Return the frames, mapped from a file."""
         assert self._frames is not None  # open_frames comes first
         return self._frames
+
+    @property
+    def orientation_NF(self) -> Vectors:
+        """Return features for the orientation detector; the rotation changes their sign."""
+        is_turned_N = np.isin(self.subjects, list(self.turned_subjects))
+        return np.where(is_turned_N[:, None], -1.0, 1.0) * self.surveyed.orientation_NF
 
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
         names = names_of(self.catalogue.groups)

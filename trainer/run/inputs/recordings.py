@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from trainer.config import Config
-from trainer.data.device_orientation import correct_orientation, find_reversed, find_reversed_by
+from trainer.data.device_orientation import (
+    Vectors,
+    correct_orientation,
+    find_reversed,
+    find_reversed_by,
+)
+from trainer.data.orientation_detector import odd_features
 from trainer.data.partitions import survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import Sequences
@@ -74,6 +80,11 @@ class InMemoryDataset(Dataset):
     """
 
     sequences: Sequences
+
+    @property
+    def orientation_NF(self) -> Vectors:
+        """Return features for the orientation detector."""
+        return odd_features(self.sequences)
 
     @cached_property
     def signals(self) -> Signals:

@@ -36,7 +36,7 @@ COMMANDS = {
     "status": "RUN --json --state",
     "pause": "RUN --state",
     "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",
-    "predict": "RUN FILE --demographics --out --by-model --state",
+    "predict": "RUN FILE --demographics --out --by-model --as-worn --state",
     "verify": "RUN --state",
     "export": "RUN FILE.zip --dataset-metadata --state",
     "import": "FILE_OR_FOLDER --state",

@@ -155,6 +155,7 @@ def test_in_a_folder_of_parts_the_same_devices_are_corrected(rotated_watch, tmp_
     one, many, raw = made.values()
     assert many.turned_subjects == one.turned_subjects == ("SUBJ_W05",)
     assert raw.turned_subjects == ()
+    assert many.fit_orientation_detector() == one.fit_orientation_detector() != {}
     order_idx = [
         one.catalogue.sequence_ids.tolist().index(name) for name in many.catalogue.sequence_ids
     ]

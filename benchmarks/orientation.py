@@ -28,7 +28,7 @@ from trainer.metric import competition_score
 from trainer.predict.predictor import Predictor
 from trainer.store.reader import RunReader
 
-HEAD = "| device | decided | corrected | score | accuracy |\n|---|---|---|---|---|"  # of a table
+HEAD = "| device | decided | corrected | score | accuracy |\n|---|---|---|---|---|"
 DECISIONS = ("not", "each recording alone", "all of a subject together")
 
 

@@ -30,7 +30,7 @@ def test_a_detector_that_corrects_all_exchanges_both_scores(
     tiny_run, tiny_source, capsys, monkeypatch
 ):
     """The rotated ones are predicted as worn, and those as worn as rotated."""
-    all_of = OrientationDetector.from_plain(BELOW_ZERO | {"weights": [0.0] * 24})
+    all_of = OrientationDetector.from_plain(BELOW_ZERO | {"weights": [0.0] * 28})
     monkeypatch.setattr(orientation, "fit_detector", lambda *_: all_of)
     monkeypatch.setattr(
         OrientationDetector, "log_odds", lambda _, features_NF: features_NF[:, 0] - 9

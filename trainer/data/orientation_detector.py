@@ -29,14 +29,14 @@ from trainer.data.preprocess import GRAVITY_MPS2
 from trainer.data.sequences import IntArray, Sequences
 from trainer.plain_data import LARGEST, DamagedDataError, number, part, reading
 
-NUM_FEATURES = 24
+NUM_FEATURES = 28
 NUM_FOLDS = 10  # of subjects, for the threshold
 MIN_SUBJECTS = 8  # with fewer, other people may differ more than the validation shows
 MAX_FALSE = 0.0025  # share of recordings as worn beyond the threshold; 0.5 % are acceptable
 MIN_SEQUENCES = 400  # 1 / MAX_FALSE: a smaller share of fewer is not known
 MANY = 30  # recordings of a subject from which the mean has a threshold of its own
-MARGIN = 1.25  # people outside the training differ more than those inside
-LEAST_LOG_ODDS = 1.0  # of any threshold
+MARGIN = 1.5  # people outside the training differ more than those inside
+LEAST_LOG_ODDS = 1.5  # of any threshold
 CLIP = 2.5  # times the root mean square of a feature: rare shakes must not decide
 MAX_ITERATIONS, TOLERANCE = 50, 1e-9  # of Newton's method, which needs about ten
 CORRECTED, AS_WORN = "corrected before prediction", "predicted as worn"
@@ -70,7 +70,7 @@ class OrientationDetector:
         if not packed:
             return None
         with reading("orientation_detector"):
-            thresholds = _numbers(packed, "thresholds", 2, LEAST_LOG_ODDS)
+            thresholds = _numbers(packed, "thresholds", 2, 0.0)
             return cls(
                 _numbers(packed, "scales", NUM_FEATURES, 1e-9),
                 _numbers(packed, "weights", NUM_FEATURES, -LARGEST),
@@ -181,10 +181,12 @@ def odd_features(sequences: Sequences) -> Vectors:
     known_T = np.asarray(~np.isnan(sequences.acc_T3).any(axis=1))
     acc_T3 = np.where(known_T[:, None], sequences.acc_T3, 0.0).astype(np.float64) / GRAVITY_MPS2
     acc_T3[np.repeat(sequences.right_handed_N == 0, lengths_N), 0] *= -1.0
-    num_known_N = np.maximum(np.add.reduceat(known_T.astype(np.float64), starts), 1.0)
+    first_T, length_T = np.repeat([starts, lengths_N], lengths_N, axis=1)
+    place_T = (np.arange(len(acc_T3)) - first_T) / length_T
 
-    def mean(values_T: Vectors) -> Vectors:
-        return np.asarray(np.add.reduceat(values_T, starts) / num_known_N)
+    def mean(values_T: Vectors, of_T: NDArray[np.bool_] = known_T) -> Vectors:
+        counts_N = np.maximum(np.add.reduceat(of_T, starts, dtype=np.float64), 1.0)
+        return np.asarray(np.add.reduceat(values_T * of_T, starts) / counts_N)
 
     def centred(values_T: Vectors) -> Vectors:
         return (values_T - np.repeat(mean(values_T), lengths_N)) * known_T
@@ -201,11 +203,13 @@ def odd_features(sequences: Sequences) -> Vectors:
     norm_T = np.linalg.norm(acc_T3, axis=1)
     x_N, y_N, z_N = (mean(acc_T3[:, axis]) for axis in range(3))
     z_T, size_T = centred(acc_T3[:, 2]), centred(norm_T)
+    thirds = (place_T < 1 / 3, place_T >= 2 / 3)  # before and after the gesture, often
     features = []
     for axis, mean_N in enumerate((x_N, y_N)):
         odd_T, odd_steps_T = centred(acc_T3[:, axis]), steps(acc_T3[:, axis])
         with_z_N, with_size_N = mean(odd_T * z_T), mean(odd_T * size_T)
         features += [mean_N * even_N for even_N in (np.ones_like(x_N), z_N, x_N**2, y_N**2, z_N**2)]
+        features += [mean(acc_T3[:, axis], known_T & of_T) for of_T in thirds]
         features += [with_z_N, with_z_N / deviation(odd_T) / deviation(z_T)]
         features += [with_size_N, with_size_N / deviation(odd_T) / deviation(size_T)]
         features += [mean(odd_T**3) / deviation(odd_T) ** 3]

@@ -76,4 +76,4 @@ def test_a_damaged_detector_is_refused_in_words(run):
     add_detector(run, BELOW_ZERO | {"weights": [1.0]})
     app = upload(visit())
     assert [error.value for error in app.error] == ["The run's configuration is damaged."]
-    assert any("weights: expected 24 numbers, got 1" in text for text in texts(app, "code"))
+    assert any("weights: expected 28 numbers, got 1" in text for text in texts(app, "code"))

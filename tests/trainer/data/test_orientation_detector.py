@@ -152,12 +152,12 @@ def test_the_numbers_of_a_file_are_the_detector(watch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": [1.0]}, "weights: expected 24 numbers, got 1"),
+        ({"weights": [1.0]}, "weights: expected 28 numbers, got 1"),
         ({"weights": None}, "weights: expected list, got nothing"),
-        ({"weights": ["1"] * 24}, "weights: expected float, got a str"),
-        ({"weights": [float("nan")] * 24}, "weights: expected -1e\\+100 to 1e\\+100, got nan"),
-        ({"scales": [0.0] * 24}, "scales: expected 1e-09 to 1e\\+100, got 0"),
-        ({"thresholds": [-1.0, 1.0]}, "thresholds: expected 1 to 1e\\+100, got -1"),
+        ({"weights": ["1"] * 28}, "weights: expected float, got a str"),
+        ({"weights": [float("nan")] * 28}, "weights: expected -1e\\+100 to 1e\\+100, got nan"),
+        ({"scales": [0.0] * 28}, "scales: expected 1e-09 to 1e\\+100, got 0"),
+        ({"thresholds": [-1.0, 1.0]}, "thresholds: expected 0 to 1e\\+100, got -1"),
         ({"thresholds": [1.0]}, "thresholds: expected 2 numbers, got 1"),
     ],
 )

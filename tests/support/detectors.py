@@ -14,6 +14,7 @@ from trainer.store.reader import RunReader
 from trainer.store.records import dump_record
 
 BELOW_ZERO = {
+    "version": [1.0],
     "scales": [0.1] + [1.0] * (NUM_FEATURES - 1),
     "weights": [10.0] + [0.0] * (NUM_FEATURES - 1),
     "thresholds": [5.0, 1.0],

@@ -30,6 +30,7 @@ from trainer.data.sequences import IntArray, Sequences
 from trainer.plain_data import LARGEST, DamagedDataError, number, part, reading
 
 NUM_FEATURES = 28
+FEATURES_VERSION = 1  # raise it whenever the features of the same recordings would change
 NUM_FOLDS = 10  # of subjects, for the threshold
 MIN_SUBJECTS = 8  # with fewer, other people may differ more than the validation shows
 MAX_FALSE = 0.0025  # share of recordings as worn beyond the threshold; 0.5 % are acceptable
@@ -62,7 +63,7 @@ class OrientationDetector:
 
     @classmethod
     def from_plain(cls, packed: Mapping[str, Any]) -> OrientationDetector | None:
-        """Return the detector of a file, None where the file has none.
+        """Return the detector of a file, None where it has none or one of other features.
 
         Raises:
             DamagedDataError: It has parts that no version writes.
@@ -70,6 +71,8 @@ class OrientationDetector:
         if not packed:
             return None
         with reading("orientation_detector"):
+            if _numbers(packed, "version", 1, 0.0) != FEATURES_VERSION:
+                return None
             thresholds = _numbers(packed, "thresholds", 2, 0.0)
             return cls(
                 _numbers(packed, "scales", NUM_FEATURES, 1e-9),
@@ -80,6 +83,7 @@ class OrientationDetector:
     def to_plain(self) -> dict[str, list[float]]:
         """Return the detector as lists of numbers."""
         return {
+            "version": [float(FEATURES_VERSION)],
             "scales": self.scales_F.tolist(),
             "weights": self.weights_F.tolist(),
             "thresholds": [self.threshold, self.threshold_of_many],

@@ -128,7 +128,12 @@ def test_a_run_reports_corrected_subjects_and_corrects_their_recordings_in_predi
     )
     expected_NK = oof.select(pl.col("^lgbm:.*$")).to_numpy()
     np.testing.assert_allclose(predicted.by_model["lgbm"], expected_NK, atol=1e-12)
-    findings = check_input_for(Predictor.load(tmp_path / "first"), sequences.select(their_idx[:1]))
+    predictor = Predictor.load(tmp_path / "first")
+    recorded = run.run_file().recordings.orientation_detector
+    assert {
+        name: tuple(values) for name, values in predictor.detector.to_plain().items()
+    } == recorded
+    findings = check_input_for(predictor, sequences.select(their_idx[:1]))
     assert any(
         "device orientation corrected by 180 degrees about z (the sequence)" in finding.what
         for finding in findings

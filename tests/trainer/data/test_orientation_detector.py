@@ -149,9 +149,16 @@ def test_the_numbers_of_a_file_are_the_detector(watch):
     assert OrientationDetector.from_plain({}) is None
 
 
+def test_a_detector_of_other_features_is_not_used():
+    """A later version of the project may compute others; its runs then correct as earlier ones."""
+    other = {"version": [2.0], "weights": [1.0]}
+    assert OrientationDetector.from_plain(other) is None
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"version": ["x"]}, "version: expected float, got a str"),
         ({"weights": [1.0]}, "weights: expected 28 numbers, got 1"),
         ({"weights": None}, "weights: expected list, got nothing"),
         ({"weights": ["1"] * 28}, "weights: expected float, got a str"),

@@ -127,7 +127,7 @@ def test_a_fold_whose_tables_do_not_fit_is_redone(root, tiny_run, tiny_source, c
         {"weights": {"lgbm": float("nan")}}, {"weights": {"lgbm": -1.0}}, {"weights": []},
         {"fold_weights": 1}, {"mirror_left_handers": "yes"}, {"turned_subjects": [[]]},
         {"fail_if_torch_missing": 2}, {"input_version": "5"}, {"turned_subjects": 7},
-        {"orientation_detector": 7}, {"orientation_detector": {"weights": [1.0]}},
+        {"orientation_detector": 7}, {"orientation_detector": {"version": [1.0]}},
     ],
 )  # fmt: skip
 def test_a_bundle_with_other_parts_is_refused(root, changes):

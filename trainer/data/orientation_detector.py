@@ -172,8 +172,10 @@ def note_turned(sequences: Sequences, action: str = CORRECTED) -> tuple[str, ...
     """
     if sequences.turned_N is None or not sequences.turned_N.any():
         return ()
-    count = f"{sequences.turned_N.sum():,} of {sequences.num_sequences:,} recordings"
-    return (f"{count} look rotated by 180 degrees about z (device reversed): {action}",)
+    count, total = int(sequences.turned_N.sum()), sequences.num_sequences
+    which = "this recording" if total == 1 else f"{count:,} of {total:,} recordings"
+    look = "looks" if count == 1 else "look"
+    return (f"{which} {look} rotated by 180 degrees about z (device reversed): {action}",)
 
 
 def odd_features(sequences: Sequences) -> Vectors:

@@ -18,7 +18,7 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.predict.predictions import Recordings
-from pages.ui.shared import source
+from pages.ui.shared import source, words
 from trainer.data.files import read_upload
 from trainer.data.orientation_detector import (
     AS_WORN,
@@ -105,7 +105,7 @@ def _decide_orientation(run_file: RunFile, sequences: Sequences) -> tuple[Sequen
         help="Predict the recordings as they are, also where the device looks reversed.",
     )
     for note in note_turned(decided, AS_WORN if is_as_worn else CORRECTED):
-        st.info(f"{note}.", icon=":material/screen_rotation:")
+        st.info(f"{words.capital(note)}.", icon=":material/screen_rotation:")
     if is_as_worn:
         decided = decide_orientation(sequences, (), None, as_worn=True)
     return decided, is_as_worn

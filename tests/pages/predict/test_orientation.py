@@ -14,7 +14,7 @@ from tests.support.builders import make_table
 from tests.support.detectors import BELOW_ZERO, add_detector
 
 ROOT = Path(__file__).parents[3]
-NOTE = "1 of 2 recordings look rotated by 180 degrees about z (device reversed)"
+NOTE = "1 of 2 recordings looks rotated by 180 degrees about z (device reversed)"
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_a_decision_is_kept_and_travels_with_the_recording(watch):
     assert by_name.select(np.array([1])).turned_N.tolist() == [True]
     assert decide_orientation(by_name, (), None, as_worn=True) is by_name
     assert note_turned(by_name) == (
-        "1 of 3 recordings look rotated by 180 degrees about z (device reversed): "
+        "1 of 3 recordings looks rotated by 180 degrees about z (device reversed): "
         "corrected before prediction",
     )
     as_worn = decide_orientation(few, (name,), fit(watch), as_worn=True)

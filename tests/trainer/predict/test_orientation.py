@@ -104,6 +104,6 @@ def test_the_competitions_server_corrects_single_recordings_and_logs_it(run, tab
     gesture = server.predict(last, people.filter(pl.col("subject") == last["subject"][0]))
     assert gesture == server.predictor.predict(corrected(recordings)).predicted[5]
     assert lines == [
-        f"sequence {last['sequence_id'][0]}: 1 of 1 recordings look rotated by 180 degrees about z "
+        f"sequence {last['sequence_id'][0]}: this recording looks rotated by 180 degrees about z "
         "(device reversed): corrected before prediction"
     ]

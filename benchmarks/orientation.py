@@ -12,7 +12,6 @@ share corrected, mean and spread of the fold scores, accuracy.
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.recordings import read_recordings
+from benchmarks.scores import spread
 from trainer.data.device_orientation import rotate
 from trainer.data.orientation_detector import OrientationDetector, fit_detector, odd_features
 from trainer.data.sequences import IntArray, Sequences
@@ -48,10 +48,9 @@ class Row:
 
     def line(self, device: str, decision: str) -> str:
         """Return the row as Markdown."""
-        score = f"{statistics.mean(self.scores):.4f} +- {statistics.pstdev(self.scores):.4f}"
         shares = (np.concatenate(parts).mean() for parts in (self.corrected, self.hits))
         corrected, accuracy = (f"{share:.4f}" for share in shares)
-        return f"| {device} | {decision} | {corrected} | {score} | {accuracy} |"
+        return f"| {device} | {decision} | {corrected} | {spread(self.scores)} | {accuracy} |"
 
 
 def decisions(

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io
 import shutil
-from pathlib import Path
 
 import polars as pl
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from tests.support.builders import make_table
 from tests.support.detectors import BELOW_ZERO, add_detector
+from tests.support.pages import visit
 
-ROOT = Path(__file__).parents[3]
 NOTE = "1 of 2 recordings looks rotated by 180 degrees about z (device reversed)"
 
 
@@ -21,13 +19,6 @@ NOTE = "1 of 2 recordings looks rotated by 180 degrees about z (device reversed)
 def run(tiny_run, state_dir):
     """A finished run with a detector: below zero along x is reversed."""
     return add_detector(shutil.copytree(tiny_run, state_dir / "tiny"))
-
-
-def visit():
-    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
-    app.switch_page("pages/predict.py").run()
-    assert not app.exception
-    return app
 
 
 def upload(app, x_of_second=-5.0):
@@ -48,7 +39,7 @@ def texts(app, kind):
 
 def test_a_reversed_recording_is_corrected_and_can_be_predicted_as_worn(run):
     """The page says so, the prediction changes, every view works."""
-    app = upload(visit())
+    app = upload(visit("predict"))
     assert texts(app, "info") == [f"{NOTE}: corrected before prediction."]
     assert any(f"{NOTE}: corrected before prediction" in text for text in texts(app, "caption"))
     before = app.dataframe(key="predict_rows").value
@@ -66,7 +57,7 @@ def test_a_reversed_recording_is_corrected_and_can_be_predicted_as_worn(run):
 
 def test_recordings_with_the_usual_orientation_have_no_such_choice(run):
     """Nothing looks rotated."""
-    app = upload(visit(), x_of_second=5.0)
+    app = upload(visit("predict"), x_of_second=5.0)
     assert texts(app, "info") == []
     assert [box.key for box in app.checkbox if box.key == "predict_as_worn"] == []
 
@@ -74,6 +65,6 @@ def test_recordings_with_the_usual_orientation_have_no_such_choice(run):
 def test_a_damaged_detector_is_refused_in_words(run):
     """Not enough weights, with right checksums."""
     add_detector(run, BELOW_ZERO | {"weights": [1.0]})
-    app = upload(visit())
+    app = upload(visit("predict"))
     assert [error.value for error in app.error] == ["The run's configuration is damaged."]
     assert any("weights: expected 28 numbers, got 1" in text for text in texts(app, "code"))

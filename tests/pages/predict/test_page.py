@@ -24,6 +24,7 @@ from pages.ui.predict import (
 from pages.ui.shared import recordings
 from tests.support.builders import make_table
 from tests.support.hostile_runs import HOSTILE
+from tests.support.pages import texts, visit
 from trainer.data.quality.findings import Finding
 from trainer.data.schema import DataError
 from trainer.data.sources import sequences_from_table
@@ -42,24 +43,10 @@ def run(tiny_run, state_dir):
     return Path(shutil.copytree(tiny_run, state_dir / "tiny"))
 
 
-def visit():
-    app = AppTest.from_file(str(ROOT / "dashboard.py"), default_timeout=60)
-    app.switch_page("pages/predict.py").run()
-    assert not app.exception
-    return app
-
-
 def look(app, view):
     app.segmented_control(key="predict_view").set_value(view).run()
     assert not app.exception
     return texts(app)
-
-
-def texts(app):
-    kinds = ("markdown", "caption", "subheader", "error", "warning", "info", "code")
-    return "\n".join(
-        str(element.value).replace("\\", "") for kind in kinds for element in app.get(kind)
-    )
 
 
 def figures(app):
@@ -95,7 +82,7 @@ def parquet_of(table):
 
 def test_a_prediction_is_shown_with_its_certainty_and_its_recording(run):
     """Probability, margin, target, entropy, length; attention and the five images below."""
-    app = visit()
+    app = visit("predict")
     assert [metric.label for metric in app.metric] == [
         *("Its probability", "Margin", "Any target", "Entropy", "Length")
     ]
@@ -112,7 +99,7 @@ def test_a_prediction_is_shown_with_its_certainty_and_its_recording(run):
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_shows_its_part(run, view):
     """And only its part: views that are not shown are not computed."""
-    shown = look(visit(), view)
+    shown = look(visit("predict"), view)
     parts = {
         "Over time": "Time of flight: the 8 x 8 pixels",
         "Why": "LightGBM: contributions to",
@@ -127,7 +114,7 @@ def test_every_view_shows_its_part(run, view):
 
 def test_the_slider_moves_the_images_and_the_line_on_the_traces(run):
     """The line is at the slider's time on every panel, attention too; the traces stay."""
-    app = visit()
+    app = visit("predict")
     slider = app.select_slider[0]
     before = figures(app)
     (line,) = time_lines(app)
@@ -147,7 +134,7 @@ def time_lines(app):
 
 def test_a_chosen_contribution_is_marked_on_the_traces(run):
     """Its preprocessed signal on top, its time window shaded; nothing is marked before."""
-    app = visit()
+    app = visit("predict")
     look(app, "Why")
     assert marks(app) == []
     box = app.selectbox(key="predict_feature")
@@ -165,7 +152,7 @@ def marks(app):
 
 def test_a_feature_without_a_contribution_is_not_marked(run):
     """A choice from another run's sequence is dropped."""
-    app = visit()
+    app = visit("predict")
     app.session_state["predict_feature"] = "acc.no_such.feature"
     look(app, "Why")
     assert app.selectbox(key="predict_feature").value == "Nothing"
@@ -174,7 +161,7 @@ def test_a_feature_without_a_contribution_is_not_marked(run):
 
 def test_the_view_stays_when_another_sequence_is_selected(run):
     """So sequences can be compared in one view."""
-    app = visit()
+    app = visit("predict")
     look(app, "What if")
     app.selectbox(key="predict_sequence").select_index(5).run()
     assert not app.exception
@@ -183,7 +170,7 @@ def test_the_view_stays_when_another_sequence_is_selected(run):
 
 def test_the_nearest_training_sequence_is_not_the_sequence_itself(run):
     """The selected one is left out."""
-    app = visit()
+    app = visit("predict")
     look(app, "Nearest")
     rows = app.dataframe(key="predict_nearest").value
     assert len(rows) == 5
@@ -196,7 +183,7 @@ def test_the_nearest_training_sequence_is_not_the_sequence_itself(run):
 def test_a_run_without_a_finished_model_shows_its_progress(make_run):
     """No prediction, no error, and a link to the progress."""
     make_run("first", "running")
-    app = visit()
+    app = visit("predict")
     assert "No model of this run is finished yet" in texts(app)
     assert not app.error
 
@@ -204,7 +191,7 @@ def test_a_run_without_a_finished_model_shows_its_progress(make_run):
 def test_a_damaged_bundle_is_named_and_the_input_is_still_checked(run):
     """The check needs no model."""
     RunPaths(run).bundle("lgbm").write_bytes(b"not a bundle")
-    app = visit()
+    app = visit("predict")
     assert "No prediction is possible." in [error.value for error in app.error]
     assert "lgbm_bundle.pkl" in texts(app)
     assert any(box.label.startswith("Input check: ") for box in app.expander)
@@ -217,7 +204,7 @@ def test_a_damaged_bundle_is_named_and_the_input_is_still_checked(run):
 def test_a_changed_model_with_right_checksums_is_refused_in_words(run, attack):
     """LightGBM would end the dashboard's process; the file is named instead."""
     HOSTILE[attack](run)
-    app = visit()
+    app = visit("predict")
     assert not app.exception
     assert "No prediction is possible." in [error.value for error in app.error]
     assert "_bundle.pkl: fold 0: " in texts(app)
@@ -226,7 +213,7 @@ def test_a_changed_model_with_right_checksums_is_refused_in_words(run, attack):
 def test_without_the_network_everything_else_is_shown(run):
     """LightGBM predicts alone; a note says why there is no attention."""
     RunPaths(run).bundle("torch").unlink()
-    app = visit()
+    app = visit("predict")
     assert "expected a model with attention (Network)" in texts(app)
     assert "LightGBM: contributions to" in look(app, "Why")
 
@@ -234,7 +221,7 @@ def test_without_the_network_everything_else_is_shown(run):
 def test_without_lightgbm_everything_else_is_shown(run):
     """The network predicts alone; there are no contributions and no neighbours."""
     RunPaths(run).bundle("lgbm").unlink()
-    app = visit()
+    app = visit("predict")
     shown = look(app, "Why")
     assert "expected a model with contributions (LightGBM)" in shown
     assert "Network: hiding" in shown
@@ -244,7 +231,7 @@ def test_without_lightgbm_everything_else_is_shown(run):
 def test_predictions_do_not_need_the_training_data(run):
     """Only the nearest training sequences do; they are replaced by a message."""
     RunPaths(run).features.unlink()
-    app = visit()
+    app = visit("predict")
     assert "Its probability" in [metric.label for metric in app.metric]
     assert "Predictions do not need it" in look(app, "Nearest")
 
@@ -253,7 +240,7 @@ def test_a_read_only_dashboard_predicts(run, monkeypatch):
     """Predictions and explanations write nothing."""
     monkeypatch.setenv("DASHBOARD_READ_ONLY", "1")
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    app = visit()
+    app = visit("predict")
     for view in VIEWS:
         look(app, view)
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
@@ -262,7 +249,7 @@ def test_a_read_only_dashboard_predicts(run, monkeypatch):
 def test_a_run_switch_keeps_the_page_and_the_run(run, state_dir, tiny_run):
     """The other run predicts the sequence that was selected."""
     shutil.copytree(tiny_run, state_dir / "other")
-    app = visit()
+    app = visit("predict")
     app.selectbox(key="predict_sequence").select_index(3).run()
     picked = app.selectbox(key="predict_sequence").value
     for name in ("other", "tiny"):
@@ -333,7 +320,7 @@ def test_a_sequence_of_another_run_is_dropped(run):
 def test_several_sequences_are_a_table_and_each_can_be_selected(run):
     """Gesture, probability, margin, target, entropy; downloads in three formats."""
     table = make_table(num_subjects=2, sequences_per_subject=2, length=12, labelled=False, seed=1)
-    app = upload(visit(), "x.csv", table)
+    app = upload(visit("predict"), "x.csv", table)
     rows = app.dataframe(key="predict_rows").value
     assert len(rows) == 4
     assert rows["entropy"].between(0, 1).all()
@@ -346,7 +333,7 @@ def test_several_sequences_are_a_table_and_each_can_be_selected(run):
 def test_an_upload_without_time_of_flight_has_no_images(run):
     """Only the acceleration is needed."""
     table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False, seed=1)
-    app = upload(visit(), "x.csv", table.drop(pl.selectors.matches("^(tof|thm|rot)_")))
+    app = upload(visit("predict"), "x.csv", table.drop(pl.selectors.matches("^(tof|thm|rot)_")))
     shown = texts(app)
     assert "Time of flight: the 8 x 8" not in shown
     assert time_lines(app) == []
@@ -357,7 +344,7 @@ def test_a_warning_is_shown_before_an_unreliable_prediction(run):
     """For acceleration in g."""
     table = make_table(num_subjects=1, sequences_per_subject=1, length=40, labelled=False, seed=1)
     table = table.with_columns(pl.col("acc_x", "acc_y", "acc_z") / 9.81)
-    app = upload(visit(), "x.csv", table)
+    app = upload(visit("predict"), "x.csv", table)
     assert any("Input check" in warning.value for warning in app.warning)
 
 
@@ -371,7 +358,7 @@ def test_a_warning_is_shown_before_an_unreliable_prediction(run):
 )
 def test_a_file_that_cannot_be_read_is_refused_with_the_reason(run, name, data, message):
     """No traceback, no prediction."""
-    app = upload(visit(), name, data)
+    app = upload(visit("predict"), name, data)
     assert message in texts(app)
     assert not app.metric
 
@@ -429,11 +416,11 @@ def test_short_rows_count_before_they_are_padded():
 def test_the_name_of_an_upload_is_no_path_and_no_markup(run, tmp_path):
     """Nothing is written under it, and it is shown as text."""
     before = sorted(path for path in tmp_path.rglob("*"))
-    app = upload(visit(), "../../<b>x</b>.csv", b"acc_x\n1\n")
+    app = upload(visit("predict"), "../../<b>x</b>.csv", b"acc_x\n1\n")
     assert "Missing column" in texts(app)
     assert not any(element.allow_html for element in app.markdown if "<b>x" in element.value)
     table = make_table(num_subjects=1, sequences_per_subject=1, length=12, labelled=False, seed=1)
-    app = upload(visit(), "/etc/passwd.csv", table)
+    app = upload(visit("predict"), "/etc/passwd.csv", table)
     assert len(app.metric) == 5
     assert sorted(path for path in tmp_path.rglob("*")) == before
 

@@ -39,6 +39,12 @@ Threads = Annotated[int, Field(ge=1, le=1024)]  # LightGBM crashes where the sys
 Select = Literal["last", "best"]
 Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer
 
+Architecture = Literal["time_series_net", "branches"]
+# from this number of sequences on, networks are branches (docs/experiments.md, Network)
+MANY_SEQUENCES = 5_000
+EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
+MEMBERS = {"time_series_net": 1, "branches": 2}
+
 MAX_WEIGHTS = 200_000_000  # of the networks of a fold: 10 GB with gradients, moments and copies
 
 
@@ -113,10 +119,13 @@ class BoostingConfig(_Frozen):
 
 
 class NetworkConfig(_Frozen):
-    """The PyTorch network."""
+    """The PyTorch network.
 
-    architecture: Literal["time_series_net", "branches"] = "time_series_net"
-    epochs: Count = 45
+    A new run chooses what is None by the number of its sequences (``chosen_for``), and stores it.
+    """
+
+    architecture: Architecture | None = None
+    epochs: Count | None = None
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
     learning_rate: Rate = 3e-3
     weight_decay: Penalty = 1e-2
@@ -139,7 +148,7 @@ class NetworkConfig(_Frozen):
     # performed (phase), and the posture of the body (orientation); 0: none
     auxiliary_weight: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.3
     # networks of one fold, each with its own first weights; their probabilities are averaged
-    members: Annotated[int, Field(ge=1, le=16)] = 1
+    members: Annotated[int, Field(ge=1, le=16)] | None = None
     # a second network in each fold without thermopiles and time of flight, which predicts sequences
     # that have neither
     imu_network: bool = True
@@ -149,6 +158,28 @@ class NetworkConfig(_Frozen):
     save_interval_s: Annotated[float, Field(gt=0.0, le=604_800.0)] = 30.0
     num_threads: Threads = 1
 
+    @property
+    def kind(self) -> Architecture:
+        """Return the architecture; where it is not chosen yet, the notebook family's."""
+        return self.architecture or "time_series_net"
+
+    @property
+    def num_epochs(self) -> int:
+        """Return the number of epochs, by default that of the architecture."""
+        return self.epochs or EPOCHS[self.kind]
+
+    @property
+    def num_members(self) -> int:
+        """Return the number of networks of a fold, by default that of the architecture."""
+        return self.members or MEMBERS[self.kind]
+
+    def chosen_for(self, num_sequences: int) -> NetworkConfig:
+        """Return the settings with a choice for what is None."""
+        by_size: Architecture = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
+        chosen = self.model_copy(update={"architecture": self.architecture or by_size})
+        numbers = {"epochs": chosen.num_epochs, "members": chosen.num_members}
+        return chosen.model_copy(update=numbers)
+
     @model_validator(mode="after")
     def _check_size(self) -> NetworkConfig:
         first, second = self.conv_channels
@@ -156,7 +187,7 @@ class NetworkConfig(_Frozen):
         # convolutions of up to 400 channels, LSTM and GRU in both directions, attention, head
         per_network = 7 * 400 * first + 5 * first * second + 8 * units * (second + units)
         per_network += 18 * units * units + 8 * units * units
-        num_weights = per_network * self.members * (2 if self.imu_network else 1)
+        num_weights = per_network * self.num_members * (2 if self.imu_network else 1)
         if num_weights > MAX_WEIGHTS:
             raise ValueError(
                 f"network: expected at most {MAX_WEIGHTS:,} weights of a fold; got about "
@@ -284,6 +315,8 @@ PRESETS: dict[str, dict[str, Any]] = {
             "learning_rate": 0.1,
         },
         "network": {
+            "architecture": "time_series_net",
+            "members": 1,
             "epochs": 14,
             "patience_epochs": 14,
             "batch_size": 32,

@@ -206,8 +206,32 @@ def test_a_preset_overrides_some_defaults():
     quick, full = make_config("quick", environment={}), make_config(environment={})
     assert (quick.preset, quick.boosting.rounds) == ("quick", 100)
     assert (full.preset, full.boosting.rounds) == ("full", 500)
-    assert quick.network.epochs < full.network.epochs
+    assert quick.network.num_epochs < full.network.num_epochs
     assert (quick.folds, quick.boosting.num_leaves) == (full.folds, full.boosting.num_leaves)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "num_sequences", "expected"),
+    [
+        ([], 4_999, ("time_series_net", 45, 1)),
+        ([], 5_000, ("branches", 12, 2)),
+        (["network.epochs=3"], 5_000, ("branches", 3, 2)),
+        (["network.architecture=time_series_net"], 5_000, ("time_series_net", 45, 1)),
+        (["network.architecture=branches", "network.members=1"], 10, ("branches", 12, 1)),
+    ],
+)
+def test_the_network_is_chosen_by_the_number_of_sequences(assignments, num_sequences, expected):
+    """Many sequences: two networks of branches; what is given is kept, the rest follows it."""
+    network = make_config(assignments=assignments, environment={}).network
+    chosen = network.chosen_for(num_sequences)
+    assert (chosen.architecture, chosen.epochs, chosen.members) == expected
+    assert chosen.chosen_for(1) == chosen
+
+
+def test_the_preset_quick_leaves_nothing_to_choose():
+    """Its networks are the same small one, however many sequences there are."""
+    quick = make_config("quick", environment={}).network
+    assert quick.chosen_for(1) == quick.chosen_for(100_000) == quick
 
 
 def test_the_last_of_two_assignments_is_used():

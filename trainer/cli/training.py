@@ -146,7 +146,9 @@ def _same_config(
     Raises:
         RefusedError: They differ; the message lists the differences.
     """
+    from trainer.models import registry
     from trainer.run import RefusedError
+    from trainer.run.estimate import size_of
 
     settings = frozen.settings()
     base = settings
@@ -154,6 +156,7 @@ def _same_config(
         kept = {"data.source": settings.data.source, "models": settings.models}
         base = make_config(preset, kept, environment={})
     wanted = overlay(base, environment_settings(os.environ), assignments, options)
+    wanted = registry.choose_settings(wanted, size_of(frozen))
     trained = [model for model in wanted.models if model not in frozen.left_out]
     if trained == list(settings.models):  # the same request, on a machine without a library
         wanted = overlay(wanted, {}, options={"models": trained})

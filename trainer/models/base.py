@@ -170,8 +170,7 @@ class Model(ABC):
         has_contributions: Whether a fitted fold has ``contributions``.
         has_attention: Whether a fitted fold has ``attention``.
         uses_gpu: Whether it is faster on a GPU.
-        saves_on_pause: Whether it saves a checkpoint when it is paused; otherwise the work since
-            the last checkpoint is redone.
+        saves_on_pause: Whether a pause saves a checkpoint; else the work since the last is redone.
         memory_settings: Names of the settings that take most memory.
     """
 
@@ -247,6 +246,10 @@ class Model(ABC):
     def settings(self, config: Config) -> BaseModel:
         """Return the model's part of the configuration."""
         return self.settings_class.model_validate(config.parameters.get(self.name, {}))
+
+    def choose_settings(self, config: Config, size: DataSize) -> Config:
+        """Return the configuration of a new run with the settings that depend on its size."""
+        return config
 
     def selects_best(self, config: Config) -> bool:
         """Return whether the model of a fold is chosen on its validation part, which is scored."""

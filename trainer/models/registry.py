@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 
-from trainer.config import allow_model
+from trainer.config import Config, allow_model
 from trainer.models import libraries
-from trainer.models.base import FittedFold, Model, NoSettings
+from trainer.models.base import DataSize, FittedFold, Model, NoSettings
 from trainer.models.boosting.model import LightGBM
 from trainer.models.network.model import Network
 from trainer.plain_data import DamagedDataError, reading
@@ -55,6 +55,13 @@ def select(names: Iterable[str]) -> tuple[Model, ...]:
         KeyError: There is no model of one of the names.
     """
     return tuple(_MODELS[name] for name in names)
+
+
+def choose_settings(config: Config, size: DataSize) -> Config:
+    """Return the configuration of a new run, with what its models choose by the recordings."""
+    for model in select(config.models):
+        config = model.choose_settings(config, size)
+    return config
 
 
 def open_packed(model: Model, packed: object) -> FittedFold:

@@ -25,7 +25,8 @@ NUM_FEATURES_OF = {"acc": 260, "rot": 1490, "thm": 140, "tof": 800}  # about, pe
 
 def seconds_per_fold(config: Config, size: DataSize) -> dict[str, float]:
     """Return about how long one fold of each model takes, without early stopping."""
-    return {model.name: model.estimate_s(config, size) for model in registry.select(config.models)}
+    chosen = registry.choose_settings(config, size)
+    return {model.name: model.estimate_s(chosen, size) for model in registry.select(config.models)}
 
 
 def pace(config: Config, size: DataSize, folds: Sequence[FoldRecord]) -> dict[str, float]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from trainer.config import Config
+from trainer.config import Config, flat_settings, setting_text
 from trainer.data.schema import DataError
 from trainer.folds import FoldAssignment
 from trainer.models import registry
@@ -79,6 +79,7 @@ class Pipeline:
         origin: Where the run was copied from just now, in words; "" where it was here.
         pool: The workers that fit the folds.
         left_out: Requested models that a new run is made without, and why, in words.
+        chosen: Settings that a new run has chosen by its recordings, each with its value.
     """
 
     paths: RunPaths
@@ -90,6 +91,7 @@ class Pipeline:
     origin: str
     pool: WorkerPool
     left_out: Mapping[str, str] = field(default_factory=dict)
+    chosen: tuple[str, ...] = ()
 
     def run(self) -> None:
         """Do everything that is left.
@@ -176,6 +178,13 @@ class Pipeline:
         """Write the run's configuration, or compare an existing one; return whether it is new."""
         frozen = RunReader(self.paths.root).run_file()
         if frozen is None:
+            requested = flat_settings(self.config)
+            self.config = registry.choose_settings(self.config, dataset.size)
+            self.chosen = tuple(
+                f"{name} {setting_text(value)}"
+                for name, value in flat_settings(self.config).items()
+                if value != requested[name]
+            )
             run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
             self.folder.write(self.paths.config.name, dump_record(run_file))
             return run_file, True
@@ -229,7 +238,7 @@ class Pipeline:
     ) -> None:
         records = tuple(progress.record(fold) for fold in progress.files)
         features = dataset.open_cache(self.folder)
-        plan = Plan(is_new, features, records, dataset.size, self.origin)
+        plan = Plan(is_new, features, records, dataset.size, self.origin, self.chosen)
         for line in describe_plan(plan, run_file, self.config, str(self.paths.root.parent)):
             self.recorder.log(line)
         resumed = f"goes on, {self.origin}" if self.origin else "goes on"

@@ -25,6 +25,7 @@ class Plan:
         folds: The folds of every model as they are.
         size: Of the recordings, for the estimate of the time.
         origin: Where an adopted run was copied from, in words; "" for any other run.
+        chosen: The settings that a new run chose by its recordings, each with its value.
     """
 
     is_new: bool
@@ -32,6 +33,7 @@ class Plan:
     folds: tuple[FoldRecord, ...]
     size: DataSize
     origin: str = ""
+    chosen: tuple[str, ...] = ()
 
     @property
     def num_done(self) -> int:
@@ -53,6 +55,8 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"subject",
         f"  features    {plan.features}",
     ]
+    if plan.chosen:
+        lines.insert(-1, f"  chosen      {', '.join(plan.chosen)}: by the number of sequences")
     if plan.origin:
         lines.insert(1, f"  adopted     {plan.origin}")
     for model in registry.select(config.models):

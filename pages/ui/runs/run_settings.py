@@ -14,6 +14,7 @@ from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import frame, words
 from trainer.config import flat_settings, make_config, setting_text
 from trainer.models import registry
+from trainer.run.estimate import size_of
 from trainer.store.records import RunFile
 
 NOT_SETTINGS = ("preset", "data.source")  # shown above the table
@@ -51,7 +52,10 @@ def origin(run_file: RunFile) -> str:
 def changed_settings(run_file: RunFile) -> pl.DataFrame:
     """Return one row per setting that is not the preset's: Setting, This run, Preset."""
     values = flat_settings(run_file.settings())
-    usual = flat_settings(make_config(run_file.preset, environment={}))
+    preset = make_config(run_file.preset, environment={})
+    same_models = preset.model_copy(update={"models": run_file.models})
+    chosen = registry.choose_settings(same_models, size_of(run_file))
+    usual = flat_settings(chosen) | {"models": preset.models}
     rows = [
         {"Setting": name, "This run": setting_text(value), "Preset": setting_text(usual.get(name))}
         for name, value in values.items()

@@ -6,6 +6,7 @@ measurements here on the same recordings, else it is a rough guess or not known;
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pages.ui.shared import readers, words
 from trainer.config import Config
 from trainer.models import registry
-from trainer.models.base import DataSize
+from trainer.models.base import DataSize, Model
 from trainer.run.estimate import (
     format_duration,
     guess_num_features,
@@ -30,6 +31,8 @@ WATCH_SIZE = DataSize(
     num_classes=7,
     num_features=guess_num_features(("acc", "rot")),
 )
+SMALL_SIZE = dataclasses.replace(WATCH_SIZE, num_sequences=1)
+LARGE_SIZE = dataclasses.replace(WATCH_SIZE, num_sequences=1_000_000)
 MAX_RUNS = 20  # newest runs; for each model the first with a measurement is used
 
 
@@ -46,12 +49,11 @@ class Forecast:
     basis: str
 
 
-def plan_text(config: Config, source: str) -> str:
-    """Describe what will be trained on which recordings."""
+def plan_text(config: Config, source: str, size: DataSize | None) -> str:
+    """Describe what will be trained on which recordings, of this size where it is known."""
     models = registry.select(config.models)
     parts = [
-        f"{config.folds.count} folds of {model.phrase} ("
-        f"{'up to ' * model.selects_best(config)}{model.max_steps(config)} {model.step_title}s)"
+        f"{config.folds.count} folds of {model.phrase} ({_steps_text(model, config, size)})"
         for model in models
     ]
     sentences = [
@@ -65,6 +67,15 @@ def plan_text(config: Config, source: str) -> str:
             "scored, so the scores will be optimistic."
         )
     return " ".join(sentences)
+
+
+def _steps_text(model: Model, config: Config, size: DataSize | None) -> str:
+    """Return how many steps a fold has, which may depend on the recordings."""
+    sizes = (SMALL_SIZE, LARGE_SIZE) if size is None else (size,)
+    steps = {model.max_steps(model.choose_settings(config, one)) for one in sizes}
+    numbers = " or ".join(str(number) for number in sorted(steps))
+    unit = f"{'up to ' * model.selects_best(config)}{numbers} {model.step_title}s"
+    return f"{unit}, by the number of sequences" if len(steps) > 1 else unit
 
 
 def time_text(forecast: Forecast) -> str:
@@ -87,15 +98,14 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
         config: Of the new run.
         runs: Of the state folder, the newest first.
     """
-    known = [_same_recordings(run, config) for run in runs[:MAX_RUNS]]
-    earlier = [pair for pair in known if pair is not None]
-    if not earlier and config.data.source != "watch":
+    earlier = _earlier_runs(config, runs)
+    size = find_size(config, runs)
+    if size is None:
         return Forecast(
             {},
             "no run in this folder used these recordings. Once the run trains, this page shows "
             "the time left.",
         )
-    size = size_of(earlier[0][1]) if earlier else WATCH_SIZE
     guessed = {
         model: seconds * config.folds.count
         for model, seconds in seconds_per_fold(config, size).items()
@@ -103,6 +113,19 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
     paces, names = _paces(config, earlier)
     seconds = {model: guess * paces.get(model, 1.0) for model, guess in guessed.items()}
     return Forecast(seconds, _basis(config, paces, names))
+
+
+def find_size(config: Config, runs: Sequence[RunReader]) -> DataSize | None:
+    """Return the size of a new run's recordings where it is known; arguments as ``forecast``."""
+    earlier = _earlier_runs(config, runs)
+    if earlier:
+        return size_of(earlier[0][1])
+    return WATCH_SIZE if config.data.source == "watch" else None
+
+
+def _earlier_runs(config: Config, runs: Sequence[RunReader]) -> list[tuple[RunReader, RunFile]]:
+    known = [_same_recordings(run, config) for run in runs[:MAX_RUNS]]
+    return [pair for pair in known if pair is not None]
 
 
 def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile] | None:

@@ -42,6 +42,7 @@ LABELS = {  # where the last part of the dotted name alone would be unclear
 }
 FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop
 LINES_KEY = "start_more"
+AUTOMATIC = "automatic"  # a setting that a new run chooses by its recordings
 
 
 def usual_settings(preset: str) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def fields(usual: Mapping[str, Any]) -> list[str]:
     for title, names in sections(usual).items():
         st.markdown(f"**{frame.escape(title)}**")
         with st.container(horizontal=True, gap="small"):
-            typed += [_field(name, setting_text(usual[name])) for name in names]
+            typed += [_field(name, value_text(usual[name])) for name in names]
     st.caption("Or paste settings from a command or config.json; they override the fields above.")
     lines = st.text_area(
         "One KEY=VALUE per line",
@@ -91,10 +92,15 @@ def field_key(name: str) -> str:
     return f"start_set_{name}"
 
 
+def value_text(value: Any) -> str:  # noqa: ANN401 - a setting
+    """Return the text of a setting's value for people."""
+    return AUTOMATIC if value is None else setting_text(value)
+
+
 def differing(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value before and value in ``config`` of the settings that differ."""
     return [
-        (name, setting_text(before.get(name)), setting_text(value))
+        (name, value_text(before.get(name)), value_text(value))
         for name, value in flat_settings(config).items()
         if value != before.get(name) and name != "preset"
     ]

@@ -150,11 +150,14 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
         for name, label in NUMBERS.items():
             key, allowed = _number_key(name, preset), bounds(name)
             is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
+            text = settings_form.value_text(usual[name])
             value = st.number_input(
-                f"**{label}** (preset {usual[name]})" if is_other else label,
+                f"**{label}** (preset {text})" if is_other else label,
                 min_value=int(allowed.low),
                 max_value=int(allowed.high),
                 step=1,
+                value=None if usual[name] is None else "min",
+                placeholder=text,
                 key=key,
                 width=settings_form.FIELD_WIDTH_PX,
                 persist_state="session",
@@ -222,7 +225,7 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
     missing = registry.not_installed(config.models)
     trained = tuple(model for model in config.models if model not in missing)
     made = config.model_copy(update={"models": trained})  # the trainer leaves the others out
-    st.markdown(frame.escape(forecast.plan_text(made, source)))
+    st.markdown(frame.escape(forecast.plan_text(made, source, forecast.find_size(made, runs))))
     st.markdown(frame.escape(forecast.time_text(forecast.forecast(made, runs))))
     own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]
     if own:

@@ -88,9 +88,32 @@ def test_the_form_describes_what_will_run(state_dir):
 def test_a_selection_on_the_scored_rows_is_announced():
     """The form says which model's scores will be optimistic, and that it may stop early."""
     settings = {"network.select": "best"}
-    text = forecast.plan_text(make_config("quick", settings, environment={}), "watch")
+    text = forecast.plan_text(make_config("quick", settings, environment={}), "watch", None)
     assert "5 folds of the network (up to 14 epochs)" in text
     assert "The best step of the network is chosen on the recordings that are scored" in text
+
+
+def test_epochs_that_depend_on_the_recordings_are_described(make_run):
+    """Both numbers for unknown recordings, the right one for known ones."""
+    config = make_config("full", {"data.source": "/data/mine.csv"}, environment={})
+    text = forecast.plan_text(config, "mine", None)
+    assert "5 folds of LightGBM (500 rounds)" in text
+    assert "5 folds of the network (12 or 45 epochs, by the number of sequences)" in text
+    text = forecast.plan_text(config, "watch", forecast.WATCH_SIZE)
+    assert "5 folds of the network (45 epochs)" in text
+
+
+def test_a_setting_that_is_chosen_by_the_recordings_is_shown_as_automatic(state_dir):
+    """The field is empty until a number is entered, which then counts."""
+    app = visit()
+    app.segmented_control(key="start_preset").set_value("Full").run()
+    epochs = app.number_input(key="start_network.epochs_full")
+    assert (epochs.value, epochs.placeholder) == (None, "automatic")
+    assert app.text_input(key="start_set_network.members").placeholder == "automatic"
+    epochs.set_value(30).run()
+    assert not app.exception
+    assert "Different from the preset: network.epochs automatic → **30**" in texts(app)
+    assert "5 folds of the network (30 epochs)" in texts(app)
 
 
 def test_what_differs_from_the_preset_is_marked(state_dir):

@@ -276,6 +276,26 @@ def test_training_a_finished_run_again_changes_nothing(cli, run_copy, tiny_sourc
     assert (run_copy / "lgbm_bundle.pkl").read_bytes() == before
 
 
+def test_a_run_keeps_what_it_chose_by_its_recordings(cli, tiny_source, tmp_path):
+    """The plan names it, config.json contains it, and the same command continues the run."""
+    small = ("network.conv_channels=4,8", "network.recurrent_units=4", "folds.count=2")
+    settings = [word for setting in small for word in ("--set", setting)]
+    words = ("train", "--data", tiny_source, "--run", "first", "--models", "torch", *settings)
+    code, out, err = cli(*words)
+    assert code == FINISHED, err
+    chosen = "network.architecture time_series_net, network.epochs 45, network.members 1"
+    assert f"  chosen      {chosen}: by the number of sequences" in out
+    network = RunReader(tmp_path / "state" / "first").run_file().network
+    assert (network.architecture, network.epochs, network.members) == ("time_series_net", 45, 1)
+    for same in ((), ("--preset", "full"), ("--epochs", 45)):
+        code, out, err = cli(*words, *same)
+        assert code == FINISHED, err
+        assert "reuses folds 0, 1" in out and "chosen" not in out
+    code, _, err = cli(*words, "--epochs", 44)
+    assert code == REFUSED
+    assert "network.epochs: 45 -> 44" in err
+
+
 def test_an_existing_run_continues_with_its_own_recordings(cli, run_copy):
     """--preset without --data: the run's source counts, not the default one."""
     settings = [word for setting in TINY for word in ("--set", setting)]

@@ -136,7 +136,7 @@ class _Fitting:
         self.optimization = Optimization(
             self.sizes,
             config,
-            total_steps=config.epochs * self.batches_per_epoch,
+            total_steps=config.num_epochs * self.batches_per_epoch,
             seed=self._derive("init"),
         )
         self.has_optional_sensors = not set(HIDEABLE_GROUPS).isdisjoint(self.frames.groups)
@@ -293,7 +293,7 @@ class _Fitting:
             and num_epochs > 0
             and num_epochs - self.best["record"]["epoch"] >= self.config.patience_epochs
         )
-        return is_patience_exhausted or num_epochs == self.config.epochs
+        return is_patience_exhausted or num_epochs == self.config.num_epochs
 
     def _predict_valid(self, net: GestureNet) -> NDArray[np.float64]:
         return predict_scaled(net, self.batch_maker.scaled, self.task.valid_idx, self.length)

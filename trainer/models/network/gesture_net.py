@@ -14,12 +14,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-Architecture = Literal["time_series_net", "branches"]
+from trainer.config import Architecture
 
 
 @dataclass(frozen=True)

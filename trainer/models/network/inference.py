@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainer.config import Architecture
 from trainer.data.sequences import IntArray
 from trainer.features.batches import (
     Batch,
@@ -34,7 +35,7 @@ from trainer.features.batches import (
 )
 from trainer.features.frames import Frames, align_channels
 from trainer.models.network.factory import make_network
-from trainer.models.network.gesture_net import Architecture, GestureNet, NetworkSizes
+from trainer.models.network.gesture_net import GestureNet, NetworkSizes
 from trainer.models.network.layers import TIME_MULTIPLE
 
 BATCH_SIZE = 256  # sequences predicted at once; bounds memory, changes nothing

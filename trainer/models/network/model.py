@@ -66,7 +66,12 @@ class Network(Model):
 
     def max_steps(self, config: Config) -> int:
         """Return the number of epochs."""
-        return config.network.epochs
+        return config.network.num_epochs
+
+    def choose_settings(self, config: Config, size: DataSize) -> Config:
+        """Choose architecture, epochs and members by the number of sequences, where not given."""
+        chosen = config.network.chosen_for(size.num_sequences)
+        return config.model_copy(update={"network": chosen})
 
     def selects_best(self, config: Config) -> bool:
         """Return whether the best epoch on the validation part is selected."""
@@ -81,10 +86,10 @@ class Network(Model):
         network = config.network
         first, second = network.conv_channels
         has_imu_network = network.imu_network and size.has_optional_sensors
-        num_networks = network.members * (2 if has_imu_network else 1)
+        num_networks = network.num_members * (2 if has_imu_network else 1)
         width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
         return (
-            network.epochs
+            network.num_epochs
             * num_networks
             * size.num_rows
             * (1.0 - 1.0 / config.folds.count)

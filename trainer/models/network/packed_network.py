@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.config import Architecture
 from trainer.features.batches import FrameScaler
 from trainer.features.frames import OPTIONAL_GROUPS
 from trainer.models.base import Packed
 from trainer.models.network.factory import make_network
-from trainer.models.network.gesture_net import Architecture, NetworkSizes
+from trainer.models.network.gesture_net import NetworkSizes
 from trainer.models.network.inference import NetworkModel
 from trainer.models.temperature import TEMPERATURES
 from trainer.plain_data import DamagedDataError, array, integer, names, number, part

@@ -43,7 +43,7 @@ Architecture = Literal["time_series_net", "branches"]
 # from this number of sequences on, networks are branches (docs/experiments.md, Network)
 MANY_SEQUENCES = 5_000
 EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
-MEMBERS = {"time_series_net": 1, "branches": 2}
+MEMBERS = {"time_series_net": 1, "branches": 3}
 
 MAX_WEIGHTS = 200_000_000  # of the networks of a fold: 10 GB with gradients, moments and copies
 

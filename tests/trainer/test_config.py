@@ -214,14 +214,14 @@ def test_a_preset_overrides_some_defaults():
     ("assignments", "num_sequences", "expected"),
     [
         ([], 4_999, ("time_series_net", 45, 1)),
-        ([], 5_000, ("branches", 12, 2)),
-        (["network.epochs=3"], 5_000, ("branches", 3, 2)),
+        ([], 5_000, ("branches", 12, 3)),
+        (["network.epochs=3"], 5_000, ("branches", 3, 3)),
         (["network.architecture=time_series_net"], 5_000, ("time_series_net", 45, 1)),
         (["network.architecture=branches", "network.members=1"], 10, ("branches", 12, 1)),
     ],
 )
 def test_the_network_is_chosen_by_the_number_of_sequences(assignments, num_sequences, expected):
-    """Many sequences: two networks of branches; what is given is kept, the rest follows it."""
+    """Many sequences: three networks of branches; what is given is kept, the rest follows it."""
     network = make_config(assignments=assignments, environment={}).network
     chosen = network.chosen_for(num_sequences)
     assert (chosen.architecture, chosen.epochs, chosen.members) == expected

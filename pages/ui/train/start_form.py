@@ -158,6 +158,7 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
                 step=1,
                 value=None if usual[name] is None else "min",
                 placeholder=text,
+                help="Chosen by the number of sequences." if usual[name] is None else None,
                 key=key,
                 width=settings_form.FIELD_WIDTH_PX,
                 persist_state="session",

@@ -44,6 +44,7 @@ Architecture = Literal["time_series_net", "branches"]
 MANY_SEQUENCES = 5_000
 EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
 MEMBERS = {"time_series_net": 1, "branches": 3}
+STATISTICS_MEMBERS = {"time_series_net": 3, "branches": 0}
 
 MAX_WEIGHTS = 200_000_000  # of the networks of a fold: 10 GB with gradients, moments and copies
 
@@ -149,6 +150,8 @@ class NetworkConfig(_Frozen):
     auxiliary_weight: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.3
     # networks of one fold, each with its own first weights; their probabilities are averaged
     members: Annotated[int, Field(ge=1, le=16)] | None = None
+    # networks on statistics of the signals beside them, averaged in the same way
+    statistics_members: Annotated[int, Field(ge=0, le=16)] | None = None
     # a second network in each fold without thermopiles and time of flight, which predicts sequences
     # that have neither
     imu_network: bool = True
@@ -173,11 +176,18 @@ class NetworkConfig(_Frozen):
         """Return the number of networks of a fold, by default that of the architecture."""
         return self.members or MEMBERS[self.kind]
 
+    @property
+    def num_statistics_members(self) -> int:
+        """Return the number of networks on statistics; none where it is not chosen yet."""
+        return self.statistics_members or 0
+
     def chosen_for(self, num_sequences: int) -> NetworkConfig:
         """Return the settings with a choice for what is None."""
         by_size: Architecture = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
         chosen = self.model_copy(update={"architecture": self.architecture or by_size})
         numbers = {"epochs": chosen.num_epochs, "members": chosen.num_members}
+        if chosen.statistics_members is None:
+            numbers["statistics_members"] = STATISTICS_MEMBERS[chosen.kind]
         return chosen.model_copy(update=numbers)
 
     @model_validator(mode="after")
@@ -187,7 +197,9 @@ class NetworkConfig(_Frozen):
         # convolutions of up to 400 channels, LSTM and GRU in both directions, attention, head
         per_network = 7 * 400 * first + 5 * first * second + 8 * units * (second + units)
         per_network += 18 * units * units + 8 * units * units
-        num_weights = per_network * self.num_members * (2 if self.imu_network else 1)
+        num_weights = per_network * self.num_members
+        num_weights += 2_800_000 * self.num_statistics_members  # with 100 channels
+        num_weights *= 2 if self.imu_network else 1
         if num_weights > MAX_WEIGHTS:
             raise ValueError(
                 f"network: expected at most {MAX_WEIGHTS:,} weights of a fold; got about "
@@ -317,6 +329,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "network": {
             "architecture": "time_series_net",
             "members": 1,
+            "statistics_members": 1,
             "epochs": 14,
             "patience_epochs": 14,
             "batch_size": 32,

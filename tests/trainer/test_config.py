@@ -88,6 +88,8 @@ OUT_OF_BOUNDS = (
     ("blend.calibrate", "perhaps"),
     ("network.members", 0),
     ("network.members", 17),
+    ("network.statistics_members", -1),
+    ("network.statistics_members", 17),
     ("network.imu_network", "perhaps"),
     ("network.modality_dropout", -0.1),
     ("network.modality_dropout", 1.1),
@@ -213,18 +215,20 @@ def test_a_preset_overrides_some_defaults():
 @pytest.mark.parametrize(
     ("assignments", "num_sequences", "expected"),
     [
-        ([], 4_999, ("time_series_net", 45, 1)),
-        ([], 5_000, ("branches", 12, 3)),
-        (["network.epochs=3"], 5_000, ("branches", 3, 3)),
-        (["network.architecture=time_series_net"], 5_000, ("time_series_net", 45, 1)),
-        (["network.architecture=branches", "network.members=1"], 10, ("branches", 12, 1)),
+        ([], 4_999, ("time_series_net", 45, 1, 3)),
+        ([], 5_000, ("branches", 12, 3, 0)),
+        (["network.epochs=3"], 5_000, ("branches", 3, 3, 0)),
+        (["network.architecture=time_series_net"], 5_000, ("time_series_net", 45, 1, 3)),
+        (["network.architecture=branches", "network.members=1"], 10, ("branches", 12, 1, 0)),
+        (["network.statistics_members=0"], 10, ("time_series_net", 45, 1, 0)),
     ],
 )
 def test_the_network_is_chosen_by_the_number_of_sequences(assignments, num_sequences, expected):
-    """Many sequences: three networks of branches; what is given is kept, the rest follows it."""
+    """Few: one network on steps, three on statistics; many: three of branches. Settings count."""
     network = make_config(assignments=assignments, environment={}).network
     chosen = network.chosen_for(num_sequences)
-    assert (chosen.architecture, chosen.epochs, chosen.members) == expected
+    numbers = (chosen.epochs, chosen.members, chosen.statistics_members)
+    assert (chosen.architecture, *numbers) == expected
     assert chosen.chosen_for(1) == chosen
 
 

@@ -283,7 +283,8 @@ def test_a_run_keeps_what_it_chose_by_its_recordings(cli, tiny_source, tmp_path)
     words = ("train", "--data", tiny_source, "--run", "first", "--models", "torch", *settings)
     code, out, err = cli(*words)
     assert code == FINISHED, err
-    chosen = "network.architecture time_series_net, network.epochs 45, network.members 1"
+    numbers = "network.epochs 45, network.members 1, network.statistics_members 3"
+    chosen = f"network.architecture time_series_net, {numbers}"
     assert f"  chosen      {chosen}: by the number of sequences" in out
     network = RunReader(tmp_path / "state" / "first").run_file().network
     assert (network.architecture, network.epochs, network.members) == ("time_series_net", 45, 1)

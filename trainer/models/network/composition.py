@@ -9,6 +9,7 @@ Shapes: N sequences, T time steps, P pooled time steps, C channels, K classes, M
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from typing import cast
 
 import torch
@@ -25,7 +26,7 @@ IMU_PREFIX = "imu."  # of the weights of the IMU network in the names of ``Senso
 
 
 class Ensemble(GestureNet):
-    """Members of one kind, each with its own first weights; predicts the mean probability.
+    """Members, each with its own first weights; predicts the mean probability.
 
     Source: Lakshminarayanan et al. 2017, "Simple and scalable predictive uncertainty estimation
     using deep ensembles".
@@ -34,6 +35,7 @@ class Ensemble(GestureNet):
     def __init__(self, members: list[GestureNet]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.has_attention = any(member.has_attention for member in members)
 
     def submodels(self) -> list[GestureNet]:
         """Return the submodels of all members; see ``GestureNet``."""
@@ -44,14 +46,16 @@ class Ensemble(GestureNet):
         return concatenate([member.forward_training(x_NTC, lengths_N) for member in self._nets])
 
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log probabilities and the mean attention; see ``GestureNet``."""
+        """Return log probabilities and the mean attention of those that have one."""
         outputs = [member.forward_with_attention(x_NTC, lengths_N) for member in self._nets]
         log_proba_MNK = torch.stack(
             [torch.log_softmax(logits_NK, dim=1) for logits_NK, _ in outputs]
         )
         # the log of the mean, up to log M, which is the same for every class
         mean_NK = torch.logsumexp(log_proba_MNK, dim=0)
-        return mean_NK, torch.stack([weights_NP for _, weights_NP in outputs]).mean(dim=0)
+        is_counted = [member.has_attention or not self.has_attention for member in self._nets]
+        weights_MNP = torch.stack([weights_NP for _, weights_NP in compress(outputs, is_counted)])
+        return mean_NK, weights_MNP.mean(dim=0)
 
     @property
     def _nets(self) -> list[GestureNet]:

@@ -13,6 +13,7 @@ from trainer.models.network.augmentation import hideable_columns
 from trainer.models.network.auxiliary_targets import AuxiliaryTargets
 from trainer.models.network.composition import Ensemble, SensorRouter, imu_sizes
 from trainer.models.network.gesture_net import GestureNet, NetworkSizes
+from trainer.models.network.statistics_net import StatisticsNet
 from trainer.models.network.submodels import BranchNet, TimeSeriesNet
 
 
@@ -36,6 +37,7 @@ def network_sizes(
         architecture=config.kind,
         branches=input_branches(frames) if config.kind == "branches" else (),
         members=config.num_members,
+        statistics_members=config.num_statistics_members,
         optional_columns=hideable_columns(frames) if config.imu_network else (),
         has_phase_head=auxiliary.phase_T is not None,
         num_postures=len(auxiliary.postures),
@@ -48,10 +50,10 @@ def make_network(sizes: NetworkSizes) -> GestureNet:
     if sizes.optional_columns:
         whole = make_network(replace(sizes, optional_columns=()))
         net = SensorRouter(whole, make_network(imu_sizes(sizes)), sizes)
-    elif sizes.members > 1:
-        net = Ensemble([_make_submodel(sizes) for _ in range(sizes.members)])
     else:
-        net = _make_submodel(sizes)
+        members = [_make_submodel(sizes) for _ in range(sizes.members)]
+        members += [StatisticsNet(sizes) for _ in range(sizes.statistics_members)]
+        net = Ensemble(members) if len(members) > 1 else members[0]
     net.temperature = sizes.temperature
     return net
 

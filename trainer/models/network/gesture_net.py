@@ -36,6 +36,7 @@ class NetworkSizes:
         branches: For ``branches``: the input columns of each; branches of one name share weights.
         members: Number of such networks that are trained together; their probabilities are
             averaged.
+        statistics_members: Number of networks on statistics (``StatisticsNet``) beside them.
         temperature: Divisor of the logits before the softmax, in prediction only.
         optional_columns: Input columns of thermopiles and time of flight, flags included, where a
             second network without them predicts the sequences that lack them; else none.
@@ -51,6 +52,7 @@ class NetworkSizes:
     architecture: Architecture = "time_series_net"
     branches: tuple[tuple[str, tuple[int, ...]], ...] = ()
     members: int = 1
+    statistics_members: int = 0
     temperature: float = 1.0
     optional_columns: tuple[int, ...] = ()
     has_phase_head: bool = False
@@ -62,8 +64,9 @@ class NetworkOutput(NamedTuple):
 
     Attributes:
         logits_NMK: (N, M, K) logits of each submodel; M is 1 where there is one network.
-        phase_NMP: (N, M, P) logits of "the gesture is performed" at each pooled step, or None.
-        posture_NMH: (N, M, H) logits of each posture, or None.
+        phase_NMP: (N, M, P) logits of "the gesture is performed" at each pooled step, of the
+            submodels that have such a head; None where none has.
+        posture_NMH: (N, M, H) logits of each posture; the same.
     """
 
     logits_NMK: Tensor
@@ -72,12 +75,15 @@ class NetworkOutput(NamedTuple):
 
 
 def concatenate(outputs: Sequence[NetworkOutput]) -> NetworkOutput:
-    """Join the outputs of several networks along the axis of submodels."""
-    logits, phases, postures = zip(*outputs, strict=True)
+    """Join the outputs of several networks along the axis of submodels; not all have all heads."""
+    logits, phases, postures = (
+        [tensor for tensor in tensors if tensor is not None]
+        for tensors in zip(*outputs, strict=True)
+    )
     return NetworkOutput(
         torch.cat(logits, dim=1),
-        None if phases[0] is None else torch.cat(phases, dim=1),
-        None if postures[0] is None else torch.cat(postures, dim=1),
+        torch.cat(phases, dim=1) if phases else None,
+        torch.cat(postures, dim=1) if postures else None,
     )
 
 
@@ -86,9 +92,11 @@ class GestureNet(nn.Module, ABC):
 
     Attributes:
         temperature: Divisor of the logits before the softmax, in prediction only.
+        has_attention: Whether its attention weights differ between steps.
     """
 
     temperature: float = 1.0
+    has_attention: bool = True
 
     def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
         """Return the logits of each gesture.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trainer.models.network.inference import NetworkModel
 
 S_PER_TIME_STEP = 2.5e-5  # an epoch, per time step, at the widths of FULL_WIDTH
+STATISTICS_SHARE = 0.15  # of the time of a network on steps
 FULL_WIDTH = 64 * 128 + 4 * 64 * (128 + 64)
 # in errors of torch on a CPU, of cuDNN and cuBLAS, of CUDA: torch has no class for those
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "ALLOC_FAILED", "CUDA error: out of memory")
@@ -51,7 +52,7 @@ class Network(Model):
     inputs = "frames"
     libraries = ("torch",)
     code_name = "network"
-    code_version = 7
+    code_version = 8
     fold_file = "torch_models/fold{fold:02d}.pt"
     checkpoint_file = "torch_models/fold{fold:02d}_last.pth"
     file_format = "tensors"
@@ -69,7 +70,7 @@ class Network(Model):
         return config.network.num_epochs
 
     def choose_settings(self, config: Config, size: DataSize) -> Config:
-        """Choose architecture, epochs and members by the number of sequences, where not given."""
+        """Choose architecture, epochs and members by the number of sequences, where not set."""
         chosen = config.network.chosen_for(size.num_sequences)
         return config.model_copy(update={"network": chosen})
 
@@ -86,7 +87,8 @@ class Network(Model):
         network = config.network
         first, second = network.conv_channels
         has_imu_network = network.imu_network and size.has_optional_sensors
-        num_networks = network.num_members * (2 if has_imu_network else 1)
+        num_networks = network.num_members + STATISTICS_SHARE * network.num_statistics_members
+        num_networks *= 2 if has_imu_network else 1
         width = first * second + 4 * network.recurrent_units * (second + network.recurrent_units)
         return (
             network.num_epochs

@@ -167,7 +167,7 @@ class Optimization:
                 averaged.copy_(current)  # batch norm counts its batches
 
     def _losses(self, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
-        """Return the smoothed cross entropy of gestures, and the auxiliary loss.
+        """Return the smoothed cross entropy of gestures, and the auxiliary loss, over all members.
 
         The network computes in half precision on a GPU.
         """
@@ -181,7 +181,9 @@ class Optimization:
             batch.target_NK.to(self.device).repeat_interleave(num_members, dim=0),
             label_smoothing=self._config.label_smoothing,
         )
-        return loss, auxiliary_loss(output, batch.auxiliary, batch.lengths_N)
+        auxiliary = auxiliary_loss(output, batch.auxiliary, batch.lengths_N)
+        num_heads = next((len(t[0]) for t in output[1:] if t is not None), num_members)
+        return loss, auxiliary * (num_heads / num_members)
 
     def _check(self, loss: float) -> None:
         """Refuse a loss that is not finite, where the AMP scaler cannot halve its scale further.

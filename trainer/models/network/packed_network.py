@@ -122,7 +122,13 @@ def _read_sizes(packed: Mapping[str, Any], num_channels: int) -> NetworkSizes:
     unknown = [str(name) for name in packed if name not in known]
     if unknown:
         raise DamagedDataError(f"sizes: expected no {unknown[0][:60]!r}")
-    defaults = {"branches": [], "members": 1, "temperature": 1.0, "light_columns": []}
+    defaults = {
+        "branches": [],
+        "members": 1,
+        "statistics_members": 0,
+        "temperature": 1.0,
+        "light_columns": [],
+    }
     values = {**defaults, "tells_phase": False, "num_postures": 0, **packed}
     architecture = values.get("architecture", ARCHITECTURES[0])
     if architecture not in ARCHITECTURES:
@@ -141,6 +147,7 @@ def _read_sizes(packed: Mapping[str, Any], num_channels: int) -> NetworkSizes:
         architecture=architecture,
         branches=_read_branches(values["branches"], num_channels, architecture),
         members=integer(values, "members", 1, MAX_MEMBERS),
+        statistics_members=integer(values, "statistics_members", 0, MAX_MEMBERS),
         temperature=number(values, "temperature", *TEMPERATURES),
         optional_columns=_read_columns(values["light_columns"], num_channels),
         has_phase_head=part(values, "tells_phase", bool),

@@ -86,7 +86,8 @@ def test_the_loss_of_the_posture_leaves_unknown_ones_out():
 @pytest.mark.parametrize("architecture", ["time_series_net", "branches"])
 def test_annotations_are_targets_and_never_an_input(architecture):
     """They change the fitted weights; a fitted fold predicts without them."""
-    config = NETWORK_CONFIG.model_copy(update={"architecture": architecture, "epochs": 1})
+    updates = {"architecture": architecture, "epochs": 1, "members": 1}
+    config = NETWORK_CONFIG.model_copy(update=updates)
     task = make_frame_task()
     with_targets = fit_network(task, config, NETWORK_SEED, 1, SilentMonitor())
     assert {"whole.phase.weight", "imu.posture.weight"} <= set(with_targets.model.weights)

@@ -25,6 +25,7 @@ ALL_SIZES = {
         branches=(("raw", (0, 1, 5)), ("tof", (2, 5)), ("tof", (3, 5)), ("motion", (4,))),
     ),
     "ensemble": replace(SIZES, members=2),
+    "statistics": replace(SIZES, statistics_members=2),
     "router": replace(SIZES, optional_columns=(4, 5)),
 }
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)

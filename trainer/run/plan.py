@@ -51,8 +51,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"{len(run.labels.gestures)} gestures ({run.labels.num_targets} targets), "
         f"sensors {', '.join(data.groups)}{', simulated' if run.is_simulated else ''}",
         *_describe_corrected(data.turned_subjects),
-        f"  settings    preset {config.preset}, seed {config.seed}, {config.folds.count} folds by "
-        f"subject",
+        f"  settings    preset {config.preset}, seed {config.seed}, {_describe_split(config)}",
         f"  features    {plan.features}",
     ]
     if plan.chosen:
@@ -65,6 +64,15 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
     lines += [f"  left out    {text}" for text in registry.describe_left_out(run.left_out)]
     lines.append(f"  time        {_describe_time(plan, config)}")
     return lines
+
+
+def _describe_split(config: Config) -> str:
+    folds = config.folds
+    if folds.file_sha256 is None:
+        return f"{folds.count} folds by subject"
+    text = f"{folds.count} folds of a file (content {folds.file_sha256[:12]})"
+    shared = ", subjects shared between training and validation: scores will be optimistic"
+    return text + (shared if folds.shared_subjects else ", by subject")
 
 
 def _describe_time(plan: Plan, config: Config) -> str:

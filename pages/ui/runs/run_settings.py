@@ -44,9 +44,14 @@ def origin(run_file: RunFile) -> str:
     return (
         f"Recordings: {run_file.data.source}, {data.num_sequences:,} sequences of "
         f"{data.num_subjects} subjects ({', '.join(data.groups)}). Created {made:%Y-%m-%d %H:%M} "
-        f"on {run_file.machine.host}; seed {run_file.seed}, {run_file.folds.count} folds, "
+        f"on {run_file.machine.host}; seed {run_file.seed}, {_folds(run_file)}, "
         f"{words.enumeration(map(registry.title, run_file.models))}."
     )
+
+
+def _folds(run_file: RunFile) -> str:
+    folds = run_file.folds
+    return f"{folds.count} folds{' of a file' if folds.file_sha256 else ''}"
 
 
 def changed_settings(run_file: RunFile) -> pl.DataFrame:

@@ -104,7 +104,7 @@ def run_table(
 
     Returns:
         Run, State, Recordings, mean fold score of the blend (and its spread) and of each model
-        (null: none yet), Selection where a score is optimistic, Title, Minutes, Folds done,
+        (null: none yet), Optimistic where a score is, with the reason, Title, Minutes, Folds done,
         Started, then one text column per setting that differs between the runs.
     """
     names, models = differing_settings(found), models_of(found)
@@ -114,7 +114,7 @@ def run_table(
         for summary in found
     ]
     table = pl.DataFrame(rows, infer_schema_length=None)
-    return table if table["Selection"].count() else table.drop("Selection")
+    return table if table["Optimistic"].count() else table.drop("Optimistic")
 
 
 def differing_settings(found: Sequence[RunSummary]) -> list[str]:
@@ -155,7 +155,7 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
         "Blend": sensor_scores(scores, registry.BLEND).mean,
         "Spread": _spread(sensor_scores(scores, registry.BLEND)),
         **{registry.title(model): sensor_scores(scores, model).mean for model in models},
-        "Selection": "Best steps (optimistic)" if scores and scores.has_optimistic else None,
+        "Optimistic": None if scores is None else _why_optimistic(scores),
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,
@@ -189,6 +189,11 @@ def _read(read: Callable[[], T], problems: list[str]) -> T | None:
     except (StoreError, OSError) as error:
         problems.append(str(error))
         return None
+
+
+def _why_optimistic(scores: Scores) -> str | None:
+    reasons = ["best steps"] * scores.has_chosen + ["shared subjects"] * scores.shared_subjects
+    return words.capital(", ".join(reasons)) or None
 
 
 def _spread(scores: SensorScores) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from trainer.config import is_simulated
 from trainer.models import registry
@@ -24,6 +24,10 @@ NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 SIMULATED = "Simulated"  # marks every score on simulated recordings
 SIMULATED_MODELS = "These models were trained on simulated recordings; expect little on real ones"
 SIMULATED_HELP = "Simulated recordings: these scores do not apply to real ones."
+SHARED_HELP = (
+    "Subjects are shared between training and validation: all scores are optimistic for other "
+    "people."
+)
 
 STAGES = {
     "starting": "Starting",
@@ -196,6 +200,23 @@ def recordings(run_file: RunFile | None) -> str:
         return f"{SIMULATED}, {source}" if run_file.is_simulated else source
     count = source.partition(":")[2]
     return f"{SIMULATED}, {count} subject{'s' * (count != '1')}" if count else SIMULATED
+
+
+class Mark(NamedTuple):
+    """What limits the meaning of all scores of a run."""
+
+    title: str
+    icon: str
+    sentence: str
+
+
+def marks(run_file: RunFile | None) -> list[Mark]:
+    """Return the marks of a run; none where its configuration cannot be read."""
+    if run_file is None:
+        return []
+    shared = [Mark("Optimistic", ":material/group:", SHARED_HELP)]
+    simulated = [Mark(SIMULATED, ":material/science:", SIMULATED_HELP)]
+    return simulated * run_file.is_simulated + shared * run_file.folds.shared_subjects
 
 
 def run_name_problem(name: str) -> str | None:

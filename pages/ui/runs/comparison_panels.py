@@ -6,7 +6,7 @@ differences by fold, overlaid curves; each with its CSV.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import streamlit as st
@@ -19,7 +19,7 @@ from trainer.models import registry
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
-NO_SCORES = ("Model", "Run", "Recordings", "Folds")  # columns without scores
+NO_SCORES = ("Model", "Run", "Recordings", "Optimistic", "Folds")  # columns without scores
 ALL_SETTINGS = "compare_all_settings"  # key of the switch below the table
 NOISE_NOTE = (
     "Line: 95 % interval of the mean (corrected resampled t-test, Nadeau and Bengio 2003). It "
@@ -81,21 +81,18 @@ def _differences(found: Sequence[RunSummary]) -> None:
             key="compare_model",
         )
     first = next(summary for summary in found if summary.name == first_name)
-    folds = {summary.name: readers.folds(summary.run) for summary in found}
     others = [summary for summary in found if summary is not first]
-    pairs = [pair for other in others if (pair := _pair(first, other, model, folds)) is not None]
+    pairs = [pair for other in others if (pair := _pair(first, other, model)) is not None]
     for pair in pairs:
         st.markdown(f":material/{_direction(pair)}: {frame.escape(comparison.describe(pair))}")
     if pairs:
         _difference_panel(first, pairs, model)
 
 
-def _pair(
-    first: RunSummary, other: RunSummary, model: str, folds: Mapping[str, pl.DataFrame | None]
-) -> PairedDifference | None:
+def _pair(first: RunSummary, other: RunSummary, model: str) -> PairedDifference | None:
     """Return the paired difference, or show why there is none."""
     name = frame.escape(other.name)
-    reason = comparison.why_not_comparable(folds[first.name], folds[other.name])
+    reason = comparison.why_not_comparable(first.run, other.run)
     if reason:
         st.markdown(
             f":material/block: {name} cannot be paired with {frame.escape(first.name)}: {reason}."

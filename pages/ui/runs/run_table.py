@@ -146,6 +146,12 @@ def sensor_scores(scores: Scores | None, model: str) -> SensorScores:
     return SensorScores(folds=()) if found is None else found.all_sensors
 
 
+def why_optimistic(scores: Scores) -> str | None:
+    """Return why the scores of a run are optimistic; None where they are not."""
+    reasons = ["best steps"] * scores.has_chosen + ["shared subjects"] * scores.shared_subjects
+    return words.capital(", ".join(reasons)) or None
+
+
 def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> dict[str, object]:
     run_file, scores = summary.run_file, summary.scores
     return {
@@ -155,7 +161,7 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
         "Blend": sensor_scores(scores, registry.BLEND).mean,
         "Spread": _spread(sensor_scores(scores, registry.BLEND)),
         **{registry.title(model): sensor_scores(scores, model).mean for model in models},
-        "Optimistic": None if scores is None else _why_optimistic(scores),
+        "Optimistic": None if scores is None else why_optimistic(scores),
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,
@@ -189,11 +195,6 @@ def _read(read: Callable[[], T], problems: list[str]) -> T | None:
     except (StoreError, OSError) as error:
         problems.append(str(error))
         return None
-
-
-def _why_optimistic(scores: Scores) -> str | None:
-    reasons = ["best steps"] * scores.has_chosen + ["shared subjects"] * scores.shared_subjects
-    return words.capital(", ".join(reasons)) or None
 
 
 def _spread(scores: SensorScores) -> float | None:

@@ -12,7 +12,14 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.shared import frame
-from trainer.config import BlendConfig, Config, flat_settings, make_config, setting_text
+from trainer.config import (
+    OF_FOLDS_FILE,
+    BlendConfig,
+    Config,
+    flat_settings,
+    make_config,
+    setting_text,
+)
 from trainer.models import registry
 
 MAIN = ("models", "folds.count", "boosting.rounds", "network.epochs", "seed")
@@ -42,6 +49,7 @@ LABELS = {  # where the last part of the dotted name alone would be unclear
 }
 FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop
 LINES_KEY = "start_more"
+HASH_LENGTH = 12  # of a hash on the screen: enough to tell files apart
 AUTOMATIC = "automatic"  # a setting that a new run chooses by its recordings
 
 
@@ -99,10 +107,16 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - a setting
 
 def differing(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value before and value in ``config`` of the settings that differ."""
-    return [
+    values = flat_settings(config)
+    of_file = [
+        (name, _short(before.get(name)), _short(values.get(name)))
+        for name in OF_FOLDS_FILE
+        if values.get(name) != before.get(name)
+    ]
+    return of_file + [
         (name, value_text(before.get(name)), value_text(value))
-        for name, value in flat_settings(config).items()
-        if value != before.get(name) and name != "preset"
+        for name, value in values.items()
+        if value != before.get(name) and name not in ("preset", *OF_FOLDS_FILE)
     ]
 
 
@@ -112,6 +126,10 @@ def differences_text(rows: Sequence[tuple[str, str, str]]) -> str:
         f"{frame.escape(name)} {frame.escape(old)} → **{frame.escape(new)}**"
         for name, old, new in rows
     )
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - a setting
+    return setting_text(value or None)[:HASH_LENGTH]
 
 
 def _title(name: str) -> str:

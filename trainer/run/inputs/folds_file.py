@@ -162,7 +162,7 @@ def check_stated_count(
     if str(number) != str(file.num_folds):
         raise ConfigError(
             f"folds.count: expected {file.num_folds}, the number of folds in {file.name!r}; got "
-            f"{number}. Leave --folds out"
+            f"{number}. Leave the number out"
         )
 
 

@@ -109,6 +109,9 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
             lines.append(
                 f"{'  best steps (optimistic)':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}"
             )
+    if len(scores.weights) > 2:
+        weights = (f"{model} {weight:.3g}" for model, weight in scores.weights.items())
+        lines.append(f"weights of the blend: {', '.join(weights)}")
     if scores.has_chosen:
         lines.append(OPTIMISTIC_LINE)
     if scores.shared_subjects:

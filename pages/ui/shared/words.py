@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from trainer.config import is_simulated
@@ -149,6 +149,11 @@ def enumeration(parts: Iterable[str]) -> str:
     """Join words as in a sentence: a, b and c."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def weights(used: Mapping[str, float]) -> str:
+    """Write the weights of models in a blend."""
+    return ", ".join(f"{registry.title(model)} {weight:.3g}" for model, weight in used.items())
 
 
 def reason(derived: DerivedState) -> str:

@@ -15,7 +15,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.predict import charts_prediction
-from pages.ui.shared import frame, panels
+from pages.ui.shared import frame, panels, words
 from trainer.models import registry
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from pages.ui.shared import charts, curves, frame, panels, readers, words
 from trainer.models import registry
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+TEXT = st.column_config.TextColumn(width="medium")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
 NO_SCORES = ("Model", "Run", "Recordings", "Optimistic", "Folds")  # columns without scores
 ALL_SETTINGS = "compare_all_settings"  # key of the switch below the table
@@ -60,7 +61,7 @@ def _scores(found: Sequence[RunSummary]) -> None:
         return
     numbers = [name for name in table.columns if name not in NO_SCORES]
     shown = table.select(column for column in table if column.null_count() < len(column))
-    columns = dict.fromkeys(numbers, SCORE)
+    columns = dict.fromkeys(numbers, SCORE) | {"Optimistic": TEXT}
     panels.table("Scores by model, 0 to 1", shown, "compare_scores", columns)
 
 

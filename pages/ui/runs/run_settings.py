@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import frame, words
-from trainer.config import flat_settings, make_config, setting_text
+from trainer.config import flat_settings, make_config
 from trainer.models import registry
 from trainer.run.estimate import size_of
 from trainer.store.records import RunFile
@@ -62,7 +62,11 @@ def changed_settings(run_file: RunFile) -> pl.DataFrame:
     chosen = registry.choose_settings(same_models, size_of(run_file))
     usual = flat_settings(chosen) | {"models": preset.models}
     rows = [
-        {"Setting": name, "This run": setting_text(value), "Preset": setting_text(usual.get(name))}
+        {
+            "Setting": name,
+            "This run": words.setting(name, value),
+            "Preset": words.setting(name, usual.get(name)),
+        }
         for name, value in values.items()
         if name not in NOT_SETTINGS and value != usual.get(name)
     ]

@@ -16,7 +16,7 @@ from typing import TypeVar
 import polars as pl
 
 from pages.ui.shared import live, readers, words
-from trainer.config import flat_settings, setting_text
+from trainer.config import flat_settings
 from trainer.models import registry
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
@@ -179,7 +179,7 @@ def _summary(reader: RunReader, version: readers.Version) -> RunSummary:
         run=reader,
         notes=_read(reader.notes, problems) or Notes(),
         run_file=run_file,
-        settings={name: setting_text(value) for name, value in config.items()},
+        settings={name: words.setting(name, value) for name, value in config.items()},
         scores=_read(reader.scores, problems),
         num_done=sum(record.done for record in folds),
         num_folds=len(folds),

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import plotly.graph_objects as go
 import polars as pl
 
-from pages.ui.shared.charts_results import LEGEND_ABOVE, MARGIN
+from pages.ui.shared.charts_results import LEGEND_ABOVE, MARGIN, shorten
 from trainer.models.base import Model
 
+MAX_TITLE, TITLE_PX = 16, 64  # characters of a title at a corner; half of its width
 FAINT = "rgba(128,128,128,0.3)"  # lines behind the points, on a light and on a dark background
 
 
@@ -96,7 +97,7 @@ def triangle_figure(
             "Highest score",
             triangle.select(names).rows()[best : best + 1],
             [f"highest score, {triangle['score'][best]:.4f}"],
-            {"symbol": "star"},
+            {"symbol": "star", "line": {"width": 0}},
         ),
     ):
         corners = dict(zip("abc", zip(*rows, strict=True), strict=True)) if rows else {}
@@ -112,16 +113,17 @@ def triangle_figure(
             )
             + "<br>%{text}<extra></extra>",
             showlegend=bool(rows),
+            cliponaxis=False,  # else points on an edge are cut in half
         )
     lines = {"gridcolor": FAINT, "linecolor": "gray", "tickformat": ".1f", "nticks": 5}
     axes = {
-        f"{corner}axis": {"title": {"text": model.title}, **lines}
+        f"{corner}axis": {"title": {"text": shorten(model.title, MAX_TITLE)}, **lines}
         for model, corner in zip(models, "abc", strict=True)
     }
     figure.update_layout(
         ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes},
         height=440,
-        margin={"l": 40, "r": 24, "t": 56, "b": 40},
+        margin={"l": TITLE_PX, "r": 24, "t": 56, "b": 40},
         legend=LEGEND_ABOVE | {"y": 1.12},
     )
     return figure

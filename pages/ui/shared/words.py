@@ -8,9 +8,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from trainer.config import is_simulated
+from trainer.config import is_simulated, setting_text
 from trainer.models import registry
 from trainer.store.names import RUN_NAME
 from trainer.store.records import RunFile, Status, WorkerStatus
@@ -19,6 +19,7 @@ from trainer.store.run_state import DerivedState
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
 NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bullet in Markdown
+HASH_LENGTH = 12  # characters of a hash
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 SIMULATED = "Simulated"  # marks every score on simulated recordings
@@ -149,6 +150,11 @@ def enumeration(parts: Iterable[str]) -> str:
     """Join words as in a sentence: a, b and c."""
     *first, last = parts
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def setting(name: str, value: Any) -> str:  # noqa: ANN401 - a setting
+    """Write a setting's value; of a hash only its beginning, which is enough to tell two apart."""
+    return setting_text(value)[: HASH_LENGTH if name.endswith("sha256") else None]
 
 
 def weights(used: Mapping[str, float]) -> str:

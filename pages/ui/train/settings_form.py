@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui.shared import frame
+from pages.ui.shared import frame, words
 from trainer.config import (
     OF_FOLDS_FILE,
     BlendConfig,
@@ -49,7 +49,6 @@ LABELS = {  # where the last part of the dotted name alone would be unclear
 }
 FIELD_WIDTH_PX = 152  # two beside each other on a phone, six on a desktop
 LINES_KEY = "start_more"
-HASH_LENGTH = 12  # of a hash on the screen: enough to tell files apart
 AUTOMATIC = "automatic"  # a setting that a new run chooses by its recordings
 
 
@@ -109,7 +108,7 @@ def differing(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str,
     """Return name, value before and value in ``config`` of the settings that differ."""
     values = flat_settings(config)
     of_file = [
-        (name, _short(before.get(name)), _short(values.get(name)))
+        (name, words.setting(name, before.get(name)), words.setting(name, values.get(name)))
         for name in OF_FOLDS_FILE
         if values.get(name) != before.get(name)
     ]
@@ -126,10 +125,6 @@ def differences_text(rows: Sequence[tuple[str, str, str]]) -> str:
         f"{frame.escape(name)} {frame.escape(old)} → **{frame.escape(new)}**"
         for name, old, new in rows
     )
-
-
-def _short(value: Any) -> str:  # noqa: ANN401 - a setting
-    return setting_text(value or None)[:HASH_LENGTH]
 
 
 def _title(name: str) -> str:

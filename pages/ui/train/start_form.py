@@ -153,8 +153,9 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
         for name, label in NUMBERS.items():
+            if name == "folds.count" and start_folds.path() is not None:
+                continue  # the file has a number of folds
             key, allowed = _number_key(name, preset), bounds(name)
-            is_of_file = name == "folds.count" and start_folds.path() is not None
             is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
             text = settings_form.value_text(usual[name])
             value = st.number_input(
@@ -166,10 +167,9 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
                 placeholder=text,
                 key=key,
                 width=settings_form.FIELD_WIDTH_PX,
-                disabled=is_of_file,
                 persist_state="session",
             )
-            if value != usual[name] and not is_of_file:
+            if value != usual[name]:
                 chosen[name] = value
     if tuple(models) != tuple(model for model in usual["models"] if model not in missing):
         chosen["models"] = models

@@ -129,8 +129,8 @@ def read_folds_file(path: Path, shares_subjects: bool) -> FoldsFile:
     """
     name = path.name
     table = _read(path.expanduser())
-    require_columns(table.columns, COLUMNS, "the fold that validates each sequence")
     try:
+        require_columns(table.columns, COLUMNS, "the fold of each sequence")
         check_texts(table, COLUMNS)
         ids, folds = text_column(table, "sequence_id"), _fold_numbers(table)
     except DataError as error:
@@ -178,6 +178,11 @@ def _read(path: Path) -> pl.DataFrame:
         ) from error
     except StoreError as error:
         raise DataError(f"Folds file {path.name!r}: {error}.") from error
+    if not data.strip():
+        raise DataError(
+            f"Folds file {path.name!r} is empty: expected the columns {', '.join(COLUMNS)} and one "
+            f"row for each sequence."
+        )
     table = read_upload(path.name, data)
     if not 0 < len(table) <= MAX_ROWS:
         raise DataError(

@@ -140,7 +140,10 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     cases = {
         "missing.csv": (lambda path: None, "does not exist"),
         "folder.csv": (lambda path: path.mkdir(), "expected a file, got a folder"),
-        "empty.csv": (lambda path: path.write_bytes(b""), "is empty"),
+        "empty.csv": (
+            lambda path: path.write_bytes(b""),
+            "is empty: expected the columns sequence_id, fold",
+        ),
         "binary.csv": (lambda path: path.write_bytes(bytes(range(256))), "is not a CSV file"),
         "torn.parquet": (lambda path: path.write_bytes(b"PAR1 no more"), "not a Parquet file|PAR1"),
         "nested.parquet": (

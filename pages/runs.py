@@ -53,8 +53,7 @@ else:
     if len(compared) > 1:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader(f"{len(compared)} runs side by side", anchor=False, width="content")
-            if any(frame.is_simulated(summary.run) for summary in compared):
-                frame.simulated_badge()
+            frame.badges(summary.run for summary in compared)
             st.button(
                 "Stop comparing",
                 icon=":material/close:",
@@ -75,8 +74,7 @@ else:
                     icon=words.STATE_ICONS[state],
                     color=words.STATE_COLOURS[state],
                 )
-                if frame.is_simulated(chosen.run):
-                    frame.simulated_badge()
+                frame.badges([chosen.run])
                 st.markdown(frame.escape(words.reason(derived)))
             run_actions.buttons(chosen, derived)
             left, right = st.columns(2, gap="large")

@@ -24,7 +24,7 @@ MAX_SUBJECTS = 30  # bars; the table and the CSV have all
 SECTIONS = ("Folds", "Confusion", "Gestures", "Subjects", "Calibration", "Weights")
 
 frame.open_page(
-    "Scores", "Out of fold: every sequence is predicted by models not trained on its subject."
+    "Scores", "Out of fold: every sequence is predicted by models that were not trained on it."
 )
 run = frame.current_run()
 live.follow(run)
@@ -218,5 +218,5 @@ with right:
     )
 
 st.subheader("Weights of the blend", anchor="weights")
-is_optimistic = scores is not None and scores.has_optimistic
-blend_weights.show(evaluated, len(models), mean_scores.OPTIMISTIC if is_optimistic else "")
+selection = "" if scores is None else mean_scores.optimistic_sentences(scores)
+blend_weights.show(evaluated, len(models), selection)

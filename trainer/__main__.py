@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from trainer.cli import commands, training
+from trainer.cli.options import FoldsPath, SharedSubjects
 
 State = Annotated[
     Path | None,
@@ -97,6 +98,8 @@ def train(
         int | None,
         typer.Option(help="Number of cross-validation folds, split by subject (default: 5)"),
     ] = None,
+    folds_file: FoldsPath = None,
+    allow_shared_subjects: SharedSubjects = False,
     rounds: Annotated[int | None, typer.Option(help="Maximum number of LightGBM rounds")] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Maximum number of epochs of the network")
@@ -131,15 +134,17 @@ def train(
         "network.epochs": epochs,
         "seed": seed,
     }
+    given = {key: value for key, value in options.items() if value is not None}
     training.train(
         state_dir=commands.state_dir(state),
         name=run,
         preset=preset,
-        options={key: value for key, value in options.items() if value is not None},
+        options=given,
         assignments=set_ or [],
         limits=training.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
         pool=training.read_pool(workers, os.environ, engine),
+        folds_file=training.read_folds(folds_file, allow_shared_subjects, given, set_ or []),
     )
 
 

@@ -17,8 +17,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     TypeAdapter,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -74,9 +76,21 @@ class DataConfig(_Frozen):
 
 
 class FoldsConfig(_Frozen):
-    """How sequences are split: by subject, stratified by gesture."""
+    """How sequences are split: by subject, stratified by gesture, or as a file assigns them.
 
-    count: Annotated[int, Field(ge=2, le=50)] = 5
+    Without a file its settings are left out of what is written, so that such a run has the same
+    ``config.json`` and the same key as before there were files.
+    """
+
+    count: Annotated[int, Field(ge=2, le=50)] = 5  # of a file: its number of folds
+    # of the assignment of sequences to folds in --folds-file, whatever the file's name and format
+    file_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    # the file has subjects in several folds (--allow-shared-subjects): all scores are optimistic
+    shared_subjects: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if name == "count" or value}
 
 
 class FramesConfig(_Frozen):
@@ -339,6 +353,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
+OF_FOLDS_FILE = ("folds.file_sha256", "folds.shared_subjects")  # set by --folds-file alone
 WITHOUT_EFFECT = ("preset", "data.source", "blend.fail_if_torch_missing")  # on a run's results
 
 
@@ -430,6 +445,8 @@ def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
     _check_name(key)
     if key == "preset":
         raise ConfigError(f"--set: a preset is many settings at once; use --preset {value}")
+    if key in OF_FOLDS_FILE:
+        raise ConfigError(f"--set: {key} follows from the folds of a file; use --folds-file FILE")
     if value.lower() == "none":
         return key, None
     is_list = isinstance(flat_settings(Config()).get(key), tuple)
@@ -622,7 +639,7 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
 
 def _check_name(name: str) -> None:
     known = (*setting_names(), *_names_by_model())
-    if name in known:
+    if name in known or name in OF_FOLDS_FILE:
         return
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
     raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")

@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 from trainer.data.sequences import LabelTable
 
+# Sequences of the largest fold for each of the smallest. The score of a run is the mean over its
+# folds: with more, a sequence of the smallest fold counts more than ten of the largest.
+MAX_RATIO = 10
+
 
 class FoldError(ValueError):
     """A fold that cannot be trained; the message contains the reason and what to do."""
@@ -83,6 +87,34 @@ def assign_folds(
         for fold, (_, valid_idx) in enumerate(splitter.split(label_idx, label_idx, subjects)):
             fold_N[valid_idx] = fold
     return fold_N
+
+
+def check_sizes(fold_N: NDArray[np.int64], num_folds: int, advice: str) -> None:
+    """Refuse folds of which one is empty, or much smaller than another.
+
+    The shuffled ``StratifiedGroupKFold`` balances gestures rather than sizes, and can leave a fold
+    empty (scikit-learn#32540, #34828).
+
+    Args:
+        fold_N: (N,) fold numbers in 0..num_folds-1.
+        num_folds: Number of folds.
+        advice: What to do, as a sentence.
+
+    Raises:
+        FoldError: The folds are not even enough to be scored.
+    """
+    sizes = np.bincount(fold_N, minlength=num_folds)
+    small, large = int(sizes.argmin()), int(sizes.argmax())
+    if sizes[small] * MAX_RATIO >= sizes[large] > 0:
+        return
+    problem = f"fold {small} has {sizes[small]:,} sequences, fold {large} has {sizes[large]:,}"
+    if sizes[small] == 0:
+        problem = f"fold {small} is empty"
+    raise FoldError(
+        f"{num_folds} folds: {problem}. Expected at least one sequence for every {MAX_RATIO} of "
+        f"the largest fold: the score is the mean over the folds, which all count the same. "
+        f"{advice}"
+    )
 
 
 def split(fold_N: NDArray[np.int64], fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

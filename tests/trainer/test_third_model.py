@@ -19,6 +19,7 @@ from tests.support.forked_trainers import fork_server
 from tests.support.pages import texts, visit
 from tests.support.tiny_runs import TINY, tiny_config, train
 from trainer import config as configuration
+from trainer.cli.reports import outcome_lines
 from trainer.config import ConfigError
 from trainer.models import registry
 from trainer.models.monitor import Paused, SilentMonitor
@@ -267,6 +268,18 @@ def test_its_out_of_fold_probabilities_and_scores_stand_beside_the_others(resume
     assert scores.models[NAME].all_sensors.oof.num_sequences == 48
     assert scores.models[NAME].imu_only.oof.num_sequences == 48
     assert used_weights(scores) == pytest.approx({"lgbm": 1 / 3, "torch": 1 / 2, NAME: 1 / 6})
+
+
+def test_its_weight_is_normalised_and_shown(resumed):
+    """0.2 beside 0.4 and 0.6: in scores.json, in the plan and in the result."""
+    weights = RunReader(resumed).scores().weights
+    assert weights == pytest.approx({"lgbm": 1 / 3, "torch": 1 / 2, NAME: 1 / 6})
+    assert "blend       LightGBM 0.333, Network 0.5, Extra trees 0.167" in (
+        (resumed / "trainer.log").read_text()
+    )
+    assert "weights of the blend: lgbm 0.333, torch 0.5, extra_trees 0.167" in (
+        outcome_lines(resumed, "finished")
+    )
 
 
 def test_its_vote_counts_in_the_blend(resumed, tmp_path):

@@ -18,6 +18,7 @@ NUM_TOP_FEATURES = 10
 OPTIMISTIC_LINE = (
     "Optimistic: the best round or epoch of each fold was chosen on the rows that are scored."
 )
+SHARED_LINE = "Optimistic: subjects are shared between training and validation."
 SIMULATED_LINE = "Simulated recordings: these scores do not apply to real ones."
 
 
@@ -75,12 +76,14 @@ def status_json(reader: RunReader, derived: DerivedState) -> dict[str, Any]:
             "units": [],
             "scores": None,
             "is_simulated": None,
+            "shared_subjects": None,
             "problem": str(error),
         }
     return described | {
         "units": [fold.model_dump(mode="json", by_alias=True) for fold in folds],
         "scores": None if scores is None else scores.model_dump(mode="json", by_alias=True),
         "is_simulated": _is_simulated(reader),
+        "shared_subjects": scores is not None and scores.shared_subjects,
         "problem": None,
     }
 
@@ -102,12 +105,17 @@ def score_lines(scores: Scores, is_simulated: bool) -> list[str]:
             lines.append(f"{'  half and half':<31}{row.half_and_half:>14.4f}")
         best = scores.best.get(model)
         whole = None if best is None else best.all_sensors.oof
-        if whole is not None and not scores.is_optimistic(model):
+        if whole is not None and not scores.is_chosen(model):
             lines.append(
                 f"{'  best steps (optimistic)':<31}{whole.score:>14.4f}{whole.accuracy:>11.4f}"
             )
-    if scores.has_optimistic:
+    if len(scores.weights) > 2:
+        weights = (f"{model} {weight:.3g}" for model, weight in scores.weights.items())
+        lines.append(f"weights of the blend: {', '.join(weights)}")
+    if scores.has_chosen:
         lines.append(OPTIMISTIC_LINE)
+    if scores.shared_subjects:
+        lines.append(SHARED_LINE)
     return lines
 
 

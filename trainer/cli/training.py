@@ -33,6 +33,7 @@ from trainer.store.records import RunFile
 MAX_WORKERS = 1024
 
 if TYPE_CHECKING:
+    from trainer.run.inputs.folds_file import FoldsFile
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
     from trainer.run.workers.pool import WorkerPool
@@ -81,6 +82,29 @@ def read_pool(
     return WorkerPool(number, engine)
 
 
+def read_folds(
+    path: Path | None,
+    shares_subjects: bool,
+    options: Mapping[str, Any],
+    assignments: Sequence[str],
+) -> FoldsFile | None:
+    """Return the folds of ``--folds-file``, or None without it.
+
+    Raises:
+        ConfigError: Another option contradicts the file.
+        DataError: The file cannot be used.
+    """
+    from trainer.run.inputs.folds_file import check_stated_count, read_folds_file
+
+    if path is None:
+        if shares_subjects:
+            raise ConfigError("--allow-shared-subjects: expected with --folds-file FILE alone")
+        return None
+    file = read_folds_file(path, shares_subjects)
+    check_stated_count(file, options, assignments)
+    return file
+
+
 def train(
     state_dir: Path,
     name: str | None,
@@ -90,6 +114,7 @@ def train(
     limits: Limits,
     paused_is_success: bool,
     pool: WorkerPool | None = None,
+    folds_file: FoldsFile | None = None,
 ) -> None:
     """Train a new run, or continue the run of that name."""
     from trainer.run.control import next_run_name
@@ -98,6 +123,8 @@ def train(
     if model_path() is not None:
         print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
         return
+    if folds_file is not None:
+        options = {**options, **folds_file.settings()}
     wanted = make_config(preset, options, assignments)
     root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
     may_continue = is_switched_on(os.environ, "RESUME", default=True)
@@ -110,7 +137,8 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     origin = "" if found is None else _adopt(found, root)
-    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new=frozen is None)
+    is_new = frozen is None
+    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new, folds_file)
 
 
 def resume(
@@ -206,6 +234,7 @@ def _execute(
     origin: str,
     pool: WorkerPool | None,
     is_new: bool,
+    folds_file: FoldsFile | None = None,
 ) -> None:
     """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
@@ -230,6 +259,7 @@ def _execute(
                 origin,
                 pool or WorkerPool(),
                 is_new,
+                folds_file,
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()

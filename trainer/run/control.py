@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.config import Config, flat_settings, make_config, setting_text
+from trainer.config import OF_FOLDS_FILE, Config, flat_settings, make_config, setting_text
 from trainer.models import registry
 from trainer.run import RefusedError
 from trainer.store.durable import APPEND, StoreError, make_folder, open_regular, write_atomic
@@ -51,22 +51,42 @@ def next_run_name(state_dir: Path, source: str) -> str:
     return f"{(plain or 'run')[:56]}-{number}"
 
 
-def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
-    """Return the command that starts a run, as people would type it."""
+def command_line(
+    state_dir: Path, name: str, config: Config, folds_file: Path | None = None
+) -> list[str]:
+    """Return the command that starts a run, as people would type it.
+
+    Args:
+        state_dir: The state folder.
+        name: Of the run.
+        config: Of the run.
+        folds_file: Where the folds of the configuration are read from, if they are a file's.
+    """
     base = make_config(config.preset, environment={})
     words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
     words += ["--preset", config.preset]
     if config.data.source != base.data.source:
         words += ["--data", config.data.source]
+    stated = ["preset", "data.source"]
+    if folds_file is not None:
+        words += ["--folds-file", str(folds_file)]
+        words += ["--allow-shared-subjects"] * config.folds.shared_subjects
+        stated += ["folds.count", *OF_FOLDS_FILE]
     usual = flat_settings(base)
     for key, value in flat_settings(config).items():
-        if value != usual.get(key) and key not in ("preset", "data.source"):
+        if value != usual.get(key) and key not in stated:
             words += ["--set", f"{key}={setting_text(value)}"]
     return words
 
 
-def start(state_dir: Path, name: str, config: Config) -> int:
+def start(state_dir: Path, name: str, config: Config, folds_file: Path | None = None) -> int:
     """Start a new run in a process of its own and return its pid.
+
+    Args:
+        state_dir: The state folder.
+        name: Of the run.
+        config: Of the run.
+        folds_file: Where the folds of the configuration are read from, if they are a file's.
 
     Raises:
         RefusedError: The name cannot be used or is taken.
@@ -80,7 +100,7 @@ def start(state_dir: Path, name: str, config: Config) -> int:
     if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
-    return _launch(root, command_line(state_dir.resolve(), name, config))
+    return _launch(root, command_line(state_dir.resolve(), name, config, folds_file))
 
 
 def resume(root: Path) -> int:

@@ -20,6 +20,7 @@ from trainer.folds import FoldError
 from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
 from trainer.run import RefusedError
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.pipeline import Limits, Pipeline
 from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal, StopSource
 from trainer.run.time_limit import TimeLimit
@@ -60,6 +61,7 @@ def execute(
     origin: str = "",
     pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
     is_new: bool = True,
+    folds_file: FoldsFile | None = None,
 ) -> Outcome:
     """Run the pipeline to its end, or until a pause is requested.
 
@@ -72,6 +74,7 @@ def execute(
         origin: Where the run was copied from just now, in words, for the plan.
         pool: The workers that fit the folds; the default is one by one, in this process.
         is_new: Whether the run may begin here; False demands that it exists.
+        folds_file: The folds of a new run; None where they are assigned at random.
 
     Raises:
         RefusedError: Another trainer holds the run, it was made from something else, or it was
@@ -93,7 +96,10 @@ def execute(
             recorder.start()
             if lease is not None:
                 recorder.log(NO_SYSTEM_LOCKS)
-            Pipeline(paths, config, limits, recorder, stop, previous, origin, pool).run()
+            Pipeline(
+                *(paths, config, limits, recorder, stop, previous, origin, pool),
+                folds_file=folds_file,
+            ).run()
             recorder.event("finish")
             recorder.close(
                 state="finished",

@@ -29,6 +29,7 @@ from trainer.run.frozen_config import (
     run_key,
 )
 from trainer.run.inputs.dataset import Dataset
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.inputs.parts import PartMaker
 from trainer.run.inputs.recordings import load_dataset
 from trainer.run.machine import pin
@@ -47,7 +48,7 @@ from trainer.store.recorder import Recorder
 from trainer.store.records import ModelState, RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
-from trainer.store.tables.run_tables import parse_folds
+from trainer.store.tables.run_tables import assignment_sha256, parse_folds
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Pipeline:
         pool: The workers that fit the folds.
         left_out: Requested models that a new run is made without, and why, in words.
         chosen: Settings that a new run has chosen by its recordings, each with its value.
+        folds_file: The folds of a new run; None where they are assigned at random.
     """
 
     paths: RunPaths
@@ -92,6 +94,7 @@ class Pipeline:
     pool: WorkerPool
     left_out: Mapping[str, str] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
+    folds_file: FoldsFile | None = None
 
     def run(self) -> None:
         """Do everything that is left.
@@ -113,7 +116,7 @@ class Pipeline:
             self._build_inputs(dataset)  # features
         finally:
             maker.close()
-        folds = self._assign_folds(dataset, progress)  # folds
+        folds = self._assign_folds(dataset, progress, is_new)  # folds
         FoldFitting(  # models; after each fold the tables (blend, scores) and bundles
             progress=progress,
             dataset=dataset,
@@ -185,6 +188,9 @@ class Pipeline:
                 for name, value in flat_settings(self.config).items()
                 if value != requested[name]
             )
+            folds = dataset.assign_folds(self.folds_file)  # refused before the run exists
+            if self.folds_file is not None:
+                self._write_folds(folds)  # first: resume has no such file
             run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
             self.folder.write(self.paths.config.name, dump_record(run_file))
             return run_file, True
@@ -258,25 +264,39 @@ class Pipeline:
                 seconds = time.monotonic() - began
                 self.recorder.log(f"feature table built in {seconds:.1f} s ({why})")
 
-    def _assign_folds(self, dataset: Dataset, progress: RunProgress) -> FoldAssignment:
+    def _assign_folds(
+        self, dataset: Dataset, progress: RunProgress, is_new: bool
+    ) -> FoldAssignment:
         """Read the folds, or make them once; they are never recomputed afterwards."""
         self.recorder.update(stage="folds", message="Folds")
-        data = self.folder.read(self.paths.folds.name)
+        is_begun = progress.has_begun or not is_new  # else what is there is of a start before it
+        data = self.folder.read(self.paths.folds.name) if is_begun else None
+        sha256 = self.config.folds.file_sha256
         if data is not None:
             table = parse_folds(data, self.paths.folds, None)  # its length has its own message
+            if sha256 and assignment_sha256(table.select("sequence_id", "fold")) != sha256:
+                raise StoreError(f"{self.paths.folds}: its folds are not those of the run's file")
             folds = dataset.fold_assignment(table["fold"].to_numpy())
         elif progress.has_begun:
             raise StoreError(
                 f"{self.paths.folds}: missing or damaged, and folds were trained on it. Put the "
                 f"file back from a copy, or begin another run"
             )
+        elif sha256 and self.folds_file is None:
+            raise StoreError(
+                f"{self.paths.folds}: missing or damaged. Its folds are those of a file: python -m "
+                f"trainer train --run {self.paths.root.name} --folds-file FILE"
+            )
         else:
-            folds = dataset.assign_folds()
-            buffer = io.BytesIO()
-            folds.to_frame().write_parquet(buffer)
-            self.folder.write(self.paths.folds.name, buffer.getvalue())
+            folds = dataset.assign_folds(self.folds_file)
+            self._write_folds(folds)
         self._stop_here()
         return folds
+
+    def _write_folds(self, folds: FoldAssignment) -> None:
+        buffer = io.BytesIO()
+        folds.to_frame().write_parquet(buffer)
+        self.folder.write(self.paths.folds.name, buffer.getvalue())
 
     def _write_resume_record(self) -> None:
         """Record how the run came to its end, and whether recomputed points were equal."""

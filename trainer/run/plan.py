@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trainer.blend import used_weights
 from trainer.config import Config
 from trainer.models import registry
 from trainer.models.base import DataSize, Model
@@ -51,8 +52,7 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
         f"{len(run.labels.gestures)} gestures ({run.labels.num_targets} targets), "
         f"sensors {', '.join(data.groups)}{', simulated' if run.is_simulated else ''}",
         *_describe_corrected(data.turned_subjects),
-        f"  settings    preset {config.preset}, seed {config.seed}, {config.folds.count} folds by "
-        f"subject",
+        f"  settings    preset {config.preset}, seed {config.seed}, {_describe_split(config)}",
         f"  features    {plan.features}",
     ]
     if plan.chosen:
@@ -62,9 +62,28 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
     for model in registry.select(config.models):
         folds = [fold for fold in plan.folds if fold.model == model.name]
         lines.append(f"  {model.title:<11} {_describe_folds(model, folds, config)}")
+    lines += _describe_weights(config)
     lines += [f"  left out    {text}" for text in registry.describe_left_out(run.left_out)]
     lines.append(f"  time        {_describe_time(plan, config)}")
     return lines
+
+
+def _describe_split(config: Config) -> str:
+    folds = config.folds
+    if folds.file_sha256 is None:
+        return f"{folds.count} folds by subject"
+    text = f"{folds.count} folds of a file (content {folds.file_sha256[:12]})"
+    shared = ", subjects shared between training and validation: scores will be optimistic"
+    return text + (shared if folds.shared_subjects else ", by subject")
+
+
+def _describe_weights(config: Config) -> list[str]:
+    """Return the weights of more than two models: those beyond the defaults have none by itself."""
+    if len(config.models) < 3:
+        return []
+    weights = used_weights(dict.fromkeys(config.models), config.blend.by_model)
+    parts = (f"{registry.title(model)} {weight:.3g}" for model, weight in weights.items())
+    return [f"  blend       {', '.join(parts)}"]
 
 
 def _describe_time(plan: Plan, config: Config) -> str:

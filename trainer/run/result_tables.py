@@ -86,6 +86,7 @@ def scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> Scores:
         models=_model_scores(folds, blocks, config, weights),
         best=_model_scores(folds, at_best_steps(blocks), config, weights),
         optimistic=(*optimistic, registry.BLEND) if optimistic else (),
+        shared_subjects=config.folds.shared_subjects,
     )
 
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from trainer.config import SCHEMA, Config
 from trainer.store.durable import StoreError, dump_json
@@ -290,21 +298,40 @@ class Scores(Record):
             are optimistic; of models whose finished folds all have it.
         optimistic: Those of ``models`` that were chosen on the rows that are scored; None in a file
             of an earlier version, where all were.
+        shared_subjects: Whether subjects are in several folds, so that all scores are optimistic;
+            written only where they are.
     """
 
     weights: dict[Name, Number]
     models: dict[Name, ModelScores]
     best: dict[Name, ModelScores] = {}
     optimistic: tuple[Name, ...] | None = None
+    shared_subjects: bool = False
 
     def is_optimistic(self, model: str) -> bool:
-        """Return whether a model's or the blend's score was chosen on the scored rows."""
-        return self.optimistic is None or model in self.optimistic
+        """Return whether a score was chosen on the scored rows, or scores people it has seen."""
+        return self.shared_subjects or self.is_chosen(model)
 
     @property
     def has_optimistic(self) -> bool:
-        """Return whether the score of any model was chosen on the scored rows."""
+        """Return whether the score of any model is optimistic."""
         return any(map(self.is_optimistic, self.models))
+
+    @property
+    def has_chosen(self) -> bool:
+        """Return whether the score of any model was chosen on the scored rows."""
+        return any(map(self.is_chosen, self.models))
+
+    def is_chosen(self, model: str) -> bool:
+        """Return whether a model's or the blend's score was chosen on the scored rows."""
+        return self.optimistic is None or model in self.optimistic
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = dump(self)
+        if not self.shared_subjects:
+            del values["shared_subjects"]
+        return values
 
 
 MAX_VALUES = 100_000  # of a record; the checksums of 10,000 files have 30,000

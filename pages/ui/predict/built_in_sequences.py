@@ -86,7 +86,8 @@ def sequence_rows(run: RunReader, run_file: RunFile, sequences: Sequences) -> pl
     if table is None:
         return rows
     try:
-        oof = results.read_oof(table, run_file.labels.gestures, run_file.labels.num_targets)
+        labels, models = run_file.labels, run_file.models
+        oof = results.read_oof(table, labels.gestures, labels.num_targets, models=models)
     except ValueError:
         return rows  # the Scores page reports the error
     if not oof.choices:

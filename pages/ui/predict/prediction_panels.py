@@ -15,7 +15,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from pages.ui.predict import charts_prediction
-from pages.ui.shared import frame, panels
+from pages.ui.shared import frame, panels, words
 from trainer.models import registry
 
 if TYPE_CHECKING:
@@ -168,9 +168,7 @@ def by_model(selected: Selected) -> None:
             charts_prediction.probability_figure(best, models),
             gestures,
             "top_gestures",
-            "The gray bars are the spread over the folds."
-            if any(len(proba_MNK) > 1 for proba_MNK in prediction.by_fold.values())
-            else "Predicted with one fold of each model.",
+            _note(prediction),
         )
     with right:
         content = st.segmented_control(
@@ -193,6 +191,15 @@ def by_model(selected: Selected) -> None:
             )
         else:
             _gesture_table(gestures, models)
+
+
+def _note(prediction: Prediction) -> str:
+    """Return what the gray bars show, and the weights of the models in the blend."""
+    has_spread = any(len(proba_MNK) > 1 for proba_MNK in prediction.by_fold.values())
+    spread = "The gray bars are the spread over the folds."
+    alone = "Predicted with one fold of each model."
+    weights = f" Weights of the blend: {words.weights(prediction.weights)}."
+    return (spread if has_spread else alone) + weights * (len(prediction.weights) > 1)
 
 
 def _cards(row: dict[str, Any], rate_hz: float) -> None:

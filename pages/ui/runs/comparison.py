@@ -16,9 +16,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pages.ui.runs.run_table import RunSummary, differing_settings, models_of, sensor_scores
-from pages.ui.shared import intervals, words
+from pages.ui.runs.run_table import (
+    RunSummary,
+    differing_settings,
+    models_of,
+    sensor_scores,
+    why_optimistic,
+)
+from pages.ui.shared import intervals, readers, words
 from trainer.models import registry
+from trainer.store.reader import RunReader
 from trainer.store.records import Scores, SensorScores
 
 FOLD_COLUMNS = ("sequence_id", "subject", "gesture", "fold")
@@ -102,15 +109,23 @@ def describe(difference: PairedDifference) -> str:
     return f"{text}: {noise} the noise of the folds (95 % interval {interval})."
 
 
-def why_not_comparable(first: pl.DataFrame | None, second: pl.DataFrame | None) -> str:
-    """Explain why the folds of two runs cannot be paired; "" where they are the same."""
+def why_not_comparable(first: RunReader, second: RunReader) -> str:
+    """Explain why the folds of two runs cannot be paired; "" where they are the same.
+
+    Only what ``folds.parquet`` contains decides, not whether a seed or a file assigned it.
+    """
+    hashes = [readers.folds_sha256(run) for run in (first, second)]
+    if hashes[0] is not None and hashes[0] == hashes[1]:
+        return ""
+    tables = [readers.folds(run) for run in (first, second)]
+    return describe_difference_of_folds(*tables)
+
+
+def describe_difference_of_folds(first: pl.DataFrame | None, second: pl.DataFrame | None) -> str:
+    """Describe how two fold tables differ."""
     if first is None or second is None:
         return "a fold table is missing or cannot be read"
-    if any(name not in table.columns for table in (first, second) for name in FOLD_COLUMNS):
-        return "a fold table lacks a column"
     one, other = (table.select(FOLD_COLUMNS).sort("sequence_id") for table in (first, second))
-    if one.equals(other):
-        return ""
     if one["sequence_id"].to_list() != other["sequence_id"].to_list():
         return f"they use different recordings ({len(one)} and {len(other)} sequences)"
     counts = [table["fold"].n_unique() for table in (one, other)]
@@ -188,6 +203,7 @@ def _score_row(summary: RunSummary, model: str, part: SensorScores) -> dict[str,
         "Model": registry.title(model),
         "Run": summary.name,
         "Recordings": words.recordings(summary.run_file),
+        "Optimistic": summary.scores and why_optimistic(summary.scores),
         "Mean of folds": part.mean,
         "Spread": part.std,
         "Folds": sum(fold is not None for fold in part.folds),

@@ -6,7 +6,7 @@ differences by fold, overlaid curves; each with its CSV.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 import streamlit as st
@@ -18,8 +18,9 @@ from pages.ui.shared import charts, curves, frame, panels, readers, words
 from trainer.models import registry
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+TEXT = st.column_config.TextColumn(width="medium")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
-NO_SCORES = ("Model", "Run", "Recordings", "Folds")  # columns without scores
+NO_SCORES = ("Model", "Run", "Recordings", "Optimistic", "Folds")  # columns without scores
 ALL_SETTINGS = "compare_all_settings"  # key of the switch below the table
 NOISE_NOTE = (
     "Line: 95 % interval of the mean (corrected resampled t-test, Nadeau and Bengio 2003). It "
@@ -60,7 +61,7 @@ def _scores(found: Sequence[RunSummary]) -> None:
         return
     numbers = [name for name in table.columns if name not in NO_SCORES]
     shown = table.select(column for column in table if column.null_count() < len(column))
-    columns = dict.fromkeys(numbers, SCORE)
+    columns = dict.fromkeys(numbers, SCORE) | {"Optimistic": TEXT}
     panels.table("Scores by model, 0 to 1", shown, "compare_scores", columns)
 
 
@@ -81,21 +82,18 @@ def _differences(found: Sequence[RunSummary]) -> None:
             key="compare_model",
         )
     first = next(summary for summary in found if summary.name == first_name)
-    folds = {summary.name: readers.folds(summary.run) for summary in found}
     others = [summary for summary in found if summary is not first]
-    pairs = [pair for other in others if (pair := _pair(first, other, model, folds)) is not None]
+    pairs = [pair for other in others if (pair := _pair(first, other, model)) is not None]
     for pair in pairs:
         st.markdown(f":material/{_direction(pair)}: {frame.escape(comparison.describe(pair))}")
     if pairs:
         _difference_panel(first, pairs, model)
 
 
-def _pair(
-    first: RunSummary, other: RunSummary, model: str, folds: Mapping[str, pl.DataFrame | None]
-) -> PairedDifference | None:
+def _pair(first: RunSummary, other: RunSummary, model: str) -> PairedDifference | None:
     """Return the paired difference, or show why there is none."""
     name = frame.escape(other.name)
-    reason = comparison.why_not_comparable(folds[first.name], folds[other.name])
+    reason = comparison.why_not_comparable(first.run, other.run)
     if reason:
         st.markdown(
             f":material/block: {name} cannot be paired with {frame.escape(first.name)}: {reason}."

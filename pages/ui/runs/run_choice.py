@@ -33,8 +33,9 @@ COLUMNS = {
     "Spread": st.column_config.NumberColumn(
         format="%.3f", width="small", help="Standard deviation of the blend over the folds"
     ),
-    "Selection": st.column_config.TextColumn(
-        help="Of a run whose scores were chosen on the recordings that are scored"
+    "Optimistic": st.column_config.TextColumn(
+        help="Why the scores are too high for other people. Best steps: they were chosen on the "
+        "recordings that are scored. Shared subjects: in training and validation"
     ),
     "Folds done": st.column_config.TextColumn(help="Over all models"),
     "Minutes": st.column_config.NumberColumn(

@@ -12,7 +12,7 @@ import streamlit as st
 
 from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import frame, words
-from trainer.config import flat_settings, make_config, setting_text
+from trainer.config import flat_settings, make_config
 from trainer.models import registry
 from trainer.run.estimate import size_of
 from trainer.store.records import RunFile
@@ -44,9 +44,14 @@ def origin(run_file: RunFile) -> str:
     return (
         f"Recordings: {run_file.data.source}, {data.num_sequences:,} sequences of "
         f"{data.num_subjects} subjects ({', '.join(data.groups)}). Created {made:%Y-%m-%d %H:%M} "
-        f"on {run_file.machine.host}; seed {run_file.seed}, {run_file.folds.count} folds, "
+        f"on {run_file.machine.host}; seed {run_file.seed}, {_folds(run_file)}, "
         f"{words.enumeration(map(registry.title, run_file.models))}."
     )
+
+
+def _folds(run_file: RunFile) -> str:
+    folds = run_file.folds
+    return f"{folds.count} folds{' of a file' if folds.file_sha256 else ''}"
 
 
 def changed_settings(run_file: RunFile) -> pl.DataFrame:
@@ -57,7 +62,11 @@ def changed_settings(run_file: RunFile) -> pl.DataFrame:
     chosen = registry.choose_settings(same_models, size_of(run_file))
     usual = flat_settings(chosen) | {"models": preset.models}
     rows = [
-        {"Setting": name, "This run": setting_text(value), "Preset": setting_text(usual.get(name))}
+        {
+            "Setting": name,
+            "This run": words.setting(name, value),
+            "Preset": words.setting(name, usual.get(name)),
+        }
         for name, value in values.items()
         if name not in NOT_SETTINGS and value != usual.get(name)
     ]

@@ -16,7 +16,7 @@ from typing import TypeVar
 import polars as pl
 
 from pages.ui.shared import live, readers, words
-from trainer.config import flat_settings, setting_text
+from trainer.config import flat_settings
 from trainer.models import registry
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
@@ -104,7 +104,7 @@ def run_table(
 
     Returns:
         Run, State, Recordings, mean fold score of the blend (and its spread) and of each model
-        (null: none yet), Selection where a score is optimistic, Title, Minutes, Folds done,
+        (null: none yet), Optimistic where a score is, with the reason, Title, Minutes, Folds done,
         Started, then one text column per setting that differs between the runs.
     """
     names, models = differing_settings(found), models_of(found)
@@ -114,7 +114,7 @@ def run_table(
         for summary in found
     ]
     table = pl.DataFrame(rows, infer_schema_length=None)
-    return table if table["Selection"].count() else table.drop("Selection")
+    return table if table["Optimistic"].count() else table.drop("Optimistic")
 
 
 def differing_settings(found: Sequence[RunSummary]) -> list[str]:
@@ -146,6 +146,12 @@ def sensor_scores(scores: Scores | None, model: str) -> SensorScores:
     return SensorScores(folds=()) if found is None else found.all_sensors
 
 
+def why_optimistic(scores: Scores) -> str | None:
+    """Return why the scores of a run are optimistic; None where they are not."""
+    reasons = ["best steps"] * scores.has_chosen + ["shared subjects"] * scores.shared_subjects
+    return words.capital(", ".join(reasons)) or None
+
+
 def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> dict[str, object]:
     run_file, scores = summary.run_file, summary.scores
     return {
@@ -155,7 +161,7 @@ def _row(summary: RunSummary, derived: DerivedState, models: Sequence[str]) -> d
         "Blend": sensor_scores(scores, registry.BLEND).mean,
         "Spread": _spread(sensor_scores(scores, registry.BLEND)),
         **{registry.title(model): sensor_scores(scores, model).mean for model in models},
-        "Selection": "Best steps (optimistic)" if scores and scores.has_optimistic else None,
+        "Optimistic": None if scores is None else why_optimistic(scores),
         "Title": summary.notes.title,
         "Minutes": summary.training_s / 60 if summary.training_s else None,
         "Folds done": f"{summary.num_done} of {summary.num_folds}" if summary.num_folds else None,
@@ -173,7 +179,7 @@ def _summary(reader: RunReader, version: readers.Version) -> RunSummary:
         run=reader,
         notes=_read(reader.notes, problems) or Notes(),
         run_file=run_file,
-        settings={name: setting_text(value) for name, value in config.items()},
+        settings={name: words.setting(name, value) for name, value in config.items()},
         scores=_read(reader.scores, problems),
         num_done=sum(record.done for record in folds),
         num_folds=len(folds),

@@ -1,8 +1,8 @@
 """Blend weights: what the blend gains or costs, and how its score depends on the weights.
 
 In: the evaluation of a run. Out: frames, and the section of the page.
-The best point of the curve is chosen on the sequences that score it, so it is optimistic. The
-comparison uses weights that are chosen on all folds but the scored one.
+The best point of the curve or triangle is chosen on the sequences that score it, so it is
+optimistic. The comparison uses weights that are chosen on all folds but the scored one.
 
 Shapes: N sequences, M of them scored by all models, W weights.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import streamlit as st
 
-from pages.ui.scores import score_columns, score_figures
+from pages.ui.scores import score_columns, weight_figures
 from pages.ui.scores.blend_gain import (
     CHOSEN,
     MIN_SUBJECTS,
@@ -27,7 +27,7 @@ from pages.ui.scores.blend_gain import (
 )
 from pages.ui.scores.evaluation import Evaluation, cached
 from pages.ui.scores.result_tables import score_parts
-from pages.ui.shared import panels
+from pages.ui.shared import panels, words
 from pages.ui.shared.results import OutOfFold
 from trainer.blend import used_weights
 from trainer.metric import MEASURES
@@ -39,7 +39,7 @@ MEASURE_TITLES = {SCORE: "Score", ACCURACY: "Accuracy"}
 
 
 def show(evaluation: Evaluation, num_models: int, selection: str) -> None:
-    """Show the section: what the blend gains, and the curve of two models.
+    """Show the section: what the blend gains, and the score at other weights.
 
     Args:
         evaluation: Of the run.
@@ -54,13 +54,15 @@ def show(evaluation: Evaluation, num_models: int, selection: str) -> None:
         gain = cached(
             ("blend gain", *evaluation.key), lambda: compare(evaluation.oof, evaluation.weights)
         )
-        has_curve = len(evaluation.oof.by_model) == 2
-        left, right = st.columns(2, gap="large") if has_curve else (st.container(), None)
+        show_scores = {2: _show_curve, 3: _show_triangle}.get(num_models)
+        left, right = st.columns(2, gap="large") if show_scores else (st.container(), None)
         with left:
             _show_gain(evaluation, gain, selection)
-        if right is not None:
-            with right:
-                _show_curve(evaluation, gain)
+        if show_scores is None or right is None:
+            st.caption("The score at other weights is shown for runs of two and of three models.")
+            return
+        with right:
+            show_scores(evaluation, gain)
 
 
 def compare(oof: OutOfFold, weights: Mapping[str, float]) -> BlendGain:
@@ -109,8 +111,7 @@ def headline(gain: BlendGain) -> str:
 
 def note(gain: BlendGain, used: Mapping[str, float]) -> str:
     """Return the weights in use, and what the blend gains or costs against chosen ones."""
-    weights = ", ".join(f"{registry.title(model)} {weight:.3g}" for model, weight in used.items())
-    sentences = [f"Weights in use, fixed before training: {weights}."]
+    sentences = [f"Weights in use, fixed before training: {words.weights(used)}."]
     for each in _scores(gain):
         if each.other == CHOSEN:
             difference = _describe(each, "with weights chosen on the other folds")
@@ -143,6 +144,26 @@ def weight_curve(oof: OutOfFold, gain: BlendGain) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def weight_triangle(oof: OutOfFold, gain: BlendGain) -> pl.DataFrame:
+    """Return the blend's score at all weights of three models, in steps of a tenth.
+
+    Args:
+        oof: Of three models.
+        gain: From ``compare``.
+
+    Returns:
+        A column of weights (0..1) per model, score, binary_f1, macro_f1, accuracy, sequences.
+    """
+    true_M = oof.true_N[oof.done_mask(BLEND)]
+    weights_WM = candidate_weights(3).tolist()
+    rows = [
+        dict(zip(oof.by_model, weights, strict=True))
+        | score_parts(true_M, predicted_M, oof.num_targets)
+        for weights, predicted_M in zip(weights_WM, gain.candidate_WN, strict=True)
+    ]
+    return pl.DataFrame(rows)
+
+
 def _show_gain(evaluation: Evaluation, gain: BlendGain, selection: str) -> None:
     used = used_weights(evaluation.oof.by_model, evaluation.weights)
     panels.table(
@@ -167,7 +188,7 @@ def _show_curve(evaluation: Evaluation, gain: BlendGain) -> None:
         f"({used:g} : {1 - used:g}), at most {best_score:.4f} (at {best_weight:g})",
         cached(
             ("weights", *evaluation.key),
-            lambda: score_figures.weight_figure(
+            lambda: weight_figures.weight_figure(
                 curve, (first.title, second.title), (used, used_score), best
             ),
         ),
@@ -175,6 +196,34 @@ def _show_curve(evaluation: Evaluation, gain: BlendGain) -> None:
         "blend_weights",
         f"0 is {second.phrase} alone, 1 is {first.phrase} alone. Do not adopt the best weight of "
         "this curve: it is chosen and scored on the same sequences, so its score is optimistic.",
+    )
+
+
+def _show_triangle(evaluation: Evaluation, gain: BlendGain) -> None:
+    used_score = gain.comparisons[0].blend
+    models = registry.select(evaluation.oof.by_model)
+    used = used_weights(evaluation.oof.by_model, evaluation.weights)
+    triangle = cached(
+        ("weight triangle", *evaluation.key), lambda: weight_triangle(evaluation.oof, gain)
+    )
+    best = best_candidate(triangle["score"].to_numpy(), candidate_weights(3))
+    best_weights = weight_figures.ratio(triangle.select(list(used)).row(best))
+    panels.chart(
+        f"Out-of-fold score of the blend by weights: {used_score:.4f} with the weights in use "
+        f"({weight_figures.ratio(used.values())}), at most {triangle['score'][best]:.4f} (at "
+        f"{best_weights})",
+        cached(
+            ("weights", *evaluation.key),
+            lambda: weight_figures.triangle_figure(
+                triangle, models, (used, used_score), gain.chosen, best
+            ),
+        ),
+        triangle,
+        "blend_weights",
+        f"Weights of {words.enumeration(model.title for model in models)}; each corner is one "
+        "model alone. Do not adopt the best weights of this triangle: they are chosen and scored "
+        "on the same sequences, so their score is optimistic. Diamonds are the weights with the "
+        "highest score on all folds but one.",
     )
 
 

@@ -95,7 +95,7 @@ def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -
         ValueError: It does not fit the run; the message has the reason.
     """
     version = readers.version(run.paths.oof, run.paths.config)
-    oof = _oof(version, sensors, run_file.labels, table)
+    oof = _oof(version, sensors, run_file.labels, run_file.models, table)
     return Evaluation(oof, run_file.blend.by_model, (version, sensors))
 
 
@@ -111,8 +111,10 @@ def cached(key: Key, _compute: Callable[[], T]) -> T:
 
 
 @st.cache_resource(max_entries=MAX_TABLES, show_spinner=False)
-def _oof(version: Version, sensors: str, _labels: Labels, _table: pl.DataFrame) -> OutOfFold:
-    return results.read_oof(_table, _labels.gestures, _labels.num_targets, sensors)
+def _oof(
+    version: Version, sensors: str, _labels: Labels, models: tuple[str, ...], _table: pl.DataFrame
+) -> OutOfFold:
+    return results.read_oof(_table, _labels.gestures, _labels.num_targets, sensors, models)
 
 
 def _of_model(oof: OutOfFold, weights: dict[str, float], model: str, key: Key) -> ModelEvaluation:

@@ -72,7 +72,7 @@ def mean_table(scores: Scores) -> pl.DataFrame:
 def selection_sentence(scores: Scores) -> str:
     """Return whether anything was chosen on the scored rows, and what that would add."""
     if scores.has_optimistic:
-        return OPTIMISTIC
+        return optimistic_sentences(scores)
     honest = "Nothing was chosen or fitted on the recordings that are scored."
     means = [
         f"{registry.title(model)} {words.score(entry.all_sensors.mean)}"
@@ -84,6 +84,12 @@ def selection_sentence(scores: Scores) -> str:
         f"{honest} With the best round or epoch of each fold, chosen on these recordings, the mean "
         f"score with all sensors would be optimistic: {', '.join(means)}."
     )
+
+
+def optimistic_sentences(scores: Scores) -> str:
+    """Return why the scores are optimistic; "" where they are not."""
+    chosen = [OPTIMISTIC] if scores.has_chosen else []
+    return " ".join(chosen + [words.SHARED_HELP] * scores.shared_subjects)
 
 
 def _ordered(models: dict[str, ModelScores]) -> dict[str, ModelScores]:

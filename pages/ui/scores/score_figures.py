@@ -1,4 +1,4 @@
-"""Figures of scores: means, folds, gestures, subjects, calibration, blend weights.
+"""Figures of scores: means, folds, gestures, subjects, calibration.
 
 In: a frame. Out: a Plotly figure without title (the page writes it above, where it wraps) and
 without colours (the theme gives them, in both its light and its dark form); marks differ by shape
@@ -218,51 +218,6 @@ def reliability_figure(bins: pl.DataFrame) -> go.Figure:
     figure.update_yaxes(title="Sequences", range=[0, 1.35 * most], nticks=3, row=2, col=1)
     figure.update_layout(height=420, margin=MARGIN, legend=LEGEND_ABOVE)
     return figure
-
-
-def weight_figure(
-    curve: pl.DataFrame, titles: tuple[str, str], used: tuple[float, float], best: int
-) -> go.Figure:
-    """Draw the score of the blend of two models against the first one's weight.
-
-    Args:
-        curve: From ``blend_weights.weight_curve``.
-        titles: Of the two models.
-        used: The weight in use, which is marked, and its score.
-        best: The row of the curve's best score.
-    """
-    weights, scores = curve["weight"], curve["score"]
-    figure = go.Figure()
-    for name, x, y, look in (
-        ("Any other weight", weights, scores, {"mode": "lines"}),
-        (f"In use, {used[0]:g} : {1 - used[0]:g}", used[:1], used[1:], _mark("square")),
-        (
-            "Highest score",
-            weights[best : best + 1],
-            scores[best : best + 1],
-            _mark("star"),
-        ),
-    ):
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name=name,
-            hovertemplate=titles[0] + " %{x:.3f}, score %{y:.4f}<extra></extra>",
-            **look,
-        )
-    figure.add_vline(x=used[0], line={"dash": "dash", "width": 1.5, "color": "gray"})
-    figure.update_xaxes(
-        title=f"Weight of {titles[0]}; {titles[1]} has the rest",
-        range=[-0.02, 1.02],
-        automargin=True,
-    )
-    figure.update_yaxes(title="Out-of-fold score", tickformat=".3f", automargin=True)
-    figure.update_layout(height=320, margin=MARGIN, legend=LEGEND_ABOVE)
-    return figure
-
-
-def _mark(symbol: str) -> dict[str, object]:
-    return {"mode": "markers", "marker": {"symbol": symbol, "size": 13}}
 
 
 def _lay_out_rows(figure: go.Figure, num_rows: int) -> go.Figure:

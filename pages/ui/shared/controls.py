@@ -17,7 +17,7 @@ from trainer.run import RefusedError, control
 from trainer.run.transfer import moving
 from trainer.run.transfer.moving import TransferError
 from trainer.store.durable import StoreError
-from trainer.store.names import RunNameError
+from trainer.store.names import RunNameError, RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.records import Command, RunFile, Status
 from trainer.store.run_state import DerivedState
@@ -124,7 +124,8 @@ def start_over(reader: RunReader) -> str:
     moved = moving.start_over(reader.root)
     if run_file is None:
         return f"Renamed to {moved.name}. It had no configuration to start again with."
-    pid = control.start(frame.state_dir(), reader.name, run_file.settings())
+    folds_file = RunPaths(moved.absolute()).folds if run_file.folds.file_sha256 else None
+    pid = control.start(frame.state_dir(), reader.name, run_file.settings(), folds_file)
     live.expect_trainer(reader.name, pid)
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
 

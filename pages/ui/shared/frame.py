@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -170,7 +171,7 @@ def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> Non
     Args:
         title: As in ``PAGES``.
         subtitle: One sentence under the title, or "".
-        is_of_one_run: Whether the page shows the selected run, and is marked if that is simulated.
+        is_of_one_run: Whether the page shows the selected run, with its marks.
     """
     if _READY not in st.session_state:
         st.session_state[_WANTED] = next(entry.file for entry in PAGES if entry.title == title)
@@ -179,21 +180,22 @@ def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> Non
     if subtitle:
         st.caption(escape(subtitle))
     run = current_run() if is_of_one_run else None
-    if run is not None and is_simulated(run):
+    for mark in [] if run is None else words.marks(readers.run_file(run, [])):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            simulated_badge()
-            st.caption(words.SIMULATED_HELP, width="content")
+            _badge(mark)
+            st.caption(mark.sentence, width="content")
 
 
-def is_simulated(run: RunReader) -> bool:
-    """Return whether a run is based on simulated recordings; damaged files are not reported."""
-    run_file = readers.run_file(run, [])
-    return run_file is not None and run_file.is_simulated
+def badges(runs: Iterable[RunReader]) -> None:
+    """Show the marks that at least one of the runs has; damaged files are not reported."""
+    for mark in dict.fromkeys(
+        mark for run in runs for mark in words.marks(readers.run_file(run, []))
+    ):
+        _badge(mark)
 
 
-def simulated_badge() -> None:
-    """Mark scores that come from simulated recordings."""
-    st.badge(words.SIMULATED, icon=":material/science:", color="orange")
+def _badge(mark: words.Mark) -> None:
+    st.badge(mark.title, icon=mark.icon, color="orange", help=mark.sentence)
 
 
 def sidebar() -> None:

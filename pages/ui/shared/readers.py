@@ -22,6 +22,7 @@ from trainer.store.event_log import Event, EventLog
 from trainer.store.reader import RunReader
 from trainer.store.records import FoldRecord, Notes, RunFile, Scores
 from trainer.store.resume_record import ResumeRecord
+from trainer.store.tables.run_tables import assignment_sha256
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,6 +33,7 @@ Version = tuple[tuple[str, int, int], ...]  # path, modified in ns, bytes; per f
 
 MAX_SMALL = 256  # records of a few kB: the runs page reads those of every run
 MAX_FRAMES = 24  # tables of up to a few MB
+MAX_HASHES = 2_000  # of one line each
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,11 @@ def folds(reader: RunReader) -> pl.DataFrame | None:
     return _shown(lambda: _frame("folds", version(reader.paths.folds), reader))
 
 
+def folds_sha256(reader: RunReader) -> str | None:
+    """Return the hash of what the fold table contains; the same for the same folds."""
+    return _shown(lambda: _folds_sha256(version(reader.paths.folds), reader))
+
+
 def oof(reader: RunReader) -> pl.DataFrame | None:
     """Return the out-of-fold probabilities."""
     return _shown(lambda: _frame("oof", version(reader.paths.oof), reader))
@@ -215,6 +222,12 @@ def _record(what: str, version: Version, _reader: RunReader) -> Any:  # noqa: AN
 @st.cache_resource(max_entries=MAX_FRAMES, show_spinner=False)
 def _frame(what: str, version: Version, _reader: RunReader) -> pl.DataFrame | None:
     return getattr(_reader, what)() if version else None
+
+
+@st.cache_resource(max_entries=MAX_HASHES, show_spinner=False)
+def _folds_sha256(version: Version, _reader: RunReader) -> str | None:
+    table = _reader.folds() if version else None
+    return None if table is None else assignment_sha256(table)
 
 
 @st.cache_resource(max_entries=MAX_FRAMES, show_spinner=False)

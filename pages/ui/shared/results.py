@@ -9,7 +9,7 @@ Shapes: N sequences, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ class OutOfFold:
         by_model: Model to (N, K) probabilities, NaN rows where its fold is not done.
         gestures: K names.
         num_targets: How many of the first gestures are targets.
+        is_whole: Whether every model of the run has a fold; there is no blend before.
     """
 
     sequence_ids: list[str]
@@ -47,6 +48,7 @@ class OutOfFold:
     by_model: dict[str, Floats]
     gestures: tuple[str, ...]
     num_targets: int
+    is_whole: bool = True
 
     def done_mask(self, model: str) -> Mask:
         """Return which sequences a model, or for the blend every model, has scored."""
@@ -59,7 +61,8 @@ class OutOfFold:
     def choices(self) -> tuple[str, ...]:
         """Return the models with at least one fold, and the blend where all share a fold."""
         models = tuple(name for name in self.by_model if self.done_mask(name).any())
-        can_blend = len(self.by_model) > 1 and self.done_mask(registry.BLEND).any()
+        can_blend = self.is_whole and len(self.by_model) > 1
+        can_blend = can_blend and bool(self.done_mask(registry.BLEND).any())
         return (*((registry.BLEND,) if can_blend else ()), *models)
 
     def probabilities(self, model: str, weights: Mapping[str, float]) -> tuple[Mask, Floats]:
@@ -82,7 +85,11 @@ def has_imu_only(frame: pl.DataFrame) -> bool:
 
 
 def read_oof(
-    frame: pl.DataFrame, gestures: tuple[str, ...], num_targets: int, sensors: str = "all"
+    frame: pl.DataFrame,
+    gestures: tuple[str, ...],
+    num_targets: int,
+    sensors: str = "all",
+    models: Collection[str] = (),
 ) -> OutOfFold:
     """Read the out-of-fold table.
 
@@ -91,6 +98,7 @@ def read_oof(
         gestures: K names, targets first.
         num_targets: How many of the first gestures are targets.
         sensors: The models' inputs: one of SENSORS.
+        models: Those of the run; by default those of the table.
 
     Raises:
         ValueError: A column is missing, or a gesture is not one of the run's.
@@ -116,6 +124,7 @@ def read_oof(
         by_model=by_model,
         gestures=gestures,
         num_targets=num_targets,
+        is_whole=by_model.keys() >= set(models),
     )
 
 

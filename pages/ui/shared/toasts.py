@@ -108,5 +108,6 @@ def _fold_text(reader: RunReader) -> str:
     if last is None or last.model is None or last.fold is None:
         return ""
     score = words.score(last.values.get("score"))
-    mark = f" ({words.SIMULATED.lower()})" if frame.is_simulated(reader) else ""
+    marks = ", ".join(mark.title.lower() for mark in words.marks(readers.run_file(reader, [])))
+    mark = f" ({marks})" if marks else ""
     return f"{reader.name}: {words.fold_name(last.model, last.fold)} done, score {score}{mark}."

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
-from trainer.config import is_simulated
+from trainer.config import is_simulated, setting_text
 from trainer.models import registry
 from trainer.store.names import RUN_NAME
 from trainer.store.records import RunFile, Status, WorkerStatus
@@ -19,11 +19,16 @@ from trainer.store.run_state import DerivedState
 BadgeColour = Literal["blue", "green", "orange", "red", "gray"]
 
 NOTHING = "\N{EN DASH}"  # where there is no number yet; a hyphen would be a bullet in Markdown
+HASH_LENGTH = 12  # characters of a hash
 NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 
 SIMULATED = "Simulated"  # marks every score on simulated recordings
 SIMULATED_MODELS = "These models were trained on simulated recordings; expect little on real ones"
 SIMULATED_HELP = "Simulated recordings: these scores do not apply to real ones."
+SHARED_HELP = (
+    "Subjects are shared between training and validation: all scores are optimistic for other "
+    "people."
+)
 
 STAGES = {
     "starting": "Starting",
@@ -147,6 +152,16 @@ def enumeration(parts: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def setting(name: str, value: Any) -> str:  # noqa: ANN401 - a setting
+    """Write a setting's value; of a hash only its beginning, which is enough to tell two apart."""
+    return setting_text(value)[: HASH_LENGTH if name.endswith("sha256") else None]
+
+
+def weights(used: Mapping[str, float]) -> str:
+    """Write the weights of models in a blend."""
+    return ", ".join(f"{registry.title(model)} {weight:.3g}" for model, weight in used.items())
+
+
 def reason(derived: DerivedState) -> str:
     """Explain in one sentence why a run is in its state."""
     status = derived.status
@@ -196,6 +211,23 @@ def recordings(run_file: RunFile | None) -> str:
         return f"{SIMULATED}, {source}" if run_file.is_simulated else source
     count = source.partition(":")[2]
     return f"{SIMULATED}, {count} subject{'s' * (count != '1')}" if count else SIMULATED
+
+
+class Mark(NamedTuple):
+    """What limits the meaning of all scores of a run."""
+
+    title: str
+    icon: str
+    sentence: str
+
+
+def marks(run_file: RunFile | None) -> list[Mark]:
+    """Return the marks of a run; none where its configuration cannot be read."""
+    if run_file is None:
+        return []
+    shared = [Mark("Optimistic", ":material/group:", SHARED_HELP)]
+    simulated = [Mark(SIMULATED, ":material/science:", SIMULATED_HELP)]
+    return simulated * run_file.is_simulated + shared * run_file.folds.shared_subjects
 
 
 def run_name_problem(name: str) -> str | None:

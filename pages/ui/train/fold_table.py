@@ -19,7 +19,9 @@ from trainer.store.run_state import DerivedState
 def head(run: RunView) -> None:
     """Show the title and the download, outside the part that is drawn every second."""
     if run.folds:
-        panels.head("Folds, each scored on subjects it was not trained on", numbers(run), "folds")
+        is_shared = run.run_file is not None and run.run_file.folds.shared_subjects
+        what = "sequences" if is_shared else "subjects"
+        panels.head(f"Folds, each scored on {what} it was not trained on", numbers(run), "folds")
 
 
 def show(run: RunView, derived: DerivedState) -> None:

@@ -58,7 +58,9 @@ def plan_text(config: Config, source: str, size: DataSize | None) -> str:
     ]
     sentences = [
         f"Trains {words.enumeration(parts)} on {source}.",
-        "Each fold is scored on subjects that it was not trained on.",
+        words.SHARED_HELP
+        if config.folds.shared_subjects
+        else "Each fold is scored on subjects that it was not trained on.",
     ]
     selecting = [model.phrase for model in models if model.selects_best(config)]
     if selecting:

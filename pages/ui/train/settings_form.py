@@ -11,8 +11,15 @@ from typing import Any
 
 import streamlit as st
 
-from pages.ui.shared import frame
-from trainer.config import BlendConfig, Config, flat_settings, make_config, setting_text
+from pages.ui.shared import frame, words
+from trainer.config import (
+    OF_FOLDS_FILE,
+    BlendConfig,
+    Config,
+    flat_settings,
+    make_config,
+    setting_text,
+)
 from trainer.models import registry
 
 MAIN = ("models", "folds.count", "boosting.rounds", "network.epochs", "seed")
@@ -99,10 +106,16 @@ def value_text(value: Any) -> str:  # noqa: ANN401 - a setting
 
 def differing(config: Config, before: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, value before and value in ``config`` of the settings that differ."""
-    return [
+    values = flat_settings(config)
+    of_file = [
+        (name, words.setting(name, before.get(name)), words.setting(name, values.get(name)))
+        for name in OF_FOLDS_FILE
+        if values.get(name) != before.get(name)
+    ]
+    return of_file + [
         (name, value_text(before.get(name)), value_text(value))
-        for name, value in flat_settings(config).items()
-        if value != before.get(name) and name != "preset"
+        for name, value in values.items()
+        if value != before.get(name) and name not in ("preset", *OF_FOLDS_FILE)
     ]
 
 

@@ -6,6 +6,7 @@ should take, what differs from the preset or from the duplicated run, and the st
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
-from pages.ui.train import forecast, settings_form, start_source
+from pages.ui.train import forecast, settings_form, start_folds, start_source
 from trainer.config import Config, ConfigError, bounds, flat_settings, make_config, setting_text
+from trainer.data.schema import DataError
 from trainer.models import registry
 from trainer.run import control
+from trainer.run.inputs.folds_file import check_stated_count
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
 
@@ -56,7 +59,7 @@ def show() -> None:
     if duplicated is not None:
         if st.session_state.get(_FILLED) is not duplicated:
             st.session_state[_FILLED] = duplicated
-            _fill(duplicated[1])
+            _fill(*duplicated)
         _duplicated_line(duplicated[0])
     left, right = st.columns(2, gap="large")
     with left:
@@ -67,25 +70,27 @@ def show() -> None:
     name = _name(source)
     options = _main_settings(preset, usual)
     with st.expander("More settings", icon=":material/tune:"):
+        start_folds.field()
         assignments = settings_form.fields(usual)
     draft = _check(name, preset, {**options, "data.source": source}, assignments)
     _preview(draft, usual)
 
 
-def _fill(config: Config) -> None:
+def _fill(name: str, config: Config) -> None:
     """Fill the form from the settings of a run, before its widgets are drawn."""
     state, usual = st.session_state, settings_form.usual_settings(config.preset)
     values = usual | flat_settings(config)
     start_source.fill(config.data.source)
+    start_folds.fill(config, frame.state_dir() / name)
     state["start_preset"] = next(label for label, name in PRESETS.items() if name == config.preset)
     state["start_name"] = ""
     state[f"start_models_{config.preset}"] = list(config.models)
-    for name in NUMBERS:
-        state[_number_key(name, config.preset)] = values[name]
-    for name, value in values.items():
-        if name not in settings_form.NOT_HERE:
-            is_usual = value == usual.get(name)
-            state[settings_form.field_key(name)] = "" if is_usual else setting_text(value)
+    for setting in NUMBERS:
+        state[_number_key(setting, config.preset)] = values[setting]
+    for setting, value in values.items():
+        if setting not in settings_form.NOT_HERE:
+            is_usual = value == usual.get(setting)
+            state[settings_form.field_key(setting)] = "" if is_usual else setting_text(value)
     state[settings_form.LINES_KEY] = ""
 
 
@@ -148,6 +153,8 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     with st.container(horizontal=True, gap="small"):
         for name, label in NUMBERS.items():
+            if name == "folds.count" and start_folds.path() is not None:
+                continue  # the file has a number of folds
             key, allowed = _number_key(name, preset), bounds(name)
             is_other = st.session_state.setdefault(key, usual[name]) != usual[name]
             text = settings_form.value_text(usual[name])
@@ -186,8 +193,12 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
     if options.get("models") == []:
         return Draft(name, None, "Models: choose at least one.")
     try:
+        file = start_folds.read()
+        if file is not None:
+            check_stated_count(file, options, assignments)
+            options = {**options, **file.settings()}
         config = make_config(preset, options, assignments)
-    except ConfigError as error:
+    except (ConfigError, DataError) as error:
         return Draft(name, None, str(error))
     missing = registry.not_installed(config.models)
     if missing and (config.blend.fail_if_torch_missing or len(missing) == len(config.models)):
@@ -203,8 +214,10 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
     else:
         _describe(draft.config, usual, runs)
         with st.expander("Command for a terminal", icon=":material/terminal:"):
-            command = control.command_line(frame.state_dir(), draft.name, draft.config)
-            st.code(" ".join(command), language=None, wrap_lines=True)
+            command = control.command_line(
+                frame.state_dir(), draft.name, draft.config, start_folds.path()
+            )
+            st.code(shlex.join(command), language=None, wrap_lines=True)
     active = [run.name for run in runs if derive_state(run).is_active]
     if active:
         names = frame.escape(", ".join(active))
@@ -244,7 +257,7 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
 
 def _start(draft: Draft) -> str:
     assert draft.config is not None  # else the button is disabled
-    pid = control.start(frame.state_dir(), draft.name, draft.config)
+    pid = control.start(frame.state_dir(), draft.name, draft.config, start_folds.path())
     live.expect_trainer(draft.name, pid)
     frame.open_run(draft.name)
     controls.stop_duplicating()

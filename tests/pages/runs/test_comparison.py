@@ -144,21 +144,50 @@ def moved(table):
     ("change", "reason"),
     [
         (lambda table: table, ""),
-        (lambda table: table.reverse(), ""),
-        (lambda table: None, "a fold table is missing or cannot be read"),
-        (lambda table: table.drop("subject"), "a fold table lacks a column"),
+        (lambda table: table.reverse().select("fold", "gesture", "subject", "sequence_id"), ""),
+        (lambda table: table.drop("subject"), "a fold table is missing or cannot be read"),
         (lambda table: table.head(40), "use different recordings (48 and 40 sequences)"),
         (lambda table: table.with_columns(pl.col("fold") % 2), "split into 3 and 2 folds"),
         (moved, "48 of 48 sequences are in a different fold"),
         (lambda table: table.with_columns(gesture=pl.lit("x")), "different labels or subjects"),
     ],
 )
-def test_why_folds_cannot_be_paired(change, reason):
-    """The order of the rows does not matter; everything else is named."""
-    table = run_folders.fold_table()
-    found = comparison.why_not_comparable(table, change(table))
+def test_why_folds_cannot_be_paired(two, change, reason):
+    """The order of rows and columns does not matter; everything else is named."""
+    first, second = (summary.run for summary in two)
+    change(run_folders.fold_table()).write_parquet(second.paths.folds)
+    change_shape_of_run(second.root, len(change(run_folders.fold_table())))
+    found = comparison.why_not_comparable(first, second)
     assert reason in found
     assert (found == "") == (reason == "")
+
+
+def change_shape_of_run(root, num_sequences):
+    run_file = RunReader(root).run_file()
+    summary = run_file.recordings.model_copy(update={"num_sequences": num_sequences})
+    changed = run_file.model_copy(update={"recordings": summary})
+    write_atomic(RunReader(root).paths.config, dump_record(changed))
+
+
+def test_a_missing_fold_table_is_named(two):
+    """Two runs without one are not equal either."""
+    first, second = (summary.run for summary in two)
+    for run in (second, first):
+        run.paths.folds.unlink()
+        assert "a fold table is missing" in comparison.why_not_comparable(first, second)
+
+
+def test_runs_are_paired_by_their_folds_whatever_made_them(two):
+    """One by its seed, one by a file, of another row order and format: the same folds."""
+    path = two[1].run.paths.folds
+    run_folders.fold_table().reverse().write_parquet(path, compression="gzip")
+    run_file = two[1].run.run_file()
+    folds = run_file.folds.model_copy(update={"file_sha256": "a" * 64})
+    changed = run_file.model_copy(update={"folds": folds})
+    write_atomic(two[1].run.paths.config, dump_record(changed))
+    assert path.read_bytes() != two[0].run.paths.folds.read_bytes()
+    app = visit_compare("first", "second")
+    assert "second is 0.020 above first on average over 3 folds" in texts(app)
 
 
 def test_settings_and_scores_side_by_side(two):

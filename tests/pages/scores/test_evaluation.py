@@ -12,6 +12,7 @@ from pages.ui.scores import (
     confusion,
     result_tables,
     score_figures,
+    weight_figures,
 )
 from pages.ui.scores.blend_gain import CHOSEN, BlendGain, Comparison
 from pages.ui.shared import results, words
@@ -196,7 +197,7 @@ def test_the_weight_in_use_is_marked_on_the_curve():
     """0.4 : 0.6 in the legend, with a symbol of its own."""
     oof = small_oof(done_torch=(0, 1))
     curve = blend_weights.weight_curve(oof, blend_weights.compare(oof, WEIGHTS))
-    figure = score_figures.weight_figure(curve, ("LightGBM", "Network"), (0.4, 0.5), 40)
+    figure = weight_figures.weight_figure(curve, ("LightGBM", "Network"), (0.4, 0.5), 40)
     assert [trace.name for trace in figure.data][1:] == ["In use, 0.4 : 0.6", "Highest score"]
     assert figure.data[1].x == (0.4,)
 

@@ -309,22 +309,11 @@ def test_an_out_of_fold_table_of_other_gestures_is_refused(make_run):
 def third_run(make_run, monkeypatch):
     """A finished run of three models; the third one predicts as LightGBM does."""
     third_model.register(monkeypatch)
-    paths = RunPaths(make_run("first", "finished"))
-    config = json.loads(paths.config.read_text())
-    config["models"].append("third")
-    config["blend"]["weights"] = {"third": 1.0}
-    paths.config.write_text(json.dumps(config))
-    scores = json.loads(paths.scores.read_text())
-    scores["models"]["third"] = scores["models"]["lgbm"]
-    paths.scores.write_text(json.dumps(scores))
-    table = pl.read_parquet(paths.oof)
-    table.with_columns(
-        pl.col(f"lgbm:{name}").alias(f"third:{name}") for name in run_folders.NAMES
-    ).write_parquet(paths.oof)
+    third_model.add_to(make_run("first", "finished"))
 
 
 def test_a_third_model_is_shown_like_the_others(third_run):
-    """Cards, choice, tables and charts have it; the blend is compared with it, without a curve."""
+    """Cards, choice, tables and charts have it; the blend is compared with it."""
     app = visit("scores")
     titles = ["Blend", "LightGBM", "Network", "Third model"]
     assert metrics(app)["Third model"] == "0.890"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import socket
 
+import polars as pl
 import pytest
 
+from pages.ui.shared import words
 from pages.ui.train import forecast, settings_form
+from tests.support import run_folders
 from tests.support.pages import texts, visit
-from trainer.config import make_config, setting_names
+from trainer.config import FoldsConfig, make_config, setting_names
 from trainer.data import sources
 from trainer.run import control
+from trainer.run.inputs.folds_file import read_folds_file
 from trainer.store.durable import write_atomic
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -149,7 +153,7 @@ def test_a_duplicate_has_the_settings_of_its_run_and_shows_what_is_changed(make_
     app.number_input(key="start_seed_quick").set_value(8).run()
     assert "Different from first: seed 7 → **8**" in texts(app)
     app.button(key="start").click().run()
-    [(_, name, config)] = started
+    [(_, name, config, _)] = started
     before = RunReader(root).run_file().settings()
     assert name == "watch-1"
     assert config == before.model_copy(update={"seed": 8})
@@ -164,3 +168,100 @@ def test_duplicating_can_be_cancelled(make_run):
     app.button(key="duplicate_forget").click().run()
     assert not app.exception
     assert "New run with the settings of" not in texts(app)
+
+
+@pytest.fixture
+def folds_file(tmp_path):
+    """Three folds of 48 sequences, by subject."""
+    path = tmp_path / "my folds.csv"
+    run_folders.fold_table().select("sequence_id", "fold").write_csv(path)
+    return path
+
+
+def visit_with_folds(path):
+    app = visit()
+    app.text_input(key="start_folds_path").set_value(str(path)).run()
+    assert not app.exception
+    return app
+
+
+def test_a_run_is_started_on_the_folds_of_a_file(state_dir, folds_file, monkeypatch):
+    """The number of folds is that of the file; the command has the path and no hash."""
+    started = []
+    monkeypatch.setattr(control, "start", lambda *args: started.append(args) or 1)
+    app = visit_with_folds(folds_file)
+    shown = texts(app)
+    assert "Trains 3 folds of LightGBM (100 rounds)" in shown
+    assert "Each fold is scored on subjects that it was not trained on." in shown
+    assert "Folds" not in [field.label for field in app.number_input]
+    [command] = [each.value for each in app.code if "trainer train" in each.value]
+    assert f"--folds-file '{folds_file}'" in command
+    assert "folds." not in command.replace(str(folds_file), "")
+    app.button(key="start").click().run()
+    [(_, _, config, path)] = started
+    assert path == folds_file
+    assert config.folds.count == 3
+    expected = read_folds_file(folds_file, shares_subjects=False).settings()
+    assert config.folds.file_sha256 == expected["folds.file_sha256"]
+    assert f"folds.file_sha256 none → **{config.folds.file_sha256[:12]}**" in shown
+
+
+def test_shared_subjects_are_announced_by_the_form(state_dir, folds_file):
+    """Where they are accepted, the form says what that means for the scores."""
+    app = visit_with_folds(folds_file)
+    assert words.SHARED_HELP not in texts(app)
+    app.checkbox(key="start_folds_shared").check().run()
+    assert words.SHARED_HELP in texts(app)
+    [command] = [each.value for each in app.code if "trainer train" in each.value]
+    assert "--allow-shared-subjects" in command
+
+
+def test_a_folds_file_that_cannot_be_used_is_refused_by_the_form(state_dir, folds_file):
+    """Missing, wrong numbers, or another number of folds in the lines of settings."""
+    cases = [("/not/there.csv", "does not exist: expected a CSV or Parquet file")]
+    wrong = folds_file.with_name("wrong.csv")
+    run_folders.fold_table().with_columns(pl.col("fold") + 1).write_csv(wrong)
+    cases.append((str(wrong), "got 1, 2, 3. Subtract 1 from each"))
+    for path, message in cases:
+        app = visit_with_folds(path)
+        assert message in texts(app)
+        assert app.button(key="start").disabled
+    app = visit_with_folds(folds_file)
+    app.text_area(key="start_more").set_value("folds.count=4").run()
+    assert "expected 3, the number of folds in 'my folds.csv'; got 4" in texts(app)
+
+
+def test_a_duplicate_has_the_folds_of_its_run(make_run, monkeypatch):
+    """Read from the run's own fold table: the file that they came from may be gone."""
+    started = []
+    monkeypatch.setattr(control, "start", lambda *args: started.append(args) or 1)
+    root = make_run("first", "finished")
+    table = root / "folds.parquet"
+    settings = read_folds_file(table, shares_subjects=False).settings()
+    folds = FoldsConfig(count=3, file_sha256=settings["folds.file_sha256"])
+    config = same_machine(root, folds=folds)
+    app = visit()
+    app.button(key="duplicate").click().run()
+    assert "Same settings as first: the result will be the same." in texts(app)
+    app.button(key="start").click().run()
+    [(_, _, again, path)] = started
+    assert (again, path) == (config, table)
+    app = visit()
+    app.button(key="duplicate").click().run()
+    app.text_input(key="start_folds_path").set_value("").run()
+    short = config.folds.file_sha256[:12]
+    assert f"Different from first: folds.file_sha256 {short} → **none**" in texts(app)
+
+
+def test_a_run_of_a_file_is_started_over_with_its_folds(make_run, monkeypatch):
+    """Read from the fold table of the run that was moved aside."""
+    started = []
+    monkeypatch.setattr(control, "start", lambda *args: started.append(args) or 1)
+    root = make_run("first", "finished")
+    same_machine(root, folds=FoldsConfig(count=3, file_sha256="a" * 64))
+    app = visit()
+    app.button(key="start_over_sure").click().run()
+    assert not app.exception
+    [(_, _, _, path)] = started
+    assert path == root.with_name("first.old-1") / "folds.parquet"
+    assert path.exists()

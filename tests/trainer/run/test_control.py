@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -84,6 +85,20 @@ def wait_for_rounds(root, num_segments=1):
         return sum(event.event == "segment" for event in RunReader(root).events())
 
     wait_for(lambda: count() >= num_segments, "rounds")
+
+
+# The command
+
+
+def test_the_command_has_the_folds_file_instead_of_its_settings(state):
+    """The path and the permission; no hash and no number of folds, which follow from the file."""
+    settings = {"folds.count": 3, "folds.file_sha256": "a" * 64, "folds.shared_subjects": True}
+    config = make_config("quick", {**settings, "seed": 7}, environment={})
+    words = control.command_line(state, "own", config, Path("/data/my folds.csv"))
+    assert words[words.index("--preset") :] == [
+        *("--preset", "quick", "--folds-file", "/data/my folds.csv", "--allow-shared-subjects"),
+        *("--set", "seed=7"),
+    ]
 
 
 # A real trainer

@@ -21,9 +21,10 @@ from trainer.data.orientation_detector import fit_detector
 from trainer.data.sequences import Annotations, Catalogue, LabelTable
 from trainer.features.feature_table import FEATURE_VERSION, FeatureTable, grid_map, validate
 from trainer.features.frames import Frames
-from trainer.folds import FoldAssignment, assign_folds
+from trainer.folds import FoldAssignment, assign_folds, check_sizes
 from trainer.models.base import DataSize, FoldTask, Model
 from trainer.run.estimate import guess_num_features, has_optional_sensors
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.tables.feature_cache import (
@@ -35,6 +36,7 @@ from trainer.store.tables.feature_cache import (
 )
 
 NUM_BINS = 5  # equal time bins of the feature table
+SPLIT_ADVICE = "Set folds to fewer, or assign the sequences yourself with --folds-file."
 KEEP_BLOCK_S = 3.0  # blocks that took longer are kept: a table of 30 s is resumed
 
 
@@ -226,11 +228,18 @@ class Dataset(ABC):
         detector = fit_detector(self.orientation_NF, self.subjects, self.label_idx)
         return {} if detector is None else detector.to_plain()
 
-    def assign_folds(self) -> FoldAssignment:
-        """Assign every sequence to a fold."""
-        fold_N = assign_folds(
-            self.label_idx, self.subjects, self.config.folds.count, self.config.seed
-        )
+    def assign_folds(self, file: FoldsFile | None) -> FoldAssignment:
+        """Assign every sequence to a fold, as a file does or at random, by subject.
+
+        Raises:
+            DataError: The file does not fit the recordings.
+            FoldError: A fold is empty, or much smaller than another.
+        """
+        if file is not None:
+            return self.fold_assignment(file.assign(self.catalogue.sequence_ids, self.subjects))
+        num_folds = self.config.folds.count
+        fold_N = assign_folds(self.label_idx, self.subjects, num_folds, self.config.seed)
+        check_sizes(fold_N, num_folds, SPLIT_ADVICE)
         return self.fold_assignment(fold_N)
 
     def fold_assignment(self, fold_N: NDArray[np.int64]) -> FoldAssignment:

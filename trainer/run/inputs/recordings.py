@@ -47,10 +47,11 @@ def load_dataset(
     Raises:
         DataError: They cannot be read or trained on.
     """
+    num_folds = 1 if config.folds.file_sha256 else config.folds.count  # else the file is checked
     parts = open_partitions(config.data.source)
     if parts is None:
         sequences = load(config.data.source)
-        check_trainable(sequences, config.folds.count)
+        check_trainable(sequences, num_folds)
         turned = find_reversed(sequences) if config.data.turn_reversed else ()
         return InMemoryDataset(
             config,
@@ -61,7 +62,7 @@ def load_dataset(
         )
     surveyed = survey(parts, fingerprint)
     catalogue = surveyed.catalogue
-    check_trainable(catalogue, config.folds.count)
+    check_trainable(catalogue, num_folds)
     turned = ()
     if config.data.turn_reversed:
         turned = find_reversed_by(catalogue.subjects, surveyed.poses_N3)

@@ -7,7 +7,9 @@ of numbers afterwards, so that a page can compute with them.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,6 +64,17 @@ def parse_folds(data: bytes, path: Path, num_sequences: int | None) -> pl.DataFr
     if set(frame.columns) != {*TEXTS, FOLD}:
         raise StoreError(f"{path}: expected the columns {', '.join(TEXTS)}, {FOLD}")
     return frame.with_columns(pl.col(FOLD).cast(pl.Int64))
+
+
+def assignment_sha256(folds: pl.DataFrame) -> str:
+    """Return the SHA-256 of what a table of folds contains, in any order of its rows and columns.
+
+    Args:
+        folds: ``sequence_id`` and further columns of text or whole numbers.
+    """
+    ordered = folds.select(sorted(folds.columns)).sort("sequence_id")
+    text = json.dumps(ordered.to_dict(as_series=False), ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_oof(folder: CheckedFolder, num_sequences: int | None) -> pl.DataFrame | None:

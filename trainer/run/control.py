@@ -80,7 +80,7 @@ def start(state_dir: Path, name: str, config: Config) -> int:
     if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
-    return _launch(root, command_line(state_dir.resolve(), name, config))
+    return launch(root, command_line(state_dir.resolve(), name, config))
 
 
 def resume(root: Path) -> int:
@@ -110,7 +110,7 @@ def resume(root: Path) -> int:
         )
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
-    return _launch(root, words)
+    return launch(root, words)
 
 
 def is_in_use(reader: RunReader) -> bool:
@@ -165,7 +165,7 @@ def _demand_folder(root: Path) -> None:
         raise RefusedError(f"run {root.name}: it is no longer here; it was renamed or deleted")
 
 
-def _launch(root: Path, words: list[str]) -> int:
+def launch(root: Path, words: list[str]) -> int:
     """Start the command detached, its output appended to the run's log."""
     _demand_folder(root)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}

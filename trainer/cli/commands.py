@@ -80,7 +80,8 @@ def find_run(folder: Path, run: str, with_studies: bool = False) -> Path:
         UsageError: There is no such run; the message lists the existing ones.
     """
     study = folder / STUDIES / run
-    for root in (folder / run, Path(run), *((study,) if with_studies else ())):
+    places = [folder / run, Path(run)]
+    for root in [*places, study] if with_studies else places:
         if RunPaths(root).has_config or RunPaths(root).status.exists():
             return root
     from trainer.run.transfer.adoption import choose, find_input_runs

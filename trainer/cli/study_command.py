@@ -97,7 +97,7 @@ def study(
             options={key: value for key, value in options.items() if value is not None},
             assignments=set_ or [],
         ),
-        limits=training.read_limits(time_limit, None, os.environ),
+        limits=training.read_limits(time_limit, None, {}),  # as resume, without the RESUME names
         paused_is_success=paused_is_success,
         pool=training.read_pool(workers, os.environ, engine),
     )

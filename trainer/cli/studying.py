@@ -6,6 +6,7 @@ In: checked options. Out: a study that is new or continued; an exit code.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from trainer.cli.commands import PAUSED, UsageError
+from trainer.cli.commands import PAUSED, UsageError, known_errors
+from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
     from trainer.run.pipeline import Limits
@@ -71,12 +73,27 @@ def study(
         write_study(root, definition)
     is_detached = os.environ.get(DETACHED) == "1"
     display = Display(Console(quiet=is_detached))
-    with display.live():
-        outcome = conduct(root, definition, limits, display.log, display.show, pool)
+    try:
+        with display.live():
+            outcome = conduct(root, definition, limits, display.log, display.show, pool)
+    except known_errors():
+        if known is None and not is_detached:
+            _remove_unbegun(root, definition)
+        raise
     if not is_detached:
         print("\n".join(result_lines(root, definition, outcome)))
     if outcome == "paused" and not paused_is_success:
         raise typer.Exit(PAUSED)
+
+
+def _remove_unbegun(root: Path, definition: StudyFile) -> None:
+    """Remove a new study whose first run could not even begin, such as without its recordings."""
+    from trainer.study.trials import StudyPaths, run_name
+
+    first = StudyPaths(root).state_dir / run_name(definition, 0, definition.seeds[0])
+    if not RunPaths(first).has_config:
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(first, ignore_errors=True)
 
 
 def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, StudyFile]:

@@ -202,7 +202,7 @@ def difference_lines(old: StudyFile, new: StudyFile) -> list[str]:
     lines += [f"{name}: {before} -> {now}" for name, before, now in pairs if before != now]
     if list(old.search) != list(new.search) and not lines:
         lines.append("search: other order of the settings")  # it decides which values are drawn
-    if new.num_trials < old.num_trials:
+    if new.search and new.num_trials < old.num_trials:
         lines.append(f"trials: {old.num_trials} -> {new.num_trials}; expected as many or more")
     return lines
 

@@ -105,6 +105,7 @@ class TrialLoop:
         self.recorder.log(f"trial {trial.number} of {self.study.num_trials}: {_words(trial)}")
         steps: list[float] = []
         for seed in self.study.seeds:
+            self._pause_if_requested()
             try:
                 config = self.study.config(trial.settings, seed)
             except ConfigError as error:

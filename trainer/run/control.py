@@ -53,9 +53,14 @@ def next_run_name(state_dir: Path, source: str) -> str:
 
 def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
     """Return the command that starts a run, as people would type it."""
-    base = make_config(config.preset, environment={})
     words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
-    words += ["--preset", config.preset]
+    return words + setting_words(config)
+
+
+def setting_words(config: Config) -> list[str]:
+    """Return the options that give a configuration."""
+    base = make_config(config.preset, environment={})
+    words = ["--preset", config.preset]
     if config.data.source != base.data.source:
         words += ["--data", config.data.source]
     usual = flat_settings(base)

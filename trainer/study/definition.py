@@ -21,6 +21,7 @@ from trainer.store.records import Record
 
 MAX_TRIALS = 10_000
 MAX_SEEDS = 100
+MAX_NAME = 64  # characters of a run's name
 
 Number = int | float
 Settings = dict[str, str]  # dotted name to value, as ``--set`` accepts it
@@ -180,6 +181,12 @@ def make_study(
         created_at=time.time(),
         versions=dict(versions),
     )
+    longest = f"{name}-{study.num_trials - 1}-s{max(study.seeds)}"
+    if len(longest) > MAX_NAME:
+        raise ConfigError(
+            f"study name: expected at most {MAX_NAME - len(longest) + len(name)} characters, since "
+            f"runs are named {longest}; got {name!r}"
+        )
     for number, settings in enumerate(study.grid_trials() if grid else ()):
         try:
             study.config(settings, base.seed)

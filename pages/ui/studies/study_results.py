@@ -178,8 +178,9 @@ def importance_problem(found: StudyResults) -> str:
     missing = not_installed(["optuna"])
     if missing:
         return f"{missing} (pip install -r requirements-study.txt)"
-    if len({trial.value for trial in found.trials if trial.state == "complete"}) < 3:
-        return "it needs three or more complete trials with different scores"
+    values = [trial.value for trial in found.trials if trial.state == "complete"]
+    if len(values) < 3 or len(set(values)) < 2:
+        return "it needs three or more complete trials that do not all have the same score"
     return ""
 
 

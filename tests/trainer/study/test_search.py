@@ -11,7 +11,6 @@ from tests.support.tiny_studies import outcomes, search_words, study_digests
 
 def test_a_trial_that_is_clearly_worse_is_pruned_and_its_other_folds_are_not_trained(searched):
     states = {number: state for number, _, state, _, _ in outcomes(searched)}
-    print(outcomes(searched))
     assert "pruned" in states.values()
 
 

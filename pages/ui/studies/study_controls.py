@@ -7,6 +7,7 @@ the study has changed. All writing goes through trainer.study.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -19,6 +20,7 @@ from trainer.study import launch
 from trainer.study.trials import StudyPaths, list_studies, read_study, run_names
 
 WATCH_S = 2.0
+EXPLAINED = ("failed", "interrupted", "stalled")  # states whose reason is shown
 LAUNCH_S = 60.0  # until a launched process has written its first status, on a busy machine
 
 _WATCHED = "study_watched"  # what the page showed of the study when it was drawn
@@ -46,14 +48,12 @@ def strip(run: str) -> None:
     if root is None:
         return
     derived = derive_state(RunReader(root))
-    status = derived.status
     with st.container(border=True):
-        head(root, derived, "" if status is None else words.capital(status.message))
-        progress(root, derived)
+        head(root, derived, words.reason(derived) if derived.state in EXPLAINED else "")
+        watch(root, progress)
         with st.container(horizontal=True):
             buttons(root, derived, is_over=derived.state == "finished")
             st.page_link("pages/runs.py", label="Compare its trials", icon=":material/table:")
-    watch(root)
 
 
 def head(root: Path, derived: DerivedState, text: str) -> None:
@@ -65,12 +65,10 @@ def head(root: Path, derived: DerivedState, text: str) -> None:
             state.capitalize(), icon=words.STATE_ICONS[state], color=words.STATE_COLOURS[state]
         )
         st.markdown(frame.escape(text))
-    if derived.state in ("failed", "interrupted") and state != "launching":
-        st.caption(frame.escape(words.reason(derived)))
 
 
-def progress(root: Path, derived: DerivedState) -> None:
-    """Show how many trials are done and the time left."""
+def progress(derived: DerivedState) -> None:
+    """Show how many trials are done, the time left and what is trained now."""
     status = derived.status
     if status is None or not status.total_units:
         return
@@ -78,6 +76,8 @@ def progress(root: Path, derived: DerivedState) -> None:
     text = f"{begun} of {status.total_units} trials done"
     if derived.is_active and status.eta_s is not None:
         text += f", about {words.duration(status.eta_s)} left"
+    if derived.is_active:
+        text += f". Now: {status.message}"
     st.progress(begun / status.total_units, text=frame.escape(text))
 
 
@@ -109,11 +109,16 @@ def buttons(root: Path, derived: DerivedState, is_over: bool) -> None:
         )
 
 
-def watch(root: Path) -> None:
-    """Run the page again where the study has changed; call once per page."""
+def watch(root: Path, show: Callable[[DerivedState], None] = lambda _: None) -> None:
+    """Run the page again where the study has changed; call once per page.
+
+    Args:
+        root: The study's folder.
+        show: Draws the part that changes every few seconds, here.
+    """
     is_live = bool(st.session_state.get("is_live", True))
     seen = _seen(root)
-    st.fragment(_look, run_every=WATCH_S if is_live else None)(root, seen)
+    st.fragment(_look, run_every=WATCH_S if is_live else None)(root, seen, show)
 
 
 def expect(name: str, pid: int) -> None:
@@ -121,11 +126,12 @@ def expect(name: str, pid: int) -> None:
     st.session_state[_LAUNCHED] = (name, pid, time.time())
 
 
-def _look(root: Path, seen: list[object]) -> None:
+def _look(root: Path, seen: list[object], show: Callable[[DerivedState], None]) -> None:
     is_first = st.session_state.get(_WATCHED) is not seen  # belongs to the run of the page itself
     st.session_state[_WATCHED] = seen
     if not is_first and _seen(root) != seen:
         st.rerun()
+    show(derive_state(RunReader(root)))
 
 
 def _seen(root: Path) -> list[object]:

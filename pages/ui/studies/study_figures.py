@@ -18,6 +18,7 @@ from pages.ui.shared.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, ROW_P
 HEIGHT_PX = 300
 SYMBOLS = {"Complete": "circle", "Pruned": "x", "Running": "circle-open", "Failed": "cross-open"}
 MAX_TICKS = 6
+FROM_LOW_TO_HIGH = ((0.0, "#d97706"), (1.0, "#0d9488"))  # both are visible on light and on dark
 
 
 def history_figure(history: pl.DataFrame) -> go.Figure:
@@ -49,7 +50,8 @@ def history_figure(history: pl.DataFrame) -> go.Figure:
             hovertemplate="Trial %{x}: %{y:.4f}<br>%{customdata}<extra></extra>",
         )
     figure.update_layout(height=HEIGHT_PX, margin=MARGIN, legend=LEGEND_ABOVE)
-    figure.update_xaxes(title="Trial", tickformat="d", automargin=True)
+    dtick = max(1, len(history) // MAX_TICKS)
+    figure.update_xaxes(title="Trial", tickformat="d", dtick=dtick, automargin=True)
     figure.update_yaxes(title="Mean score (0 to 1)", tickformat=".3f", automargin=True)
     return figure
 
@@ -71,7 +73,7 @@ def parallel_figure(
     dimensions.append({"label": "Score", "values": list(values), "tickformat": ".3f"})
     figure = go.Figure(
         go.Parcoords(
-            line={"color": list(values), "colorscale": "Viridis", "showscale": False},
+            line={"color": list(values), "colorscale": FROM_LOW_TO_HIGH, "showscale": False},
             dimensions=dimensions,
             labelangle=-12,
             labelside="top",

@@ -65,13 +65,18 @@ def study(
     from trainer.cli.display import Display
     from trainer.run.control import DETACHED
     from trainer.study.conduct import conduct
-    from trainer.study.trials import study_root, write_study
+    from trainer.study.study_adoption import adopt_study, find_input_study
+    from trainer.study.trials import is_study, study_root, write_study
 
     root = study_root(state_dir, name)
+    is_detached = os.environ.get(DETACHED) == "1"
+    if not (is_detached or is_study(root)):  # the dashboard begins new studies
+        source = find_input_study(name)
+        if source is not None:
+            adopt_study(source, state_dir, print)
     known, definition = _definition(root, wanted)
     if known != definition:
         write_study(root, definition)
-    is_detached = os.environ.get(DETACHED) == "1"
     display = Display(Console(quiet=is_detached))
     try:
         with display.live():

@@ -11,7 +11,7 @@ import pytest
 from tests.support.forked_trainers import fork_server
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import tiny_config
-from tests.support.tiny_studies import base_words, outcomes, search_words
+from tests.support.tiny_studies import base_words, outcomes, search_words, study_digests
 from trainer.config import overlay
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
@@ -323,3 +323,44 @@ def test_a_lost_journal_is_written_again(searched, tmp_path):
         damage()
         assert again(tmp_path).code == FINISHED
         assert path.read_bytes() == before
+
+
+# Transfer
+
+
+def test_a_killed_study_is_adopted_from_the_input_folder_and_ends_the_same(
+    searched, study_recordings, tmp_path
+):
+    """As on Kaggle after a timeout: the earlier output is mounted, the state folder is empty."""
+    before = tmp_path / "input" / "notebook"
+    before.mkdir(parents=True)
+    words = search_words(before, study_recordings)
+    child = fork_server().start(*words)
+    wait_until(lambda: (before / "state" / "night-1-s43" / "units" / "torch_fold00.json").exists())
+    child.send(signal.SIGKILL)
+    assert child.wait().was_killed
+    after = tmp_path / "working"
+    after.mkdir()
+    mounted = {"KAGGLE_INPUT_DIR": str(tmp_path / "input")}
+    ended = fork_server().run(*search_words(after, study_recordings), environment=mounted)
+    assert ended.code == FINISHED, ended.words
+    assert "study night: copied from" in ended.words
+    assert "1 of 6 trials done" in ended.words
+    found, expected = study_digests(after / "state"), study_digests(searched)
+    assert [name for name in expected | found if found.get(name) != expected.get(name)] == []
+
+
+def test_a_kill_while_a_study_is_adopted_is_made_good_by_the_next_start(grid, tmp_path):
+    """The definition is written last."""
+    shutil.copytree(grid[0] / "state", tmp_path / "input" / "state")
+    mounted = {"KAGGLE_INPUT_DIR": str(tmp_path / "input")}
+    words = ("study", "night", "--state", tmp_path / "state")
+    assert (
+        fork_server()
+        .run(*words, shims=[("failpoint", {"name": "replace.done", "hit": 5})], environment=mounted)
+        .was_killed
+    )
+    ended = fork_server().run(*words, environment=mounted)
+    assert ended.code == FINISHED, ended.words
+    assert outcomes(tmp_path / "state") == outcomes(grid[0] / "state")
+    assert len(list_runs(tmp_path / "state")) == 8

@@ -187,7 +187,8 @@ def export(
     state: State = None,
 ) -> None:
     """Write a run to one zip file, to import and resume it on another machine."""
-    commands.export(commands.find_run(commands.state_dir(state), run), file, dataset_metadata)
+    root = commands.find_run(commands.state_dir(state), run, with_studies=True)
+    commands.export(root, file, dataset_metadata)
 
 
 @app.command(name="import")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.dashboard import wait_until
 from tests.browser.tabs import overflow_px, settle, wait_for_text
@@ -38,7 +39,9 @@ def test_a_study_from_the_first_click_to_its_comparison(serve, open_page):
     wait_until(lambda: all_complete(root), 240, "both trials are complete")
     wait_for_text(page, "2 of 2 trials done", 30)
 
-    page.locator("[data-testid=stMain]").get_by_role("link", name="Compare its trials").click()
+    link = page.locator("[data-testid=stMain]").get_by_role("link", name="Compare its trials")
+    expect(link).to_have_count(1)  # elements of an earlier drawing vanish once the page is drawn
+    link.click()
     wait_for_text(page, "Grid: 2 of 2 trials done; seeds 42, 43, 3 folds each. Best: trial", 30)
     wait_for_text(page, "every seed splits the people anew")
     settle(page)

@@ -255,7 +255,12 @@ def export(root: Path, target: Path, dataset_id: str | None) -> None:
 
     if dataset_id is not None:
         check_dataset_id(dataset_id)
-    export_run(root, target)
+    if root.parent.name == STUDIES:
+        from trainer.study.study_archive import export_study
+
+        export_study(root, target)
+    else:
+        export_run(root, target)
     if dataset_id is not None:
         path = write_metadata(root, target.parent, dataset_id)
         print(f"{path}: upload the folder with: kaggle datasets create -p {target.parent}")
@@ -271,6 +276,12 @@ def import_run(source: Path, folder: Path) -> None:
 
     if not source.exists():
         raise TransferError(f"{source}: missing. Expected a zip or a run folder")
+    from trainer.study.study_archive import import_study, is_study_copy
+
+    if is_study_copy(source):
+        root = import_study(source, folder, report=print)
+        print(f"{root}: imported. Continue with: python -m trainer study {root.name}")
+        return
     root = archive.import_run(source, folder, report=print)
     for check in verify_run(root):
         if not check.is_good:

@@ -131,17 +131,30 @@ def read_trials(root: Path) -> list[TrialRecord]:
     Raises:
         StoreError: One is damaged or missing: the trials after it depend on it.
     """
-    found: list[TrialRecord] = []
     paths = sorted(StudyPaths(root).trials.glob("[0-9]*.json"))
-    for number, path in enumerate(paths):
-        record = read_record(path, TrialRecord)
-        if record.number != number or path != StudyPaths(root).trial(number):
-            raise StoreError(
-                f"{StudyPaths(root).trial(number)}: missing, but {path.name} exists. Restore it "
-                f"from a copy, or start another study"
-            )
-        found.append(record)
+    found = [read_record(path, TrialRecord) for path in paths]
+    check_numbers(found, root)
     return found
+
+
+def check_numbers(trials: Sequence[TrialRecord], root: Path) -> None:
+    """Demand that no trial is missing between others, and that only the last one is running.
+
+    Raises:
+        StoreError: It names the first record that is not as expected.
+    """
+    for number, trial in enumerate(trials):
+        path = StudyPaths(root).trial(number)
+        if trial.number != number:
+            raise StoreError(
+                f"{path}: missing, but that of trial {trial.number} exists. Restore it from a "
+                f"copy, or start another study"
+            )
+        if trial.state == "running" and number < len(trials) - 1:
+            raise StoreError(
+                f"{path}: expected a trial that is over, since trial {number + 1} exists; got one "
+                f"that is running. Restore it from a copy, or start another study"
+            )
 
 
 def write_trial(root: Path, trial: TrialRecord) -> None:

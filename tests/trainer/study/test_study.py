@@ -5,6 +5,7 @@ import shutil
 import signal
 import textwrap
 import time
+import zipfile
 
 import pytest
 
@@ -181,7 +182,7 @@ def test_a_missing_trial_record_is_named(copy_of_grid):
     (study_root(copy_of_grid / "state", "night") / "trials" / "0001.json").unlink()
     ended = again(copy_of_grid)
     assert ended.code == 1
-    assert "trials/0001.json: missing, but 0002.json exists" in ended.words
+    assert "trials/0001.json: missing, but that of trial 2 exists" in ended.words
 
 
 def test_two_processes_never_work_on_one_study(copy_of_grid):
@@ -364,3 +365,52 @@ def test_a_kill_while_a_study_is_adopted_is_made_good_by_the_next_start(grid, tm
     assert ended.code == FINISHED, ended.words
     assert outcomes(tmp_path / "state") == outcomes(grid[0] / "state")
     assert len(list_runs(tmp_path / "state")) == 8
+
+
+def test_a_study_is_exported_to_one_zip_and_imported_with_all_its_runs(grid, tmp_path):
+    """Then the command continues it, and has nothing left to do."""
+    words = ("--state", grid[0] / "state")
+    file = tmp_path / "night.zip"
+    ended = fork_server().run("export", "night", file, *words)
+    assert ended.code == FINISHED, ended.words
+    ended = fork_server().run("import", file, "--state", tmp_path / "state")
+    assert ended.code == FINISHED, ended.words
+    assert "Continue with: python -m trainer study night" in ended.words
+    assert outcomes(tmp_path / "state") == outcomes(grid[0] / "state")
+    for run in list_runs(grid[0] / "state"):
+        here = digests_of(tmp_path / "state" / run.name, 2, ("lgbm",))
+        assert differences(here, digests_of(run.root, 2, ("lgbm",))) == []
+    assert again(tmp_path).code == FINISHED
+    ended = fork_server().run("import", file, "--state", tmp_path / "state")
+    assert (ended.code, "study night: it already exists" in ended.words) == (REFUSED, True)
+
+
+def test_a_study_is_imported_from_its_folder_in_another_state_folder(grid, tmp_path):
+    source = grid[0] / "state" / "studies" / "night"
+    ended = fork_server().run("import", source, "--state", tmp_path / "state")
+    assert ended.code == FINISHED, ended.words
+    assert outcomes(tmp_path / "state") == outcomes(grid[0] / "state")
+    assert len(list_runs(tmp_path / "state")) == 8
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"a/study.json": b"{"}, "a/study.json: expected a StudyFile record"),
+        ({"night/study.json": None, "b/study.json": None}, "expected one study in a folder"),
+        ({"other/study.json": None}, "expected one study in a folder of its name"),
+        ({"../night/study.json": None}, "expected plain files in one folder"),
+        ({"night/study.json": None, "night/trials/0000.json": b"[]"}, "TrialRecord"),
+        ({"night/study.json": b" " * (5 << 20)}, "expected a record of at most"),
+    ],
+)
+def test_a_zip_that_is_no_whole_study_is_imported_nowhere(grid, tmp_path, members, message):
+    definition = StudyPaths(study_root(grid[0] / "state", "night")).study.read_bytes()
+    file = tmp_path / "night.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, definition if data is None else data)
+    ended = fork_server().run("import", file, "--state", tmp_path / "state")
+    assert ended.code in (1, REFUSED)
+    assert message in ended.words
+    assert not (tmp_path / "state").exists()

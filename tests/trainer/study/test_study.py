@@ -413,4 +413,4 @@ def test_a_zip_that_is_no_whole_study_is_imported_nowhere(grid, tmp_path, member
     ended = fork_server().run("import", file, "--state", tmp_path / "state")
     assert ended.code in (1, REFUSED)
     assert message in ended.words
-    assert not (tmp_path / "state").exists()
+    assert list((tmp_path / "state").rglob("*")) == []

@@ -16,6 +16,7 @@ from pages.ui.runs import (
     run_table,
 )
 from pages.ui.shared import controls, frame, live, readers, words
+from pages.ui.studies import study_panels
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 
@@ -47,6 +48,8 @@ else:
             "in which the runs differ. Select one run to work with it, several to compare them."
         )
         readers.show_problems([problem for summary in found for problem in summary.problems])
+    with st.container():  # always drawn, so that the elements below keep their place
+        study_panels.show()
     by_name = {summary.name: summary for summary in found}
     compared = [by_name[name] for name in run_choice.chosen() if name in by_name]
 

@@ -6,6 +6,7 @@ In: the selected run. Out: its state, scores, time left and problems.
 import streamlit as st
 
 from pages.ui.shared import controls, curves, frame, live, readers
+from pages.ui.studies import study_controls
 from pages.ui.train import (
     alerts,
     event_list,
@@ -49,6 +50,8 @@ def show_live_parts(derived: DerivedState) -> None:
 
 strip_place = st.container()
 derived = derive_state(reader)
+with st.container():  # always drawn, so that the elements below keep their place
+    study_controls.strip(reader.name)
 is_duplicating = controls.duplicated_run() is not None
 controls.run_buttons(reader, run.run_file, derived)
 with st.container():  # always drawn, so that the elements below keep their place and stay open

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support import run_folders
+from tests.support.forked_trainers import fork_server
 from tests.support.tiny_runs import tiny_config, train, write_source
+from tests.support.tiny_studies import search_words, study_source
 from tests.support.worker_runs import ENDURING, LONGER
 
 
@@ -37,6 +39,21 @@ def enduring_run(tiny_source, tmp_path_factory):
     root = tmp_path_factory.mktemp("state") / "enduring"
     assert train(root, tiny_config(tiny_source, *ENDURING)) == "finished"
     return root
+
+
+@pytest.fixture(scope="session")
+def study_recordings(tmp_path_factory):
+    """The recordings of a tiny study: 32 sequences of 4 subjects, two groups of sensors."""
+    return study_source(tmp_path_factory.mktemp("study-recordings"))
+
+
+@pytest.fixture(scope="session")
+def searched(study_recordings, tmp_path_factory):
+    """The state folder of a search of 6 trials that was never interrupted."""
+    folder = tmp_path_factory.mktemp("searched")
+    ended = fork_server().run(*search_words(folder, study_recordings))
+    assert ended.code == 0, ended.words
+    return folder / "state"
 
 
 @pytest.fixture

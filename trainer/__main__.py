@@ -16,47 +16,25 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import commands, training
-from trainer.cli.options import FoldsPath, SharedSubjects
-
-State = Annotated[
-    Path | None,
-    typer.Option("--state", help="State folder (default: $CKPT_DIR or state/)", metavar="DIR"),
-]
-TimeLimit = Annotated[
-    str,
-    typer.Option(
-        help="Pause before this time is over, such as 90s, 45m or 11.5h; none: no limit; auto: "
-        "pause half an hour before a Kaggle or Colab session ends"
-    ),
-]
-StopAfter = Annotated[
-    int | None,
-    typer.Option(
-        min=1, max=10_000, help="Pause after this number of folds, for example to try a resume"
-    ),
-]
-PausedOk = Annotated[
-    bool, typer.Option("--paused-is-success", help="Exit with code 0 instead of 3 when paused")
-]
-Workers = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N|auto",
-        help="Number of folds to fit side by side, each in its own process; the results are "
-        "identical for any number (default: $WORKERS, or auto: as many as cores and memory allow)",
-    ),
-]
-EngineName = Annotated[
-    str,
-    typer.Option(
-        metavar="ENGINE",
-        help="Where workers run. local: processes on this machine; dask: a Dask cluster on this "
-        "machine; dask://HOST:PORT: a Dask scheduler whose workers see the state folder at the "
-        "same path",
-    ),
-]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or path of its folder")]
+from trainer.cli import commands, study_command, training
+from trainer.cli.options import (
+    Assignments,
+    Data,
+    EngineName,
+    Epochs,
+    Folds,
+    FoldsPath,
+    Models,
+    PausedOk,
+    Preset,
+    Rounds,
+    RunName,
+    SharedSubjects,
+    State,
+    StopAfter,
+    TimeLimit,
+    Workers,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -69,15 +47,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="Recordings to train on. watch: real recordings that ship with the project; a "
-            "CSV or Parquet file or a folder in the competition's schema; simulated[:SUBJECTS]: "
-            "computed from a model of the arm; kaggle: the competition's data (default: watch)",
-        ),
-    ] = None,
+    data: Data = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -85,34 +55,15 @@ def train(
             help="Name of the run (default: the source's name and the next free number)",
         ),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Preset of settings: quick (minutes) or full (default: full)")
-    ] = None,
-    models: Annotated[
-        str | None,
-        typer.Option(
-            help="Models to train, separated by commas: lgbm, torch (default: lgbm,torch)"
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(help="Number of cross-validation folds, split by subject (default: 5)"),
-    ] = None,
+    preset: Preset = None,
+    models: Models = None,
+    folds: Folds = None,
     folds_file: FoldsPath = None,
     allow_shared_subjects: SharedSubjects = False,
-    rounds: Annotated[int | None, typer.Option(help="Maximum number of LightGBM rounds")] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Maximum number of epochs of the network")
-    ] = None,
+    rounds: Rounds = None,
+    epochs: Epochs = None,
     seed: Annotated[int | None, typer.Option(help="Random seed (default: 42)")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any setting by its name in config.json, such as boosting.learning_rate=0.05",
-        ),
-    ] = None,
+    set_: Assignments = None,
     time_limit: TimeLimit = "auto",
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
@@ -148,6 +99,9 @@ def train(
     )
 
 
+app.command()(study_command.study)
+
+
 @app.command()
 def status(
     run: Annotated[
@@ -164,7 +118,7 @@ def status(
 @app.command()
 def pause(run: RunName, state: State = None) -> None:
     """Pause a running run and wait until it has saved everything."""
-    commands.pause(commands.find_run(commands.state_dir(state), run))
+    commands.pause(commands.find_run(commands.state_dir(state), run, with_studies=True))
 
 
 @app.command()
@@ -239,7 +193,8 @@ def export(
     state: State = None,
 ) -> None:
     """Write a run to one zip file, to import and resume it on another machine."""
-    commands.export(commands.find_run(commands.state_dir(state), run), file, dataset_metadata)
+    root = commands.find_run(commands.state_dir(state), run, with_studies=True)
+    commands.export(root, file, dataset_metadata)
 
 
 @app.command(name="import")

@@ -433,20 +433,26 @@ def explain(error: ValidationError, kind: type[BaseModel], *place: str) -> str:
     return f"{'.'.join(path)}: {expected}; got {repr(detail.get('input'))[:MAX_SHOWN]}"
 
 
-def parse_assignment(text: str) -> tuple[str, str | list[str] | None]:
+def parse_assignment(text: str, option: str = "--set") -> tuple[str, str | list[str] | None]:
     """Split ``KEY=VALUE``; a list is separated by commas, ``none`` is None.
+
+    Args:
+        text: The pair.
+        option: Where it was given, for messages.
 
     Raises:
         ConfigError: There is no ``=``, or the name is unknown; the nearest names are listed.
     """
     key, separator, value = text.partition("=")
     if not separator:
-        raise ConfigError(f"--set: expected KEY=VALUE, got {text!r}")
-    _check_name(key)
+        raise ConfigError(f"{option}: expected KEY=VALUE, got {text!r}")
+    _check_name(key, option)
     if key == "preset":
-        raise ConfigError(f"--set: a preset is many settings at once; use --preset {value}")
+        raise ConfigError(f"{option}: a preset is many settings at once; use --preset {value}")
     if key in OF_FOLDS_FILE:
-        raise ConfigError(f"--set: {key} follows from the folds of a file; use --folds-file FILE")
+        raise ConfigError(
+            f"{option}: {key} follows from the folds of a file; use --folds-file FILE"
+        )
     if value.lower() == "none":
         return key, None
     is_list = isinstance(flat_settings(Config()).get(key), tuple)
@@ -637,12 +643,12 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
     values[last] = value
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, option: str = "--set") -> None:
     known = (*setting_names(), *_names_by_model())
     if name in known or name in OF_FOLDS_FILE:
         return
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
-    raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")
+    raise ConfigError(f"{option}: unknown name {name!r}; the nearest are {', '.join(near)}")
 
 
 def _weight_name(model: str) -> str:

@@ -17,7 +17,7 @@ import typer
 from trainer.cli.reports import status_json, status_lines
 from trainer.config import ConfigError
 from trainer.store.durable import StoreError
-from trainer.store.names import RunNameError, RunPaths
+from trainer.store.names import STUDIES, RunNameError, RunPaths
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
 
@@ -68,13 +68,20 @@ def state_dir(option: Path | None) -> Path:
     return option or Path(os.environ.get("CKPT_DIR") or "state")
 
 
-def find_run(folder: Path, run: str) -> Path:
+def find_run(folder: Path, run: str, with_studies: bool = False) -> Path:
     """Return a run's folder by name or path, else of a run of this name in the input folder.
+
+    Args:
+        folder: The state folder.
+        run: The name or path.
+        with_studies: Whether a study of this name will do, which has a status and a lock as a run.
 
     Raises:
         UsageError: There is no such run; the message lists the existing ones.
     """
-    for root in (folder / run, Path(run)):
+    study = folder / STUDIES / run
+    places = [folder / run, Path(run)]
+    for root in [*places, study] if with_studies else places:
         if RunPaths(root).has_config or RunPaths(root).status.exists():
             return root
     from trainer.run.transfer.adoption import choose, find_input_runs
@@ -82,6 +89,8 @@ def find_run(folder: Path, run: str) -> Path:
     found = choose(find_input_runs(run))
     if found is not None:
         return found.root
+    if RunPaths(study).status.exists():
+        raise UsageError(f"{run} is a study, not a run. Continue it: python -m trainer study {run}")
     existing = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
     raise UsageError(f"{run}: no run of that name in {folder}. Existing runs: {existing}")
 
@@ -105,7 +114,7 @@ def model_path() -> Path | None:
 
 def status(folder: Path, run: str | None, as_json: bool) -> None:
     """Print one run with its evidence, or one line for each run."""
-    readers = [RunReader(find_run(folder, run))] if run else list_runs(folder)
+    readers = [RunReader(find_run(folder, run, with_studies=True))] if run else list_runs(folder)
     derived_states = [(reader, derive_state(reader)) for reader in readers]
     if as_json:
         print(json.dumps([status_json(*pair) for pair in derived_states], indent=2))
@@ -114,6 +123,10 @@ def status(folder: Path, run: str | None, as_json: bool) -> None:
     else:
         for reader, derived in derived_states:
             print("\n".join(status_lines(reader, derived, with_evidence=run is not None)))
+    if not (run or as_json):
+        for path in sorted((folder / STUDIES).glob("*/" + RunPaths(folder).status.name)):
+            study = RunReader(path.parent)
+            print(f"study {status_lines(study, derive_state(study), with_evidence=False)[0]}")
 
 
 def pause(root: Path) -> None:
@@ -242,7 +255,12 @@ def export(root: Path, target: Path, dataset_id: str | None) -> None:
 
     if dataset_id is not None:
         check_dataset_id(dataset_id)
-    export_run(root, target)
+    if root.parent.name == STUDIES:
+        from trainer.study.study_archive import export_study
+
+        export_study(root, target)
+    else:
+        export_run(root, target)
     if dataset_id is not None:
         path = write_metadata(root, target.parent, dataset_id)
         print(f"{path}: upload the folder with: kaggle datasets create -p {target.parent}")
@@ -258,6 +276,12 @@ def import_run(source: Path, folder: Path) -> None:
 
     if not source.exists():
         raise TransferError(f"{source}: missing. Expected a zip or a run folder")
+    from trainer.study.study_archive import import_study, is_study_copy
+
+    if is_study_copy(source):
+        root = import_study(source, folder, report=print)
+        print(f"{root}: imported. Continue with: python -m trainer study {root.name}")
+        return
     root = archive.import_run(source, folder, report=print)
     for check in verify_run(root):
         if not check.is_good:

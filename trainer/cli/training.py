@@ -19,7 +19,6 @@ from trainer.cli.reports import outcome_lines
 from trainer.config import (
     Config,
     ConfigError,
-    differences,
     environment_settings,
     is_switched_on,
     make_config,
@@ -174,9 +173,7 @@ def _same_config(
     Raises:
         RefusedError: They differ; the message lists the differences.
     """
-    from trainer.models import registry
-    from trainer.run import RefusedError
-    from trainer.run.estimate import size_of
+    from trainer.run.frozen_config import continued
 
     settings = frozen.settings()
     base = settings
@@ -184,18 +181,12 @@ def _same_config(
         kept = {"data.source": settings.data.source, "models": settings.models}
         base = make_config(preset, kept, environment={})
     wanted = overlay(base, environment_settings(os.environ), assignments, options)
-    wanted = registry.choose_settings(wanted, size_of(frozen))
-    trained = [model for model in wanted.models if model not in frozen.left_out]
-    if trained == list(settings.models):  # the same request, on a machine without a library
-        wanted = overlay(wanted, {}, options={"models": trained})
-    changed = differences(settings, wanted)
-    if changed:
-        raise RefusedError(
-            f"run {frozen.run} was made with other options:\n  " + "\n  ".join(changed) + "\n"
-            f"Continue with its own: python -m trainer resume {frozen.run}; or start another run "
-            f"with --run NAME; or start this one over with RESUME=0"
-        )
-    return overlay(settings, {"data.source": wanted.data.source})
+    return continued(
+        frozen,
+        wanted,
+        f"Continue with its own: python -m trainer resume {frozen.run}; or start another run "
+        f"with --run NAME; or start this one over with RESUME=0",
+    )
 
 
 def _input_run(root: Path, is_named: bool) -> InputRun | None:

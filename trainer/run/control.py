@@ -62,9 +62,14 @@ def command_line(
         config: Of the run.
         folds_file: Where the folds of the configuration are read from, if they are a file's.
     """
-    base = make_config(config.preset, environment={})
     words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
-    words += ["--preset", config.preset]
+    return words + setting_words(config, folds_file)
+
+
+def setting_words(config: Config, folds_file: Path | None = None) -> list[str]:
+    """Return the options that give a configuration; arguments as for ``command_line``."""
+    base = make_config(config.preset, environment={})
+    words = ["--preset", config.preset]
     if config.data.source != base.data.source:
         words += ["--data", config.data.source]
     stated = ["preset", "data.source"]
@@ -100,7 +105,7 @@ def start(state_dir: Path, name: str, config: Config, folds_file: Path | None = 
     if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
-    return _launch(root, command_line(state_dir.resolve(), name, config, folds_file))
+    return launch(root, command_line(state_dir.resolve(), name, config, folds_file))
 
 
 def resume(root: Path) -> int:
@@ -130,7 +135,7 @@ def resume(root: Path) -> int:
         )
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
-    return _launch(root, words)
+    return launch(root, words)
 
 
 def is_in_use(reader: RunReader) -> bool:
@@ -185,7 +190,7 @@ def _demand_folder(root: Path) -> None:
         raise RefusedError(f"run {root.name}: it is no longer here; it was renamed or deleted")
 
 
-def _launch(root: Path, words: list[str]) -> int:
+def launch(root: Path, words: list[str]) -> int:
     """Start the command detached, its output appended to the run's log."""
     _demand_folder(root)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}

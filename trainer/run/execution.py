@@ -62,6 +62,7 @@ def execute(
     pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
     is_new: bool = True,
     folds_file: FoldsFile | None = None,
+    interrupts: Interrupts | None = None,
 ) -> Outcome:
     """Run the pipeline to its end, or until a pause is requested.
 
@@ -75,6 +76,7 @@ def execute(
         pool: The workers that fit the folds; the default is one by one, in this process.
         is_new: Whether the run may begin here; False demands that it exists.
         folds_file: The folds of a new run; None where they are assigned at random.
+        interrupts: Receives the signals; the caller can then see one that came too late to pause.
 
     Raises:
         RefusedError: Another trainer holds the run, it was made from something else, or it was
@@ -83,9 +85,9 @@ def execute(
     """
     paths = RunPaths(root)
     lock = _hold(root, is_new)
-    previous = _last_status(root)
+    previous = last_status(root)
     lease = lock if isinstance(lock, Lease) else None
-    interrupts = Interrupts()
+    interrupts = interrupts or Interrupts()
     stop = _stop_signal(paths, limits, interrupts, lease, previous)
     attempt = next_attempt(RunReader(root))
     recorder = Recorder(paths, attempt, echo, on_beat, lease is None, stop.status_changes)
@@ -122,7 +124,7 @@ def execute(
         recorder.restore(previous, str(error))
         raise
     except BaseException as error:
-        _record_failure(recorder, error)
+        record_failure(recorder, error)
         raise
     finally:
         lock.release()
@@ -141,7 +143,7 @@ def _hold(root: Path, is_new: bool) -> FileLock | Lease:
         lock = acquire(paths.lock, creates_folder=is_new)
     except LockedError as error:
         is_here = is_new or paths.has_config
-        raise RefusedError(_name_owner(root)) if is_here else gone from error
+        raise RefusedError(name_owner(root)) if is_here else gone from error
     if not (is_new or paths.has_config):  # it was moved while this process waited for the lock
         lock.release()
         raise gone
@@ -160,15 +162,15 @@ def _stop_signal(
         earlier = RunReader(paths.root).command()
     except StoreError:
         earlier = None  # damaged: not a command to this attempt
-    commands = CommandFile(paths.command, ignored=_ignored_command(earlier, previous))
+    commands = CommandFile(paths.command, ignored=ignored_command(earlier, previous))
     limit = TimeLimit.begin(limits.time_limit_s)
-    sources: list[StopSource] = [interrupts, limit.reason, commands]
+    sources: list[StopSource] = [interrupts, limit.reason, commands, *limits.stop_sources]
     if lease is not None:
         sources.insert(0, lease.demand)
     return StopSignal(sources, limit, commands)
 
 
-def _ignored_command(command: Command | None, previous: Status | None) -> str | None:
+def ignored_command(command: Command | None, previous: Status | None) -> str | None:
     """Return the id of a command that was not meant for this attempt.
 
     It was acknowledged by an earlier one, is older than this process, or has a time in the future,
@@ -190,7 +192,7 @@ def _record_pause(recorder: Recorder, reason: str) -> None:
     recorder.close(state="paused", message=f"Paused: {reason}.", eta_s=None, workers=())
 
 
-def _record_failure(recorder: Recorder, error: BaseException) -> None:
+def record_failure(recorder: Recorder, error: BaseException) -> None:
     """Record why the run ended, as far as that can still be written."""
     text = f"{type(error).__name__}: {error}"
     is_known = isinstance(error, KNOWN_ERRORS)
@@ -209,19 +211,22 @@ def _record_failure(recorder: Recorder, error: BaseException) -> None:
             error.add_note(f"and this could not be recorded: {second}")
 
 
-def _name_owner(root: Path) -> str:
-    """Return a message that names the trainer which holds the run."""
-    status = _last_status(root)
+def name_owner(root: Path, what: str = "run") -> str:
+    """Return a message that names the trainer which holds the run or the study."""
+    status = last_status(root)
     if status is None:
-        return f"run {root.name}: another trainer has just begun with it. Wait, or pause it first"
+        return (
+            f"{what} {root.name}: another trainer has just begun with it. Wait, or pause it first"
+        )
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.process_started))
     return (
-        f"run {root.name}: held by the trainer with pid {status.pid} on {status.host} since "
+        f"{what} {root.name}: held by the trainer with pid {status.pid} on {status.host} since "
         f"{since}. Pause it first: python -m trainer pause {root.name}"
     )
 
 
-def _last_status(root: Path) -> Status | None:
+def last_status(root: Path) -> Status | None:
+    """Return the last status of a run or a study; None where there is none, or a damaged one."""
     try:
         return RunReader(root).status()
     except StoreError:

@@ -6,6 +6,7 @@ bundles are written after every fold.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trainer.folds import FoldAssignment
@@ -40,6 +41,8 @@ class FoldFitting:
         stop: Whether to pause.
         pool: The workers.
         max_folds: How many folds may be done in this start, or None.
+        on_fold: As ``pipeline.Limits.on_fold``.
+        fold_scores: The scores that ``on_fold`` has been called with.
         timer: Measures seconds per step.
     """
 
@@ -51,6 +54,8 @@ class FoldFitting:
     stop: StopSignal
     pool: WorkerPool
     max_folds: int | None
+    on_fold: Callable[[tuple[float, ...]], str | None] | None = None
+    fold_scores: tuple[float, ...] = ()
     timer: StepTimer = field(default_factory=StepTimer)
 
     def run(self) -> None:
@@ -62,8 +67,11 @@ class FoldFitting:
         self.recorder.problems(self.progress.drop_mismatched(self.folds))
         self.progress.write_tables(self.folds)
         self.progress.write_bundles(self.folds, self.progress.config.models)
+        self._report_folds()
         if not self.progress.unfinished:
             return
+        if self.stop.is_set():
+            raise Paused
         models = dict.fromkeys(model for model, _ in self.progress.unfinished)
         data = self.dataset.training_data(self.folds, registry.select(models))
         engine = self._start_workers(data)
@@ -145,6 +153,16 @@ class FoldFitting:
         self.recorder.update(done_units=len(self.progress.results))
         self.progress.write_tables(self.folds)
         self.progress.write_bundles(self.folds, fold[:1])
+        self._report_folds()
+
+    def _report_folds(self) -> None:
+        """Call ``on_fold`` for every further fold that all models have finished, in order."""
+        while self.on_fold is not None and self.stop.reason is None:
+            score = self.progress.blend_score(self.folds, len(self.fold_scores))
+            if score is None:
+                return
+            self.fold_scores += (score,)
+            self.stop.reason = self.on_fold(self.fold_scores)
 
     def _note_commit(self, files: FoldFiles) -> None:
         self.recorder.problems(files.problems)

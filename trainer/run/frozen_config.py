@@ -20,6 +20,7 @@ from trainer.config import (
 )
 from trainer.models import registry
 from trainer.run import LibraryError, RefusedError
+from trainer.run.estimate import size_of
 from trainer.run.inputs.dataset import Dataset
 from trainer.run.machine import code_versions, enough_memory, machine, versions
 from trainer.store.records import DataSummary, Labels, RunFile
@@ -111,6 +112,32 @@ def run_key(run_file: RunFile) -> str:
     parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in WITHOUT_EFFECT]
     parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
     return cache_key(run_file.recordings.fingerprint, *parts)
+
+
+def continued(frozen: RunFile, wanted: Config, way_on: str) -> Config:
+    """Return the frozen configuration of a run if the wanted one agrees with it.
+
+    Args:
+        frozen: Of the run.
+        wanted: As if the run was new; it may name another place of the recordings.
+        way_on: What to do where they differ.
+
+    Raises:
+        RefusedError: They differ; the message lists the differences.
+    """
+    settings = frozen.settings()
+    wanted = registry.choose_settings(wanted, size_of(frozen))
+    trained = [model for model in wanted.models if model not in frozen.left_out]
+    if trained == list(settings.models):  # the same request, on a machine without a library
+        wanted = overlay(wanted, {}, options={"models": trained})
+    changed = differences(settings, wanted)
+    if changed:
+        raise RefusedError(
+            f"run {frozen.run} was made with other options:\n  "
+            + "\n  ".join(changed)
+            + f"\n{way_on}"
+        )
+    return overlay(settings, {"data.source": wanted.data.source})
 
 
 def demand_same(frozen: RunFile, config: Config, dataset: Dataset) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from trainer.config import Config, flat_settings, setting_text
@@ -19,7 +19,7 @@ from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.monitor import Paused
 from trainer.run.fold_fitting import FoldFitting
-from trainer.run.fold_job import FoldJob, open_fold
+from trainer.run.fold_job import FoldJob, FoldKey, open_fold
 from trainer.run.frozen_config import (
     choose_models,
     demand_libraries,
@@ -35,7 +35,7 @@ from trainer.run.inputs.recordings import load_dataset
 from trainer.run.machine import pin
 from trainer.run.plan import Plan, describe_plan
 from trainer.run.progress import RunProgress
-from trainer.run.stop_signal import StopSignal
+from trainer.run.stop_signal import StopSignal, StopSource
 from trainer.run.workers.pool import WorkerPool
 from trainer.run.workers.semaphores import remove_semaphores
 from trainer.run.workers.worker_files import collect_lines
@@ -59,11 +59,17 @@ class Limits:
         time_limit_s: Seconds from now, or None.
         stop_after_folds: Folds done by this start, or None.
         restarted_models: Models whose folds start over (RESUME_TORCH=0).
+        stop_sources: Polled at every safe point, after the run's own.
+        on_fold: Called whenever all models have finished the next fold, with the blend's score of
+            each fold so far, computed from that fold and those before it; returns a reason to stop
+            or None. The models are then trained fold by fold, which changes no bit.
     """
 
     time_limit_s: float | None = None
     stop_after_folds: int | None = None
     restarted_models: frozenset[str] = frozenset()
+    stop_sources: tuple[StopSource, ...] = ()
+    on_fold: Callable[[tuple[float, ...]], str | None] | None = None
 
 
 @dataclass
@@ -126,6 +132,7 @@ class Pipeline:
             stop=self.stop,
             pool=self.pool,
             max_folds=self.limits.stop_after_folds,
+            on_fold=self.limits.on_fold,
         ).run()
         self._write_resume_record()
         progress.drop_checkpoints()
@@ -215,22 +222,29 @@ class Pipeline:
         """Open every fold of every model: done, begun or waiting."""
         progress = RunProgress(self.paths, self.config, run_file.recordings, run_file.left_out)
         key = run_key(run_file)
-        for model in self.config.models:
-            state = self._model_state(model)
-            for fold in range(self.config.folds.count):
-                job = FoldJob(self.paths.root, model, fold, self.recorder.attempt, key, self.config)
-                files, result = open_fold(job, state)
-                if model in self.limits.restarted_models:
-                    files.start_over()
-                    result = None
-                files.repair()
-                self.recorder.problems(files.problems)
-                progress.add(job.fold_key, files, result)
+        states = {model: self._model_state(model) for model in self.config.models}
+        for model, fold in self._order_of_work():
+            job = FoldJob(self.paths.root, model, fold, self.recorder.attempt, key, self.config)
+            files, result = open_fold(job, states[model])
+            if model in self.limits.restarted_models:
+                files.start_over()
+                result = None
+            files.repair()
+            self.recorder.problems(files.problems)
+            progress.add(job.fold_key, files, result)
+        for model, state in states.items():
             if state is not None and state.bundle is not None:
                 progress.bundles[model] = state.bundle
             progress.write_model_state(model)
         self.recorder.update(done_units=len(progress.results), total_units=len(progress.files))
         return progress
+
+    def _order_of_work(self) -> list[FoldKey]:
+        """Return every fold of every model: model by model, or fold by fold."""
+        folds = range(self.config.folds.count)
+        if self.limits.on_fold is None:
+            return [(model, fold) for model in self.config.models for fold in folds]
+        return [(model, fold) for fold in folds for model in self.config.models]
 
     def _model_state(self, model: str) -> ModelState | None:
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from trainer.config import Config
 from trainer.folds import FoldAssignment
+from trainer.models import registry
 from trainer.models.base import FoldResult
 from trainer.run.calibration import calibrate, fit_temperatures
 from trainer.run.fold_job import FoldKey
@@ -110,6 +111,23 @@ class RunProgress:
             tables[self.paths.importance.name] = importance
         for name, data in tables.items():
             self._write_changed(name, data)
+
+    def blend_score(self, folds: FoldAssignment, fold: int) -> float | None:
+        """Return the blend's score of a fold, from it and the folds before it.
+
+        Later folds do not count, so that it is the same whenever it is computed.
+
+        Returns:
+            None where a model has not finished one of these folds, or where there is no blend.
+        """
+        keys = [(model, each) for model in self.config.models for each in range(fold + 1)]
+        done = {key: self.results[key] for key in keys if key in self.results}
+        if len(done) < len(keys):
+            return None
+        temperatures = fit_temperatures(folds, done) if self.config.blend.calibrate else {}
+        found = scores(folds, calibrate(done, temperatures), self.config).models
+        row = found[registry.BLEND].all_sensors.folds[fold] if registry.BLEND in found else None
+        return None if row is None else row.score
 
     def write_bundles(self, folds: FoldAssignment, models: Sequence[str]) -> None:
         """Write the bundle of each of these models whose folds are all done."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+STUDIES = "studies"  # the folder of all studies, in the state folder: no run has this name
 
 
 class RunNameError(ValueError):
@@ -21,8 +22,12 @@ def check_run_name(name: str) -> str:
     """Return the name if a run may have it; raise otherwise.
 
     Raises:
-        RunNameError: It does not match ``[a-z0-9][a-z0-9._-]{0,63}``.
+        RunNameError: It does not match ``[a-z0-9][a-z0-9._-]{0,63}``, or is the folder of studies.
     """
+    if name == STUDIES:
+        raise RunNameError(
+            f"run name: {name!r} is the folder of all studies. Choose another with --run NAME"
+        )
     if not RUN_NAME.fullmatch(name):
         raise RunNameError(
             f"run name: expected 1 to 64 of a-z 0-9 . _ - starting with a letter or digit; "

@@ -130,12 +130,14 @@ def start_over(reader: RunReader) -> str:
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
 
 
-def duplicate_button(run_file: RunFile | None) -> bool:
+def duplicate_button(
+    run_file: RunFile | None, label: str = "Duplicate", key: str = "duplicate"
+) -> bool:
     """Show the button that fills the start form from a run; return whether it was clicked."""
     return run_file is not None and st.button(
-        "Duplicate",
+        label,
         icon=":material/content_copy:",
-        key="duplicate",
+        key=key,
         help="Fills the form for a new run on the Train page with the settings of this one.",
         on_click=_duplicate,
         args=(run_file,),

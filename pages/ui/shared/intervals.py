@@ -42,6 +42,49 @@ def half_width(std: float | None, num_done: int, num_folds: int) -> float | None
     return student_t(num_done - 1) * std * math.sqrt(1 / num_done + 1 / (num_folds - 1))
 
 
+def half_width_over_seeds(
+    differences_SF: Sequence[Sequence[float]], has_same_folds: bool
+) -> float | None:
+    """Return half of the 95 % interval of the mean over seeds and folds.
+
+    Both are random: other people would be in the folds, and another seed would train other models.
+    The folds' part of the variance is that of ``half_width``; all seeds have the same people, so it
+    does not shrink with their number. The seeds' part is that of the means of the seeds.
+
+    Where the folds hold the same people under every seed, seeds and folds are crossed factors: the
+    variances come from the two-way analysis without replication, and the noise of single models is
+    averaged over both. Where each seed splits the people anew, folds of two seeds have nothing in
+    common: the folds' variance is the one within each seed, noise included, so that the interval is
+    rather too wide. The degrees of freedom are Satterthwaite's.
+
+    Args:
+        differences_SF: Score of one setting minus that of another; S seeds of F folds.
+        has_same_folds: Whether a fold holds the same people under every seed.
+
+    Returns:
+        None with fewer than ``MIN_FOLDS``; with one seed what ``half_width`` returns.
+    """
+    num_seeds, num_folds = len(differences_SF), len(differences_SF[0])
+    within = statistics.fmean(statistics.variance(folds) for folds in differences_SF)
+    if num_seeds == 1:
+        return half_width(math.sqrt(within), num_folds, num_folds)
+    if num_folds < MIN_FOLDS:
+        return None
+    of_seeds = statistics.variance(map(statistics.fmean, differences_SF))
+    of_folds = within
+    if has_same_folds:
+        of_folds = statistics.variance(map(statistics.fmean, zip(*differences_SF, strict=True)))
+        noise = max(0.0, (within - of_folds) * num_seeds / (num_seeds - 1))
+        of_seeds = max(0.0, of_seeds - noise / num_folds)
+    by_folds = of_folds * (1 / num_folds + 1 / (num_folds - 1))
+    by_seeds = of_seeds / num_seeds
+    if by_folds + by_seeds == 0.0:
+        return 0.0
+    parts = by_folds**2 / (num_folds - 1) + by_seeds**2 / (num_seeds - 1)
+    df = max(1, math.floor((by_folds + by_seeds) ** 2 / parts))
+    return student_t(df) * math.sqrt(by_folds + by_seeds)
+
+
 def final_range(done: Sequence[float], num_folds: int) -> tuple[float, float] | None:
     """Return the 95 % range of the mean that all folds will have, from those that are done.
 

@@ -14,7 +14,7 @@ from typing import Any
 import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
-from pages.ui.train import forecast, settings_form, start_folds, start_source
+from pages.ui.train import forecast, settings_form, start_folds, start_source, study_form
 from trainer.config import Config, ConfigError, bounds, flat_settings, make_config, setting_text
 from trainer.data.schema import DataError
 from trainer.models import registry
@@ -72,6 +72,8 @@ def show() -> None:
     with st.expander("More settings", icon=":material/tune:"):
         start_folds.field()
         assignments = settings_form.fields(usual)
+    with st.expander("Study: several seeds or settings", icon=":material/account_tree:"):
+        study_form.fields()
     draft = _check(name, preset, {**options, "data.source": source}, assignments)
     _preview(draft, usual)
 
@@ -213,6 +215,7 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
         st.warning(frame.escape(draft.problem), icon=":material/edit:")
     else:
         _describe(draft.config, usual, runs)
+    if draft.config is not None and not study_form.is_filled():
         with st.expander("Command for a terminal", icon=":material/terminal:"):
             command = control.command_line(
                 frame.state_dir(), draft.name, draft.config, start_folds.path()
@@ -222,6 +225,9 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
     if active:
         names = frame.escape(", ".join(active))
         st.caption(f"Training now: {names}. Parallel runs share the CPU and slow each other down.")
+    if study_form.is_filled():
+        study_form.preview(draft.name, draft.config)
+        return
     st.button(
         f"Start {draft.name}",
         type="primary",

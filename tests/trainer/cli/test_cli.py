@@ -34,6 +34,8 @@ COMMANDS = {
     "train": "--data --run --preset --models --folds --folds-file --allow-shared-subjects "
     "--rounds --epochs --seed --set --time-limit --stop-after-folds --paused-is-success --workers "
     "--engine --state",
+    "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --rounds "
+    "--epochs --set --time-limit --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
     "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.tiny_runs import PROJECT
 from trainer.run import control
-from trainer.run.execution import _ignored_command
+from trainer.run.execution import ignored_command
 from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal
 from trainer.store.reader import RunReader
 
@@ -66,12 +66,12 @@ def test_a_command_of_another_time_does_not_pause_a_resumed_trainer(tiny_run, tm
     """Only one that was sent since this process began, by its own clock, counts at the start."""
     status = RunReader(tiny_run).status()
     command = control.send_command(tmp_path, "pause", "dashboard")
-    assert _ignored_command(command, status) is None
+    assert ignored_command(command, status) is None
     for moment in (0.0, time.time() + 60.0, 4e12, float("inf"), float("nan")):
         other = command.model_copy(update={"asked_at": moment})
-        assert _ignored_command(other, status) == command.id
+        assert ignored_command(other, status) == command.id
     acknowledged = status.model_copy(update={"acknowledged_command": command.id})
-    assert _ignored_command(command, acknowledged) == command.id
+    assert ignored_command(command, acknowledged) == command.id
 
 
 @pytest.mark.parametrize("content", [b"", b'{"schema": 1, "id": "c', b'{"schema": 2}', b"[]"])

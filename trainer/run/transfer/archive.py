@@ -14,7 +14,8 @@ import stat
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -169,12 +170,23 @@ def _copy_folder(source: Path, target: Path) -> str:
 
 def _unpack(source: Path, target: Path) -> str:
     """Unpack an archive; return what was left out."""
+    with open_archive(source) as archive:
+        members = [item for item in archive.infolist() if not item.filename.endswith("/")]
+        parts = _parts_of(archive, members)
+        return _write_parts(parts, target, sum(item.compress_size for item in members))
+
+
+@contextmanager
+def open_archive(source: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip of bounded contents.
+
+    Raises:
+        TransferError: It cannot be read, also where the body finds that.
+    """
     descriptor = open_regular(source, os.O_RDONLY)
     try:
         with _ArchiveFile(descriptor) as file, zipfile.ZipFile(file) as archive:
-            members = [item for item in archive.infolist() if not item.filename.endswith("/")]
-            parts = _parts_of(archive, members)
-            return _write_parts(parts, target, sum(item.compress_size for item in members))
+            yield archive
     except TransferError:
         raise
     except UNREADABLE as error:

@@ -1,0 +1,1 @@
+"""What the pages Train and Runs show of studies."""

@@ -1,0 +1,165 @@
+"""Study panels: the trials of a study as one group, on the Runs page.
+
+In: the studies of the state folder. Out: the table of trials with differences to a baseline, the
+trials in their order, parallel coordinates, the importance of the settings; pause, resume,
+duplicate.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.ui.shared import controls, frame, panels, readers, words
+from pages.ui.studies import study_controls, study_figures, study_results
+from pages.ui.studies.study_results import StudyResults
+from trainer.store.reader import RunReader
+from trainer.store.run_state import derive_state
+from trainer.study.trials import StudyPaths, list_studies, run_names
+
+SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
+COLUMNS = {
+    "Trial": st.column_config.NumberColumn(pinned=True, width="small"),
+    "Mean": st.column_config.NumberColumn(
+        format="%.3f", width="small", help="Blend, over the seeds and folds that are done"
+    ),
+    "Spread over folds": st.column_config.NumberColumn(
+        format="%.3f", help="Standard deviation of the folds within a seed"
+    ),
+    "Spread over seeds": st.column_config.NumberColumn(
+        format="%.3f", help="Standard deviation of the means of the seeds"
+    ),
+    "Difference": DIFFERENCE,
+    "From": DIFFERENCE,
+    "To": DIFFERENCE,
+    "Minutes": st.column_config.NumberColumn(format="%.1f", width="small"),
+}
+
+
+def show() -> None:
+    """Show the chosen study; nothing where there is none."""
+    roots = {root.name: root for root in list_studies(frame.state_dir())}
+    if not roots:
+        return
+    with st.container(border=True, gap="medium"):
+        root = _chosen(roots)
+        found = study_results.read(root)
+        if found is None:
+            return
+        derived = derive_state(RunReader(root))
+        study_controls.head(root, derived, _summary(found))
+        with st.container(horizontal=True):
+            study_controls.buttons(root, derived, is_over=found.is_over)
+            if not frame.is_read_only() and _duplicate_best(found):
+                st.switch_page("pages/train.py", query_params={})
+        if not found.results:
+            st.markdown("No trial has begun yet.")
+            return
+        _table(found)
+        _figures(found)
+    study_controls.watch(root)
+
+
+def _chosen(roots: dict[str, Path]) -> Path:
+    names = sorted(roots, key=lambda name: -_changed_at(roots[name]))
+    if len(names) == 1:
+        return roots[names[0]]
+    return roots[st.selectbox("Study", names, key="study_chosen", width=280)]
+
+
+def _changed_at(root: Path) -> float:
+    status = StudyPaths(root).run.status
+    return status.stat().st_mtime if status.exists() else 0.0
+
+
+def _summary(found: StudyResults) -> str:
+    """Describe the study in one sentence."""
+    study, over = found.study, [one for one in found.trials if one.state != "running"]
+    what = "search with Optuna" if study.search else "grid" if study.grid else "seeds"
+    pruned = sum(trial.state == "pruned" for trial in over)
+    text = f"{words.capital(what)}: {len(over)} of {study.num_trials} trials done"
+    text += f", {pruned} of them pruned" if pruned else ""
+    seeds = ", ".join(map(str, study.seeds))
+    text += f"; seed{'s' * (len(study.seeds) > 1)} {seeds}, {study.base.folds.count} folds each."
+    if found.best is not None:
+        text += f" Best: trial {found.best.number} with {words.score(found.best.value)}."
+    return text
+
+
+def _duplicate_best(found: StudyResults) -> bool:
+    if found.best is None:
+        return False
+    name = run_names(found.study, found.best.number)[0]
+    run_file = readers.run_file(RunReader(StudyPaths(found.root).state_dir / name), [])
+    return controls.duplicate_button(run_file, "Duplicate the best", "duplicate_best")
+
+
+def _table(found: StudyResults) -> None:
+    complete = [result.trial.number for result in found.results if found.is_complete(result)]
+    baseline = complete[0] if complete else 0
+    if len(complete) > 1:
+        baseline = st.selectbox(
+            "Baseline",
+            complete,
+            key=f"study_baseline_{found.study.name}",
+            format_func=lambda number: f"Trial {number}",
+            width=280,
+        )
+    table = study_results.trial_table(found, baseline)
+    note = ""
+    if "Difference" in table.columns:
+        note = f"Difference: mean minus that of trial {baseline}, on the same folds. "
+        note += study_results.describe_intervals(found)
+    panels.table("Trials", table, "study_trials", COLUMNS, note)
+    reasons = {trial.number: trial.reason for trial in found.trials if trial.reason}
+    if reasons:
+        with st.expander("Why trials ended early", icon=":material/content_cut:"):
+            for number, reason in reasons.items():
+                st.markdown(frame.escape(f"Trial {number}: {reason}."))
+
+
+def _figures(found: StudyResults) -> None:
+    if len(found.results) > 1:
+        history = study_results.history(found)
+        note = "Of a pruned trial, the mean of the folds that were done."
+        is_noted = any(trial.state == "pruned" for trial in found.trials)
+        panels.chart(
+            "Trials in their order",
+            study_figures.history_figure(history),
+            history,
+            "study_history",
+            note if is_noted else "",
+        )
+    complete = [trial for trial in found.trials if trial.value is not None]
+    if len(complete) > 2 and found.study.names:
+        settings = [
+            {name: trial.settings.get(name, "") for name in found.study.names} for trial in complete
+        ]
+        figure = study_figures.parallel_figure(
+            settings,
+            [trial.value for trial in complete if trial.value is not None],
+            {name: each.log for name, each in found.study.search.items()},
+        )
+        table = study_results.trial_table(found, complete[0].number)
+        note = "One line per complete trial. Drag along an axis to keep a part of the trials."
+        panels.chart("Settings and score", figure, table, "study_parallel", note)
+    if found.study.search:
+        _importance(found)
+
+
+def _importance(found: StudyResults) -> None:
+    problem = study_results.importance_problem(found)
+    if problem:
+        st.caption(frame.escape(f"Importance of the settings is not shown: {problem}."))
+        return
+    shares = study_results.importance(found)
+    note = "Functional ANOVA of a random forest on the complete trials (Optuna's fANOVA)."
+    panels.chart(
+        "Importance of the settings",
+        study_figures.importance_figure(shares),
+        shares,
+        "study_importance",
+        note,
+    )

@@ -1,0 +1,263 @@
+"""The trials of one start of a study, one after the other, each to its end or to a pause.
+
+In: a held study folder, its definition, limits. Out: trial records and run folders, further on or
+finished. Everything is derived from them again at the next start.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from trainer.config import ConfigError
+from trainer.run.execution import execute, last_status
+from trainer.run.frozen_config import continued
+from trainer.run.pipeline import Limits
+from trainer.run.stop_signal import Interrupts, StopSignal
+from trainer.run.workers.pool import WorkerPool
+from trainer.store.durable import StoreError, write_atomic
+from trainer.store.file_kinds import read_file
+from trainer.store.reader import RunReader
+from trainer.store.recorder import Recorder
+from trainer.store.records import Status
+from trainer.study import search
+from trainer.study.definition import StudyFile
+from trainer.study.trials import (
+    StudyPaths,
+    TrialRecord,
+    best_trial,
+    demand_free,
+    read_trials,
+    run_name,
+    write_trial,
+)
+
+
+class StudyPausedError(Exception):
+    """Raised between or in trials where a stop is requested; the runs have saved everything."""
+
+
+@dataclass
+class TrialLoop:
+    """The trials of one start.
+
+    Attributes:
+        root: The study's folder.
+        study: The definition.
+        limits: When to pause by itself.
+        recorder: Status, history and log of the study.
+        stop: Whether to pause.
+        interrupts: Shared with the runs, so that no signal is lost between two of them.
+        on_beat: Receives the status of the present run.
+        pool: The workers.
+        trials: The records of all trials that have begun.
+    """
+
+    root: Path
+    study: StudyFile
+    limits: Limits
+    recorder: Recorder
+    stop: StopSignal
+    interrupts: Interrupts
+    on_beat: Callable[[Status], None]
+    pool: WorkerPool
+    trials: list[TrialRecord] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Continue the trial that had begun, then do the others."""
+        self.trials = read_trials(self.root)
+        self._remark_versions()
+        self._write_journal()
+        while len(self.trials) < self.study.num_trials or self._is_one_running():
+            self._pause_if_requested()
+            if not self._is_one_running():
+                self.trials.append(self._begin())
+                self._write_journal()
+            self.trials[-1] = self._finish(self.trials[-1])
+            write_trial(self.root, self.trials[-1])
+            self._write_journal()
+            self._log_trial(self.trials[-1])
+        best = best_trial(self.trials)
+        if best is not None:
+            self.recorder.log(f"best: trial {best.number}, score {best.value:.4f}")
+
+    def _is_one_running(self) -> bool:
+        return bool(self.trials) and self.trials[-1].state == "running"
+
+    def _begin(self) -> TrialRecord:
+        """Draw or look up the settings of the next trial and write them before its run begins."""
+        number = len(self.trials)
+        if self.study.search:
+            settings = search.draw(self.study, self.trials)
+        else:
+            settings = list(self.study.grid_trials())[number]
+        demand_free(self.study, StudyPaths(self.root).state_dir, number)
+        trial = TrialRecord(number=number, settings=settings, begun_at=time.time())
+        write_trial(self.root, trial)
+        return trial
+
+    def _finish(self, trial: TrialRecord) -> TrialRecord:
+        """Train the runs of a trial; return its record once it is over."""
+        self._show(trial)
+        self.recorder.log(f"trial {trial.number} of {self.study.num_trials}: {_words(trial)}")
+        steps: list[float] = []
+        for seed in self.study.seeds:
+            self._pause_if_requested()
+            try:
+                config = self.study.config(trial.settings, seed)
+            except ConfigError as error:
+                return self._ended(trial, state="failed", steps=tuple(steps), reason=str(error))
+            root = StudyPaths(self.root).state_dir / run_name(self.study, trial.number, seed)
+            frozen = RunReader(root).run_file()
+            if frozen is not None:
+                config = continued(frozen, config, f"It is a run of the study {self.study.name}")
+            check = _FoldCheck(self.study, self.trials[:-1], tuple(steps))
+            outcome = execute(
+                *(root, config, self._limits(check), self.recorder.log),
+                on_beat=lambda status: self._relay(trial, status),
+                pool=self.pool,
+                interrupts=self.interrupts,
+            )
+            steps += check.scores
+            if check.reason is not None:
+                return self._ended(trial, state="pruned", steps=tuple(steps), reason=check.reason)
+            if outcome == "paused":
+                self._pause_if_requested()
+                status = last_status(root)
+                raise StudyPausedError(f"run {root.name}: {status.message if status else outcome}")
+        value = math.fsum(self._fold_scores(trial)) / self.study.num_steps
+        return self._ended(trial, state="complete", steps=tuple(steps), value=value)
+
+    def _limits(self, check: _FoldCheck) -> Limits:
+        """Return when the present run pauses; its own time limit leaves time for its saves."""
+        left_s = None
+        if self.limits.time_limit_s is not None:
+            left_s = max(0.0, self.stop.limit.ends_at - time.monotonic())
+        return replace(
+            self.limits,
+            time_limit_s=left_s,
+            stop_sources=(lambda: self.stop.reason if self.stop.is_set() else None,),
+            on_fold=check if self.study.search else None,
+        )
+
+    def _fold_scores(self, trial: TrialRecord) -> list[float]:
+        """Return the blend's score of every fold of every seed.
+
+        Raises:
+            StoreError: A finished run lacks one.
+        """
+        found: list[float] = []
+        for seed in self.study.seeds:
+            root = StudyPaths(self.root).state_dir / run_name(self.study, trial.number, seed)
+            scores = RunReader(root).scores()
+            blend = None if scores is None else scores.models.get("blend")
+            rows = () if blend is None else blend.all_sensors.folds
+            found += [row.score for row in rows if row is not None]
+        if len(found) != self.study.num_steps:
+            raise StoreError(
+                f"study {self.study.name}: expected {self.study.num_steps} fold scores of trial "
+                f"{trial.number}, got {len(found)}. Verify its runs"
+            )
+        return found
+
+    def _ended(self, trial: TrialRecord, **outcome: object) -> TrialRecord:
+        roots = (
+            StudyPaths(self.root).state_dir / run_name(self.study, trial.number, seed)
+            for seed in self.study.seeds
+        )
+        seconds = sum(fold.seconds for root in roots for fold in RunReader(root).fold_records())
+        update = {**outcome, "seconds": round(seconds, 3), "ended_at": time.time()}
+        return trial.model_copy(update=update)
+
+    def _pause_if_requested(self) -> None:
+        if self.stop.is_set_between_folds():
+            raise StudyPausedError(self.stop.reason or "")
+
+    def _show(self, trial: TrialRecord, status: Status | None = None) -> None:
+        over = [each.seconds for each in self.trials if each.state == "complete"]
+        left = self.study.num_trials - trial.number - 1
+        run_left = None if status is None else status.eta_s
+        eta_s = None
+        if over and run_left is not None:
+            eta_s = run_left + left * math.fsum(over) / len(over)
+        self.recorder.update(
+            stage="trials",
+            message=f"trial {trial.number} of {self.study.num_trials}"
+            + ("" if status is None else f": {status.run}, {status.message or status.stage}"),
+            done_units=trial.number,
+            total_units=self.study.num_trials,
+            eta_s=eta_s,
+            **({} if status is None else {"progress_at": status.progress_at}),
+        )
+
+    def _relay(self, trial: TrialRecord, status: Status) -> None:
+        self._show(trial, status)
+        self.on_beat(status)
+
+    def _log_trial(self, trial: TrialRecord) -> None:
+        self.recorder.update(done_units=trial.number + 1)
+        best = best_trial(self.trials)
+        record = "" if best is None else f"; best so far: {best.value:.4f}, trial {best.number}"
+        result = f"score {trial.value:.4f}" if trial.value is not None else trial.state
+        reason = f" ({trial.reason})" if trial.reason else ""
+        self.recorder.log(f"trial {trial.number}: {result}{reason}{record}")
+
+    def _remark_versions(self) -> None:
+        """Report that another version of Optuna may draw other values."""
+        if not self.study.search:
+            return
+        now = search.versions()
+        if self.trials and now != self.study.versions:
+            self.recorder.problem(
+                f"Optuna {self.study.versions.get('optuna')} -> {now['optuna']}: the next trials "
+                f"may be others than it would have drawn"
+            )
+
+    def _write_journal(self) -> None:
+        """Write the view for Optuna's tools where it is missing or behind."""
+        if not self.study.search:
+            return
+        path, data = StudyPaths(self.root).journal, search.journal_bytes(self.study, self.trials)
+        try:
+            is_current = read_file(path) == data
+        except (FileNotFoundError, StoreError):
+            is_current = False
+        if not is_current:
+            write_atomic(path, data)
+
+
+@dataclass
+class _FoldCheck:
+    """``Limits.on_fold`` of one run: collects the scores and decides whether the trial goes on.
+
+    Attributes:
+        study: The definition.
+        before: All trials before this one.
+        steps: Scores of the runs of this trial with other seeds.
+        scores: Scores of the folds of this run.
+        reason: Why the trial is pruned, or None.
+    """
+
+    study: StudyFile
+    before: list[TrialRecord]
+    steps: tuple[float, ...]
+    scores: tuple[float, ...] = ()
+    reason: str | None = None
+
+    def __call__(self, scores: tuple[float, ...]) -> str | None:
+        self.scores = scores
+        steps = self.steps + scores
+        if len(steps) == self.study.num_steps:
+            return None  # nothing is left to save
+        best = search.is_clearly_worse(self.study, self.before, steps)
+        if best is not None:
+            self.reason = f"clearly worse than trial {best} after {len(steps)} folds"
+            return f"pruned by study {self.study.name}: {self.reason}"
+        return None
+
+
+def _words(trial: TrialRecord) -> str:
+    return ", ".join(f"{name}={value}" for name, value in trial.settings.items()) or "as configured"

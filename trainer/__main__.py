@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import commands, training
+from trainer.cli import commands, own_code, training
 
 State = Annotated[
     Path | None,
@@ -110,6 +110,7 @@ def train(
             help="Any setting by its name in config.json, such as boosting.learning_rate=0.05",
         ),
     ] = None,
+    use: own_code.Use = None,
     time_limit: TimeLimit = "auto",
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
@@ -140,6 +141,7 @@ def train(
         limits=training.read_limits(time_limit, stop_after_folds, os.environ),
         paused_is_success=paused_is_success,
         pool=training.read_pool(workers, os.environ, engine),
+        use=use or [],
     )
 
 
@@ -249,6 +251,15 @@ def import_(
 ) -> None:
     """Import a run from a zip file, or from a folder, which may be read-only."""
     commands.import_run(source, commands.state_dir(state))
+
+
+app.command()(own_code.check)
+
+
+@app.command()
+def approve(run: RunName, yes: own_code.Yes = False, state: State = None) -> None:
+    """Show the own code that came with a run, and allow this machine to execute it."""
+    own_code.approve(commands.find_run(commands.state_dir(state), run), yes)
 
 
 @app.command()

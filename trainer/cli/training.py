@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from trainer.cli import own_code
 from trainer.cli.commands import PAUSED, known_errors, model_path
 from trainer.cli.reports import outcome_lines
 from trainer.config import (
@@ -33,6 +34,7 @@ from trainer.store.records import RunFile
 MAX_WORKERS = 1024
 
 if TYPE_CHECKING:
+    from trainer.own_code.code_files import CodeFile
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
     from trainer.run.workers.pool import WorkerPool
@@ -90,6 +92,7 @@ def train(
     limits: Limits,
     paused_is_success: bool,
     pool: WorkerPool | None = None,
+    use: Sequence[Path] = (),
 ) -> None:
     """Train a new run, or continue the run of that name."""
     from trainer.run.control import next_run_name
@@ -98,9 +101,12 @@ def train(
     if model_path() is not None:
         print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
         return
+    may_continue = is_switched_on(os.environ, "RESUME", default=True)
+    code = own_code.open_files(state_dir, name if may_continue else None, use, assignments)
+    if code:
+        options = {**options, "use": [file.entry for file in code]}
     wanted = make_config(preset, options, assignments)
     root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
-    may_continue = is_switched_on(os.environ, "RESUME", default=True)
     if RunPaths(root).config.exists() and not may_continue:
         print(f"RESUME=0: the old run is now {start_over(root)}")
     frozen = RunReader(root).run_file()
@@ -109,8 +115,10 @@ def train(
         frozen = found.run_file
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
+    elif code:
+        own_code.check_loaded()
     origin = "" if found is None else _adopt(found, root)
-    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new=frozen is None)
+    _execute(root, wanted, limits, paused_is_success, origin, pool, frozen is None, code)
 
 
 def resume(
@@ -206,6 +214,7 @@ def _execute(
     origin: str,
     pool: WorkerPool | None,
     is_new: bool,
+    code: tuple[CodeFile, ...] = (),
 ) -> None:
     """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
@@ -230,6 +239,7 @@ def _execute(
                 origin,
                 pool or WorkerPool(),
                 is_new,
+                code,
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()

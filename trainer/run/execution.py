@@ -19,6 +19,8 @@ from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
 from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
+from trainer.own_code.code_files import CodeFile
+from trainer.own_code.loader import describe_error
 from trainer.run import RefusedError
 from trainer.run.pipeline import Limits, Pipeline
 from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal, StopSource
@@ -60,6 +62,7 @@ def execute(
     origin: str = "",
     pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
     is_new: bool = True,
+    code: tuple[CodeFile, ...] = (),
 ) -> Outcome:
     """Run the pipeline to its end, or until a pause is requested.
 
@@ -72,6 +75,7 @@ def execute(
         origin: Where the run was copied from just now, in words, for the plan.
         pool: The workers that fit the folds; the default is one by one, in this process.
         is_new: Whether the run may begin here; False demands that it exists.
+        code: Own code that a new run is made with.
 
     Raises:
         RefusedError: Another trainer holds the run, it was made from something else, or it was
@@ -93,7 +97,8 @@ def execute(
             recorder.start()
             if lease is not None:
                 recorder.log(NO_SYSTEM_LOCKS)
-            Pipeline(paths, config, limits, recorder, stop, previous, origin, pool).run()
+            parts = (paths, config, limits, recorder, stop, previous, origin, pool)
+            Pipeline(*parts, code=code).run()
             recorder.event("finish")
             recorder.close(
                 state="finished",
@@ -186,7 +191,7 @@ def _record_pause(recorder: Recorder, reason: str) -> None:
 
 def _record_failure(recorder: Recorder, error: BaseException) -> None:
     """Record why the run ended, as far as that can still be written."""
-    text = f"{type(error).__name__}: {error}"
+    text = describe_error(error)
     is_known = isinstance(error, KNOWN_ERRORS)
     details = text if is_known else "".join(traceback.format_exception(error)).rstrip()
     writes: tuple[Callable[[], None], ...] = (

@@ -18,6 +18,10 @@ from trainer.data.schema import DataError
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.monitor import Paused
+from trainer.own_code.approvals import approved
+from trainer.own_code.code_files import CodeFile, CodeRefusedError, read_of_run, write_to_run
+from trainer.own_code.loader import load
+from trainer.run import RefusedError
 from trainer.run.fold_fitting import FoldFitting
 from trainer.run.fold_job import FoldJob, open_fold
 from trainer.run.frozen_config import (
@@ -80,6 +84,7 @@ class Pipeline:
         pool: The workers that fit the folds.
         left_out: Requested models that a new run is made without, and why, in words.
         chosen: Settings that a new run has chosen by its recordings, each with its value.
+        code: Own code that a new run is made with; of an existing one, its copy counts.
     """
 
     paths: RunPaths
@@ -92,6 +97,7 @@ class Pipeline:
     pool: WorkerPool
     left_out: Mapping[str, str] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
+    code: tuple[CodeFile, ...] = ()
 
     def run(self) -> None:
         """Do everything that is left.
@@ -100,6 +106,7 @@ class Pipeline:
             Paused: A stop was requested; the newest checkpoints are saved.
         """
         pin(self.config.exact)
+        self._load_own_code()
         self._choose_models()
         self._repair()
 
@@ -132,6 +139,18 @@ class Pipeline:
         """Return the run folder's files with checksums."""
         return CheckedFolder(self.paths.root)
 
+    def _load_own_code(self) -> None:
+        """Execute the own code of the run, where this user has approved it."""
+        try:
+            if self.paths.has_config:
+                self.code = read_of_run(self.paths.root, self.config.use)
+            if tuple(file.entry for file in self.code) != self.config.use:
+                raise CodeRefusedError("use: expected the files that the configuration names")
+            known = approved() if self.code else ()
+            registry.use_own(load(self.code, known, self.paths.root.name))
+        except CodeRefusedError as error:
+            raise RefusedError(str(error)) from error
+
     def _choose_models(self) -> None:
         """Import the models' libraries; a new run is made of the models for which that succeeds."""
         self.recorder.update(message="Loading the libraries")
@@ -162,7 +181,7 @@ class Pipeline:
         """Read the recordings; an error for an existing run explains how to name a new place."""
         try:
             dataset = load_dataset(
-                self.config, maker, lambda text: self.recorder.update(message=text)
+                self.config, maker, lambda text: self.recorder.update(message=text), self.code
             )
         except DataError as error:
             if not self.paths.config.exists():
@@ -186,6 +205,7 @@ class Pipeline:
                 if value != requested[name]
             )
             run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
+            write_to_run(self.paths.root, self.code)
             self.folder.write(self.paths.config.name, dump_record(run_file))
             return run_file, True
         demand_same(frozen, self.config, dataset)

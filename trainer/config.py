@@ -284,13 +284,14 @@ class Config(_Frozen):
             raise ValueError(f"models: expected each once; got {setting_text(self.models)}")
         named = (*self.models, *self.parameters, *self.blend.weights)
         known = (*_KNOWN_MODELS, *_OWN.settings)
-        unknown = [model for model in named if not self._may_name(model, _KNOWN_MODELS)]
+        unknown = [model for model in named if not self._may_name(model, _KNOWN_MODELS, known)]
         if unknown:
             raise ValueError(f"models: expected some of {', '.join(known)}; got {unknown[0]!r}")
-        if not self._may_name(self.network.kind, EPOCHS):
+        networks = (*EPOCHS, *_OWN.networks)
+        if not self._may_name(self.network.kind, EPOCHS, networks):
             raise ValueError(
-                f"network.architecture: expected {' or '.join(EPOCHS)}, or the name of a network "
-                f"in a file that --use names; got {self.network.kind!r}"
+                f"network.architecture: expected one of {', '.join(networks)}, or the name of a "
+                f"network in a file that --use names; got {self.network.kind!r}"
             )
         names = [used_file(text)[0].lower() for text in self.use]
         if len(set(names)) < len(names):
@@ -301,15 +302,14 @@ class Config(_Frozen):
             raise ValueError(f"blend: expected a weight above 0; got {', '.join(given)}")
         return self
 
-    def _may_name(self, name: str, ours: Collection[str]) -> bool:
+    def _may_name(self, name: str, ours: Collection[str], known: Collection[str]) -> bool:
         """Return whether a model or network is one of ours, or can be one of the own code.
 
         Which names the own code has is known where it is loaded; a run is readable without.
         """
-        if name in ours:
-            return True
-        is_loaded = self.use == _OWN.use and ours is _KNOWN_MODELS
-        return bool(self.use) and (name in _OWN.settings if is_loaded else is_own_name(name))
+        if name in ours or not self.use:
+            return name in ours
+        return name in known if self.use == _OWN.use else is_own_name(name)
 
 
 # The models that a run can name, and the class of their ``parameters``; filled by the registry.
@@ -318,25 +318,32 @@ RESERVED = (*_KNOWN_MODELS, *EPOCHS, "blend")  # names that own code cannot have
 
 
 @dataclass(frozen=True)
-class _OwnModels:
-    """The models of the own code of the run that this process trains."""
+class _OwnNames:
+    """The names of the own code of the run that this process trains."""
 
     use: tuple[str, ...] = ()
     settings: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    networks: tuple[str, ...] = ()
 
 
-_OWN = _OwnModels()
+_OWN = _OwnNames()
 
 
-def allow_own_models(use: Sequence[str], settings: Mapping[str, type[BaseModel] | None]) -> None:
-    """Allow the models of a run's own code in configurations that use it, instead of others.
+def allow_own_names(
+    use: Sequence[str],
+    settings: Mapping[str, type[BaseModel] | None],
+    networks: Sequence[str],
+) -> None:
+    """Allow the names of a run's own code in configurations that use it, instead of others.
 
     Args:
         use: The run's ``use``.
-        settings: Name to the class of ``parameters.<name>``; None where there are no settings.
+        settings: Name of each model to the class of ``parameters.<name>``; None where it has no
+            settings.
+        networks: Names of networks.
     """
     global _OWN
-    _OWN = _OwnModels(tuple(use), dict(settings))
+    _OWN = _OwnNames(tuple(use), dict(settings), tuple(networks))
 
 
 def used_file(text: str) -> tuple[str, str]:
@@ -552,8 +559,8 @@ def _find_bounds(
     for part in (*node.get("anyOf", ()), *node.get("prefixItems", ())[:1], values):
         if isinstance(part, Mapping):
             yield from _find_bounds(name, part, definitions)
-    for field, part in node.get("properties", {}).items():
-        yield from _find_bounds(f"{name}.{field}".lstrip("."), part, definitions)
+    for key, part in node.get("properties", {}).items():
+        yield from _find_bounds(f"{name}.{key}".lstrip("."), part, definitions)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -674,10 +681,17 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
 
 def _check_name(name: str) -> None:
     known = (*setting_names(), *_names_by_model())
-    if name in known:
+    if name in known or _is_of_own_code(name):
         return
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
     raise ConfigError(f"--set: unknown name {name!r}; the nearest are {', '.join(near)}")
+
+
+def _is_of_own_code(name: str) -> bool:
+    """Return whether a setting can be one of own code that this process has not loaded."""
+    found = re.fullmatch(r"(?:blend\.weights|parameters)\.(\w+)(?:\.\w+)?", name)
+    is_loaded = found is None or bool(_OWN.use) or found[1] in _KNOWN_MODELS
+    return not is_loaded and found is not None and is_own_name(found[1])
 
 
 def _weight_name(model: str) -> str:
@@ -690,5 +704,5 @@ def _names_by_model() -> Iterator[str]:
     for model, kind in {**_KNOWN_MODELS, **_OWN.settings}.items():
         if _weight_name(model) not in BlendConfig.model_fields:
             yield f"blend.{_weight_name(model)}"
-        for field in () if kind is None else kind.model_fields:
-            yield f"parameters.{model}.{field}"
+        for key in () if kind is None else kind.model_fields:
+            yield f"parameters.{model}.{key}"

@@ -1,8 +1,9 @@
 """Extend: the functions that a file of your own code calls to add something to a run.
 
 In: a Python file, named with ``--use FILE.py``. Out: feature blocks, networks and models, which a
-run uses like ours. docs/your_own_code.md has an example of each; ``python -m trainer check FILE.py``
-tries a file within seconds.
+run uses like ours. docs/your_own_code.md has an example of each.
+
+    python -m trainer check FILE.py    tries a file within seconds
 
 Shapes: N sequences, T time steps of all of them, C channels, K classes.
 """
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trainer.config import is_own_name
 from trainer.data.preprocess import MOTION_SIGNALS as MOTION_SIGNALS
@@ -29,6 +30,7 @@ from trainer.own_description import FEATURE, MAX_MODELS, TITLE, WORDS
 EXTEND_VERSION = 1  # raised when a function here changes its meaning
 
 B = TypeVar("B", bound=Builder)
+M = TypeVar("M", bound=Model | type[Model])
 Compute = Callable[[Signals, TimeAxis], Columns]
 
 
@@ -102,15 +104,22 @@ def network(name: str) -> Callable[[B], B]:
     return register
 
 
-def model(model: Model) -> Model:
-    """Register a whole model; ``trainer.models.base`` describes the interface.
+def model(model: M) -> M:
+    """Register a whole model, an object or its class.
 
-    ``models=lgbm,torch,NAME`` trains it, and ``blend.weights.NAME=0.2`` gives it a weight. Its files
-    have the default names and contain plain arrays.
+    ``trainer.models.base`` describes the interface; with ``TableModel`` two methods are enough.
+
+    ``models=lgbm,torch,NAME`` trains it, and ``blend.weights.NAME=0.2`` gives it a weight. Its
+    files have the default names and contain plain arrays.
 
     Args:
         model: The model; its name none of ours.
     """
+    _add_model(model() if isinstance(model, type) else model)
+    return model
+
+
+def _add_model(model: object) -> None:
     if not isinstance(model, Model):
         raise ExtendError(f"model: expected a trainer.models.base.Model; got {model!r:.80}")
     _check_name("model", getattr(model, "name", None))
@@ -127,7 +136,6 @@ def model(model: Model) -> Model:
             f"model {model.name}: expected the default fold_file, checkpoint_file and file_format"
         )
     _add("model", model.name, lambda found: found.models, model)
-    return model
 
 
 @contextmanager
@@ -141,10 +149,9 @@ def collecting() -> Iterator[Registrations]:
         _collected.reset(token)
 
 
-T = TypeVar("T")
-
-
-def _add(kind: str, name: str, table: Callable[[Registrations], dict[str, T]], value: T) -> None:
+def _add(
+    kind: str, name: str, table: Callable[[Registrations], dict[str, Any]], value: object
+) -> None:
     """Add a registration; in a file that is not loaded by the trainer, only check it."""
     _check_name(kind, name)
     found = table(_collected.get() or Registrations())

@@ -124,9 +124,11 @@ def build_block(
         before = tuple(names)
         names.clear()
         columns: list[FloatArray] = []
-        found: Iterable[NamedColumn] = _columns(stretch, block, known, axis)
-        if own_block is not None:
-            found = own_columns(own_block, stretch, axis, may_miss).items()
+        found: Iterable[NamedColumn]
+        if own_block is None:
+            found = _columns(stretch, block, known, axis)
+        else:
+            found = own_columns(own_block, stretch, axis, may_miss)
         for name, values_N in found:
             names.append(name)
             columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))

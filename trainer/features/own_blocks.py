@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.preprocess import Signals
+from trainer.features.series import NamedColumn
 from trainer.features.time_axis import TimeAxis
 from trainer.own_description import FEATURE
 
 OWN = "own_"  # begins the name of such a block among the blocks of the feature table
 Columns = Mapping[str, Any]  # name to (N,) numbers
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 class FeatureError(ValueError):
@@ -47,14 +47,17 @@ class FeatureBlock:
 
 def own_columns(
     block: FeatureBlock, signals: Signals, axis: TimeAxis, may_miss: bool
-) -> dict[str, NDArray[np.float32]]:
-    """Compute and check the columns of one block, each (N,) float32.
+) -> list[NamedColumn]:
+    """Compute and check the columns of one block.
 
     Args:
         block: The block.
         signals: N sequences, none empty.
         axis: Their cuts.
         may_miss: Whether any value may be NaN; else only where the column's sensor is missing.
+
+    Returns:
+        Name and (N,) float64 of each column; never infinite.
 
     Raises:
         FeatureError: The columns are not what the feature table needs; the message names the
@@ -63,18 +66,16 @@ def own_columns(
     columns = block.compute(signals, axis)
     if not isinstance(columns, Mapping):
         raise _refused(block, "", "a table from column names to arrays", type(columns).__name__)
-    return {
-        name: _checked(block, name, values, signals, may_miss) for name, values in columns.items()
-    }
+    return [_checked(block, *column, signals, may_miss) for column in columns.items()]
 
 
 def _checked(
     block: FeatureBlock,
-    name: Any,
-    values: Any,
+    name: object,
+    values: object,
     signals: Signals,
-    may_miss: bool,  # noqa: ANN401
-) -> NDArray[np.float32]:
+    may_miss: bool,
+) -> NamedColumn:
     if not isinstance(name, str) or not re.fullmatch(FEATURE, name):
         expected = (
             "a name sensor.signal.statistic of a to z, 0 to 9 and _, such as acc.jerk.mean; the "
@@ -100,7 +101,7 @@ def _checked(
                 f"{int(unexpected_N.sum())} in others, the first in sequence "
                 f"{int(np.argmax(unexpected_N))} (from 0)",
             )
-    return np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32)
+    return name, values_N
 
 
 def _refused(block: FeatureBlock, name: str, expected: str, got: str) -> FeatureError:
@@ -122,7 +123,7 @@ def _is_present(signals: Signals, sensor: str) -> NDArray[np.bool_]:
         known_T = _known(signals.thm_T5, int(number) - 1, 1, len(signals.motion_TS))
     else:
         known_T = _known(signals.tof_T320, (int(number) - 1) * 64, 64, len(signals.motion_TS))
-    return np.logical_or.reduceat(known_T, signals.offsets[:-1])
+    return np.asarray(np.logical_or.reduceat(known_T, signals.offsets[:-1]))
 
 
 def _known(
@@ -130,5 +131,4 @@ def _known(
 ) -> NDArray[np.bool_]:
     if values is None:
         return np.zeros(num_steps, dtype=bool)
-    known: NDArray[np.bool_] = ~np.isnan(values[:, first : first + width]).all(axis=1)
-    return known
+    return np.asarray(~np.isnan(values[:, first : first + width]).all(axis=1))

@@ -52,4 +52,6 @@ class _NotLoaded(Model):
 def placeholder(name: str, description: OwnModel) -> Model:
     """Return the placeholder of a model."""
     names = description.model_dump(exclude={"max_steps"})
-    return type("NotLoaded", (_NotLoaded,), {**names, "name": name, "description": description})()
+    attributes = {**names, "name": name, "description": description}
+    model: Model = type("NotLoaded", (_NotLoaded,), attributes)()
+    return model

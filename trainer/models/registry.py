@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import BaseModel
 
-from trainer.config import Config, allow_model, allow_own_models
+from trainer.config import Config, allow_model, allow_own_names
 from trainer.models import libraries
 from trainer.models.base import DataSize, FittedFold, Model, NoSettings
 from trainer.models.boosting.model import LightGBM
@@ -48,8 +48,10 @@ def use_own(code: OwnCode) -> None:
     global _own
     _own = code
     kinds = {name: model.settings_class for name, model in code.models.items()}
-    allow_own_models(
-        code.use, {name: None if kind is NoSettings else kind for name, kind in kinds.items()}
+    allow_own_names(
+        code.use,
+        {name: None if kind is NoSettings else kind for name, kind in kinds.items()},
+        code.networks,
     )
 
 

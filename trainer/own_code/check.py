@@ -8,13 +8,14 @@ Shapes: N sequences, F features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from trainer.config import Config, make_config
+from trainer.config import make_config
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, Sequences
 from trainer.features.feature_table import FeatureTable, build_block, build_table, feature_names
@@ -48,37 +49,24 @@ def check_code(code: OwnCode) -> Iterator[str]:
     """
     sequences = _recordings()
     for block in code.blocks:
-        with_words = f"feature block {block.name}"
-        names = _try(with_words, lambda one=block: _check_block(one, sequences))
+        names = _try(f"feature block {block.name}", partial(_check_block, block, sequences))
         yield (
-            f"{with_words}: {len(names)} columns ({', '.join(names[:3])}{' ...' * (len(names) > 3)}), "
-            "the same twice and for each sequence alone"
+            f"feature block {block.name}: {len(names)} columns, {names[0]} to {names[-1]}, the "
+            f"same bits twice, the same numbers for each sequence alone"
         )
-    base = make_config("quick", {"use": list(code.use)}, TINY, environment={})
-    frames_model = next(each for each in registry.trainable_models() if each.inputs == "frames")
-    kinds = [("network", name, frames_model) for name in code.networks]
-    kinds += [("model", name, model) for name, model in code.models.items()]
-    for kind, name, model in kinds:
-        network = base.network.model_copy(
-            update={"architecture": name if kind == "network" else base.network.kind}
-        )
-        weights = base.blend.model_copy(update={"weights": {model.name: 1.0}})
-        config = _try(
-            f"{kind} {name}",
-            lambda model=model, network=network, weights=weights: Config.model_validate(
-                base.model_dump()
-                | {"models": [model.name], "network": network.model_dump()}
-                | {"blend": weights.model_dump()}
-            ),
-        )
-        task = _task(model, sequences, code)
-        steps = _try(
-            f"{kind} {name}",
-            lambda model=model, config=config, task=task: _check_model(model, config, task),
-        )
+    ours = next(model for model in registry.trainable_models() if model.inputs == "frames")
+    parts = [("network", name, ours) for name in code.networks]
+    parts += [("model", name, model) for name, model in code.models.items()]
+    for kind, name, model in parts:
+        settings = [*TINY, f"blend.weights.{name}=1"] if kind == "model" else list(TINY)
+        options: dict[str, Any] = {"use": list(code.use), "models": [model.name]}
+        if kind == "network":
+            options["network.architecture"] = name
+        check = partial(_check_model, model, options, settings, sequences, code)
+        _try(f"{kind} {name}", check)
         yield (
-            f"{kind} {name}: {steps} {model.step_name}s, the same bits twice and after a pause; "
-            "stored, opened, predicts"
+            f"{kind} {name}: the same bits when fitted twice, and after a pause; stored, opened, "
+            f"and predicts a sequence alone"
         )
 
 
@@ -189,8 +177,16 @@ def _task(model: Model, sequences: Sequences, code: OwnCode) -> FoldTask:
     )
 
 
-def _check_model(model: Model, config: Config, task: FoldTask) -> int:
-    """Fit, fit again, pause and resume, store and open; return the number of steps."""
+def _check_model(
+    model: Model,
+    options: Mapping[str, Any],
+    settings: Sequence[str],
+    sequences: Sequences,
+    code: OwnCode,
+) -> None:
+    """Fit, fit again, pause and resume, store and open, predict."""
+    config = make_config("quick", options, settings, environment={})
+    task = _task(model, sequences, code)
     whole = _PausingMonitor()
     result = model.fit(task, config, SEED, FOLD, whole)
     _check_result(result, task)
@@ -217,7 +213,6 @@ def _check_model(model: Model, config: Config, task: FoldTask) -> int:
     for place, number in enumerate(task.valid_idx):
         alone_1K = opened.predict(_rows(task.inputs, np.array([number])))
         _demand_near("one sequence alone", predicted_NK[place : place + 1], alone_1K)
-    return len(whole.steps)
 
 
 def _check_result(result: FoldResult, task: FoldTask) -> None:
@@ -249,8 +244,8 @@ def _demand_near(what: str, expected_NK: Any, got_NK: Any) -> None:  # noqa: ANN
     difference = float(np.abs(got_NK - expected_NK).max())
     if not difference <= TOLERANCE_PROBA:
         raise CodeRefusedError(
-            f"prediction of {what}: expected the same probabilities within {TOLERANCE_PROBA:g}; got "
-            f"a difference of {difference:.3g}. A prediction must not depend on padding or on "
+            f"prediction of {what}: expected the same probabilities within {TOLERANCE_PROBA:g}; "
+            f"got a difference of {difference:.3g}. A prediction must not depend on padding or on "
             f"other sequences"
         )
 

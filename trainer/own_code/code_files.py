@@ -123,9 +123,27 @@ def demand_approved(root: Path, use: Sequence[str]) -> None:
     Raises:
         CodeRefusedError: Some of it is not approved, or its copy is damaged.
     """
-    files = {file.sha256: file.name for file in read_of_run(root, use)}
-    if missing := approvals.missing(files):
-        raise not_approved(root.name, [files[digest] for digest in missing])
+    if use:
+        _demand_approved(root.name, read_of_run(root, use))
+
+
+def demand_files(paths: Sequence[Path], use: Sequence[str]) -> None:
+    """Refuse to start a run with files that have changed, or that this user has not approved.
+
+    Raises:
+        CodeRefusedError: They are not those that the configuration names, or not approved.
+    """
+    files = read_named(paths)
+    if tuple(file.entry for file in files) != tuple(use):
+        raise CodeRefusedError("own code: the files have changed meanwhile. Check them again")
+    if files:
+        _demand_approved("", files)
+
+
+def _demand_approved(run: str, files: Sequence[CodeFile]) -> None:
+    names = {file.sha256: file.name for file in files}
+    if missing := approvals.missing(names):
+        raise not_approved(run, [names[digest] for digest in missing])
 
 
 def not_approved(run: str, names: Sequence[str]) -> CodeRefusedError:

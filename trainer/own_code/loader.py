@@ -52,9 +52,7 @@ def load(files: Sequence[CodeFile], approved: Collection[str], run: str = "") ->
 
 
 def load_approved(files: Sequence[CodeFile]) -> OwnCode:
-    """Return what files register that this process, or its coordinator, has compared with the
-    approvals before.
-    """
+    """Return what files register that this process, or its coordinator, knows to be approved."""
     return load(files, {file.sha256 for file in files})
 
 
@@ -96,8 +94,8 @@ def _registrations(file: CodeFile) -> Registrations:
         raise CodeRefusedError(f"own code: {describe_error(error)}") from error
     if not (registrations.blocks or registrations.networks or registrations.models):
         raise CodeRefusedError(
-            f"{file.name}: it registers nothing. Expected a call of feature_block, network or model "
-            f"of trainer.extend"
+            f"{file.name}: it registers nothing. Expected a call of feature_block, network or "
+            f"model of trainer.extend"
         )
     for name, builder in registrations.networks.items():
         own_networks.add(name, file.sha256, builder)

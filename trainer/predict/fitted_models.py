@@ -25,7 +25,6 @@ from trainer.features.feature_table import build_table
 from trainer.features.own_blocks import FeatureBlock
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
-from trainer.models.own_networks import NotLoadedError
 from trainer.models.temperature import TEMPERATURES, scale
 from trainer.own_code.loader import describe_error
 from trainer.plain_data import (
@@ -180,6 +179,7 @@ def open_model(bundle: Mapping[str, Any], path: Path, own: Model | None = None) 
 
     Raises:
         PredictError: One of its folds is not a model that was trained.
+        NotLoadedError: It needs own code that this process has not loaded.
     """
     model = own or registry.get(bundle["model"])
     is_by_score = bundle["fold_weights"] == "score"
@@ -187,7 +187,7 @@ def open_model(bundle: Mapping[str, Any], path: Path, own: Model | None = None) 
     for place, fold in enumerate(bundle["folds"]):
         try:
             folds.append(registry.open_packed(model, fold.get("packed")))
-        except (DamagedDataError, NotLoadedError) as error:
+        except DamagedDataError as error:
             raise PredictError(
                 f"{path}: fold {place}: {error}. The file was changed or damaged and is not "
                 f"used. Copy the run again from where it was trained"

@@ -27,6 +27,7 @@ from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
 from trainer.models import registry
 from trainer.models.base import Proba
 from trainer.models.own_code import NO_CODE, OwnCode
+from trainer.models.own_networks import NotLoadedError
 from trainer.predict.fitted_models import (
     BUNDLE_SCHEMA,
     FittedModel,
@@ -132,6 +133,14 @@ class Predictor:
         _check_required(root, found, errors, bool(first["fail_if_torch_missing"]))
         _check_same_labels(root, found)
         check_same_code(root, found, own)
+        try:
+            fitted = {
+                model: open_model(bundle, RunPaths(root).bundle(model), own.models.get(model))
+                for model, bundle in found.items()
+                if model not in errors
+            }
+        except NotLoadedError as error:  # a bundle of other code than the run's
+            raise PredictError(f"{root}: {error}") from error
         return cls(
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
@@ -139,11 +148,7 @@ class Predictor:
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
             detector=OrientationDetector.from_plain(first.get("orientation_detector", {})),
-            models={
-                model: open_model(bundle, RunPaths(root).bundle(model), own.models.get(model))
-                for model, bundle in found.items()
-                if model not in errors
-            },
+            models=fitted,
             notes=_describe_missing(first, found, errors),
             own=own,
         )

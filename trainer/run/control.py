@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import Config, flat_settings, make_config, setting_text
 from trainer.models import registry
+from trainer.own_code.code_files import CodeRefusedError, demand_approved, demand_files
 from trainer.run import RefusedError
 from trainer.store.durable import APPEND, StoreError, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
@@ -51,8 +52,15 @@ def next_run_name(state_dir: Path, source: str) -> str:
     return f"{(plain or 'run')[:56]}-{number}"
 
 
-def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
-    """Return the command that starts a run, as people would type it."""
+def command_line(state_dir: Path, name: str, config: Config, use: Sequence[Path] = ()) -> list[str]:
+    """Return the command that starts a run, as people would type it.
+
+    Args:
+        state_dir: The state folder.
+        name: Of the run.
+        config: Its configuration.
+        use: Paths of the files of own code that the configuration names.
+    """
     base = make_config(config.preset, environment={})
     words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
     words += ["--preset", config.preset]
@@ -60,19 +68,21 @@ def command_line(state_dir: Path, name: str, config: Config) -> list[str]:
         words += ["--data", config.data.source]
     usual = flat_settings(base)
     for key, value in flat_settings(config).items():
-        if value != usual.get(key) and key not in ("preset", "data.source"):
+        if value != usual.get(key) and key not in ("preset", "data.source", "use"):
             words += ["--set", f"{key}={setting_text(value)}"]
+    words += [word for path in use for word in ("--use", str(path))]
     return words
 
 
-def start(state_dir: Path, name: str, config: Config) -> int:
-    """Start a new run in a process of its own and return its pid.
+def start(state_dir: Path, name: str, config: Config, use: Sequence[Path] = ()) -> int:
+    """Start a new run in a process of its own and return its pid; arguments as ``command_line``.
 
     Raises:
-        RefusedError: The name cannot be used or is taken.
+        RefusedError: The name cannot be used or is taken, or own code is not approved.
     """
     try:
         root = state_dir / check_run_name(name)
+        demand_files(use, config.use)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     if RunPaths(root).has_config:
@@ -80,7 +90,8 @@ def start(state_dir: Path, name: str, config: Config) -> int:
     if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
-    return _launch(root, command_line(state_dir.resolve(), name, config))
+    paths = [path.resolve() for path in use]
+    return _launch(root, command_line(state_dir.resolve(), name, config, paths))
 
 
 def resume(root: Path) -> int:
@@ -103,6 +114,10 @@ def resume(root: Path) -> int:
     if is_in_use(reader):
         raise RefusedError(f"run {root.name}: a trainer has just begun with it")
     run_file = reader.run_file()
+    try:
+        demand_approved(root, run_file.use if run_file else ())
+    except CodeRefusedError as error:
+        raise RefusedError(str(error)) from error
     for model, problem in registry.not_installed(run_file.models if run_file else ()).items():
         raise RefusedError(
             f"run {root.name}: {registry.get(model).phrase} is part of it, and {problem}. Install "

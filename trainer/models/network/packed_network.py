@@ -22,7 +22,6 @@ from torch import Tensor
 
 from trainer.features.batches import FrameScaler
 from trainer.features.frames import OPTIONAL_GROUPS
-from trainer.models import own_networks
 from trainer.models.base import Packed
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import NetworkSizes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from trainer.config import used_file
+from trainer.config import EPOCHS, used_file
 from trainer.models.libraries import ModelError
 
 Builder = Callable[[int, int, float], Any]  # num_channels, num_classes, dropout -> nn.Module
@@ -37,12 +37,17 @@ def qualified(architecture: str, use: Sequence[str]) -> str:
     Args:
         architecture: As ``network.architecture`` names it.
         use: The files of the run.
+
+    Raises:
+        NotLoadedError: No file has it that this process has loaded.
     """
+    if architecture in EPOCHS:
+        return architecture
     for entry in use:
         name = f"{architecture}:{used_file(entry)[1]}"
         if name in _BUILDERS:
             return name
-    return architecture
+    raise _not_loaded(architecture)
 
 
 def find(architecture: str) -> Builder:
@@ -52,8 +57,12 @@ def find(architecture: str) -> Builder:
         NotLoadedError: The file that has it is not loaded.
     """
     if architecture not in _BUILDERS:
-        name = architecture.partition(":")[0][:40]
-        raise NotLoadedError(
-            f"network {name!r}: it is in a file of own code that this process has not loaded"
-        )
+        raise _not_loaded(architecture)
     return _BUILDERS[architecture]
+
+
+def _not_loaded(architecture: str) -> NotLoadedError:
+    name = architecture.partition(":")[0][:40]
+    return NotLoadedError(
+        f"network {name!r}: it is in a file of own code that this process has not loaded"
+    )

@@ -5,6 +5,7 @@ In: paths of Python files, or a run. Out: loaded code; what a check found; an ap
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.config import make_config
 from trainer.store.names import check_run_name
 from trainer.store.reader import RunReader
 
@@ -34,10 +36,8 @@ PORTABLE = "exact=portable"
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE.py", help="File of your own code")],
-    state: Annotated[
-        Path | None, typer.Option("--state", help="Not used", metavar="DIR", hidden=True)
-    ] = None,
+    file: Annotated[list[Path], typer.Argument(metavar="FILE.py", help="File of your own code")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
 ) -> None:
     """Try a file of your own code on a few recordings, without training, within seconds.
 
@@ -45,14 +45,23 @@ def check(
     resumed, stored, opened again, and predict. Exit code 0: equal bits every time; 2: what differs.
     """
     from trainer.models import registry
+    from trainer.own_code.check import check_code
     from trainer.own_code.code_files import read_named
     from trainer.own_code.loader import load_approved
     from trainer.run.machine import pin
 
-    files = read_named([file])
+    files = read_named(file)
     pin("machine")
-    registry.use_own(load_approved(files))  # the user has named the file
-    check_loaded()
+    registry.use_own(load_approved(files))  # the user has named them
+    if not as_json:
+        check_loaded()
+        return
+    lines, own = list(check_code(registry.own())), registry.own()
+    weights = [f"blend.weights.{name}=1" for name in own.models]
+    models = list(own.models) or make_config("quick", {}, environment={}).models
+    config = make_config("quick", {"use": own.use, "models": models}, weights, environment={})
+    described = own.describe(config).model_dump(mode="json")
+    print(json.dumps({"lines": lines, "description": described}))
 
 
 def check_loaded() -> None:

@@ -67,12 +67,11 @@ def num_executed(marker):
     return len(marker.read_text()) if marker.exists() else 0
 
 
-def train_own(root, source, paths, *assignments, approve=True):
+def train_own(root, source, paths, *assignments, limits=None):
     """Train a run with own code in this process."""
     files = read_named([Path(path) for path in paths])
-    if approve:
-        approvals.approve({file.sha256: file.name for file in files}, "test")
+    approvals.approve({file.sha256: file.name for file in files}, "test")
     registry.use_own(load(files, approvals.approved()))
     options = {"data.source": str(source), "use": [file.entry for file in files]}
     config = make_config("quick", options, [*TINY, *assignments], environment={})
-    return execute(root, config, Limits(), lambda _: None, code=files)
+    return execute(root, config, limits or Limits(), lambda _: None, code=files)

@@ -101,8 +101,14 @@ def _approval_dialog(reader: RunReader, run_file: RunFile) -> None:
     if not is_on_this_machine() or any(len(file.text) > MAX_SHOWN_CODE for file in files):
         st.markdown("Approve it on the machine of the dashboard:")
         st.code(f"python -m trainer approve {reader.name}", language=None, wrap_lines=True)
-    elif st.button("Approve", type="primary", key="approve_own_code", icon=":material/check:"):
-        attempt(_approve, files)  # of the very bytes that are shown
+    elif st.button(
+        "Approve",
+        type="primary",
+        key="approve_own_code",
+        icon=":material/check:",
+        on_click=attempt,
+        args=(_approve, files),  # the very bytes that are shown
+    ):
         st.rerun()
 
 

@@ -149,7 +149,7 @@ def test_a_duplicate_has_the_settings_of_its_run_and_shows_what_is_changed(make_
     app.number_input(key="start_seed_quick").set_value(8).run()
     assert "Different from first: seed 7 → **8**" in texts(app)
     app.button(key="start").click().run()
-    [(_, name, config)] = started
+    [(_, name, config, _)] = started
     before = RunReader(root).run_file().settings()
     assert name == "watch-1"
     assert config == before.model_copy(update={"seed": 8})

@@ -98,7 +98,7 @@ def test_prediction_waits_for_the_dialog_and_then_predicts(run, marker):
     ]
     app = visit("predict")
     assert [error.value for error in app.error] == []
-    assert "Favourite predicts" in texts(app)
+    assert "redicted by: LightGBM" in texts(app) and "Favourite 0.7" in texts(app)
     assert num_executed(marker) == 1
 
 

@@ -31,7 +31,7 @@ FAMILY_NAMES = (
 )
 # DESIGN.md section 3
 COMMANDS = {
-    "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --time-limit "
+    "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --use --time-limit "
     "--stop-after-folds --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
@@ -41,6 +41,8 @@ COMMANDS = {
     "export": "RUN FILE.zip --dataset-metadata --state",
     "import": "FILE_OR_FOLDER --state",
     "serve": "RUN --data --state",
+    "check": "FILE.py --json",
+    "approve": "RUN --yes --state",
     "simulate": "DIR --subjects --seed --state",
 }
 FINISHED, FAILED, REFUSED, PAUSED = 0, 1, 2, 3

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.config import make_config
+from trainer.config import make_config, used_file
 from trainer.store.names import check_run_name
 from trainer.store.reader import RunReader
 
@@ -64,17 +64,31 @@ def check(
     print(json.dumps({"lines": lines, "description": described}))
 
 
-def check_loaded() -> None:
+def check_loaded(is_new_only: bool = False) -> None:
     """Try what the loaded files register, and print what was found.
+
+    Args:
+        is_new_only: Whether approved files that were accepted before are not tried again.
 
     Raises:
         CodeRefusedError: Something cannot be used.
     """
+    from trainer.extend import EXTEND_VERSION
     from trainer.models import registry
+    from trainer.own_code import approvals
     from trainer.own_code.check import check_code
+    from trainer.run.machine import code_versions, versions
 
-    for line in check_code(registry.own()):
+    own = registry.own()
+    digests = [used_file(entry)[1] for entry in own.use]
+    parts = {"extend": EXTEND_VERSION, **versions(), **code_versions()}
+    now = ", ".join(f"{name} {number}" for name, number in parts.items())
+    if is_new_only and approvals.are_checked(digests, now):
+        print(f"own code: {', '.join(used_file(entry)[0] for entry in own.use)}, checked before")
+        return
+    for line in check_code(own):
         print(line, flush=True)
+    approvals.note_checked(digests, now)
 
 
 def approve(root: Path, yes: bool) -> None:

@@ -116,7 +116,7 @@ def train(
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
     elif code:
-        own_code.check_loaded()
+        own_code.check_loaded(is_new_only=True)
     origin = "" if found is None else _adopt(found, root)
     _execute(root, wanted, limits, paused_is_success, origin, pool, frozen is None, code)
 

@@ -32,6 +32,7 @@ class Approval(Record):
     name: Name
     at: Time
     by: Name
+    checked_with: Name = ""  # the versions with which ``check`` has accepted it
 
 
 class ApprovedFiles(Record):
@@ -75,22 +76,43 @@ def approve(files: Mapping[str, str], by: str) -> None:
         for digest, name in files.items()
         if digest not in known
     }
-    if not added:
-        return
-    path = approvals_path()
-    try:
-        make_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"{path.parent}: cannot be made ({error.strerror or error})") from error
-    _demand_outside_runs(path)
-    write_atomic(path, dump_record(ApprovedFiles(files={**known, **added})))
-    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    if added:
+        _write({**known, **added})
+
+
+def note_checked(digests: Iterable[str], versions: str) -> None:
+    """Note of approved files that ``check`` has accepted them, so that a next run need not."""
+    known = _read().files
+    noted = {
+        digest: known[digest].model_copy(update={"checked_with": versions})
+        for digest in digests
+        if digest in known
+    }
+    if any(noted[digest] != known[digest] for digest in noted):
+        _write({**known, **noted})
+
+
+def are_checked(digests: Iterable[str], versions: str) -> bool:
+    """Return whether ``check`` has accepted all of these files with these versions."""
+    known = _read().files
+    return all(digest in known and known[digest].checked_with == versions for digest in digests)
 
 
 def missing(digests: Iterable[str]) -> list[str]:
     """Return those of some SHA-256 that are not approved."""
     known = approved()
     return [digest for digest in digests if digest not in known]
+
+
+def _write(files: Mapping[str, Approval]) -> None:
+    path = approvals_path()
+    try:
+        make_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot be made ({error.strerror or error})") from error
+    _demand_outside_runs(path)
+    write_atomic(path, dump_record(ApprovedFiles(files=dict(files))))
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _read() -> ApprovedFiles:

@@ -31,8 +31,8 @@ FAMILY_NAMES = (
 )
 # DESIGN.md section 3
 COMMANDS = {
-    "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --use --time-limit "
-    "--stop-after-folds --paused-is-success --workers --engine --state",
+    "train": "--data --run --preset --models --folds --rounds --epochs --seed --set --use "
+    "--time-limit --stop-after-folds --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
     "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",

@@ -14,6 +14,9 @@ from tests.support.forked_trainers import fork_server
 from tests.support.own_code import ALL_THREE, JERK, TRANSFORMER, TREES
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import TINY, kill_at_step
+from trainer.explain.contributions import contributions_of
+from trainer.explain.occlusion import attention_of
+from trainer.features.meanings import meaning_of
 from trainer.models import registry
 from trainer.models.own_code import NO_CODE
 from trainer.own_code import approvals
@@ -21,7 +24,10 @@ from trainer.own_code.code_files import read_named
 from trainer.predict.predictor import PredictError, Predictor
 from trainer.run.transfer.archive import export_run, import_run
 from trainer.run.transfer.verification import verify_run
+from trainer.simulation.any_source import load
+from trainer.store.checksums import CheckedFolder
 from trainer.store.reader import RunReader
+from trainer.store.tables.feature_cache import load_features
 
 NAMES = [name for name, _ in GESTURES]
 MAIN = """
@@ -41,7 +47,8 @@ def nothing_loaded():
 def words_of(source, *options):
     settings = [word for setting in (*TINY, *ALL_THREE) for word in ("--set", setting)]
     files = [word for path in (JERK, TRANSFORMER, TREES) for word in ("--use", path)]
-    return ("train", "--run", "own", "--preset", "quick", "--data", source, *files, *settings)
+    words = ("train", "--run", "own", "--preset", "quick", "--data", source, *files)
+    return (*words, *settings, *options)
 
 
 def command_line(*words, state, code=None, environment=None):
@@ -163,6 +170,75 @@ def test_a_removed_copy_of_the_code_is_restored_from_its_second_one(whole, tmp_p
     done = command_line("resume", "own", state=tmp_path)
     assert done.code == 0, done.words
     assert (root / "code" / "jerk_features.py").read_bytes() == JERK.read_bytes()
+
+
+def test_a_file_that_was_checked_is_not_checked_again(whole, tiny_source, tmp_path):
+    """The first run has noted it; a changed file, or other versions, are tried again."""
+    done = command_line(*words_of(tiny_source, "--stop-after-folds", "1"), state=tmp_path)
+    assert done.code == 3, done.words
+    assert "checked before" in done.words
+    known = approvals.are_checked
+    digests = [file.sha256 for file in read_named([JERK, TRANSFORMER, TREES])]
+    assert not known(digests, "extend 0")
+    assert not known([*digests, "0" * 64], "extend 0")
+
+
+def test_recordings_in_parts_have_the_same_columns(tiny_source, tmp_path):
+    """A file per subject, also with own columns: the same features and trees, to the bit."""
+    table = pl.read_parquet(tiny_source)
+    for (subject,), rows in table.group_by("subject", maintain_order=True):
+        folder = tmp_path / "parts" / f"subject={subject}"
+        folder.mkdir(parents=True)
+        rows.drop("subject").write_parquet(folder / "part.parquet")
+    roots = {}
+    for name, source in (("whole", tiny_source), ("parts", tmp_path / "parts")):
+        settings = [word for setting in TINY for word in ("--set", setting)]
+        words = ["train", "--run", name, "--data", source, "--models", "lgbm", "--use", JERK]
+        done = command_line(*words, *settings, state=tmp_path / "state")
+        assert done.code == 0, done.words
+        roots[name] = tmp_path / "state" / name
+    caches = [load_features(CheckedFolder(root)) for root in roots.values()]
+    assert caches[0].names == caches[1].names
+    assert caches[0].names[-3:] == ("acc.jerk.mean", "acc.jerk.max", "acc.jerk.late_share")
+    assert caches[0].values_NF.tobytes() == caches[1].values_NF.tobytes()
+
+
+def test_explanations_have_own_features_and_the_own_networks_attention(whole, tiny_source):
+    """Contributions name the columns; attention is that of the module."""
+    sequences = load(str(tiny_source)).select(np.array([3]))
+    predictor = Predictor.load(whole)
+    found = contributions_of(predictor, sequences, 0, 1)
+    assert "acc.jerk.max" in found.names
+    assert np.isfinite(found.values_F[found.names.index("acc.jerk.max")])
+    weights_T = attention_of(predictor, sequences).weights_MT[0]
+    assert len(weights_T) == sequences.lengths_N[0]
+    assert weights_T.sum() == pytest.approx(1.0)
+    assert len(set(weights_T.round(6))) > 2
+    assert meaning_of("acc.jerk.max") == "largest change of the acceleration per step"
+
+
+def test_a_network_without_attention_has_none_to_show(tiny_source, tmp_path):
+    """It predicts; its attention is refused in words."""
+    text = TRANSFORMER.read_text().replace("forward_with_attention", "both")
+    path = tmp_path / "small_transformer.py"
+    path.write_text(text)
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    words = ["train", "--run", "own", "--data", tiny_source, "--models", "torch", "--use", path]
+    words += [*settings, "--set", "network.architecture=small_transformer"]
+    done = command_line(*words, state=tmp_path)
+    assert done.code == 0, done.words
+    predictor = Predictor.load(tmp_path / "own")
+    sequences = load(str(tiny_source)).select(np.array([3]))
+    assert predictor.predict(sequences).proba_NK.sum() == pytest.approx(1.0)
+    with pytest.raises(PredictError, match="expected a model with attention"):
+        attention_of(predictor, sequences)
+
+
+def test_status_names_the_folds_of_own_models(whole):
+    """In a process that has not loaded the code, and need not."""
+    done = command_line("status", "own", state=whole.parent)
+    assert done.code == 0, done.words
+    assert "extra_trees fold 1: done" in done.words
 
 
 def test_settings_of_own_code_that_do_not_exist_are_refused(tiny_source, tmp_path):

@@ -17,13 +17,14 @@ from pages.ui.predict import (
     trace_panels,
     uploads,
 )
-from pages.ui.shared import frame, live, readers, recordings, words
+from pages.ui.shared import controls, frame, live, readers, recordings, words
 
 BUILT_IN, UPLOAD = "Built-in sequence", "Upload"
 TRACES, WHY, WHAT_IF, NEAREST, REPORT = "Over time", "Why", "What if", "Nearest", "Report"
 
 frame.open_page("Predict", "Predict the gesture of a recording, with probabilities and reasons.")
 run = frame.current_run()
+controls.show_outcome()
 live.follow(run)
 if run is None:
     frame.empty_state(
@@ -48,6 +49,16 @@ if run_file is None or not bundles:
         "pages/train.py",
         "See the progress",
     )
+    st.stop()
+
+if not controls.is_approved(run_file):
+    st.warning(
+        "This run was made with own code that is not approved on this machine. It predicts when "
+        "you have approved the code.",
+        icon=":material/policy:",
+    )
+    if not frame.is_read_only():
+        controls.approve_button(run, run_file)
     st.stop()
 
 mode = st.segmented_control(

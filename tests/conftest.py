@@ -11,6 +11,15 @@ from tests.support.tiny_studies import search_words, study_source
 from tests.support.worker_runs import ENDURING, LONGER
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_approvals(tmp_path_factory):
+    """Approvals of own code in a folder of this session, not in the home of the user."""
+    path = tmp_path_factory.mktemp("approvals") / "private" / "approved.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GESTURE_APPROVALS", str(path))
+        yield path
+
+
 @pytest.fixture(scope="session")
 def tiny_source(tmp_path_factory):
     """The recordings of the tiny run: a Parquet file, 48 sequences of 6 subjects, all sensors."""

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import commands, study_command, training
+from trainer.cli import commands, own_code, study_command, training
 from trainer.cli.options import (
     Assignments,
     Data,
@@ -64,6 +64,7 @@ def train(
     epochs: Epochs = None,
     seed: Annotated[int | None, typer.Option(help="Random seed (default: 42)")] = None,
     set_: Assignments = None,
+    use: own_code.Use = None,
     time_limit: TimeLimit = "auto",
     stop_after_folds: StopAfter = None,
     paused_is_success: PausedOk = False,
@@ -96,6 +97,7 @@ def train(
         paused_is_success=paused_is_success,
         pool=training.read_pool(workers, os.environ, engine),
         folds_file=training.read_folds(folds_file, allow_shared_subjects, given, set_ or []),
+        use=use or [],
     )
 
 
@@ -209,6 +211,15 @@ def import_(
 ) -> None:
     """Import a run from a zip file, or from a folder, which may be read-only."""
     commands.import_run(source, commands.state_dir(state))
+
+
+app.command()(own_code.check)
+
+
+@app.command()
+def approve(run: RunName, yes: own_code.Yes = False, state: State = None) -> None:
+    """Show the own code that came with a run, and allow this machine to execute it."""
+    own_code.approve(commands.find_run(commands.state_dir(state), run), yes)
 
 
 @app.command()

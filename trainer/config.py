@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -41,7 +42,9 @@ Threads = Annotated[int, Field(ge=1, le=1024)]  # LightGBM crashes where the sys
 Select = Literal["last", "best"]
 Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer
 
-Architecture = Literal["time_series_net", "branches"]
+# of one of ours, or of a network in a file of the user's own code; ``Config`` checks which
+Architecture = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+OwnFile = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}\.py [0-9a-f]{64}$")]
 # from this number of sequences on, networks are branches (docs/experiments.md, Network)
 MANY_SEQUENCES = 5_000
 EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
@@ -183,12 +186,12 @@ class NetworkConfig(_Frozen):
     @property
     def num_epochs(self) -> int:
         """Return the number of epochs, by default that of the architecture."""
-        return self.epochs or EPOCHS[self.kind]
+        return self.epochs or EPOCHS.get(self.kind, EPOCHS["time_series_net"])
 
     @property
     def num_members(self) -> int:
         """Return the number of networks of a fold, by default that of the architecture."""
-        return self.members or MEMBERS[self.kind]
+        return self.members or MEMBERS.get(self.kind, 1)
 
     @property
     def num_statistics_members(self) -> int:
@@ -197,11 +200,11 @@ class NetworkConfig(_Frozen):
 
     def chosen_for(self, num_sequences: int) -> NetworkConfig:
         """Return the settings with a choice for what is None."""
-        by_size: Architecture = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
+        by_size = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
         chosen = self.model_copy(update={"architecture": self.architecture or by_size})
         numbers = {"epochs": chosen.num_epochs, "members": chosen.num_members}
         if chosen.statistics_members is None:
-            numbers["statistics_members"] = STATISTICS_MEMBERS[chosen.kind]
+            numbers["statistics_members"] = STATISTICS_MEMBERS.get(chosen.kind, 0)
         return chosen.model_copy(update=numbers)
 
     @model_validator(mode="after")
@@ -260,6 +263,7 @@ class Config(_Frozen):
     preset: Literal["quick", "full"] = "full"
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 42
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("lgbm", "torch")
+    use: Annotated[tuple[OwnFile, ...], Field(max_length=20)] = ()  # name and SHA-256 of own code
     exact: Literal["machine", "portable"] = "machine"
     data: DataConfig = DataConfig()
     folds: FoldsConfig = FoldsConfig()
@@ -292,7 +296,7 @@ class Config(_Frozen):
             return values  # refused by the fields themselves
         given = dict(parameters)
         for model in (*filter(lambda name: isinstance(name, str), models), *parameters):
-            kind = _KNOWN_MODELS.get(model)
+            kind = _settings_class(model, values.get("use") or ())
             if kind is not None:
                 try:
                     given[model] = kind.model_validate(given.get(model, {})).model_dump()
@@ -305,20 +309,86 @@ class Config(_Frozen):
         if len(set(self.models)) < len(self.models):
             raise ValueError(f"models: expected each once; got {setting_text(self.models)}")
         named = (*self.models, *self.parameters, *self.blend.weights)
-        unknown = [model for model in named if model not in _KNOWN_MODELS]
+        known = (*_KNOWN_MODELS, *_OWN.settings)
+        unknown = [model for model in named if not self._may_name(model, _KNOWN_MODELS, known)]
         if unknown:
+            raise ValueError(f"models: expected some of {', '.join(known)}; got {unknown[0]!r}")
+        networks = (*EPOCHS, *_OWN.networks)
+        if not self._may_name(self.network.kind, EPOCHS, networks):
             raise ValueError(
-                f"models: expected some of {', '.join(_KNOWN_MODELS)}; got {unknown[0]!r}"
+                f"network.architecture: expected one of {', '.join(networks)}, or the name of a "
+                f"network in a file that --use names; got {self.network.kind!r}"
             )
+        names = [used_file(text)[0].lower() for text in self.use]
+        if len(set(names)) < len(names):
+            raise ValueError("use: expected files of different names; rename one of them")
         weights = {model: self.blend.by_model.get(model, 0.0) for model in self.models}
         if not any(weights.values()):
             given = [f"blend.{_weight_name(model)} {weights[model]:g}" for model in weights]
             raise ValueError(f"blend: expected a weight above 0; got {', '.join(given)}")
         return self
 
+    def _may_name(self, name: str, ours: Collection[str], known: Collection[str]) -> bool:
+        """Return whether a model or network is one of ours, or can be one of the own code.
+
+        Which names the own code has is known where it is loaded; a run is readable without.
+        """
+        if name in ours or not self.use:
+            return name in ours
+        return name in known if self.use == _OWN.use else is_own_name(name)
+
 
 # The models that a run can name, and the class of their ``parameters``; filled by the registry.
 _KNOWN_MODELS: dict[str, type[BaseModel] | None] = {"lgbm": None, "torch": None}
+RESERVED = (*_KNOWN_MODELS, *EPOCHS, "blend")  # names that own code cannot have
+
+
+@dataclass(frozen=True)
+class _OwnNames:
+    """The names of the own code of the run that this process trains."""
+
+    use: tuple[str, ...] = ()
+    settings: Mapping[str, type[BaseModel] | None] = field(default_factory=dict)
+    networks: tuple[str, ...] = ()
+
+
+_OWN = _OwnNames()
+
+
+def allow_own_names(
+    use: Sequence[str],
+    settings: Mapping[str, type[BaseModel] | None],
+    networks: Sequence[str],
+) -> None:
+    """Allow the names of a run's own code in configurations that use it, instead of others.
+
+    Args:
+        use: The run's ``use``.
+        settings: Name of each model to the class of ``parameters.<name>``; None where it has no
+            settings.
+        networks: Names of networks.
+    """
+    global _OWN
+    _OWN = _OwnNames(tuple(use), dict(settings), tuple(networks))
+
+
+def used_file(text: str) -> tuple[str, str]:
+    """Return name and SHA-256 of an entry of ``use``."""
+    name, _, digest = text.partition(" ")
+    return name, digest
+
+
+def is_own_name(name: str) -> bool:
+    """Return whether own code can give this name to a model or a network."""
+    is_short = bool(re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name))
+    return is_short and name not in RESERVED and not name.endswith("_imu")
+
+
+def _settings_class(model: str, use: object) -> type[BaseModel] | None:
+    """Return the class of a model's ``parameters``, where this process knows it."""
+    if model in _OWN.settings and isinstance(use, list | tuple) and tuple(use) == _OWN.use:
+        return _OWN.settings[model]
+    return _KNOWN_MODELS.get(model)
 
 
 def allow_model(name: str, settings: type[BaseModel] | None = None) -> None:
@@ -447,6 +517,8 @@ def parse_assignment(text: str, option: str = "--set") -> tuple[str, str | list[
     if not separator:
         raise ConfigError(f"{option}: expected KEY=VALUE, got {text!r}")
     _check_name(key, option)
+    if key == "use":
+        raise ConfigError(f"{option}: own code is named with --use FILE.py")
     if key == "preset":
         raise ConfigError(f"{option}: a preset is many settings at once; use --preset {value}")
     if key in OF_FOLDS_FILE:
@@ -523,8 +595,8 @@ def _find_bounds(
     for part in (*node.get("anyOf", ()), *node.get("prefixItems", ())[:1], values):
         if isinstance(part, Mapping):
             yield from _find_bounds(name, part, definitions)
-    for field, part in node.get("properties", {}).items():
-        yield from _find_bounds(f"{name}.{field}".lstrip("."), part, definitions)
+    for key, part in node.get("properties", {}).items():
+        yield from _find_bounds(f"{name}.{key}".lstrip("."), part, definitions)
 
 
 def setting_names() -> tuple[str, ...]:
@@ -645,10 +717,17 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:  # noqa: ANN401
 
 def _check_name(name: str, option: str = "--set") -> None:
     known = (*setting_names(), *_names_by_model())
-    if name in known or name in OF_FOLDS_FILE:
+    if name in known or name in OF_FOLDS_FILE or _is_of_own_code(name):
         return
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known[:3])
     raise ConfigError(f"{option}: unknown name {name!r}; the nearest are {', '.join(near)}")
+
+
+def _is_of_own_code(name: str) -> bool:
+    """Return whether a setting can be one of own code that this process has not loaded."""
+    found = re.fullmatch(r"(?:blend\.weights|parameters)\.(\w+)(?:\.\w+)?", name)
+    is_loaded = found is None or bool(_OWN.use) or found[1] in _KNOWN_MODELS
+    return not is_loaded and found is not None and is_own_name(found[1])
 
 
 def _weight_name(model: str) -> str:
@@ -658,8 +737,8 @@ def _weight_name(model: str) -> str:
 
 def _names_by_model() -> Iterator[str]:
     """Yield the names that registering a model adds."""
-    for model, kind in _KNOWN_MODELS.items():
+    for model, kind in {**_KNOWN_MODELS, **_OWN.settings}.items():
         if _weight_name(model) not in BlendConfig.model_fields:
             yield f"blend.{_weight_name(model)}"
-        for field in () if kind is None else kind.model_fields:
-            yield f"parameters.{model}.{field}"
+        for key in () if kind is None else kind.model_fields:
+            yield f"parameters.{model}.{key}"

@@ -318,7 +318,7 @@ def test_a_value_at_a_bound_is_accepted(name, value):
 def test_every_number_has_a_bound_that_is_tested():
     """A new numeric setting needs a line in OUT_OF_BOUNDS."""
     tested = {name for name, _ in OUT_OF_BOUNDS}
-    free = {"preset", "data.source"}
+    free = {"preset", "data.source", "use"}
     assert set(setting_names()) == tested | free
 
 

@@ -38,6 +38,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.folds import FoldError
     from trainer.kaggle.gateway import GatewayError
     from trainer.models.libraries import ModelError
+    from trainer.own_code.code_files import CodeRefusedError
     from trainer.predict.predictor import PredictError
     from trainer.run import RefusedError
     from trainer.run.time_limit import DurationError
@@ -47,7 +48,7 @@ def known_errors() -> tuple[type[Exception], ...]:
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
         *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
-        *(EngineError, ModelError),
+        *(EngineError, ModelError, CodeRefusedError),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from trainer.cli import own_code
 from trainer.cli.commands import PAUSED, known_errors, model_path
 from trainer.cli.reports import outcome_lines
 from trainer.config import (
@@ -32,6 +33,7 @@ from trainer.store.records import RunFile
 MAX_WORKERS = 1024
 
 if TYPE_CHECKING:
+    from trainer.own_code.code_files import CodeFile
     from trainer.run.inputs.folds_file import FoldsFile
     from trainer.run.pipeline import Limits
     from trainer.run.transfer.adoption import InputRun
@@ -114,6 +116,7 @@ def train(
     paused_is_success: bool,
     pool: WorkerPool | None = None,
     folds_file: FoldsFile | None = None,
+    use: Sequence[Path] = (),
 ) -> None:
     """Train a new run, or continue the run of that name."""
     from trainer.run.control import next_run_name
@@ -124,9 +127,12 @@ def train(
         return
     if folds_file is not None:
         options = {**options, **folds_file.settings()}
+    may_continue = is_switched_on(os.environ, "RESUME", default=True)
+    code = own_code.open_files(state_dir, name if may_continue else None, use, assignments)
+    if code:
+        options = {**options, "use": [file.entry for file in code]}
     wanted = make_config(preset, options, assignments)
     root = state_dir / check_run_name(name or next_run_name(state_dir, wanted.data.source))
-    may_continue = is_switched_on(os.environ, "RESUME", default=True)
     if RunPaths(root).config.exists() and not may_continue:
         print(f"RESUME=0: the old run is now {start_over(root)}")
     frozen = RunReader(root).run_file()
@@ -135,9 +141,13 @@ def train(
         frozen = found.run_file
     if frozen is not None:
         wanted = _same_config(frozen, preset, options, assignments)
+    elif code:
+        own_code.check_loaded(is_new_only=True)
     origin = "" if found is None else _adopt(found, root)
-    is_new = frozen is None
-    _execute(root, wanted, limits, paused_is_success, origin, pool, is_new, folds_file)
+    _execute(
+        *(root, wanted, limits, paused_is_success, origin, pool, frozen is None),
+        *(folds_file, code),
+    )
 
 
 def resume(
@@ -226,6 +236,7 @@ def _execute(
     pool: WorkerPool | None,
     is_new: bool,
     folds_file: FoldsFile | None = None,
+    code: tuple[CodeFile, ...] = (),
 ) -> None:
     """Run the trainer in this process; exit with code 3 if it paused."""
     from rich.console import Console
@@ -251,6 +262,7 @@ def _execute(
                 pool or WorkerPool(),
                 is_new,
                 folds_file,
+                code=code,
             )
     except known_errors() as error:
         is_begun = has_existed or RunPaths(root).config.exists()

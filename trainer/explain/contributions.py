@@ -130,7 +130,7 @@ def contributions_of(
     if not fitted.folds:
         first, second = (predictor.labels.gestures[k] for k in pair)
         raise PredictError(f"no fold was trained on both {first!r} and {second!r}")
-    table = build_table(predictor.signals(sequence))
+    table = build_table(predictor.signals(sequence), own=predictor.own.blocks)
     parts = map_folds(fitted, lambda each: each.contributions(table, pair))
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     column_of = {name: column for column, name in enumerate(names)}

@@ -66,7 +66,7 @@ def nearest(
     """
     check_single(sequence)
     names, gain_F = _gains(predictor)
-    table = build_table(predictor.signals(sequence))
+    table = build_table(predictor.signals(sequence), own=predictor.own.blocks)
     distance_N = _distances(align(table, names)[0], training.table, names, gain_F)
     distance_N[np.isin(training.sequence_ids, list(exclude))] = np.nan
     order_N = np.argsort(distance_N, kind="stable")[: max(0, num_neighbours)]

@@ -41,7 +41,7 @@ def find_model(predictor: Predictor, ability: Ability, fold: int | None = None) 
     """
     models = list(predictor.models_of(fold).values())
     for fitted in models:
-        if _has(fitted.model, ability):
+        if _has(fitted.model, ability) and getattr(fitted.folds[0], f"has_{ability}", True):
             return fitted
     able = [model.title for model in registry.all_models() if _has(model, ability)]
     notes = "".join(f" ({note})" for note in predictor.notes)

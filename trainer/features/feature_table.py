@@ -19,6 +19,8 @@ from trainer.data.preprocess import Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
 from trainer.features.grid import GridRegion, find_region
 from trainer.features.motion import known_signals, motion_columns
+from trainer.features.own_blocks import OWN, FeatureBlock, own_columns
+from trainer.features.own_blocks import FeatureError as FeatureError
 from trainer.features.series import NamedColumn
 from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
@@ -29,10 +31,6 @@ FEATURE_VERSION = 5  # part of the cache key: raise it whenever a name or a valu
 STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
 _LARGEST = float(np.finfo(np.float32).max)
 _NUM_NAMED = 5  # names that a message lists before it only counts
-
-
-class FeatureError(ValueError):
-    """A feature table that cannot be used; the message names the features."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,9 @@ class FeatureName:
     statistic: str
 
 
-def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
+def build_table(
+    signals: Signals, num_bins: int = 5, own: Sequence[FeatureBlock] = ()
+) -> FeatureTable:
     """Compute all features of all sequences.
 
     What no sequence has (a sensor group, the signals that need an orientation) has no columns;
@@ -67,54 +67,80 @@ def build_table(signals: Signals, num_bins: int = 5) -> FeatureTable:
     Args:
         signals: Preprocessed recordings, no sequence empty.
         num_bins: Time bins of equal share, at least 1.
+        own: Blocks of the user's own code; their columns come last.
 
     Returns:
         The table; a number beyond float32 is the largest float32, never infinite.
     """
-    return join_blocks([build_block(signals, block, num_bins) for block in blocks_of(signals)])
+    blocks = blocks_of(signals, own)
+    return join_blocks([build_block(signals, block, num_bins, own=own) for block in blocks])
 
 
-def feature_names(groups: Collection[str], num_bins: int = 5) -> tuple[str, ...]:
+def feature_names(
+    groups: Collection[str], num_bins: int = 5, own: Sequence[FeatureBlock] = ()
+) -> tuple[str, ...]:
     """Return the names, in order, of the table of recordings of these sensor groups."""
-    return build_table(example_signals(groups), num_bins).names
+    return build_table(example_signals(groups), num_bins, own).names
 
 
-def blocks_of(signals: Signals) -> tuple[str, ...]:
+def blocks_of(signals: Signals, own: Sequence[FeatureBlock] = ()) -> tuple[str, ...]:
     """Return the names of the table's blocks, in order; a block is computed and stored at once."""
     blocks = ["motion"]
     if signals.thm_T5 is not None:
         blocks.append("thm")
     if signals.tof_T320 is not None:
         blocks += [f"tof_{number}" for number in range(1, NUM_TOF_SENSORS + 1)]
-    return tuple(blocks)
+    return (*blocks, *(f"{OWN}{block.name}" for block in own))
 
 
 def build_block(
-    signals: Signals, block: str, num_bins: int = 5, poll: Callable[[], None] = lambda: None
+    signals: Signals,
+    block: str,
+    num_bins: int = 5,
+    poll: Callable[[], None] = lambda: None,
+    own: Sequence[FeatureBlock] = (),
+    may_miss: bool = True,
 ) -> FeatureTable:
     """Compute one block of the table for all sequences.
 
     Args:
         signals: Preprocessed recordings, no sequence empty.
-        block: One of ``blocks_of(signals)``.
+        block: One of ``blocks_of(signals, own)``.
         num_bins: Time bins of equal share, at least 1.
         poll: Called after each column; may raise to stop.
+        own: Blocks of the user's own code.
+        may_miss: Whether their columns may be NaN also where the sensor is not missing.
+
+    Raises:
+        FeatureError: A column of own code is not what the table needs.
     """
+    own_block = next((one for one in own if f"{OWN}{one.name}" == block), None)
     known = known_signals(signals.motion_TS) if block == "motion" else ()
     values_NF = np.empty((0, 0), dtype=np.float32)
     names: list[str] = []
     for first, stop in _stretches(signals.offsets):
         stretch = signals.stretch(first, stop)
         axis = cut_time_axis(stretch.offsets, num_bins)
+        before = tuple(names)
         names.clear()
         columns: list[FloatArray] = []
-        for name, values_N in _columns(stretch, block, known, axis):
+        found: Iterable[NamedColumn]
+        if own_block is None:
+            found = _columns(stretch, block, known, axis)
+        else:
+            found = own_columns(own_block, stretch, axis, may_miss)
+        for name, values_N in found:
             names.append(name)
             columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
             poll()
+        if before and tuple(names) != before:
+            raise FeatureError(
+                f"feature block {block}: expected the same columns for all sequences"
+            )
         if first == 0:
             values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
-        np.stack(columns, axis=1, out=values_NF[first:stop])
+        if columns:  # own code may have none without its sensor
+            np.stack(columns, axis=1, out=values_NF[first:stop])
     return FeatureTable(values_NF, tuple(names))
 
 

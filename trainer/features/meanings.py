@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from trainer.features.feature_table import FeatureError, parse_name
 from trainer.features.grid import GridRegion, find_region
+from trainer.own_description import words_of
 
 _VECTORS = {
     "acc": "the acceleration (with gravity)",
@@ -94,7 +95,14 @@ _PRINCIPAL = re.compile(r"principal(\d)_share")
 
 
 def meaning_of(feature: str) -> str:
-    """Describe a feature in words; "" where this version of the table has no such name."""
+    """Describe a feature in words; "" where this version of the table has no such name.
+
+    Features of the user's own code have the words that it gives them.
+    """
+    return _our_meaning(feature) or words_of(feature)
+
+
+def _our_meaning(feature: str) -> str:
     try:
         name = parse_name(feature)
     except FeatureError:

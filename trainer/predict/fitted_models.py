@@ -21,9 +21,12 @@ from numpy.typing import NDArray
 
 from trainer.data.orientation_detector import OrientationDetector
 from trainer.data.preprocess import Signals
+from trainer.features.feature_table import build_table
+from trainer.features.own_blocks import FeatureBlock
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
 from trainer.models.temperature import TEMPERATURES, scale
+from trainer.own_code.loader import describe_error
 from trainer.plain_data import (
     LARGEST,
     DamagedDataError,
@@ -47,6 +50,7 @@ BUNDLE_PARTS = (
     *("mirror_left_handers", "fail_if_torch_missing", "folds"),
 )
 MAX_CLASSES, MAX_FOLDS = 1000, 1000
+MAX_FILES = 20  # of own code
 BATCH_FROM = 64  # sequences; from here on ``is_batch`` is faster
 NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; results do not change
 
@@ -55,12 +59,13 @@ class PredictError(RuntimeError):
     """A prediction or explanation is not possible; the message gives the reason and the remedy."""
 
 
-def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
+def read_bundle(root: Path, model: str, own: Model | None = None) -> dict[str, Any] | None:
     """Return a model's bundle after its checksum was verified, None where there is none.
 
     Args:
         root: The folder with the bundle.
         model: The model's name.
+        own: The model, where it is of the run's own code.
 
     Raises:
         PredictError: It is damaged, has another version, was trained on features or frames that
@@ -70,15 +75,15 @@ def read_bundle(root: Path, model: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        return _check_bundle(loads(_verified(path)), model)
+        return _check_bundle(loads(_verified(path)), own or registry.get(model))
     except DamagedDataError as error:
         raise PredictError(f"{path}: {error}") from error
 
 
-def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - plain data
+def _check_bundle(bundle: Any, model: Model) -> dict[str, Any]:  # noqa: ANN401 - plain data
     """Return a bundle whose parts have their types; its folds are checked by ``open_model``."""
-    if not isinstance(bundle, dict) or bundle.get("model") != model:
-        raise DamagedDataError(f"expected a bundle of {registry.get(model).phrase}")
+    if not isinstance(bundle, dict) or bundle.get("model") != model.name:
+        raise DamagedDataError(f"expected a bundle of {model.phrase}")
     with reading("bundle"):
         schema = integer(bundle, "schema", 0, 2**31)
     if schema > BUNDLE_SCHEMA:
@@ -92,7 +97,7 @@ def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - 
             f"expected a bundle with {', '.join(missing)}, got one without: it was written by an "
             f"older version. Resume the run to write it again from the fold files"
         )
-    input_version = registry.get(model).input_version
+    input_version = model.input_version
     if bundle["input_version"] != input_version:
         raise DamagedDataError(
             f"expected a model trained on version {input_version} of its inputs, which is the "
@@ -111,6 +116,8 @@ def _check_bundle(bundle: Any, model: str) -> dict[str, Any]:  # noqa: ANN401 - 
         left_out = part(bundle, "left_out", dict, {})
         for name in left_out:
             part(left_out, part({"name": name}, "name", str), str)
+        if "use" in bundle:
+            names(bundle, "use", MAX_FILES)
         if bundle.get("turned_subjects"):
             names(bundle, "turned_subjects", len(bundle["turned_subjects"]))
         OrientationDetector.from_plain(part(bundle, "orientation_detector", dict, {}))
@@ -162,17 +169,19 @@ class FittedModel:
         )
 
 
-def open_model(bundle: Mapping[str, Any], path: Path) -> FittedModel:
+def open_model(bundle: Mapping[str, Any], path: Path, own: Model | None = None) -> FittedModel:
     """Return the fitted model of a bundle.
 
     Args:
         bundle: As ``read_bundle`` returns it.
         path: Its file.
+        own: The model, where it is of the run's own code.
 
     Raises:
         PredictError: One of its folds is not a model that was trained.
+        NotLoadedError: It needs own code that this process has not loaded.
     """
-    model = registry.get(bundle["model"])
+    model = own or registry.get(bundle["model"])
     is_by_score = bundle["fold_weights"] == "score"
     folds = []
     for place, fold in enumerate(bundle["folds"]):
@@ -193,17 +202,38 @@ def open_model(bundle: Mapping[str, Any], path: Path) -> FittedModel:
     )
 
 
-def predict_all(models: Mapping[str, FittedModel], signals: Signals) -> dict[str, Proba]:
+def prepare_inputs(model: Model, signals: Signals, own: Sequence[FeatureBlock]) -> Any:  # noqa: ANN401
+    """Return a model's inputs of preprocessed recordings, with the columns of own feature blocks.
+
+    Raises:
+        PredictError: Own code fails, or returns what the table cannot have.
+    """
+    if not own or model.inputs != "features":
+        return model.prepare(signals)
+    try:
+        return build_table(signals, own=own)
+    except Exception as error:  # the user's code can raise anything
+        raise PredictError(f"own code: {describe_error(error)}") from error
+
+
+def predict_all(
+    models: Mapping[str, FittedModel], signals: Signals, own: Sequence[FeatureBlock] = ()
+) -> dict[str, Proba]:
     """Return the calibrated probabilities of each fold of each model, (M, N, K).
 
     Models on frames start first: the feature table takes longest, and is computed meanwhile.
+
+    Args:
+        models: The run's models, by name.
+        signals: Preprocessed recordings.
+        own: Feature blocks of the run's own code.
     """
     is_batch = len(signals.offsets) - 1 >= BATCH_FROM
     order = sorted(models, key=lambda name: models[name].model.inputs != "frames")
     with ThreadPoolExecutor(NUM_WORKERS) as pool:
         futures = {}
         for name in order:
-            inputs = models[name].model.prepare(signals)
+            inputs = prepare_inputs(models[name].model, signals, own)
             futures[name] = [
                 pool.submit(fold.predict, inputs, is_batch) for fold in models[name].folds
             ]

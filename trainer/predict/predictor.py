@@ -26,6 +26,8 @@ from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import SENSOR_GROUPS, LabelTable, Sequences
 from trainer.models import registry
 from trainer.models.base import Proba
+from trainer.models.own_code import NO_CODE, OwnCode
+from trainer.models.own_networks import NotLoadedError
 from trainer.predict.fitted_models import (
     BUNDLE_SCHEMA,
     FittedModel,
@@ -34,6 +36,7 @@ from trainer.predict.fitted_models import (
     predict_all,
     read_bundle,
 )
+from trainer.predict.run_code import check_same_code, open_own_code
 from trainer.store.names import RunPaths
 
 __all__ = ["BUNDLE_SCHEMA", "PredictError", "Prediction", "Predictor"]
@@ -90,6 +93,7 @@ class Predictor:
             where the run has none.
         models: The models that have a bundle and whose libraries can be imported, by name.
         notes: Which models of the run are not used, and why, in words.
+        own: The run's own code, loaded.
     """
 
     root: Path
@@ -100,6 +104,7 @@ class Predictor:
     detector: OrientationDetector | None
     models: Mapping[str, FittedModel]
     notes: tuple[str, ...]
+    own: OwnCode = NO_CODE
 
     @classmethod
     def load(cls, path: Path) -> Predictor:
@@ -114,7 +119,9 @@ class Predictor:
                 FAIL_IF_TORCH_MISSING or the run's configuration requires.
         """
         root = path if path.is_dir() else path.parent
-        bundles = {model.name: read_bundle(root, model.name) for model in registry.all_models()}
+        own = open_own_code(root)
+        models = {model.name: None for model in registry.all_models()} | dict(own.models)
+        bundles = {name: read_bundle(root, name, model) for name, model in models.items()}
         found = {model: bundle for model, bundle in bundles.items() if bundle is not None}
         if not found:
             raise PredictError(
@@ -125,6 +132,15 @@ class Predictor:
         errors = registry.load_errors(found)
         _check_required(root, found, errors, bool(first["fail_if_torch_missing"]))
         _check_same_labels(root, found)
+        check_same_code(root, found, own)
+        try:
+            fitted = {
+                model: open_model(bundle, RunPaths(root).bundle(model), own.models.get(model))
+                for model, bundle in found.items()
+                if model not in errors
+            }
+        except NotLoadedError as error:  # a bundle of other code than the run's
+            raise PredictError(f"{root}: {error}") from error
         return cls(
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
@@ -132,12 +148,9 @@ class Predictor:
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
             detector=OrientationDetector.from_plain(first.get("orientation_detector", {})),
-            models={
-                model: open_model(bundle, RunPaths(root).bundle(model))
-                for model, bundle in found.items()
-                if model not in errors
-            },
+            models=fitted,
             notes=_describe_missing(first, found, errors),
+            own=own,
         )
 
     def signals(self, sequences: Sequences) -> Signals:
@@ -174,7 +187,7 @@ class Predictor:
         models = self.models_of(fold)
         sequences = self.decide_orientation(sequences)
         signals = self.signals(sequences)
-        by_fold = predict_all(models, signals)
+        by_fold = predict_all(models, signals, self.own.blocks)
         by_model = {
             model: vote(by_fold[model], fitted.weights_M, fitted.known_MK)
             for model, fitted in models.items()
@@ -264,7 +277,7 @@ def _describe_missing(
         elif model not in found and model in left_out:
             notes += registry.describe_left_out({model: left_out[model]})
         elif model not in found:
-            notes.append(f"{registry.get(model).phrase} has no bundle in this run: not used")
+            notes.append(f"{registry.phrase(model)} has no bundle in this run: not used")
     return tuple(notes)
 
 
@@ -272,7 +285,7 @@ def _describe(
     sequences: Sequences, used: Mapping[str, float], used_groups: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Return notes on the models that predicted and the sensors that were used."""
-    models = ", ".join(f"{registry.get(name).phrase} {weight:.2f}" for name, weight in used.items())
+    models = ", ".join(f"{registry.phrase(name)} {weight:.2f}" for name, weight in used.items())
     notes = [f"predicted by: {models}", *note_turned(sequences)]
     present = sequences.presence()
     unused = [GROUP_NAMES[group] for group in present if group not in used_groups]

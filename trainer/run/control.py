@@ -6,17 +6,21 @@ trainer starts in its own session with its output in a file, so it outlives its 
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import OF_FOLDS_FILE, Config, flat_settings, make_config, setting_text
 from trainer.models import registry
+from trainer.own_code.code_files import CodeRefusedError, demand_approved, demand_files
+from trainer.own_description import OwnDescription, note
 from trainer.run import RefusedError
 from trainer.store.durable import APPEND, StoreError, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
@@ -30,6 +34,8 @@ NOT_INHERITED = (  # the command has every setting, and wins over the dashboard'
     *("RESUME", "RESUME_TORCH", "USE_TORCH", "MODEL_PATH", "FAIL_IF_TORCH_MISSING"),
     *("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH"),
 )
+CHECK_S = 300.0  # of own code; each of the examples takes 10 s on a busy machine
+MAX_OUTPUT = 4_000  # characters of the reason why it is refused
 ENDING_S = 1.0  # a killed process frees its lock first and can be waited for a moment later
 DETACHED = "TRAINER_DETACHED"  # set where the trainer's output is the log file already
 
@@ -52,7 +58,11 @@ def next_run_name(state_dir: Path, source: str) -> str:
 
 
 def command_line(
-    state_dir: Path, name: str, config: Config, folds_file: Path | None = None
+    state_dir: Path,
+    name: str,
+    config: Config,
+    folds_file: Path | None = None,
+    use: Sequence[Path] = (),
 ) -> list[str]:
     """Return the command that starts a run, as people would type it.
 
@@ -61,18 +71,21 @@ def command_line(
         name: Of the run.
         config: Of the run.
         folds_file: Where the folds of the configuration are read from, if they are a file's.
+        use: Paths of the files of own code that the configuration names.
     """
     words = ["python", "-m", "trainer", "train", "--run", name, "--state", str(state_dir)]
-    return words + setting_words(config, folds_file)
+    return words + setting_words(config, folds_file, use)
 
 
-def setting_words(config: Config, folds_file: Path | None = None) -> list[str]:
+def setting_words(
+    config: Config, folds_file: Path | None = None, use: Sequence[Path] = ()
+) -> list[str]:
     """Return the options that give a configuration; arguments as for ``command_line``."""
     base = make_config(config.preset, environment={})
     words = ["--preset", config.preset]
     if config.data.source != base.data.source:
         words += ["--data", config.data.source]
-    stated = ["preset", "data.source"]
+    stated = ["preset", "data.source", "use"]
     if folds_file is not None:
         words += ["--folds-file", str(folds_file)]
         words += ["--allow-shared-subjects"] * config.folds.shared_subjects
@@ -81,23 +94,25 @@ def setting_words(config: Config, folds_file: Path | None = None) -> list[str]:
     for key, value in flat_settings(config).items():
         if value != usual.get(key) and key not in stated:
             words += ["--set", f"{key}={setting_text(value)}"]
+    words += [word for path in use for word in ("--use", str(path))]
     return words
 
 
-def start(state_dir: Path, name: str, config: Config, folds_file: Path | None = None) -> int:
-    """Start a new run in a process of its own and return its pid.
-
-    Args:
-        state_dir: The state folder.
-        name: Of the run.
-        config: Of the run.
-        folds_file: Where the folds of the configuration are read from, if they are a file's.
+def start(
+    state_dir: Path,
+    name: str,
+    config: Config,
+    folds_file: Path | None = None,
+    use: Sequence[Path] = (),
+) -> int:
+    """Start a new run in a process of its own and return its pid; arguments as ``command_line``.
 
     Raises:
-        RefusedError: The name cannot be used or is taken.
+        RefusedError: The name cannot be used or is taken, or own code is not approved.
     """
     try:
         root = state_dir / check_run_name(name)
+        demand_files(use, config.use)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     if RunPaths(root).has_config:
@@ -105,7 +120,8 @@ def start(state_dir: Path, name: str, config: Config, folds_file: Path | None = 
     if is_in_use(RunReader(root)):
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
-    return launch(root, command_line(state_dir.resolve(), name, config, folds_file))
+    paths = [path.resolve() for path in use]
+    return launch(root, command_line(state_dir.resolve(), name, config, folds_file, paths))
 
 
 def resume(root: Path) -> int:
@@ -128,6 +144,10 @@ def resume(root: Path) -> int:
     if is_in_use(reader):
         raise RefusedError(f"run {root.name}: a trainer has just begun with it")
     run_file = reader.run_file()
+    try:
+        demand_approved(root, run_file.use if run_file else ())
+    except CodeRefusedError as error:
+        raise RefusedError(str(error)) from error
     for model, problem in registry.not_installed(run_file.models if run_file else ()).items():
         raise RefusedError(
             f"run {root.name}: {registry.get(model).phrase} is part of it, and {problem}. Install "
@@ -136,6 +156,45 @@ def resume(root: Path) -> int:
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
     return launch(root, words)
+
+
+@dataclass(frozen=True)
+class CheckedCode:
+    """What a check of own code found.
+
+    Attributes:
+        text: What was tried, or why the code cannot be used.
+        description: What the files register; None where they cannot be used.
+    """
+
+    text: str
+    description: OwnDescription | None
+
+
+def check_code(paths: Sequence[Path]) -> CheckedCode:
+    """Check files of own code in a process of its own, within ``CHECK_S``."""
+    environment = {**os.environ, "PYTHONPATH": _python_path(os.environ)}
+    words = [sys.executable, "-m", "trainer", "check", *map(str, paths), "--json"]
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment,
+            timeout=CHECK_S,
+            check=False,
+        )
+        found = json.loads(done.stdout) if done.returncode == 0 else None
+        if found is None:
+            return CheckedCode(done.stderr.strip()[-MAX_OUTPUT:] or "no reason was printed", None)
+        description = OwnDescription.model_validate(found["description"])
+    except subprocess.TimeoutExpired:
+        return CheckedCode(f"not checked within {CHECK_S:.0f} s", None)
+    except (ValueError, KeyError, TypeError) as error:  # it has printed something else too
+        return CheckedCode(f"the output of the check cannot be read: {error}", None)
+    note(description)
+    return CheckedCode("\n".join(map(str, found["lines"])), description)
 
 
 def is_in_use(reader: RunReader) -> bool:

@@ -19,6 +19,8 @@ from trainer.features.feature_table import FeatureError
 from trainer.folds import FoldError
 from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
+from trainer.own_code.code_files import CodeFile
+from trainer.own_code.loader import describe_error
 from trainer.run import RefusedError
 from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.pipeline import Limits, Pipeline
@@ -63,6 +65,7 @@ def execute(
     is_new: bool = True,
     folds_file: FoldsFile | None = None,
     interrupts: Interrupts | None = None,
+    code: tuple[CodeFile, ...] = (),
 ) -> Outcome:
     """Run the pipeline to its end, or until a pause is requested.
 
@@ -77,6 +80,7 @@ def execute(
         is_new: Whether the run may begin here; False demands that it exists.
         folds_file: The folds of a new run; None where they are assigned at random.
         interrupts: Receives the signals; the caller can then see one that came too late to pause.
+        code: Own code that a new run is made with.
 
     Raises:
         RefusedError: Another trainer holds the run, it was made from something else, or it was
@@ -101,6 +105,7 @@ def execute(
             Pipeline(
                 *(paths, config, limits, recorder, stop, previous, origin, pool),
                 folds_file=folds_file,
+                code=code,
             ).run()
             recorder.event("finish")
             recorder.close(
@@ -194,7 +199,7 @@ def _record_pause(recorder: Recorder, reason: str) -> None:
 
 def record_failure(recorder: Recorder, error: BaseException) -> None:
     """Record why the run ended, as far as that can still be written."""
-    text = f"{type(error).__name__}: {error}"
+    text = describe_error(error)
     is_known = isinstance(error, KNOWN_ERRORS)
     details = text if is_known else "".join(traceback.format_exception(error)).rstrip()
     writes: tuple[Callable[[], None], ...] = (

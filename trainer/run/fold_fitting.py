@@ -135,7 +135,7 @@ class FoldFitting:
 
     def _job(self, fold: FoldKey, paths: RunPaths) -> FoldJob:
         attempt, config = self.recorder.attempt, self.progress.config
-        return FoldJob(paths.root, *fold, attempt, self.key, config)
+        return FoldJob(paths.root, *fold, attempt, self.key, config, self.dataset.code)
 
     def _read_result(self, fold: FoldKey) -> None:
         """Read the fold that a worker has finished."""

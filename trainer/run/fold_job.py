@@ -14,6 +14,7 @@ from pathlib import Path
 from trainer.config import Config
 from trainer.models import registry
 from trainer.models.base import Checkpoint, FoldResult, Model
+from trainer.own_code.code_files import CodeFile
 from trainer.plain_data import DamagedDataError, part, reading
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_result_file import (
@@ -47,6 +48,7 @@ class FoldJob:
         attempt: Of the trainer that holds the run.
         key: Of what the run is made from; files of another key belong to another run.
         config: The run's configuration.
+        code: Own code of the run, approved by the coordinator.
     """
 
     root: Path
@@ -55,6 +57,7 @@ class FoldJob:
     attempt: int
     key: str
     config: Config
+    code: tuple[CodeFile, ...] = ()
 
     @property
     def fold_key(self) -> FoldKey:

@@ -94,6 +94,7 @@ def freeze(name: str, config: Config, dataset: Dataset, left_out: Mapping[str, s
         machine=machine(),
         canary=canary_hashes(config),
         left_out=dict(left_out),
+        own_code=registry.own().describe(config),
     )
 
 
@@ -109,6 +110,8 @@ def canary_hashes(config: Config) -> dict[str, str]:
 def run_key(run_file: RunFile) -> str:
     """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
     settings = flat_settings(run_file.settings())
+    if not run_file.use:
+        del settings["use"]  # as runs of versions without own code have it
     parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in WITHOUT_EFFECT]
     parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
     return cache_key(run_file.recordings.fingerprint, *parts)

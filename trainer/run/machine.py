@@ -59,7 +59,7 @@ def code_versions() -> dict[str, int]:
         "wearing": ORIENTATION_VERSION,
         "features": FEATURE_VERSION,
         "frames": FRAME_VERSION,
-        **{model.code_name: model.code_version for model in registry.all_models()},
+        **{model.code_name: model.code_version for model in registry.trainable_models()},
     }
 
 

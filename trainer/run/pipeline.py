@@ -18,8 +18,11 @@ from trainer.data.schema import DataError
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.monitor import Paused
+from trainer.own_code.approvals import approved
+from trainer.own_code.code_files import CodeFile, CodeRefusedError, read_of_run, write_to_run
+from trainer.own_code.loader import load
+from trainer.run import RefusedError
 from trainer.run.fold_fitting import FoldFitting
-from trainer.run.fold_job import FoldJob, FoldKey, open_fold
 from trainer.run.frozen_config import (
     choose_models,
     demand_libraries,
@@ -45,7 +48,7 @@ from trainer.store.event_log import read_events
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
-from trainer.store.records import ModelState, RunFile, Status, dump_record
+from trainer.store.records import RunFile, Status, dump_record
 from trainer.store.resume_record import INEXACT, resume_record
 from trainer.store.run_state import describe
 from trainer.store.tables.run_tables import assignment_sha256, parse_folds
@@ -88,6 +91,7 @@ class Pipeline:
         left_out: Requested models that a new run is made without, and why, in words.
         chosen: Settings that a new run has chosen by its recordings, each with its value.
         folds_file: The folds of a new run; None where they are assigned at random.
+        code: Own code that a new run is made with; of an existing one, its copy counts.
     """
 
     paths: RunPaths
@@ -101,6 +105,7 @@ class Pipeline:
     left_out: Mapping[str, str] = field(default_factory=dict)
     chosen: tuple[str, ...] = ()
     folds_file: FoldsFile | None = None
+    code: tuple[CodeFile, ...] = ()
 
     def run(self) -> None:
         """Do everything that is left.
@@ -109,6 +114,7 @@ class Pipeline:
             Paused: A stop was requested; the newest checkpoints are saved.
         """
         pin(self.config.exact)
+        self._load_own_code()
         self._choose_models()
         self._repair()
 
@@ -142,6 +148,18 @@ class Pipeline:
         """Return the run folder's files with checksums."""
         return CheckedFolder(self.paths.root)
 
+    def _load_own_code(self) -> None:
+        """Execute the own code of the run, where this user has approved it."""
+        try:
+            if self.paths.has_config:
+                self.code = read_of_run(self.paths.root, self.config.use)
+            if tuple(file.entry for file in self.code) != self.config.use:
+                raise CodeRefusedError("use: expected the files that the configuration names")
+            known = approved() if self.code else ()
+            registry.use_own(load(self.code, known, self.paths.root.name))
+        except CodeRefusedError as error:
+            raise RefusedError(str(error)) from error
+
     def _choose_models(self) -> None:
         """Import the models' libraries; a new run is made of the models for which that succeeds."""
         self.recorder.update(message="Loading the libraries")
@@ -172,7 +190,7 @@ class Pipeline:
         """Read the recordings; an error for an existing run explains how to name a new place."""
         try:
             dataset = load_dataset(
-                self.config, maker, lambda text: self.recorder.update(message=text)
+                self.config, maker, lambda text: self.recorder.update(message=text), self.code
             )
         except DataError as error:
             if not self.paths.config.exists():
@@ -199,6 +217,7 @@ class Pipeline:
             if self.folds_file is not None:
                 self._write_folds(folds)  # first: resume has no such file
             run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
+            write_to_run(self.paths.root, self.code)
             self.folder.write(self.paths.config.name, dump_record(run_file))
             return run_file, True
         demand_same(frozen, self.config, dataset)
@@ -221,37 +240,12 @@ class Pipeline:
     def _open_progress(self, run_file: RunFile) -> RunProgress:
         """Open every fold of every model: done, begun or waiting."""
         progress = RunProgress(self.paths, self.config, run_file.recordings, run_file.left_out)
-        key = run_key(run_file)
-        states = {model: self._model_state(model) for model in self.config.models}
-        for model, fold in self._order_of_work():
-            job = FoldJob(self.paths.root, model, fold, self.recorder.attempt, key, self.config)
-            files, result = open_fold(job, states[model])
-            if model in self.limits.restarted_models:
-                files.start_over()
-                result = None
-            files.repair()
-            self.recorder.problems(files.problems)
-            progress.add(job.fold_key, files, result)
-        for model, state in states.items():
-            if state is not None and state.bundle is not None:
-                progress.bundles[model] = state.bundle
-            progress.write_model_state(model)
+        is_by_fold = self.limits.on_fold is not None
+        progress.open_folds(
+            run_key(run_file), self.recorder, is_by_fold, self.limits.restarted_models
+        )
         self.recorder.update(done_units=len(progress.results), total_units=len(progress.files))
         return progress
-
-    def _order_of_work(self) -> list[FoldKey]:
-        """Return every fold of every model: model by model, or fold by fold."""
-        folds = range(self.config.folds.count)
-        if self.limits.on_fold is None:
-            return [(model, fold) for model in self.config.models for fold in folds]
-        return [(model, fold) for fold in folds for model in self.config.models]
-
-    def _model_state(self, model: str) -> ModelState | None:
-        try:
-            return RunReader(self.paths.root).model_state(model)
-        except StoreError as error:
-            self.recorder.problem(str(error))
-            return None
 
     def _show_plan(
         self, dataset: Dataset, run_file: RunFile, is_new: bool, progress: RunProgress

@@ -14,12 +14,14 @@ from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
 from trainer.run.calibration import calibrate, fit_temperatures
-from trainer.run.fold_job import FoldKey
+from trainer.run.fold_job import FoldJob, FoldKey, open_fold
 from trainer.run.result_tables import bundle_bytes, importance_bytes, oof_bytes, scores
 from trainer.store.checksums import CheckedFolder
-from trainer.store.durable import sha256, write_atomic
+from trainer.store.durable import StoreError, sha256, write_atomic
 from trainer.store.fold_files import FoldFiles
 from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
+from trainer.store.recorder import Recorder
 from trainer.store.records import DataSummary, FileRef, FoldRecord, ModelState, dump_record
 
 
@@ -54,6 +56,36 @@ class RunProgress:
     def has_begun(self) -> bool:
         """Return whether anything was trained already."""
         return bool(self.results) or any(files.record.last for files in self.files.values())
+
+    def open_folds(
+        self, key: str, recorder: Recorder, is_by_fold: bool, restarted_models: frozenset[str]
+    ) -> None:
+        """Open every fold of every model: done, begun or waiting.
+
+        Args:
+            key: Of what the run's checkpoints are made from.
+            recorder: Receives what is damaged.
+            is_by_fold: Whether the order of work is fold by fold, else model by model.
+            restarted_models: Models whose folds start over.
+        """
+        folds, models = range(self.config.folds.count), self.config.models
+        order = [(model, fold) for model in models for fold in folds]
+        if is_by_fold:
+            order.sort(key=lambda pair: pair[1])
+        states = {model: self._model_state(model, recorder) for model in models}
+        for model, fold in order:
+            job = FoldJob(self.paths.root, model, fold, recorder.attempt, key, self.config)
+            files, result = open_fold(job, states[model])
+            if model in restarted_models:
+                files.start_over()
+                result = None
+            files.repair()
+            recorder.problems(files.problems)
+            self.add(job.fold_key, files, result)
+        for model, state in states.items():
+            if state is not None and state.bundle is not None:
+                self.bundles[model] = state.bundle
+            self.write_model_state(model)
 
     def add(self, fold: FoldKey, files: FoldFiles, result: FoldResult | None) -> None:
         """Add a fold, or replace it by what it is now."""
@@ -150,6 +182,13 @@ class RunProgress:
             files.drop_checkpoints()
         for model in self.config.models:
             self.write_model_state(model)
+
+    def _model_state(self, model: str, recorder: Recorder) -> ModelState | None:
+        try:
+            return RunReader(self.paths.root).model_state(model)
+        except StoreError as error:
+            recorder.problem(str(error))
+            return None
 
     def _temperatures(self, folds: FoldAssignment) -> dict[FoldKey, float]:
         return fit_temperatures(folds, self.results) if self.config.blend.calibrate else {}

@@ -198,6 +198,7 @@ def bundle_bytes(
             },
             "folds": parts,
             **({"left_out": dict(left_out)} if left_out else {}),
+            **({"use": list(config.use)} if config.use else {}),
         }
     )
     return seal(bundle)

@@ -15,7 +15,8 @@ from trainer.store.file_kinds import read_file
 from trainer.store.records import FileRef, Record, dump_record, read_record
 
 FILE_NAME = "checksums.json"
-PRECIOUS = ("config.json", "folds.parquet")  # all others are made again from other files
+PRECIOUS = ("config.json", "folds.parquet")  # all others but code are made again from others
+CODE_FOLDER = "code"  # copies of the user's own code; precious too
 
 
 class Checksums(Record):
@@ -43,7 +44,7 @@ class CheckedFolder:
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, then record its checksum."""
-        if name in PRECIOUS:
+        if is_precious(name):
             write_atomic(self._copy(name), data)
         write_atomic(self.root / name, data)
         reach("checksum.file_written")
@@ -81,7 +82,9 @@ class CheckedFolder:
             pass  # a new run
         except StoreError as error:
             problems.append(f"{error}; written again")
-        problems += [problem for name in PRECIOUS for problem in self._repair_precious(name)]
+        code = [ref.name for ref in self.checksums().files if ref.name not in PRECIOUS]
+        for name in (*PRECIOUS, *filter(is_precious, code)):
+            problems += self._repair_precious(name)
         problems += self._forget_missing()
         return problems
 
@@ -102,14 +105,14 @@ class CheckedFolder:
 
     def _forget_missing(self) -> list[str]:
         """Remove missing files from the checksums; no kill causes that, so they are reported."""
-        known = [ref.name for ref in self.checksums().files if ref.name not in PRECIOUS]
+        known = [ref.name for ref in self.checksums().files if not is_precious(ref.name)]
         missing = [name for name in known if not (self.root / name).exists()]
         for name in missing:
             self._record(name, None)
         return [f"{name}: missing; made again" for name in missing]
 
     def _places(self, name: str) -> list[Path]:
-        return [self.root / name, *([self._copy(name)] if name in PRECIOUS else [])]
+        return [self.root / name, *([self._copy(name)] if is_precious(name) else [])]
 
     def _copy(self, name: str) -> Path:
         return self.root / f"{name}.prev"
@@ -120,6 +123,11 @@ class CheckedFolder:
         files = tuple(sorted((*others, *([ref] if ref else [])), key=lambda item: item.name))
         if files != known.files:
             write_atomic(self.root / FILE_NAME, dump_record(Checksums(files=files)))
+
+
+def is_precious(name: str) -> bool:
+    """Return whether a file cannot be made again, so that it has a copy."""
+    return name in PRECIOUS or name.startswith(f"{CODE_FOLDER}/")
 
 
 def _read(path: Path) -> bytes | None:

@@ -63,6 +63,7 @@ KINDS = (  # the first that matches
     FileKind("log", 256 * _MB, ("*.log",)),
     FileKind("table", 256 * _MB, ("*.parquet",)),
     FileKind("table", 64 * _MB, ("*.csv",)),
+    FileKind("Python file", 1 * _MB, ("*.py",)),
     FileKind("feature table", 16 * _GB, ("*.joblib",)),
     FileKind("model", 4 * _GB, ("*.pkl", "*.pt", "*.pth")),
 )

@@ -16,9 +16,11 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
+    model_validator,
 )
 
-from trainer.config import SCHEMA, Config
+from trainer.config import SCHEMA, Config, is_own_name
+from trainer.own_description import OwnDescription, note
 from trainer.store.durable import StoreError, dump_json
 from trainer.store.file_kinds import read_file
 from trainer.store.record_types import (
@@ -102,6 +104,7 @@ class RunFile(Config):
     is refused. ``canary`` holds the hash of a tiny fit per model; where another machine gives
     another hash, the run is not bit-exact. ``left_out`` holds the requested
     models that are not in ``models`` because a library could not be imported, and why, in words.
+    ``own_code`` has the names and words of the files in ``use``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -116,6 +119,26 @@ class RunFile(Config):
     machine: Machine
     canary: dict[Name, Name]
     left_out: dict[Name, Text] = Field(default_factory=dict)
+    own_code: OwnDescription = OwnDescription()
+
+    @model_validator(mode="after")
+    def _note_own_code(self) -> RunFile:
+        """Remember the names of own code for the pages, which do not execute it."""
+        used = (*self.models, *self.blend.weights)
+        unknown = [name for name in used if is_own_name(name) and self.use]
+        unknown = [name for name in unknown if name not in self.own_code.models]
+        if unknown or (not self.use and self.own_code != OwnDescription()):
+            raise ValueError(f"own_code: expected the models of own code; {unknown or 'no use'}")
+        note(self.own_code)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what only runs with own code have."""
+        values: dict[str, Any] = serialize(self)
+        if not self.use:
+            values.pop("own_code", None)
+        return values
 
     @property
     def is_simulated(self) -> bool:

@@ -17,6 +17,7 @@ import streamlit as st
 from pages.ui.shared import frame, panels, readers, words
 from trainer.models import registry
 from trainer.run.transfer.verification import Check, verify_run
+from trainer.store.checksums import CODE_FOLDER
 from trainer.store.file_kinds import read_file
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState
@@ -149,6 +150,8 @@ def describe(name: str) -> str:
     """Describe the content of a file; "" where it is not known."""
     if name in CONTENTS:
         return CONTENTS[name]
+    if name.startswith(f"{CODE_FOLDER}/"):
+        return "Own code"
     for model in registry.all_models():
         known = {
             f"{model.name}_state.json": f"Folds of {model.phrase}",

@@ -11,13 +11,15 @@ import polars as pl
 import streamlit as st
 
 from pages.ui.runs.run_table import RunSummary
-from pages.ui.shared import frame, words
-from trainer.config import flat_settings, make_config
+from pages.ui.shared import controls, frame, words
+from trainer.config import flat_settings, make_config, used_file
 from trainer.models import registry
+from trainer.own_code.code_files import CodeRefusedError, read_of_run
 from trainer.run.estimate import size_of
+from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
 
-NOT_SETTINGS = ("preset", "data.source")  # shown above the table
+NOT_SETTINGS = ("preset", "data.source", "use")  # shown above the table
 
 
 def show(summary: RunSummary) -> None:
@@ -28,6 +30,7 @@ def show(summary: RunSummary) -> None:
         st.markdown("Not available: damaged, or not written before the trainer ended.")
         return
     st.caption(frame.escape(origin(run_file)))
+    _own_code(summary.run, run_file)
     table = changed_settings(run_file)
     if table.is_empty():
         st.markdown(f"The same as the preset *{frame.escape(run_file.preset)}*.")
@@ -36,6 +39,22 @@ def show(summary: RunSummary) -> None:
     st.dataframe(
         table, hide_index=True, alt="Settings that differ from the preset", key="changed_settings"
     )
+
+
+def _own_code(reader: RunReader, run_file: RunFile) -> None:
+    """Show the own code that the run was made with; it is read, not executed."""
+    if not run_file.use:
+        return
+    names = ", ".join(used_file(entry)[0] for entry in run_file.use)
+    with st.expander(f"Own code: {frame.escape(names)}", icon=":material/code:"):
+        try:
+            controls.code_files(read_of_run(reader.root, run_file.use))
+        except CodeRefusedError as error:
+            st.error(frame.escape(str(error)))
+        if controls.is_approved(run_file):
+            st.caption("Approved on this machine.")
+        elif not frame.is_read_only():
+            controls.approve_button(reader, run_file)
 
 
 def origin(run_file: RunFile) -> str:

@@ -6,16 +6,19 @@ Nothing here waits for the trainer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import streamlit as st
 
 from pages.ui.shared import frame, live, words
-from trainer.config import Config, ConfigError
+from trainer.config import Config, ConfigError, used_file
+from trainer.own_code import approvals
+from trainer.own_code.code_files import CodeFile, CodeRefusedError, demand_approved, read_of_run
 from trainer.run import RefusedError, control
 from trainer.run.transfer import moving
 from trainer.run.transfer.moving import TransferError
+from trainer.store.checksums import CODE_FOLDER
 from trainer.store.durable import StoreError
 from trainer.store.names import RunNameError, RunPaths
 from trainer.store.reader import RunReader
@@ -23,6 +26,7 @@ from trainer.store.records import Command, RunFile, Status
 from trainer.store.run_state import DerivedState
 
 SENDER = "dashboard"
+MAX_SHOWN_CODE = 200_000  # characters of a file of own code
 LONGEST_WAIT_S = 120.0  # a trainer reads commands twice a second; more shows two clocks that differ
 
 _PROBLEM = "controls_problem"
@@ -37,6 +41,8 @@ def run_buttons(reader: RunReader, run_file: RunFile | None, derived: DerivedSta
     with st.container(horizontal=True, vertical_alignment="center"):
         if derived.is_active:
             _pause_buttons(reader, derived)
+        elif derived.can_resume and reader.paths.has_config and not is_approved(run_file):
+            approve_button(reader, run_file)
         elif derived.can_resume and reader.paths.has_config:
             st.button(
                 "Resume",
@@ -57,6 +63,78 @@ def run_buttons(reader: RunReader, run_file: RunFile | None, derived: DerivedSta
         duplicate_button(run_file)
 
 
+def is_approved(run_file: RunFile | None) -> bool:
+    """Return whether this user has approved all own code of a run on this machine."""
+    if run_file is None or not run_file.use:
+        return True
+    try:
+        return not approvals.missing(used_file(entry)[1] for entry in run_file.use)
+    except StoreError:
+        return False  # named by the dialog
+
+
+def approve_button(reader: RunReader, run_file: RunFile | None) -> None:
+    """Show the button that opens the dialog with the own code of a run."""
+    if run_file is not None and st.button(
+        "Read its own code",
+        icon=":material/policy:",
+        key="read_own_code",
+        help="The run comes with Python code that was not approved on this machine. Nothing "
+        "executes it before you have approved it.",
+    ):
+        _approval_dialog(reader, run_file)
+
+
+@st.dialog("Own code of this run", width="large")
+def _approval_dialog(reader: RunReader, run_file: RunFile) -> None:
+    try:
+        files = read_of_run(reader.root, run_file.use)
+    except CodeRefusedError as error:
+        st.error(frame.escape(str(error)))
+        return
+    st.warning(
+        "This code came with the run. Once approved, it can read, change and delete everything "
+        "that you can: approve only what you have read or what you trust.",
+        icon=":material/warning:",
+    )
+    code_files(files)
+    if not is_on_this_machine() or any(len(file.text) > MAX_SHOWN_CODE for file in files):
+        st.markdown("Approve it on the machine of the dashboard:")
+        st.code(f"python -m trainer approve {reader.name}", language=None, wrap_lines=True)
+    elif st.button(
+        "Approve",
+        type="primary",
+        key="approve_own_code",
+        icon=":material/check:",
+        on_click=attempt,
+        args=(_approve, files),  # the very bytes that are shown
+    ):
+        st.rerun()
+
+
+def code_files(files: Sequence[CodeFile]) -> None:
+    """Show files of own code, each with its SHA-256."""
+    for file in files:
+        st.markdown(f"**{frame.escape(file.name)}**  \nSHA-256 {file.sha256}")
+        shown = file.text[:MAX_SHOWN_CODE]
+        st.code(
+            shown,
+            language="python",
+            line_numbers=True,
+            height=min(420, 60 + 24 * shown.count("\n")),
+        )
+
+
+def is_on_this_machine() -> bool:
+    """Return whether the browser runs on the dashboard's machine: others approve no code."""
+    return st.context.ip_address is None
+
+
+def _approve(files: Sequence[CodeFile]) -> str:
+    approvals.approve({file.sha256: file.name for file in files}, "dashboard")
+    return f"Approved: {', '.join(file.name for file in files)}."
+
+
 def show_outcome() -> None:
     """Show the outcome of the last click: refused and why, or done."""
     place = st.container()  # always drawn: a message must not move, and so close, what is below
@@ -73,7 +151,10 @@ def attempt(action: Callable[..., str], *args: object) -> None:
     try:
         frame.refuse_read_only()
         st.session_state[_DONE] = action(*args)
-    except (RefusedError, TransferError, StoreError, RunNameError, ConfigError, OSError) as error:
+    except (
+        *(RefusedError, TransferError, StoreError, RunNameError, ConfigError, OSError),
+        CodeRefusedError,
+    ) as error:
         st.session_state[_PROBLEM] = str(error)
 
 
@@ -121,11 +202,15 @@ def start_over_button(reader: RunReader) -> None:
 def start_over(reader: RunReader) -> str:
     """Rename the run and start it again with the same settings."""
     run_file = reader.run_file()
+    use = () if run_file is None else run_file.use
+    demand_approved(reader.root, use)
     moved = moving.start_over(reader.root)
     if run_file is None:
         return f"Renamed to {moved.name}. It had no configuration to start again with."
     folds_file = RunPaths(moved.absolute()).folds if run_file.folds.file_sha256 else None
-    pid = control.start(frame.state_dir(), reader.name, run_file.settings(), folds_file)
+    copies = [moved / CODE_FOLDER / used_file(entry)[0] for entry in use]
+    settings = run_file.settings()
+    pid = control.start(frame.state_dir(), reader.name, settings, folds_file, copies)
     live.expect_trainer(reader.name, pid)
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
 

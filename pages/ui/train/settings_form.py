@@ -23,7 +23,7 @@ from trainer.config import (
 from trainer.models import registry
 
 MAIN = ("models", "folds.count", "boosting.rounds", "network.epochs", "seed")
-NOT_HERE = (*MAIN, "preset", "data.source")
+NOT_HERE = (*MAIN, "preset", "data.source", "use")
 TITLES = {  # of the parts of the configuration; other models have a part of their own
     "boosting": "LightGBM",
     "network": "Network",
@@ -54,7 +54,7 @@ AUTOMATIC = "automatic"  # a setting that a new run chooses by its recordings
 
 def usual_settings(preset: str) -> dict[str, Any]:
     """Return every setting of every model, by its dotted name, as the preset has it."""
-    models = registry.all_models()
+    models = registry.trainable_models()
     config = make_config(preset, {"models": [model.name for model in models]})
     values = flat_settings(config) | {"models": make_config(preset).models}
     weights = (_weight_name(model.name) for model in models)

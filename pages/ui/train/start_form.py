@@ -7,17 +7,25 @@ should take, what differs from the preset or from the duplicated run, and the st
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
 from pages.ui.shared import controls, frame, live, words
-from pages.ui.train import forecast, settings_form, start_folds, start_source, study_form
+from pages.ui.train import (
+    forecast,
+    settings_form,
+    start_code,
+    start_folds,
+    start_source,
+    study_form,
+)
 from trainer.config import Config, ConfigError, bounds, flat_settings, make_config, setting_text
 from trainer.data.schema import DataError
 from trainer.models import registry
+from trainer.own_description import OwnDescription
 from trainer.run import control
 from trainer.run.inputs.folds_file import check_stated_count
 from trainer.store.reader import RunReader, list_runs
@@ -46,11 +54,13 @@ class Draft:
         name: Of the run.
         config: Checked; None where something is wrong.
         problem: What is wrong, or "".
+        code: Own code of the run.
     """
 
     name: str
     config: Config | None
     problem: str
+    code: start_code.ChosenCode = field(default_factory=start_code.ChosenCode)
 
 
 def show() -> None:
@@ -60,6 +70,7 @@ def show() -> None:
         if st.session_state.get(_FILLED) is not duplicated:
             st.session_state[_FILLED] = duplicated
             _fill(*duplicated)
+            start_code.fill(frame.state_dir() / duplicated[0], duplicated[1].use)
         _duplicated_line(duplicated[0])
     left, right = st.columns(2, gap="large")
     with left:
@@ -68,13 +79,17 @@ def show() -> None:
         preset = _preset()
     usual = settings_form.usual_settings(preset)
     name = _name(source)
-    options = _main_settings(preset, usual)
+    code = start_code.fields()
+    options = _main_settings(preset, usual, code.description)
     with st.expander("More settings", icon=":material/tune:"):
         start_folds.field()
         assignments = settings_form.fields(usual)
     with st.expander("Study: several seeds or settings", icon=":material/account_tree:"):
         study_form.fields()
-    draft = _check(name, preset, {**options, "data.source": source}, assignments)
+    options["data.source"] = source
+    if code.use:
+        options["use"] = code.use
+    draft = _check(name, preset, options, assignments, code)
     _preview(draft, usual)
 
 
@@ -134,17 +149,19 @@ def _name(source: str) -> str:
     return typed.strip() or suggestion
 
 
-def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
+def _main_settings(preset: str, usual: Mapping[str, Any], own: OwnDescription) -> dict[str, Any]:
     """Show the main settings; return those that differ from the preset."""
     models_key = f"start_models_{preset}"
-    missing = registry.not_installed(model.name for model in registry.all_models())
+    ours = [model.name for model in registry.trainable_models()]
+    missing = registry.not_installed(ours)
+    offered = [name for name in (*ours, *own.models) if name not in missing]
     st.session_state.setdefault(models_key, list(usual["models"]))
     st.session_state[models_key] = [
-        model for model in st.session_state[models_key] if model not in missing
+        model for model in st.session_state[models_key] if model in offered
     ]
     models = st.pills(
         "Models",
-        [model.name for model in registry.all_models() if model.name not in missing],
+        offered,
         selection_mode="multi",
         format_func=registry.title,
         key=models_key,
@@ -152,7 +169,7 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     )
     for model, problem in missing.items():
         st.caption(frame.escape(f"{registry.title(model)} cannot be trained here: {problem}."))
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, Any] = _own_settings(own, models)
     with st.container(horizontal=True, gap="small"):
         for name, label in NUMBERS.items():
             if name == "folds.count" and start_folds.path() is not None:
@@ -179,11 +196,38 @@ def _main_settings(preset: str, usual: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
+def _own_settings(own: OwnDescription, models: Sequence[str]) -> dict[str, Any]:
+    """Show the settings of own code: its network, and the weights of its models."""
+    chosen: dict[str, Any] = {}
+    if own.networks:
+        network = st.pills("Network of your own code", own.networks, key="start_own_network")
+        if network is not None:
+            chosen["network.architecture"] = network
+    for name in own.models:
+        if name in models:
+            chosen[f"blend.weights.{name}"] = st.number_input(
+                f"Weight of {registry.title(name)} in the blend",
+                min_value=0.0,
+                value=start_code.USUAL_WEIGHT,
+                step=0.1,
+                key=f"start_own_weight_{name}",
+            )
+    return chosen
+
+
 def _number_key(name: str, preset: str) -> str:
     return f"start_{name}_{preset}"
 
 
-def _check(name: str, preset: str, options: dict[str, Any], assignments: list[str]) -> Draft:
+def _check(
+    name: str,
+    preset: str,
+    options: dict[str, Any],
+    assignments: list[str],
+    code: start_code.ChosenCode,
+) -> Draft:
+    if code.problem:
+        return Draft(name, None, code.problem)
     problem = words.run_name_problem(name)
     if problem is not None:
         return Draft(name, None, f"Run name: expected {problem}; got {name!r}.")
@@ -205,7 +249,7 @@ def _check(name: str, preset: str, options: dict[str, Any], assignments: list[st
     missing = registry.not_installed(config.models)
     if missing and (config.blend.fail_if_torch_missing or len(missing) == len(config.models)):
         return Draft(name, None, f"Models: {' and '.join(missing.values())}. Install it first.")
-    return Draft(name, config, "")
+    return Draft(name, config, "", code)
 
 
 def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
@@ -218,7 +262,8 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
     if draft.config is not None and not study_form.is_filled():
         with st.expander("Command for a terminal", icon=":material/terminal:"):
             command = control.command_line(
-                frame.state_dir(), draft.name, draft.config, start_folds.path()
+                *(frame.state_dir(), draft.name, draft.config),
+                *(start_folds.path(), draft.code.paths),
             )
             st.code(shlex.join(command), language=None, wrap_lines=True)
     active = [run.name for run in runs if derive_state(run).is_active]
@@ -263,7 +308,10 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
 
 def _start(draft: Draft) -> str:
     assert draft.config is not None  # else the button is disabled
-    pid = control.start(frame.state_dir(), draft.name, draft.config, start_folds.path())
+    draft.code.approve()
+    pid = control.start(
+        frame.state_dir(), draft.name, draft.config, start_folds.path(), draft.code.paths
+    )
     live.expect_trainer(draft.name, pid)
     frame.open_run(draft.name)
     controls.stop_duplicating()

@@ -32,8 +32,8 @@ FAMILY_NAMES = (
 # DESIGN.md section 3
 COMMANDS = {
     "train": "--data --run --preset --models --folds --folds-file --allow-shared-subjects "
-    "--rounds --epochs --seed --set --time-limit --stop-after-folds --paused-is-success --workers "
-    "--engine --state",
+    "--rounds --epochs --seed --set --use --time-limit --stop-after-folds --paused-is-success "
+    "--workers --engine --state",
     "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --rounds "
     "--epochs --set --time-limit --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
@@ -44,6 +44,8 @@ COMMANDS = {
     "export": "RUN FILE.zip --dataset-metadata --state",
     "import": "FILE_OR_FOLDER --state",
     "serve": "RUN --data --state",
+    "check": "FILE.py --json",
+    "approve": "RUN --yes --state",
     "simulate": "DIR --subjects --seed --state",
 }
 FINISHED, FAILED, REFUSED, PAUSED = 0, 1, 2, 3

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 from trainer.config import NetworkConfig
 from trainer.features.frames import Frames, input_branches, num_input_channels
+from trainer.models import own_networks
 from trainer.models.network.augmentation import hideable_columns
 from trainer.models.network.auxiliary_targets import AuxiliaryTargets
 from trainer.models.network.composition import Ensemble, SensorRouter, imu_sizes
 from trainer.models.network.gesture_net import GestureNet, NetworkSizes
-from trainer.models.network.statistics_net import StatisticsNet
-from trainer.models.network.submodels import BranchNet, TimeSeriesNet
+from trainer.models.network.own_network import OwnNetwork
+from trainer.models.network.submodels import BranchNet, StatisticsNet, TimeSeriesNet
 
 
 def network_sizes(
@@ -59,4 +60,6 @@ def make_network(sizes: NetworkSizes) -> GestureNet:
 
 
 def _make_submodel(sizes: NetworkSizes) -> GestureNet:
+    if own_networks.is_own(sizes.architecture):
+        return OwnNetwork(sizes)
     return BranchNet(sizes) if sizes.architecture == "branches" else TimeSeriesNet(sizes)

@@ -30,6 +30,7 @@ from trainer.data.sequences import IntArray
 from trainer.features.batches import fit_scaler
 from trainer.features.frames import Frames, frame_length
 from trainer.metric import Score
+from trainer.models import own_networks
 from trainer.models.base import FoldTask
 from trainer.models.monitor import Monitor, Paused
 from trainer.models.network.augmentation import HIDEABLE_GROUPS, BatchMaker
@@ -127,7 +128,7 @@ class _Fitting:
         lengths_N = np.diff(self.frames.offsets)
         self.length = frame_length(lengths_N, task.train_idx, length)
         self.scaler = fit_scaler(self.frames, task.train_idx)
-        has_auxiliary = config.auxiliary_weight > 0
+        has_auxiliary = config.auxiliary_weight > 0 and not own_networks.is_own(config.kind)
         auxiliary = make_auxiliary_targets(task.annotations) if has_auxiliary else NO_TARGETS
         self.batch_maker = BatchMaker(self.frames, self.scaler, self.length, config, auxiliary)
         self.train_lengths_N = lengths_N[task.train_idx]

@@ -19,8 +19,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainer.config import Architecture
-
 
 @dataclass(frozen=True)
 class NetworkSizes:
@@ -32,7 +30,7 @@ class NetworkSizes:
         conv_channels: Output channels of the two convolutions; of ``branches``, of a whole stage.
         recurrent_units: Units of each direction of a recurrent layer.
         dropout: Share dropped between blocks and in the head, in training only.
-        architecture: Of each submodel.
+        architecture: Of each submodel; of own code ``NAME:SHA256``.
         branches: For ``branches``: the input columns of each; branches of one name share weights.
         members: Number of such networks that are trained together; their probabilities are
             averaged.
@@ -49,7 +47,7 @@ class NetworkSizes:
     conv_channels: tuple[int, int]
     recurrent_units: int
     dropout: float
-    architecture: Architecture = "time_series_net"
+    architecture: str = "time_series_net"
     branches: tuple[tuple[str, tuple[int, ...]], ...] = ()
     members: int = 1
     statistics_members: int = 0

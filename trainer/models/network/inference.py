@@ -23,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainer.config import Architecture
 from trainer.data.sequences import IntArray
 from trainer.features.batches import (
     Batch,
@@ -76,7 +75,12 @@ class NetworkModel:
 
     @cached_property
     def quick_network(self) -> GestureNet:
-        """Return the network with ``QUICK_PARTS`` in float32, built once."""
+        """Return the network with ``QUICK_PARTS`` in float32, built once.
+
+        One of own code has no such parts.
+        """
+        if self.sizes.architecture not in QUICK_PARTS:
+            return self.network
         return quicken(build_network(self), self.sizes.architecture)
 
 
@@ -87,7 +91,7 @@ def build_network(model: NetworkModel) -> GestureNet:
     return net.double().eval()
 
 
-def quicken(net: GestureNet, architecture: Architecture) -> GestureNet:
+def quicken(net: GestureNet, architecture: str) -> GestureNet:
     """Make a network compute its ``QUICK_PARTS`` in float32 and the others in float64.
 
     Args:

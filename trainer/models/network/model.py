@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.config import Config, NetworkConfig
+from trainer.models import own_networks
 from trainer.models.base import (
     Checkpoint,
     DataSize,
@@ -62,8 +63,11 @@ class Network(Model):
     memory_settings = ("network.batch_size", "network.conv_channels", "network.recurrent_units")
 
     def settings(self, config: Config) -> NetworkConfig:
-        """Return the model's part of the configuration."""
-        return config.network
+        """Return the model's part of the configuration, a network of own code with its file."""
+        architecture = own_networks.qualified(config.network.kind, config.use)
+        if architecture == config.network.kind:
+            return config.network
+        return config.network.model_copy(update={"architecture": architecture})
 
     def max_steps(self, config: Config) -> int:
         """Return the number of epochs."""
@@ -113,7 +117,8 @@ class Network(Model):
         from trainer.models.network.packed_network import pack
 
         fitted = fit_fold(
-            task, config.network, seed, fold, monitor, checkpoint, config.frames.length
+            *(task, self.settings(config), seed, fold, monitor, checkpoint),
+            config.frames.length,
         )
         return FoldResult(
             proba_NK=fitted.valid_proba_NK,
@@ -136,7 +141,7 @@ class Network(Model):
         from trainer.models.network.fold import fit_fold
 
         task = generated_task(self.inputs)
-        settings = config.network.model_copy(update={"epochs": 1, "batch_size": 8})
+        settings = self.settings(config).model_copy(update={"epochs": 1, "batch_size": 8})
         fitted = fit_fold(task, settings, CANARY_SEED, 0, SilentMonitor(), length=16)
         digest = sha256()
         for name, tensor in sorted(fitted.model.weights.items()):
@@ -174,6 +179,16 @@ class FittedNetwork(FittedFold):
     """
 
     model: NetworkModel
+
+    @property
+    def has_attention(self) -> bool:
+        """Return whether the network has attention weights; one of own code need not."""
+        architecture = self.model.sizes.architecture
+        if not own_networks.is_own(architecture):
+            return True
+        from trainer.models.network.own_network import has_attention
+
+        return has_attention(architecture)
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ Shapes: C channels, K classes.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.config import Architecture
 from trainer.features.batches import FrameScaler
 from trainer.features.frames import OPTIONAL_GROUPS
 from trainer.models.base import Packed
@@ -35,7 +35,8 @@ MAX_LENGTH = 2**20  # steps
 MAX_UNITS = 2**16
 MAX_MEMBERS = 16
 MAX_BRANCHES = 100
-ARCHITECTURES: tuple[Architecture, ...] = ("time_series_net", "branches")
+ARCHITECTURES = ("time_series_net", "branches")  # and those of own code, by qualified name
+OWN_ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,39}:[0-9a-f]{64}")
 # attributes of NetworkSizes whose names in fold files are older
 _NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 
@@ -131,7 +132,8 @@ def _read_sizes(packed: Mapping[str, Any], num_channels: int) -> NetworkSizes:
     }
     values = {**defaults, "tells_phase": False, "num_postures": 0, **packed}
     architecture = values.get("architecture", ARCHITECTURES[0])
-    if architecture not in ARCHITECTURES:
+    is_own = isinstance(architecture, str) and bool(OWN_ARCHITECTURE.fullmatch(architecture))
+    if architecture not in ARCHITECTURES and not is_own:
         raise DamagedDataError(f"architecture: expected one of {', '.join(ARCHITECTURES)}")
     first, second = values["conv_channels"]
     widths = {"first": first, "second": second}
@@ -156,7 +158,7 @@ def _read_sizes(packed: Mapping[str, Any], num_channels: int) -> NetworkSizes:
 
 
 def _read_branches(
-    branches: object, num_channels: int, architecture: Architecture
+    branches: object, num_channels: int, architecture: str
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
     if not isinstance(branches, list | tuple) or len(branches) > MAX_BRANCHES:
         raise DamagedDataError(f"branches: expected a list of at most {MAX_BRANCHES}")

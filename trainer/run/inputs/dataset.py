@@ -23,6 +23,7 @@ from trainer.features.feature_table import FEATURE_VERSION, FeatureTable, grid_m
 from trainer.features.frames import Frames
 from trainer.folds import FoldAssignment, assign_folds, check_sizes
 from trainer.models.base import DataSize, FoldTask, Model
+from trainer.own_code.code_files import CodeFile
 from trainer.run.estimate import guess_num_features, has_optional_sensors
 from trainer.run.inputs.folds_file import FoldsFile
 from trainer.store.checksums import CheckedFolder
@@ -79,12 +80,14 @@ class Dataset(ABC):
         catalogue: Of the recordings: labelled, with subjects, checked.
         fingerprint: SHA-256 of their content.
         turned_subjects: Subjects whose device orientation was corrected.
+        code: Own code of the run, approved and loaded.
     """
 
     config: Config
     catalogue: Catalogue
     fingerprint: str
     turned_subjects: tuple[str, ...] = field(default=(), kw_only=True)
+    code: tuple[CodeFile, ...] = field(default=(), kw_only=True)
     _features: FeatureCache | None = field(default=None, kw_only=True)
 
     @property
@@ -153,6 +156,7 @@ class Dataset(ABC):
         return cache_key(
             *(self.fingerprint, "features", FEATURE_VERSION, "mirror", mirror, NUM_BINS),
             *self._key_of_turned,
+            *(file.entry for file in self.code),
         )
 
     @property

@@ -64,7 +64,7 @@ class PartitionedDataset(Dataset):
         return np.where(is_turned_N[:, None], -1.0, 1.0) * self.surveyed.orientation_NF
 
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        names = names_of(self.catalogue.groups)
+        names = names_of(self.catalogue.groups, self.code)
         values_NF = np.empty((self.catalogue.num_sequences, len(names)), dtype=np.float32)
         left = self._place_kept(values_NF, parts)
         first, began = None, time.monotonic()
@@ -116,6 +116,7 @@ class PartitionedDataset(Dataset):
             groups=self.catalogue.groups,
             mirrors=self.config.data.mirror_left_handers,
             turned=tuple(name for name in self.turned_subjects if name in subjects),
+            code=self.code,
         )
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:

@@ -21,6 +21,8 @@ from trainer.data.sequences import FloatArray
 from trainer.data.sources import fingerprint
 from trainer.features.feature_table import align, blocks_of, build_block, feature_names, join_blocks
 from trainer.features.frames import align_channels, build_frames, frame_layout
+from trainer.own_code.code_files import CodeFile
+from trainer.own_code.loader import load_approved
 from trainer.run.inputs.dataset import NUM_BINS
 
 Kind = Literal["features", "frames"]
@@ -37,6 +39,7 @@ class PartTask:
         groups: Sensor groups of all parts, which determine the columns.
         mirrors: Whether recordings of left-handers are mirrored.
         turned: Subjects of the part whose device orientation is corrected.
+        code: Own code of the run, approved by the coordinator.
     """
 
     part: Partitions
@@ -45,6 +48,7 @@ class PartTask:
     groups: tuple[str, ...]
     mirrors: bool
     turned: tuple[str, ...]
+    code: tuple[CodeFile, ...] = ()
 
     @property
     def name(self) -> str:
@@ -95,17 +99,21 @@ def make_part(task: PartTask, poll: Callable[[], None]) -> FloatArray:
     poll()
     signals = preprocess(correct_orientation(sequences, task.turned, in_place=True), task.mirrors)
     if task.kind == "features":
-        return _features(signals, task.groups, poll)
+        return _features(signals, task, poll)
     channels, groups = frame_layout(task.groups)
     return align_channels(build_frames(signals), channels, groups).values_TC
 
 
 @lru_cache(maxsize=1)
-def names_of(groups: tuple[str, ...]) -> tuple[str, ...]:
+def names_of(groups: tuple[str, ...], code: tuple[CodeFile, ...] = ()) -> tuple[str, ...]:
     """Return the names of the table of recordings of these sensor groups."""
-    return feature_names(groups, NUM_BINS)
+    return feature_names(groups, NUM_BINS, load_approved(code).blocks)
 
 
-def _features(signals: Signals, groups: tuple[str, ...], poll: Callable[[], None]) -> FloatArray:
-    blocks = [build_block(signals, block, NUM_BINS, poll) for block in blocks_of(signals)]
-    return align(join_blocks(blocks), names_of(groups))
+def _features(signals: Signals, task: PartTask, poll: Callable[[], None]) -> FloatArray:
+    own = load_approved(task.code).blocks
+    blocks = [
+        build_block(signals, block, NUM_BINS, poll, own, may_miss=False)
+        for block in blocks_of(signals, own)
+    ]
+    return align(join_blocks(blocks), names_of(task.groups, task.code))

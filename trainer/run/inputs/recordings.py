@@ -24,6 +24,8 @@ from trainer.data.sequences import Sequences
 from trainer.data.sources import check_trainable, fingerprint, open_partitions
 from trainer.features.feature_table import FeatureTable, blocks_of, build_block, join_blocks
 from trainer.features.frames import Frames, build_frames
+from trainer.own_code.code_files import CodeFile
+from trainer.own_code.loader import load_approved
 from trainer.run.inputs.dataset import KEEP_BLOCK_S, NUM_BINS, Dataset
 from trainer.run.inputs.partitioned_dataset import PartitionedDataset
 from trainer.run.inputs.parts import LocalPartMaker, PartMaker
@@ -36,6 +38,7 @@ def load_dataset(
     config: Config,
     maker: PartMaker = LocalPartMaker(),  # noqa: B008 - has no state
     show: Callable[[str], None] = lambda _: None,
+    code: tuple[CodeFile, ...] = (),
 ) -> Dataset:
     """Read and check the recordings.
 
@@ -43,6 +46,7 @@ def load_dataset(
         config: The run's configuration.
         maker: Computes features and frames of recordings in parts.
         show: Receives the progress of recordings in parts, in words.
+        code: Own code of the run, approved and loaded.
 
     Raises:
         DataError: They cannot be read or trained on.
@@ -59,6 +63,7 @@ def load_dataset(
             fingerprint(sequences),
             correct_orientation(sequences, turned, in_place=True),  # the fingerprint is taken
             turned_subjects=turned,
+            code=code,
         )
     surveyed = survey(parts, fingerprint)
     catalogue = surveyed.catalogue
@@ -69,6 +74,7 @@ def load_dataset(
     return PartitionedDataset(
         *(config, catalogue, surveyed.fingerprint, parts, surveyed, maker, show),
         turned_subjects=turned,
+        code=code,
     )
 
 
@@ -107,7 +113,7 @@ class InMemoryDataset(Dataset):
             self.__dict__.pop(name, None)
 
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        blocks = blocks_of(self.signals)
+        blocks = blocks_of(self.signals, load_approved(self.code).blocks)
         return join_blocks([self._block(block, parts, poll) for block in blocks])
 
     def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
@@ -116,7 +122,8 @@ class InMemoryDataset(Dataset):
         if kept is not None and len(kept[0]) == len(self.signals.offsets) - 1:
             return FeatureTable(*kept)
         began = time.monotonic()
-        table = build_block(self.signals, block, NUM_BINS, poll)
+        own = load_approved(self.code).blocks
+        table = build_block(self.signals, block, NUM_BINS, poll, own, may_miss=False)
         if time.monotonic() - began >= KEEP_BLOCK_S:
             parts.save(block, table.values_NF, table.names)
         return table

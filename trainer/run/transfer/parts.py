@@ -18,7 +18,8 @@ from typing import IO
 
 from trainer.models import registry
 from trainer.run.transfer.moving import TransferError
-from trainer.store.file_kinds import OTHER, belongs_to_process, kind_of
+from trainer.store.checksums import CODE_FOLDER
+from trainer.store.file_kinds import OTHER, PREVIOUS, belongs_to_process, kind_of
 
 MAX_BYTES = 20 * 2**30  # Kaggle's output limit; a run is far smaller
 MAX_FILES = 10_000
@@ -119,6 +120,8 @@ def _is_known(name: str) -> bool:
     """Return whether a run can contain a file of this name."""
     if is_foreign(name) or len(name) > MAX_NAME or not name.isprintable():
         return False
+    if PurePosixPath(name.removesuffix(PREVIOUS)).suffix == ".py":
+        return PurePosixPath(name).parent == PurePosixPath(CODE_FOLDER)  # plain data there too
     return kind_of(name) is not OTHER or any(fnmatchcase(name, own) for own in _model_files())
 
 

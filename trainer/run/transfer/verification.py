@@ -15,6 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from trainer.models import registry
+from trainer.models.own_networks import NotLoadedError
 from trainer.plain_data import DamagedDataError
 from trainer.predict.fitted_models import PredictError, open_model, read_bundle
 from trainer.run.fold_result_file import load_block
@@ -149,7 +150,7 @@ def _check_content(check: Check, open_content: Callable[[], object]) -> Check:
         open_content()
     except (StoreError, DamagedDataError, PredictError) as error:
         return Check(check.name, False, f"content: {error}")
-    except (ImportError, OSError) as error:  # a library is missing
+    except (ImportError, OSError, NotLoadedError) as error:  # a library, or own code
         return replace(check, detail=f"{check.detail}; content not checked: {error}")
     return check
 

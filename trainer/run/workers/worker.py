@@ -23,6 +23,8 @@ from trainer.folds import FoldError
 from trainer.models import registry
 from trainer.models.libraries import ModelError
 from trainer.models.monitor import Paused
+from trainer.own_code.code_files import CodeRefusedError
+from trainer.own_code.loader import describe_error, load_approved
 from trainer.run.estimate import StepTimer
 from trainer.run.fold_job import FoldJob, open_fold, run_fold
 from trainer.run.inputs.dataset import TrainingData
@@ -144,6 +146,7 @@ def fit_fold_job(job: FoldJob, shared: SharedArrays) -> JobOutcome:
 
 def _fit(job: FoldJob, shared: SharedArrays) -> JobOutcome:
     pin(job.config.exact)
+    registry.use_own(load_approved(job.code))
     reuse_freed_memory()
     stop = worker_stop_signal(RunPaths(job.root), job.attempt)
     if stop.is_set():
@@ -173,8 +176,8 @@ def _open(shared: SharedArrays) -> TrainingData:
 
 def _portable(error: Exception) -> Exception:
     """Return the error where it can be pickled for certain, else its text."""
-    is_plain = isinstance(error, StoreError | FoldError | ModelError)
-    return error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
+    is_plain = isinstance(error, StoreError | FoldError | ModelError | CodeRefusedError)
+    return error if is_plain else RuntimeError(describe_error(error))
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:

@@ -9,14 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.network_inputs import LENGTHS, SIZES, padded, sequences
 from trainer.models.network.factory import make_network
-from trainer.models.network.gesture_net import GestureNet, NetworkSizes
+from trainer.models.network.gesture_net import GestureNet
 from trainer.models.network.layers import MaskedBatchNorm, masked_mean
 from trainer.models.network.submodels import TimeSeriesNet
 
-SIZES = NetworkSizes(
-    num_channels=6, num_classes=5, conv_channels=(16, 24), recurrent_units=12, dropout=0.3
-)
 ALL_SIZES = {
     "time_series_net": SIZES,
     "branches": replace(
@@ -28,7 +26,6 @@ ALL_SIZES = {
     "statistics": replace(SIZES, statistics_members=2),
     "router": replace(SIZES, optional_columns=(4, 5)),
 }
-LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 127)
 TOLERANCE = 1e-6
 
 
@@ -47,18 +44,6 @@ def net(request: pytest.FixtureRequest) -> GestureNet:
     net = make_network(ALL_SIZES[request.param])
     net(3 * torch.randn(40, 16, 6) + 1, torch.full((40,), 16))
     return net.eval()
-
-
-def sequences() -> list[Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return [torch.randn(length, 6, generator=generator) for length in LENGTHS]
-
-
-def padded(parts: list[Tensor], time: int, filling: float = 0.0) -> tuple[Tensor, Tensor]:
-    x_NTC = torch.full((len(parts), time, 6), filling)
-    for row_TC, part_TC in zip(x_NTC, parts, strict=True):
-        row_TC[: len(part_TC)] = part_TC
-    return x_NTC, torch.tensor([len(part_TC) for part_TC in parts])
 
 
 @torch.no_grad()

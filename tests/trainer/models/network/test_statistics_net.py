@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, fit_network, make_frame_task
-from tests.trainer.models.network.test_gesture_net import SIZES, padded, sequences
+from tests.support.network_inputs import SIZES, padded, sequences
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.factory import make_network
-from trainer.models.network.statistics_net import StatisticsNet, statistics
+from trainer.models.network.submodels import StatisticsNet, statistics
 
 CIRCLE = 64  # steps of one turn
 

@@ -4,7 +4,8 @@ In: a study's folder and its runs. Out: rows, frames, intervals. A score is that
 fold under one seed, from the ``scores.json`` of the run.
 
 Whether folds hold the same people under every seed is decided by the folds themselves, by the
-checksum of ``folds.parquet``: by default each seed splits the people anew.
+checksum of ``folds.parquet``. It depends on the recordings: the seed of ``trainer.folds`` only
+orders people whose gestures are spread equally, and real people seldom are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import streamlit as st
 from pages.ui.shared import intervals, readers
 from trainer.models import registry
 from trainer.models.libraries import not_installed
-from trainer.store.checksums import CheckedFolder
+from trainer.store.checksums import FILE_NAME, CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -205,7 +206,7 @@ def _result(root: Path, study: StudyFile, trial: TrialRecord) -> TrialResult:
     return TrialResult(
         trial=trial,
         scores_SF=tuple(_scores(run, readers.version(RunPaths(run).scores)) for run in runs),
-        folds_S=tuple(_folds(run, readers.version(RunPaths(run).folds)) for run in runs),
+        folds_S=tuple(_folds(run, readers.version(run / FILE_NAME)) for run in runs),
     )
 
 
@@ -263,7 +264,7 @@ def describe_intervals(found: StudyResults) -> str:
         )
     if found.has_same_folds:
         return (
-            "95 % interval over seeds and folds as crossed random factors: each fold holds the "
+            "95 % interval over seeds and folds, two crossed random factors: each fold holds the "
             "same people under every seed."
         )
     return (

@@ -74,13 +74,22 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     assert table["Difference"][2] == pytest.approx(table["Mean"][2] - table["Mean"][0])
 
 
-def test_folds_of_two_seeds_are_not_the_same_people_by_default(night):
-    """Each seed shuffles the subjects anew: the folds' checksums differ, as ``folds.py`` says."""
+def test_folds_of_two_seeds_are_compared_by_their_content(night):
+    """Here all people have the same gestures, so that each seed splits them anew."""
     found = study_results.read(night)
     assert not found.has_same_folds
     (first, second) = found.results[0].folds_S
     assert first != second
     assert found.results[1].folds_S == (first, second)
+
+
+def test_seeds_with_the_same_folds_are_crossed_with_them(night):
+    first, second = study_results.read(night).results[0].folds_S
+    for path in night.parent.parent.glob("night-*-s43/checksums.json"):
+        path.write_text(path.read_text().replace(second, first))
+    found = study_results.read(night)
+    assert found.has_same_folds
+    assert "two crossed random factors" in study_results.describe_intervals(found)
 
 
 def test_trials_on_other_folds_have_no_difference(night):

@@ -128,9 +128,8 @@ def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
         baseline: Number of the trial that is subtracted.
 
     Returns:
-        Trial, State, one column per setting, Mean, Spread over folds, Spread over seeds,
-        Difference, From, To (of its 95 % interval), Minutes; without a column that is empty in
-        every row.
+        Trial, State, Mean, Difference, From, To (of its 95 % interval), Spread over folds, Spread
+        over seeds, one column per setting, Minutes; without a column that is empty in every row.
     """
     rows = [_row(found, result, found.results[baseline]) for result in found.results]
     table = pl.DataFrame(rows, infer_schema_length=None)
@@ -236,15 +235,15 @@ def _row(found: StudyResults, result: TrialResult, first: TrialResult) -> dict[s
     return {
         "Trial": trial.number,
         "State": result.state,
-        **{name: trial.settings.get(name, "") for name in found.study.names},
         "Mean": statistics.fmean(result.scores) if result.scores else None,
+        "Difference": mean,
+        "From": ends[0],
+        "To": ends[1],
         "Spread over folds": _spread_of_folds(result) if is_complete else None,
         "Spread over seeds": (
             statistics.stdev(means_S) if is_complete and len(means_S) > 1 else None
         ),
-        "Difference": mean,
-        "From": ends[0],
-        "To": ends[1],
+        **{name: trial.settings.get(name, "") for name in found.study.names},
         "Minutes": trial.seconds / 60 if trial.seconds else None,
     }
 

@@ -16,6 +16,7 @@ from trainer.store.names import RunPaths
 from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.study import launch
+from trainer.study.definition import SearchRange
 from trainer.study.trials import StudyPaths, read_study, read_trials, study_root
 
 
@@ -57,7 +58,7 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     found = study_results.read(night)
     table = study_results.trial_table(found, 0)
     assert table["Trial"].to_list() == [0, 1, 2, 3, 4, 5]
-    assert table.columns[2:5] == [
+    assert table.columns[-4:-1] == [
         *("boosting.min_data_in_leaf", "boosting.learning_rate", "boosting.num_leaves")
     ]
     for row, (_, settings, state, _, value) in zip(
@@ -125,12 +126,15 @@ def test_parallel_coordinates_have_an_axis_per_setting_and_one_for_the_score():
     figure = study_figures.parallel_figure(
         [{"a.rate": "0.01", "a.kind": "x"}, {"a.rate": "1.0", "a.kind": "y"}],
         [0.5, 0.75],
-        {"a.rate": True},
+        {
+            "a.rate": SearchRange(low=0.01, high=1.0, log=True),
+            "a.kind": SearchRange(choices=("x", "y", "z")),
+        },
     )
     rate, kind, score = figure.data[0].dimensions
     assert tuple(rate.values) == (-2.0, 0.0)
     assert (rate.ticktext[0], rate.ticktext[-1]) == ("0.01", "1")
-    assert (tuple(kind.values), tuple(kind.ticktext)) == ((0, 1), ("x", "y"))
+    assert (tuple(kind.values), tuple(kind.ticktext)) == ((0, 1), ("x", "y", "z"))
     assert tuple(score.values) == (0.5, 0.75)
 
 

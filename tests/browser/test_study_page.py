@@ -43,7 +43,7 @@ def test_a_study_from_the_first_click_to_its_comparison(serve, open_page):
     expect(link).to_have_count(1)  # elements of an earlier drawing vanish once the page is drawn
     link.click()
     wait_for_text(page, "Grid: 2 of 2 trials done; seeds 42, 43, 3 folds each. Best: trial", 30)
-    wait_for_text(page, "every seed splits the people anew")
+    wait_for_text(page, "each fold holds the same people under every seed")
     settle(page)
     assert overflow_px(page) == 0
     page.get_by_role("button", name="Duplicate the best").click()

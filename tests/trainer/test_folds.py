@@ -71,3 +71,13 @@ def test_too_few_sequences_for_the_folds_are_refused_before_training():
     with pytest.raises(DataError, match=r"5 folds need .* at least 5 sequences") as caught:
         check_trainable(sequences_from_table(table), num_folds=5)
     assert "Set folds to 2" in str(caught.value)
+
+
+def test_the_seed_only_orders_people_whose_gestures_are_spread_equally():
+    """So seeds often share their folds on real recordings; a study's interval depends on it."""
+    subjects = np.repeat([f"s{number}" for number in range(8)], 8)
+    equal = np.tile(np.arange(4), 16)
+    uneven = np.concatenate([np.arange(8) % 4 * (np.arange(8) > number) for number in range(8)])
+    for labels, num_different in ((equal, 3), (uneven, 1)):
+        found = {tuple(assign_folds(labels, subjects, 4, seed)) for seed in (1, 2, 3)}
+        assert len(found) == num_different

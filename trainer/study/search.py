@@ -74,9 +74,7 @@ def is_clearly_worse(
         trials: All trials before the running one.
         steps: The running trial's score of each fold so far.
     """
-    running = TrialRecord(
-        number=len(trials), settings=trials[0].settings if trials else {}, steps=steps, begun_at=0.0
-    )
+    running = TrialRecord(number=len(trials), settings={}, steps=tuple(steps), begun_at=0.0)
     if not any(trial.state == "complete" for trial in trials):
         return None
     with _quiet_optuna() as optuna:

@@ -19,7 +19,7 @@ from trainer.run import RefusedError
 from trainer.run.control import is_in_use
 from trainer.run.transfer.archive import export_run, import_run, open_archive
 from trainer.run.transfer.moving import TransferError
-from trainer.store.durable import PRIVATE_FILE, make_folder, replace
+from trainer.store.durable import PRIVATE_FILE, StoreError, make_folder, replace
 from trainer.store.file_kinds import kind_of, read_file
 from trainer.store.names import RunPaths, check_run_name
 from trainer.store.reader import RunReader
@@ -81,8 +81,12 @@ def is_study_copy(source: Path) -> bool:
     """Return whether a zip holds a study, or a folder is one."""
     if source.is_dir():
         return is_study(source.resolve())
-    with open_archive(source) as archive:
-        return any(name.count("/") == 1 and name.endswith(f"/{STUDY}") for name in _names(archive))
+    try:
+        with open_archive(source) as archive:
+            names = _names(archive)
+    except (TransferError, StoreError, OSError):
+        return False  # ``import_run`` says what is wrong with it
+    return any(name.count("/") == 1 and name.endswith(f"/{STUDY}") for name in names)
 
 
 def import_study(source: Path, state_dir: Path, report: Callable[[str], None]) -> Path:

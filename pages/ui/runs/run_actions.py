@@ -18,6 +18,7 @@ from trainer.run.transfer import archive, moving
 from trainer.store.reader import RunReader
 from trainer.store.records import Notes
 from trainer.store.run_state import DerivedState
+from trainer.study.study_archive import import_study, is_study_copy
 
 if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
@@ -196,6 +197,9 @@ def _import_upload(upload: UploadedFile, name: str) -> str:
 def _import_path(path: str, name: str) -> str:
     left_out: list[str] = []
     source = Path(path).expanduser()
+    if is_study_copy(source):
+        root = import_study(source, frame.state_dir(), left_out.append)
+        return f"Imported study {root.name}."
     root = archive.import_run(source, frame.state_dir(), name or None, left_out.append)
     frame.open_run(root.name)
     return " ".join([f"Imported {root.name}.", *(f"{words.capital(line)}." for line in left_out)])

@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from pages.ui.shared.charts_results import FRAME_PX, LEGEND_ABOVE, MARGIN, ROW_PX, shorten
+from trainer.study.definition import SearchRange
 
 HEIGHT_PX = 300
 SYMBOLS = {"Complete": "circle", "Pruned": "x", "Running": "circle-open", "Failed": "cross-open"}
@@ -57,17 +58,19 @@ def history_figure(history: pl.DataFrame) -> go.Figure:
 
 
 def parallel_figure(
-    settings: Sequence[Mapping[str, str]], values: Sequence[float], is_log: Mapping[str, bool]
+    settings: Sequence[Mapping[str, str]],
+    values: Sequence[float],
+    search: Mapping[str, SearchRange],
 ) -> go.Figure:
     """Draw one line per complete trial through its settings to its score, coloured by the score.
 
     Args:
         settings: Of each trial, as text.
         values: Score of each trial.
-        is_log: Whether a setting has a logarithmic axis, by its name.
+        search: The ranges of a search: one of choices has ticks, a logarithmic one such an axis.
     """
     dimensions = [
-        _dimension(name, [trial[name] for trial in settings], is_log.get(name, False))
+        _dimension(name, [trial[name] for trial in settings], search.get(name))
         for name in settings[0]
     ]
     dimensions.append({"label": "Score", "values": list(values), "tickformat": ".3f"})
@@ -107,13 +110,12 @@ def importance_figure(shares: pl.DataFrame) -> go.Figure:
     return figure
 
 
-def _dimension(name: str, texts: Sequence[str], is_log: bool) -> dict[str, Any]:
+def _dimension(name: str, texts: Sequence[str], found: SearchRange | None) -> dict[str, Any]:
     """Return one axis: numbers on a scale, other values as ticks."""
     label = shorten(name.rpartition(".")[2].replace("_", " ").capitalize(), 18)
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
-        known = sorted(set(texts))
+    numbers = _numbers(texts)
+    if numbers is None or (found is not None and found.choices is not None):
+        known = list(found.choices if found and found.choices else dict.fromkeys(texts))
         places = [known.index(text) for text in texts]
         return {
             "label": label,
@@ -122,7 +124,7 @@ def _dimension(name: str, texts: Sequence[str], is_log: bool) -> dict[str, Any]:
             "ticktext": known,
             "range": [-0.2, len(known) - 0.8],
         }
-    if not is_log:
+    if found is None or not found.log:
         return {"label": label, "values": numbers}
     powers = [math.log10(number) for number in numbers]
     low, high = min(powers), max(powers)
@@ -133,3 +135,10 @@ def _dimension(name: str, texts: Sequence[str], is_log: bool) -> dict[str, Any]:
         "tickvals": ticks,
         "ticktext": [f"{10**tick:.2g}" for tick in ticks],
     }
+
+
+def _numbers(texts: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        return None

@@ -140,7 +140,7 @@ def _figures(found: StudyResults) -> None:
         figure = study_figures.parallel_figure(
             settings,
             [trial.value for trial in complete if trial.value is not None],
-            {name: each.log for name, each in found.study.search.items()},
+            found.study.search,
         )
         table = study_results.trial_table(found, complete[0].number)
         note = "One line per complete trial. Drag along an axis to keep a part of the trials."

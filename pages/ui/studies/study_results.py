@@ -4,7 +4,8 @@ In: a study's folder and its runs. Out: rows, frames, intervals. A score is that
 fold under one seed, from the ``scores.json`` of the run.
 
 Whether folds hold the same people under every seed is decided by the folds themselves, by the
-checksum of ``folds.parquet``: by default each seed splits the people anew.
+checksum of ``folds.parquet``. It depends on the recordings: the seed of ``trainer.folds`` only
+orders people whose gestures are spread equally, and real people seldom are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import streamlit as st
 from pages.ui.shared import intervals, readers
 from trainer.models import registry
 from trainer.models.libraries import not_installed
-from trainer.store.checksums import CheckedFolder
+from trainer.store.checksums import FILE_NAME, CheckedFolder
 from trainer.store.durable import StoreError
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
@@ -127,9 +128,8 @@ def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
         baseline: Number of the trial that is subtracted.
 
     Returns:
-        Trial, State, one column per setting, Mean, Spread over folds, Spread over seeds,
-        Difference, From, To (of its 95 % interval), Minutes; without a column that is empty in
-        every row.
+        Trial, State, Mean, Difference, From, To (of its 95 % interval), Spread over folds, Spread
+        over seeds, one column per setting, Minutes; without a column that is empty in every row.
     """
     rows = [_row(found, result, found.results[baseline]) for result in found.results]
     table = pl.DataFrame(rows, infer_schema_length=None)
@@ -205,7 +205,7 @@ def _result(root: Path, study: StudyFile, trial: TrialRecord) -> TrialResult:
     return TrialResult(
         trial=trial,
         scores_SF=tuple(_scores(run, readers.version(RunPaths(run).scores)) for run in runs),
-        folds_S=tuple(_folds(run, readers.version(RunPaths(run).folds)) for run in runs),
+        folds_S=tuple(_folds(run, readers.version(run / FILE_NAME)) for run in runs),
     )
 
 
@@ -235,15 +235,15 @@ def _row(found: StudyResults, result: TrialResult, first: TrialResult) -> dict[s
     return {
         "Trial": trial.number,
         "State": result.state,
-        **{name: trial.settings.get(name, "") for name in found.study.names},
         "Mean": statistics.fmean(result.scores) if result.scores else None,
+        "Difference": mean,
+        "From": ends[0],
+        "To": ends[1],
         "Spread over folds": _spread_of_folds(result) if is_complete else None,
         "Spread over seeds": (
             statistics.stdev(means_S) if is_complete and len(means_S) > 1 else None
         ),
-        "Difference": mean,
-        "From": ends[0],
-        "To": ends[1],
+        **{name: trial.settings.get(name, "") for name in found.study.names},
         "Minutes": trial.seconds / 60 if trial.seconds else None,
     }
 
@@ -263,7 +263,7 @@ def describe_intervals(found: StudyResults) -> str:
         )
     if found.has_same_folds:
         return (
-            "95 % interval over seeds and folds as crossed random factors: each fold holds the "
+            "95 % interval over seeds and folds, two crossed random factors: each fold holds the "
             "same people under every seed."
         )
     return (

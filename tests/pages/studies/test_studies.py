@@ -16,6 +16,7 @@ from trainer.store.names import RunPaths
 from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.study import launch
+from trainer.study.definition import SearchRange
 from trainer.study.trials import StudyPaths, read_study, read_trials, study_root
 
 
@@ -57,7 +58,7 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     found = study_results.read(night)
     table = study_results.trial_table(found, 0)
     assert table["Trial"].to_list() == [0, 1, 2, 3, 4, 5]
-    assert table.columns[2:5] == [
+    assert table.columns[-4:-1] == [
         *("boosting.min_data_in_leaf", "boosting.learning_rate", "boosting.num_leaves")
     ]
     for row, (_, settings, state, _, value) in zip(
@@ -74,13 +75,22 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     assert table["Difference"][2] == pytest.approx(table["Mean"][2] - table["Mean"][0])
 
 
-def test_folds_of_two_seeds_are_not_the_same_people_by_default(night):
-    """Each seed shuffles the subjects anew: the folds' checksums differ, as ``folds.py`` says."""
+def test_folds_of_two_seeds_are_compared_by_their_content(night):
+    """Here all people have the same gestures, so that each seed splits them anew."""
     found = study_results.read(night)
     assert not found.has_same_folds
     (first, second) = found.results[0].folds_S
     assert first != second
     assert found.results[1].folds_S == (first, second)
+
+
+def test_seeds_with_the_same_folds_are_crossed_with_them(night):
+    first, second = study_results.read(night).results[0].folds_S
+    for path in night.parent.parent.glob("night-*-s43/checksums.json"):
+        path.write_text(path.read_text().replace(second, first))
+    found = study_results.read(night)
+    assert found.has_same_folds
+    assert "two crossed random factors" in study_results.describe_intervals(found)
 
 
 def test_trials_on_other_folds_have_no_difference(night):
@@ -116,12 +126,15 @@ def test_parallel_coordinates_have_an_axis_per_setting_and_one_for_the_score():
     figure = study_figures.parallel_figure(
         [{"a.rate": "0.01", "a.kind": "x"}, {"a.rate": "1.0", "a.kind": "y"}],
         [0.5, 0.75],
-        {"a.rate": True},
+        {
+            "a.rate": SearchRange(low=0.01, high=1.0, log=True),
+            "a.kind": SearchRange(choices=("x", "y", "z")),
+        },
     )
     rate, kind, score = figure.data[0].dimensions
     assert tuple(rate.values) == (-2.0, 0.0)
     assert (rate.ticktext[0], rate.ticktext[-1]) == ("0.01", "1")
-    assert (tuple(kind.values), tuple(kind.ticktext)) == ((0, 1), ("x", "y"))
+    assert (tuple(kind.values), tuple(kind.ticktext)) == ((0, 1), ("x", "y", "z"))
     assert tuple(score.values) == (0.5, 0.75)
 
 

@@ -10,10 +10,11 @@ import polars as pl
 import pytest
 
 from tests.support.builders import GESTURES, make_table
-from tests.support.forked_trainers import fork_server
+from tests.support.forked_trainers import fork_server, plain_environment
 from tests.support.own_code import ALL_THREE, JERK, TRANSFORMER, TREES
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import TINY, kill_at_step
+from tests.support.worker_runs import Trainer
 from trainer.explain.contributions import contributions_of
 from trainer.explain.occlusion import attention_of
 from trainer.features.meanings import meaning_of
@@ -82,9 +83,15 @@ def test_a_run_with_own_code_that_is_killed_resumes_to_the_same_bits(
 
 def test_two_workers_give_the_same_bits(whole, tiny_source, tmp_path):
     """The code travels with the job as bytes."""
-    done = command_line(*words_of(tiny_source), "--workers", "2", state=tmp_path)
-    assert done.code == 0, done.words
-    assert "2 folds side by side" in done.words
+    files = [word for path in (JERK, TRANSFORMER, TREES) for word in ("--use", path)]
+    trainer = Trainer(
+        *(tmp_path / "own", tiny_source, 2, *files),
+        environment=plain_environment(),
+        settings=(*TINY, *ALL_THREE),
+    )
+    code, words = trainer.wait()
+    assert code == 0, words
+    assert "2 folds side by side" in words
     assert differences(digests_of(tmp_path / "own"), digests_of(whole)) == []
 
 

@@ -33,6 +33,7 @@ OPEN_FILES = {  # modules that open files, and which: none reads a file of a run
     "trainer/run/workers/shared_arrays.py": "maps an array after its checksum was verified",
     "trainer/run/inputs/partitioned_dataset.py": "the same; writes such an array",
     "trainer/run/transfer/archive.py": "an archive, read and written",
+    "trainer/study/study_archive.py": "the same, of a study",
     "trainer/simulation/simulate.py": "writes recordings",
     "pages/ui/runs/run_actions.py": "an archive that was just written",
 }

@@ -63,6 +63,7 @@ def study(
     from rich.console import Console
 
     from trainer.cli.display import Display
+    from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
     from trainer.study.conduct import conduct
     from trainer.study.study_adoption import adopt_study, find_input_study
@@ -81,8 +82,9 @@ def study(
     try:
         with display.live():
             outcome = conduct(root, definition, limits, display.log, display.show, pool)
-    except known_errors():
-        if known is None and not is_detached:
+    except known_errors() as error:
+        is_other = isinstance(error, RefusedError) and not isinstance(error, LibraryError)
+        if known is None and not (is_detached or is_other):  # other: another process may hold it
             _remove_unbegun(root, definition)
         raise
     if not is_detached:
@@ -96,7 +98,7 @@ def _remove_unbegun(root: Path, definition: StudyFile) -> None:
     from trainer.study.trials import StudyPaths, run_name
 
     first = StudyPaths(root).state_dir / run_name(definition, 0, definition.seeds[0])
-    if not RunPaths(first).has_config:
+    if StudyPaths(root).trial(0).exists() and not RunPaths(first).has_config:
         shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(first, ignore_errors=True)
 

@@ -491,12 +491,18 @@ def test_every_setting_can_be_set_to_its_own_value():
     """--set accepts every dotted name of config.json with its value there."""
     config = make_config("quick", environment={})
     for name in setting_names():
-        if name == "preset":
+        if name in ("preset", "use"):  # their own options
             continue
         value = get(config, name)
         text = "none" if value is None else value
         text = ",".join(map(str, value)) if isinstance(value, tuple) else text
         assert differences(config, overlay(config, {}, [f"{name}={text}"])) == [], name
+
+
+def test_own_code_is_not_set_like_a_setting():
+    """A hash without the file would name code that is nowhere, so it is refused."""
+    with pytest.raises(ConfigError, match="--use"):
+        make_config("quick", {}, [f"use=ideas.py {'0' * 64}"], environment={})
 
 
 def test_a_preset_is_not_set_like_a_setting():

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trainer.blend import used_weights
-from trainer.config import Config
+from trainer.config import Config, used_file
 from trainer.models import registry
 from trainer.models.base import DataSize, Model
 from trainer.run.estimate import format_duration, seconds_per_fold
@@ -57,6 +57,9 @@ def describe_plan(plan: Plan, run: RunFile, config: Config, state_dir: str) -> l
     ]
     if plan.chosen:
         lines.insert(-1, f"  chosen      {', '.join(plan.chosen)}: by the number of sequences")
+    if config.use:
+        names = ", ".join(used_file(entry)[0] for entry in config.use)
+        lines.insert(-1, f"  own code    {names}")
     if plan.origin:
         lines.insert(1, f"  adopted     {plan.origin}")
     for model in registry.select(config.models):
@@ -113,7 +116,8 @@ def _describe_folds(model: Model, folds: Sequence[FoldRecord], config: Config) -
         for fold in begun
     ]
     if waiting:
-        most = f"at most {model.max_steps(config)} {model.step_title}s each"
+        num_steps = model.max_steps(config)
+        most = f"at most {num_steps} {model.step_title}{'s' * (num_steps != 1)} each"
         parts.append(f"trains {_folds(waiting)}, {most}")
     return "; ".join(parts)
 

@@ -76,7 +76,8 @@ def _steps_text(model: Model, config: Config, size: DataSize | None) -> str:
     sizes = (SMALL_SIZE, LARGE_SIZE) if size is None else (size,)
     steps = {model.max_steps(model.choose_settings(config, one)) for one in sizes}
     numbers = " or ".join(str(number) for number in sorted(steps))
-    unit = f"{'up to ' * model.selects_best(config)}{numbers} {model.step_title}s"
+    step = f"{model.step_title}{'s' * (numbers != '1')}"
+    unit = f"{'up to ' * model.selects_best(config)}{numbers} {step}"
     return f"{unit}, by the number of sequences" if len(steps) > 1 else unit
 
 

@@ -211,6 +211,7 @@ def _own_settings(own: OwnDescription, models: Sequence[str]) -> dict[str, Any]:
                 value=start_code.USUAL_WEIGHT,
                 step=0.1,
                 key=f"start_own_weight_{name}",
+                width=2 * settings_form.FIELD_WIDTH_PX,
             )
     return chosen
 
@@ -292,7 +293,9 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
     made = config.model_copy(update={"models": trained})  # the trainer leaves the others out
     st.markdown(frame.escape(forecast.plan_text(made, source, forecast.find_size(made, runs))))
     st.markdown(frame.escape(forecast.time_text(forecast.forecast(made, runs))))
-    own = [row for row in settings_form.differing(config, usual) if row[0] != "data.source"]
+    usual = {**usual, **{f"blend.weights.{model}": 0.0 for model in config.blend.weights}}
+    rows = settings_form.differing(config, usual)
+    own = [row for row in rows if row[0] not in ("data.source", "use")]
     if own:
         st.markdown(f"Different from the preset: {settings_form.differences_text(own)}")
     duplicated = controls.duplicated_run()

@@ -94,6 +94,7 @@ class RunFile(Config):
     is refused. ``canary`` holds the hash of a tiny fit per model; where another machine gives
     another hash, the run is not bit-exact. ``left_out`` holds the requested
     models that are not in ``models`` because a library could not be imported, and why, in words.
+    ``project_version`` is for people; what decides whether a run can be resumed is ``code``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -108,6 +109,7 @@ class RunFile(Config):
     machine: Machine
     canary: dict[Name, Name]
     left_out: dict[Name, Text] = Field(default_factory=dict)
+    project_version: Name = "0.1"  # of runs that do not contain it
 
     @property
     def is_simulated(self) -> bool:

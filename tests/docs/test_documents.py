@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from docs import command_line
 from trainer import __version__
@@ -72,3 +74,16 @@ def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {__version__}\n" in citation
     changelog = (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(r"^## (\S+)", changelog, re.MULTILINE)[1] == __version__
+
+
+def test_the_lock_has_a_hash_of_every_package_and_keeps_to_requirements():
+    """Every requirement is locked to a version that it allows; every version has a hash."""
+    text = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
+    blocks = re.findall(
+        r"^([\w.-]+)==(\S+)((?: \\\n    --hash=sha256:\w{64})+)$", text, re.MULTILINE
+    )
+    locked = {name: Version(version) for name, version, _ in blocks}
+    assert len(locked) == len(re.findall(r"^[\w.-]+==", text, re.MULTILINE))
+    for line in (PROJECT / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        requirement = Requirement(line)
+        assert locked[requirement.name] in requirement.specifier, line

@@ -27,7 +27,6 @@ OPEN_FILES = {  # modules that open files, and which: none reads a file of a run
     "trainer/data/files.py": "the user's recordings",
     "trainer/data/partitions.py": "the user's recordings",
     "trainer/kaggle/gateway.py": "the competition's files",
-    "trainer/study/study_archive.py": "the archive that is written for the user",
     "trainer/run/machine.py": "the system's list of processors",
     "trainer/run/workers/pool.py": "the system's memory limit",
     "trainer/run/workers/shared_arrays.py": "maps an array after its checksum was verified",

@@ -33,6 +33,7 @@ from trainer.cli.options import (
     State,
     StopAfter,
     TimeLimit,
+    Version,
     Workers,
 )
 
@@ -40,9 +41,13 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Train gesture models on wrist-sensor recordings, pause and resume training, and predict.",
     epilog="Exit codes: 0 finished, 1 failed, 2 wrong usage or refused, 3 paused.",
 )
+
+
+@app.callback()
+def options_of_all(version: Version = False) -> None:
+    """Train gesture models on wrist-sensor recordings, pause and resume training, and predict."""
 
 
 @app.command()

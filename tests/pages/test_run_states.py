@@ -273,7 +273,7 @@ def test_start_over_moves_aside_and_starts_with_the_same_settings(make_run, monk
     app = visit()
     app.button(key="start_over_sure").click().run()
     assert not app.exception
-    [(folder, name, config, _)] = started
+    [(folder, name, config, *_)] = started
     assert (folder, name, config.seed) == (root.parent, "first", 7)
     assert not root.exists()
     assert len(list(root.parent.glob("first.old-*"))) == 1
@@ -290,7 +290,7 @@ def test_the_start_form_hands_over_what_was_chosen(state_dir, monkeypatch):
     app.run()
     app.button(key="start").click().run()
     assert not app.exception
-    [(folder, name, config, _)] = started
+    [(folder, name, config, *_)] = started
     assert (folder, name) == (state_dir, "mine")
     expected = make_config("quick", {"seed": 7}, ["boosting.num_leaves=31"], environment={})
     assert config == expected

@@ -156,7 +156,7 @@ def test_a_run_with_a_third_model_is_started_and_duplicated(root, monkeypatch):
     app.text_input(key="start_set_blend.weights.forest").set_value("0.5").run()
     assert "Different from first: blend.weights.forest 0.0 → **0.5**" in texts(app)
     app.button(key="start").click().run()
-    [(_, _, config, _)] = started
+    [(_, _, config, *_)] = started
     assert config.models == ("lgbm", "torch", NAME)
     assert config.parameters == {NAME: {"trees": TREES, "leaf_size": 3}}
     assert config.blend.by_model[NAME] == 0.5

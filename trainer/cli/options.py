@@ -10,6 +10,21 @@ from typing import Annotated
 
 import typer
 
+from trainer import __version__
+
+
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        print(__version__)
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="Print the version and exit", callback=_print_version, is_eager=True
+    ),
+]
 State = Annotated[
     Path | None,
     typer.Option("--state", help="State folder (default: $CKPT_DIR or state/)", metavar="DIR"),

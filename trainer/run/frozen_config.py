@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from trainer import __version__
 from trainer.config import (
     WITHOUT_EFFECT,
     Config,
@@ -95,6 +96,7 @@ def freeze(name: str, config: Config, dataset: Dataset, left_out: Mapping[str, s
         canary=canary_hashes(config),
         left_out=dict(left_out),
         own_code=registry.own().describe(config),
+        project_version=__version__,
     )
 
 

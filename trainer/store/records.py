@@ -105,6 +105,7 @@ class RunFile(Config):
     another hash, the run is not bit-exact. ``left_out`` holds the requested
     models that are not in ``models`` because a library could not be imported, and why, in words.
     ``own_code`` has the names and words of the files in ``use``.
+    ``project_version`` is for people; what decides whether a run can be resumed is ``code``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -120,6 +121,7 @@ class RunFile(Config):
     canary: dict[Name, Name]
     left_out: dict[Name, Text] = Field(default_factory=dict)
     own_code: OwnDescription = OwnDescription()
+    project_version: Name = "0.1"  # of runs that do not contain it
 
     @model_validator(mode="after")
     def _note_own_code(self) -> RunFile:

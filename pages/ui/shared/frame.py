@@ -21,6 +21,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from pages.ui.shared import readers, words
+from trainer import __version__
 from trainer.run import RefusedError
 from trainer.store.durable import StoreError
 from trainer.store.names import RUN_NAME
@@ -225,7 +226,7 @@ def sidebar() -> None:
             persist_state="session",
             help="Update the pages while a run is training. Off freezes them.",
         )
-        st.caption(escape(f"State folder: {_short(state_dir())}"))
+        st.caption(escape(f"State folder: {_short(state_dir())} · version {__version__}"))
         if is_read_only():
             st.badge("Read-only", icon=":material/lock:", color="gray")
 

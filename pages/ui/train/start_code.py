@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
 from pages.ui.shared import controls, frame
+from pages.ui.train import settings_form
+from trainer.models import registry
 from trainer.own_code import approvals
 from trainer.own_code.code_files import CodeFile, CodeRefusedError, read_named
 from trainer.own_description import OwnDescription
@@ -77,6 +80,26 @@ def fill(root: Path, use: Sequence[str]) -> None:
     """Name the copies of a run to duplicate; call it before the widgets are drawn."""
     copies = (root / CODE_FOLDER / entry.partition(" ")[0] for entry in use)
     st.session_state[KEY] = "\n".join(map(str, copies))
+
+
+def settings(own: OwnDescription, models: Sequence[str]) -> dict[str, Any]:
+    """Show the settings of own code: its network, and the weights of its models."""
+    chosen: dict[str, Any] = {}
+    if own.networks:
+        network = st.pills("Network of your own code", own.networks, key="start_own_network")
+        if network is not None:
+            chosen["network.architecture"] = network
+    for name in own.models:
+        if name in models:
+            chosen[f"blend.weights.{name}"] = st.number_input(
+                f"Weight of {registry.title(name)} in the blend",
+                min_value=0.0,
+                value=USUAL_WEIGHT,
+                step=0.1,
+                key=f"start_own_weight_{name}",
+                width=2 * settings_form.FIELD_WIDTH_PX,
+            )
+    return chosen
 
 
 def _read(paths: tuple[Path, ...]) -> ChosenCode:

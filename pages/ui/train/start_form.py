@@ -7,7 +7,7 @@ should take, what differs from the preset or from the duplicated run, and the st
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,7 +169,7 @@ def _main_settings(preset: str, usual: Mapping[str, Any], own: OwnDescription) -
     )
     for model, problem in missing.items():
         st.caption(frame.escape(f"{registry.title(model)} cannot be trained here: {problem}."))
-    chosen: dict[str, Any] = _own_settings(own, models)
+    chosen: dict[str, Any] = start_code.settings(own, models)
     with st.container(horizontal=True, gap="small"):
         for name, label in NUMBERS.items():
             if name == "folds.count" and start_folds.path() is not None:
@@ -193,26 +193,6 @@ def _main_settings(preset: str, usual: Mapping[str, Any], own: OwnDescription) -
                 chosen[name] = value
     if tuple(models) != tuple(model for model in usual["models"] if model not in missing):
         chosen["models"] = models
-    return chosen
-
-
-def _own_settings(own: OwnDescription, models: Sequence[str]) -> dict[str, Any]:
-    """Show the settings of own code: its network, and the weights of its models."""
-    chosen: dict[str, Any] = {}
-    if own.networks:
-        network = st.pills("Network of your own code", own.networks, key="start_own_network")
-        if network is not None:
-            chosen["network.architecture"] = network
-    for name in own.models:
-        if name in models:
-            chosen[f"blend.weights.{name}"] = st.number_input(
-                f"Weight of {registry.title(name)} in the blend",
-                min_value=0.0,
-                value=start_code.USUAL_WEIGHT,
-                step=0.1,
-                key=f"start_own_weight_{name}",
-                width=2 * settings_form.FIELD_WIDTH_PX,
-            )
     return chosen
 
 

@@ -194,7 +194,7 @@ def test_of_two_starts_at_once_the_loser_does_not_clear_away_the_winners_folder(
 ):
     """The folder appears between its look and its try for the lock."""
 
-    def lose(root, *_):
+    def lose(root, *_, **__):
         acquire(root / "lock").release()
         raise RefusedError("held by another trainer")
 

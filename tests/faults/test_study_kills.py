@@ -17,33 +17,42 @@ NUM_KILLS = 20
 
 @pytest.mark.faults
 def test_twenty_kills_of_a_search_with_pruning_change_no_trial_and_no_bit(tmp_path):
-    """The instants are spread over the whole study: each start lives an eighth of it on average."""
-    source = study_source(tmp_path)
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
+    """The instants are spread over the study; one that ends before the last kill is compared, and
+    the other kills hit the next.
+    """
+    source, whole = study_source(tmp_path), tmp_path / "whole"
+    whole.mkdir()
     began = time.monotonic()
     ended = fork_server().run(*search_words(whole, source))
     assert ended.code == 0, ended.words
-    whole_s = time.monotonic() - began
+    start_s = (time.monotonic() - began) / 10  # the longest life of a start
     assert [state for _, _, state, _, _ in outcomes(whole / "state")].count("pruned") >= 1
-    rng, landed = random.Random(int(os.environ.get("FAULTS_SEED", "18"))), 0
-    words = search_words(killed, source)
+    rng, landed, num_studies = random.Random(int(os.environ.get("FAULTS_SEED", "18"))), 0, 0
     while landed < NUM_KILLS:
-        child = fork_server().start(*words)
-        time.sleep(rng.uniform(0.0, whole_s / 8))
-        child.send(9)
-        ended = child.wait()
-        if ended.code == 0:
-            break
-        assert ended.was_killed, ended.words
-        landed += 1
-    assert landed == NUM_KILLS, "finished before the last kill: lower the share of whole_s"
-    with summary.case("kill -9 of a study at random instants", landed=landed):
-        ended = fork_server().run(*words)
-        assert ended.code == 0, ended.words
-        found, expected = study_digests(killed / "state"), study_digests(whole / "state")
-        assert [name for name in expected | found if found.get(name) != expected.get(name)] == []
+        num_studies += 1
+        assert num_studies <= 3
+        killed = tmp_path / f"killed-{num_studies}"
+        killed.mkdir()
+        words = search_words(killed, source)
+        before = landed
+        while landed < NUM_KILLS and kill(words, rng.uniform(0.0, start_s)):
+            landed += 1
+        with summary.case("kill -9 of a study at random instants", landed=landed - before):
+            ended = fork_server().run(*words)
+            assert ended.code == 0, ended.words
+            found, expected = study_digests(killed / "state"), study_digests(whole / "state")
+            names = [name for name in expected | found if found.get(name) != expected.get(name)]
+            assert names == []
+
+
+def kill(words, after_s):
+    """Start the study and kill it; return whether the kill came before its end."""
+    child = fork_server().start(*words)
+    time.sleep(after_s)
+    child.send(9)
+    ended = child.wait()
+    assert ended.was_killed or ended.code == 0, ended.words
+    return ended.was_killed
 
 
 @pytest.mark.faults

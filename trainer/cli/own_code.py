@@ -154,6 +154,44 @@ def open_files(
     return files
 
 
+def open_for_study(
+    use: Sequence[Path], varied: Sequence[Sequence[Path]], assignments: Sequence[str]
+) -> tuple[CodeFile, ...]:
+    """Approve the own code that a study names, try it, and load that of its first trial.
+
+    Args:
+        use: The files of all trials.
+        varied: The files that each value of ``use`` in the grid adds.
+        assignments: Of ``--set``.
+
+    Returns:
+        All files, each once.
+
+    Raises:
+        CodeRefusedError: A file cannot be used, or two different ones have the same name.
+    """
+    if not (use or any(varied)):
+        return ()
+    from trainer.models import registry
+    from trainer.own_code import approvals
+    from trainer.own_code.code_files import CodeRefusedError, read_named
+    from trainer.own_code.loader import load
+    from trainer.run.machine import pin
+
+    sets = [read_named([*use, *paths]) for paths in varied or [()]]
+    files = tuple(dict.fromkeys(file for one in sets for file in one))
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        raise CodeRefusedError(f"use: expected files of different names; got {', '.join(names)}")
+    approvals.approve({file.sha256: file.name for file in files}, "study --use")
+    pin("portable" if PORTABLE in assignments else "machine")  # before a file imports torch
+    for one in reversed(sets):
+        registry.use_own(load(one, approvals.approved(), ""))
+        if one:
+            check_loaded(is_new_only=True)
+    return files
+
+
 def _existing(state_dir: Path, name: str | None) -> tuple[Path, RunFile | None]:
     """Return the run that is continued, here or in the input folder, and its configuration."""
     if name is None:

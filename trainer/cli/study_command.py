@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import commands, studying, training
+from trainer.cli import commands, own_code, studying, training
 from trainer.cli.options import (
     Assignments,
     Data,
@@ -44,7 +44,8 @@ def study(
         typer.Option(
             metavar="KEY=V1,V2",
             help="Values of a setting; all combinations are trained, the first setting varies "
-            "slowest. The items of a list are joined by +: network.conv_channels=8+16,16+32",
+            "slowest. The items of a list are joined by +: network.conv_channels=8+16,16+32. "
+            "use=none,FILE.py compares runs without and with your own code",
         ),
     ] = None,
     search: Annotated[
@@ -66,6 +67,7 @@ def study(
     rounds: Rounds = None,
     epochs: Epochs = None,
     set_: Assignments = None,
+    use: own_code.Use = None,
     time_limit: TimeLimit = "auto",
     paused_is_success: PausedOk = False,
     workers: Workers = None,
@@ -96,6 +98,7 @@ def study(
             preset=preset,
             options={key: value for key, value in options.items() if value is not None},
             assignments=set_ or [],
+            use=use or [],
         ),
         limits=training.read_limits(time_limit, None, {}),  # as resume, without the RESUME names
         paused_is_success=paused_is_success,

@@ -35,6 +35,7 @@ class StudyOptions:
         preset: Of ``--preset``, or None.
         options: Dotted name to value, of the options of ``train``.
         assignments: Of ``--set``.
+        use: Of ``--use``: files of own code that all trials have.
     """
 
     seeds: str | None
@@ -44,6 +45,7 @@ class StudyOptions:
     preset: str | None
     options: Mapping[str, Any]
     assignments: Sequence[str]
+    use: Sequence[Path] = ()
 
     @property
     def has_trials(self) -> bool:
@@ -62,10 +64,13 @@ def study(
     """Begin a study, or continue the study of that name; exit with code 3 if it paused."""
     from rich.console import Console
 
+    from trainer.cli import own_code
     from trainer.cli.display import Display
+    from trainer.own_code.code_files import write_to_run
     from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
     from trainer.study.conduct import conduct
+    from trainer.study.parsing import use_values
     from trainer.study.study_adoption import adopt_study, find_input_study
     from trainer.study.trials import is_study, study_root, write_study
 
@@ -75,8 +80,10 @@ def study(
         source = find_input_study(name)
         if source is not None:
             adopt_study(source, state_dir, print)
+    files = own_code.open_for_study(wanted.use, use_values(wanted.grid), wanted.assignments)
     known, definition = _definition(root, wanted)
     if known != definition:
+        write_to_run(root, files)  # before the definition that names them
         write_study(root, definition)
     display = Display(Console(quiet=is_detached))
     try:
@@ -153,14 +160,18 @@ def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, Stu
 
 def _base(known: StudyFile | None, wanted: StudyOptions) -> Any:  # noqa: ANN401 - Config
     from trainer.config import environment_settings, make_config, overlay
+    from trainer.own_code.code_files import read_named
 
+    options = dict(wanted.options)
+    if wanted.use:
+        options["use"] = [file.entry for file in read_named(wanted.use)]
     if known is None:
-        return make_config(wanted.preset, wanted.options, wanted.assignments)
+        return make_config(wanted.preset, options, wanted.assignments)
     base = known.base
     if wanted.preset is not None:  # its settings count; it has none for recordings and models
-        kept = {"data.source": base.data.source, "models": base.models}
+        kept = {"data.source": base.data.source, "models": base.models, "use": base.use}
         base = make_config(wanted.preset, kept, environment={})
-    return overlay(base, environment_settings(os.environ), wanted.assignments, wanted.options)
+    return overlay(base, environment_settings(os.environ), wanted.assignments, options)
 
 
 def result_lines(root: Path, definition: StudyFile, outcome: str) -> list[str]:

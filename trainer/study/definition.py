@@ -22,6 +22,7 @@ from trainer.store.records import Record
 MAX_TRIALS = 10_000
 MAX_SEEDS = 100
 MAX_NAME = 64  # characters of a run's name
+NO_CODE, AND = "none", " + "  # the setting ``use`` of a trial: no own code; between two files
 
 Number = int | float
 Settings = dict[str, str]  # dotted name to value, as ``--set`` accepts it
@@ -128,6 +129,13 @@ class StudyFile(Record):
         """Return the dotted names of the settings in which the trials differ."""
         return (*(setting.name for setting in self.grid), *self.search)
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Return name and SHA-256 of each file of own code, whose copies are in ``code/``."""
+        varied = [value for each in self.grid if each.name == "use" for value in each.values]
+        added = [entry for value in varied if value != NO_CODE for entry in value.split(AND)]
+        return tuple(dict.fromkeys((*self.base.use, *added)))
+
     def grid_trials(self) -> Iterator[Settings]:
         """Yield the settings of each trial of the grid; the first setting varies slowest."""
         names = [setting.name for setting in self.grid]
@@ -140,8 +148,10 @@ class StudyFile(Record):
         Raises:
             ConfigError: The settings cannot be combined.
         """
-        assignments = [f"{name}={value}" for name, value in settings.items()]
-        return overlay(self.base, {}, assignments, {"seed": seed})
+        assignments = [f"{name}={value}" for name, value in settings.items() if name != "use"]
+        added = settings.get("use", NO_CODE)
+        use = (*self.base.use, *(added.split(AND) if added != NO_CODE else ()))
+        return overlay(self.base, {}, assignments, {"seed": seed, "use": use})
 
 
 def make_study(

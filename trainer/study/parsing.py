@@ -23,9 +23,10 @@ from trainer.config import (
     parse_assignment,
     setting_text,
 )
+from trainer.own_code.code_files import read_named
 from trainer.store.durable import StoreError
 from trainer.store.file_kinds import read_file
-from trainer.study.definition import MAX_SEEDS, GridSetting, SearchRange
+from trainer.study.definition import AND, MAX_SEEDS, NO_CODE, GridSetting, SearchRange
 
 FIXED = {  # settings that no study may vary, and why
     "preset": "it is many settings at once; name them one by one",
@@ -62,6 +63,12 @@ def parse_grid(texts: Sequence[str], base: Config) -> tuple[GridSetting, ...]:
     grid = []
     for text in texts:
         name, _, values = text.partition("=")
+        if name == "use":
+            sets = [AND.join(map(_entry, paths)) or NO_CODE for paths in use_values([text])]
+            if len(sets) < 2 or len(set(sets)) < len(sets):
+                raise ConfigError(f"--grid use: expected two or more values, each once; got {text}")
+            grid.append(GridSetting(name=name, values=tuple(sets)))
+            continue
         parse_assignment(text, "--grid")
         _check_free(name, "--grid")
         is_list = isinstance(flat_settings(base).get(name), tuple)
@@ -76,6 +83,16 @@ def parse_grid(texts: Sequence[str], base: Config) -> tuple[GridSetting, ...]:
     if len(set(names)) < len(names):
         raise ConfigError(f"--grid: expected each setting once; got {', '.join(names)}")
     return tuple(grid)
+
+
+def use_values(texts: Sequence[str]) -> list[list[Path]]:
+    """Return the files of own code of each value of ``--grid use=none,A.py,A.py+B.py``."""
+    values = [text.partition("=")[2] for text in texts if text.startswith("use=")]
+    return [
+        [] if value == NO_CODE else [Path(path) for path in value.split("+")]
+        for text in values
+        for value in text.split(",")
+    ]
 
 
 def read_search(path: Path, base: Config) -> dict[str, SearchRange]:
@@ -117,6 +134,11 @@ def _settings_of(tables: Mapping[str, Any], place: str, prefix: str = "") -> Ite
             yield from _settings_of(value, place, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _entry(path: Path) -> str:
+    (file,) = read_named([path])
+    return file.entry
 
 
 def _check_free(name: str, place: str) -> None:

@@ -7,9 +7,10 @@ start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from trainer.own_code.code_files import CodeFile, read_of_run, write_to_run
 from trainer.run import RefusedError
 from trainer.run.transfer.adoption import InputRun, adopt, choose, find_input_runs
 from trainer.run.transfer.archive import import_run
@@ -54,7 +55,7 @@ def adopt_study(source: Path, state_dir: Path, report: Callable[[str], None]) ->
         if chosen is not None:
             report(f"run {name}: {adopt(chosen, state_dir, name)}")
 
-    place_study(study, trials, state_dir, copy)
+    place_study(study, trials, state_dir, copy, read_of_run(source, study.code))
     over = sum(trial.state != "running" for trial in trials)
     report(f"study {study.name}: copied from {source}, {over} of {study.num_trials} trials done")
 
@@ -75,7 +76,7 @@ def import_study_folder(source: Path, state_dir: Path, report: Callable[[str], N
         if RunPaths(root).has_config:
             import_run(root, state_dir, name, report)
 
-    return place_study(study, trials, state_dir, copy)
+    return place_study(study, trials, state_dir, copy, read_of_run(source, study.code))
 
 
 def read_whole(root: Path) -> tuple[StudyFile, list[TrialRecord]]:
@@ -107,13 +108,15 @@ def place_study(
     trials: list[TrialRecord],
     state_dir: Path,
     copy_run: Callable[[str], None],
+    code: Sequence[CodeFile],
 ) -> Path:
-    """Copy the runs that are not here yet, then write the records, the definition last."""
+    """Copy the runs that are not here yet, then write own code and records, the definition last."""
     root = study_root(state_dir, study.name)
     for trial in trials:
         for name in run_names(study, trial.number):
             if not RunPaths(state_dir / name).has_config:
                 copy_run(name)
+    write_to_run(root, code)
     for trial in trials:
         write_trial(root, trial)
     write_study(root, study)

@@ -1,8 +1,9 @@
 """Archive of a study: its records and its runs in one zip, and back.
 
 In: a study's folder; a zip, or the folder of a study. Out: ``NAME/study.json``,
-``NAME/trials/0000.json`` and ``NAME/runs/RUN.zip``, each run as ``export_run`` writes it. Of a zip
-only the records, checked, and the runs that the definition names are read.
+``NAME/trials/0000.json``, ``NAME/code/FILE.py`` and ``NAME/runs/RUN.zip``, each run as
+``export_run`` writes it. Of a zip only the records, checked, and the code and the runs that the
+definition names are read.
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from trainer.config import used_file
+from trainer.own_code.code_files import CodeFile, read_of_run
 from trainer.run import RefusedError
 from trainer.run.control import is_in_use
 from trainer.run.transfer.archive import export_run, import_run, open_archive
 from trainer.run.transfer.moving import TransferError
+from trainer.store.checksums import CODE_FOLDER
 from trainer.store.durable import PRIVATE_FILE, StoreError, make_folder, replace
 from trainer.store.file_kinds import kind_of, read_file
 from trainer.store.names import RunPaths, check_run_name
@@ -57,6 +61,8 @@ def export_study(root: Path, target: Path) -> None:
                 archive.writestr(
                     f"{root.name}/{path.relative_to(root).as_posix()}", read_file(path)
                 )
+            for copy in read_of_run(root, study.code):
+                archive.writestr(f"{root.name}/{CODE_FOLDER}/{copy.name}", copy.data)
             for name in names:
                 run = StudyPaths(root).state_dir / name
                 if not RunPaths(run).has_config:
@@ -101,6 +107,7 @@ def import_study(source: Path, state_dir: Path, report: Callable[[str], None]) -
         return import_study_folder(source.resolve(), state_dir, report)
     with open_archive(source) as archive:
         study, trials = _read_records(archive, source)
+        code = [_read_code(archive, study.name, entry) for entry in study.code]
     demand_absent(study.name, state_dir)
     for trial in trials:
         for name in run_names(study, trial.number):
@@ -115,7 +122,7 @@ def import_study(source: Path, state_dir: Path, report: Callable[[str], None]) -
                 import_run(part, state_dir, name, report)
                 part.unlink()
 
-        return place_study(study, trials, state_dir, copy)
+        return place_study(study, trials, state_dir, copy, code)
 
 
 def _names(archive: zipfile.ZipFile) -> list[str]:
@@ -133,6 +140,16 @@ def _read_records(archive: zipfile.ZipFile, source: Path) -> tuple[StudyFile, li
     trials = [parse_record(_read(archive, name), source / name, TrialRecord) for name in names]
     check_numbers(trials, source)
     return study, trials
+
+
+def _read_code(archive: zipfile.ZipFile, study: str, entry: str) -> CodeFile:
+    """Return a file of own code; nothing of it is executed before this user approves it."""
+    name, digest = used_file(entry)
+    place = f"{study}/{CODE_FOLDER}/{name}"
+    file = CodeFile(name, _read(archive, place) if place in _names(archive) else b"")
+    if file.sha256 != digest:
+        raise TransferError(f"{place}: expected the own code with the SHA-256 {digest[:12]}")
+    return file
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainer.config import ConfigError
+from trainer.own_code.code_files import read_of_run
 from trainer.run.execution import execute, last_status
 from trainer.run.frozen_config import continued
 from trainer.run.pipeline import Limits
@@ -114,12 +115,14 @@ class TrialLoop:
             frozen = RunReader(root).run_file()
             if frozen is not None:
                 config = continued(frozen, config, f"It is a run of the study {self.study.name}")
+            code = read_of_run(self.root, config.use)
             check = _FoldCheck(self.study, self.trials[:-1], tuple(steps))
             outcome = execute(
                 *(root, config, self._limits(check), self.recorder.log),
                 on_beat=lambda status: self._relay(trial, status),
                 pool=self.pool,
                 interrupts=self.interrupts,
+                code=code,
             )
             steps += check.scores
             if check.reason is not None:

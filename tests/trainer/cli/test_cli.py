@@ -35,7 +35,7 @@ COMMANDS = {
     "--rounds --epochs --seed --set --use --time-limit --stop-after-folds --paused-is-success "
     "--workers --engine --state",
     "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --rounds "
-    "--epochs --set --time-limit --paused-is-success --workers --engine --state",
+    "--epochs --set --use --time-limit --paused-is-success --workers --engine --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
     "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",

@@ -61,7 +61,7 @@ class FieldInputs:
                 f"or the name of a source; got a folder of parts. Join them into one file"
             )
         channels_TC = make_channels(dataset.signals)
-        folds = dataset.assign_folds()
+        folds = dataset.assign_folds(None)
         return cls(channels_TC, dataset.signals.offsets, folds, dataset.fingerprint)
 
     @cached_property

@@ -24,6 +24,7 @@ TINY = (
     "boosting.segment_rounds=2",
     "boosting.num_threads=1",
     "network.epochs=2",
+    "network.statistics_members=0",  # their checkpoints would be a hundred times as large
     "network.batch_size=8",
     "network.conv_channels=4,8",
     "network.recurrent_units=4",

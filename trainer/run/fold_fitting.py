@@ -70,7 +70,7 @@ class FoldFitting:
         self._report_folds()
         if not self.progress.unfinished:
             return
-        if self.stop.is_set():
+        if self.stop.reason is not None:  # on_fold wants no more
             raise Paused
         models = dict.fromkeys(model for model, _ in self.progress.unfinished)
         data = self.dataset.training_data(self.folds, registry.select(models))

@@ -56,8 +56,8 @@ def test_a_fold_of_branches_resumes_with_the_same_bits(stop_at):
 
 @pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
 def test_a_fold_of_several_members_resumes_with_the_same_bits(stop_at):
-    """Two members in one fold: one checkpoint, one optimiser."""
-    config = NETWORK_CONFIG.model_copy(update={"members": 2})
+    """Two members and one on statistics in one fold: one checkpoint, one optimiser."""
+    config = NETWORK_CONFIG.model_copy(update={"members": 2, "statistics_members": 1})
     monitor = StopAt(stop_at)
     with pytest.raises(Paused):
         fit_frame_fold(monitor, config=config)

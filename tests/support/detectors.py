@@ -28,7 +28,7 @@ def add_detector(root, packed=BELOW_ZERO):
     record = {name: tuple(numbers) for name, numbers in packed.items()}
     recordings = run_file.recordings.model_copy(update={"orientation_detector": record})
     folder.write("config.json", dump_record(run_file.model_copy(update={"recordings": recordings})))
-    for model in registry.all_models():
+    for model in registry.select(run_file.models):
         name = paths.bundle(model.name).name
         bundle = loads(unseal(folder.read(name)))
         folder.write(name, seal(dumps(bundle | {"orientation_detector": packed})))

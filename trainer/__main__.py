@@ -83,15 +83,7 @@ def train(
     predictions and prints the score. Ctrl-C pauses the run; a second Ctrl-C stops it at once.
     After both, resume continues it.
     """
-    options = {
-        "data.source": data,
-        "models": models.split(",") if models else None,
-        "folds.count": folds,
-        "boosting.rounds": rounds,
-        "network.epochs": epochs,
-        "seed": seed,
-    }
-    given = {key: value for key, value in options.items() if value is not None}
+    given = training.run_options(data, models, folds, rounds, epochs, seed)
     training.train(
         state_dir=commands.state_dir(state),
         name=run,

@@ -43,7 +43,8 @@ Select = Literal["last", "best"]
 Width = Annotated[int, Field(ge=1, le=4096)]  # of a layer
 
 # of one of ours, or of a network in a file of the user's own code; ``Config`` checks which
-Architecture = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+OWN_NAME = r"[a-z][a-z0-9_]{0,39}"
+Architecture = Annotated[str, Field(pattern=f"^{OWN_NAME}$")]
 OwnFile = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}\.py [0-9a-f]{64}$")]
 # from this number of sequences on, networks are branches (docs/experiments.md, Network)
 MANY_SEQUENCES = 5_000
@@ -380,7 +381,7 @@ def used_file(text: str) -> tuple[str, str]:
 
 def is_own_name(name: str) -> bool:
     """Return whether own code can give this name to a model or a network."""
-    is_short = bool(re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name))
+    is_short = bool(re.fullmatch(OWN_NAME, name))
     return is_short and name not in RESERVED and not name.endswith("_imu")
 
 
@@ -726,8 +727,9 @@ def _check_name(name: str, option: str = "--set") -> None:
 def _is_of_own_code(name: str) -> bool:
     """Return whether a setting can be one of own code that this process has not loaded."""
     found = re.fullmatch(r"(?:blend\.weights|parameters)\.(\w+)(?:\.\w+)?", name)
-    is_loaded = found is None or bool(_OWN.use) or found[1] in _KNOWN_MODELS
-    return not is_loaded and found is not None and is_own_name(found[1])
+    if found is None or _OWN.use or found[1] in _KNOWN_MODELS:
+        return False
+    return is_own_name(found[1])
 
 
 def _weight_name(model: str) -> str:

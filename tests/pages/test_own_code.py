@@ -10,7 +10,15 @@ import shutil
 import pytest
 
 from pages.ui.shared import controls
-from tests.support.own_code import JERK, TREES, num_executed, train_own, write_constant
+from tests.support.own_code import (
+    FAVOURITE,
+    JERK,
+    TREES,
+    num_executed,
+    train_own,
+    train_theirs,
+    write_constant,
+)
 from tests.support.pages import texts, visit
 from trainer.models import registry
 from trainer.models.own_code import NO_CODE
@@ -21,7 +29,6 @@ from trainer.run.pipeline import Limits
 from trainer.run.transfer.archive import export_run, import_run
 from trainer.store.reader import RunReader
 
-MODELS = ("models=lgbm,favourite", "blend.weights.favourite=1")
 PAGES = ("train", "scores", "features", "predict", "data", "runs")
 
 
@@ -34,11 +41,7 @@ def marker(tmp_path_factory):
 def archive(tiny_source, tmp_path_factory, marker):
     """An exported run with own code, made by somebody else."""
     folder = tmp_path_factory.mktemp("made")
-    path = write_constant(folder / "ideas", marker)
-    root = folder / "state" / "own"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GESTURE_APPROVALS", str(folder / "theirs" / "approved.json"))
-        assert train_own(root, tiny_source, [path], *MODELS) == "finished"
+    root = train_theirs(folder, tiny_source, marker)
     export_run(root, folder / "own.zip")
     return folder / "own.zip"
 
@@ -122,7 +125,7 @@ def test_a_paused_run_is_resumed_after_approval_only(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GESTURE_APPROVALS", str(tmp_path / "theirs" / "approved.json"))
         limits = Limits(stop_after_folds=1)
-        assert train_own(fresh / "own", tiny_source, [path], *MODELS, limits=limits) == "paused"
+        assert train_own(fresh / "own", tiny_source, [path], *FAVOURITE, limits=limits) == "paused"
     registry.use_own(NO_CODE)
     app = visit("train")
     keys = [button.key for button in app.button]

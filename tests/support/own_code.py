@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.tiny_runs import PROJECT, TINY
 from trainer.config import make_config
 from trainer.models import registry
@@ -25,6 +27,7 @@ ALL_THREE = (
     "blend.weights.extra_trees=0.2",
     "network.architecture=small_transformer",
 )
+FAVOURITE = ("models=lgbm,favourite", "blend.weights.favourite=1")
 CONSTANT = """
 import numpy as np
 from trainer.extend import feature_block, TableModel, model
@@ -75,3 +78,13 @@ def train_own(root, source, paths, *assignments, limits=None):
     options = {"data.source": str(source), "use": [file.entry for file in files]}
     config = make_config("quick", options, [*TINY, *assignments], environment={})
     return execute(root, config, limits or Limits(), lambda _: None, code=files)
+
+
+def train_theirs(folder, source, marker):
+    """Train a run with own code as another user, who has approved it elsewhere; return it."""
+    path = write_constant(folder / "ideas", marker)
+    root = folder / "state" / "own"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GESTURE_APPROVALS", str(folder / "theirs" / "approved.json"))
+        assert train_own(root, source, [path], *FAVOURITE) == "finished"
+    return root

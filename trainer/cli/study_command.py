@@ -80,13 +80,6 @@ def study(
     or NAME alone, continues inside the fold and then with the trials that would have come. A search
     ends a trial early that is clearly worse than the best one on the same folds.
     """
-    options = {
-        "data.source": data,
-        "models": models.split(",") if models else None,
-        "folds.count": folds,
-        "boosting.rounds": rounds,
-        "network.epochs": epochs,
-    }
     studying.study(
         state_dir=commands.state_dir(state),
         name=name,
@@ -96,7 +89,7 @@ def study(
             search=search,
             num_trials=trials,
             preset=preset,
-            options={key: value for key, value in options.items() if value is not None},
+            options=training.run_options(data, models, folds, rounds, epochs),
             assignments=set_ or [],
             use=use or [],
         ),

@@ -81,7 +81,8 @@ def study(
         if source is not None:
             adopt_study(source, state_dir, print)
     files = own_code.open_for_study(wanted.use, use_values(wanted.grid), wanted.assignments)
-    known, definition = _definition(root, wanted)
+    entries = {file.name: file.entry for file in files}  # of the bytes that are copied below
+    known, definition = _definition(root, wanted, entries)
     if known != definition:
         write_to_run(root, files)  # before the definition that names them
         write_study(root, definition)
@@ -110,8 +111,15 @@ def _remove_unbegun(root: Path, definition: StudyFile) -> None:
         shutil.rmtree(first, ignore_errors=True)
 
 
-def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, StudyFile]:
+def _definition(
+    root: Path, wanted: StudyOptions, entries: Mapping[str, str]
+) -> tuple[StudyFile | None, StudyFile]:
     """Return the stored definition and the one to work with.
+
+    Args:
+        root: The study's folder.
+        wanted: What the command line gives.
+        entries: Entry of ``use`` of each file of own code that it names, by the file's name.
 
     Raises:
         RefusedError: They differ; the message lists the differences.
@@ -129,7 +137,7 @@ def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, Stu
             f"study {root.name}: there is none of that name. Begin one with --seeds 42,43, "
             f"--grid KEY=V1,V2 or --search FILE.toml --trials N"
         )
-    base = _base(known, wanted)
+    base = _base(known, wanted, [entries[path.name] for path in wanted.use])
     ranges = read_search(wanted.search, base) if wanted.search else known.search if known else {}
     number = wanted.num_trials
     if number is None and known is not None and known.search:
@@ -140,7 +148,7 @@ def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, Stu
         root.name,
         base,
         parse_seeds(wanted.seeds) or (known.seeds if known else ()),
-        parse_grid(wanted.grid, base) or (known.grid if known else ()),
+        parse_grid(wanted.grid, base, entries) or (known.grid if known else ()),
         ranges,
         number,
         search.versions() if ranges else {},
@@ -158,13 +166,12 @@ def _definition(root: Path, wanted: StudyOptions) -> tuple[StudyFile | None, Stu
     return known, made.model_copy(update=kept)
 
 
-def _base(known: StudyFile | None, wanted: StudyOptions) -> Any:  # noqa: ANN401 - Config
+def _base(known: StudyFile | None, wanted: StudyOptions, use: Sequence[str]) -> Any:  # noqa: ANN401 - Config
     from trainer.config import environment_settings, make_config, overlay
-    from trainer.own_code.code_files import read_named
 
     options = dict(wanted.options)
-    if wanted.use:
-        options["use"] = [file.entry for file in read_named(wanted.use)]
+    if use:
+        options["use"] = use
     if known is None:
         return make_config(wanted.preset, options, wanted.assignments)
     base = known.base

@@ -83,6 +83,26 @@ def read_pool(
     return WorkerPool(number, engine)
 
 
+def run_options(
+    data: str | None,
+    models: str | None,
+    folds: int | None,
+    rounds: int | None,
+    epochs: int | None,
+    seed: int | None = None,
+) -> dict[str, Any]:
+    """Return the options that were given, by the dotted names of their settings."""
+    options = {
+        "data.source": data,
+        "models": models.split(",") if models else None,
+        "folds.count": folds,
+        "boosting.rounds": rounds,
+        "network.epochs": epochs,
+        "seed": seed,
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
 def read_folds(
     path: Path | None,
     shares_subjects: bool,

@@ -38,6 +38,7 @@ TOLERANCE_PROBA = 1e-6
 TINY = (  # a fit of our network in a second
     *("network.epochs=2", "network.batch_size=8", "network.conv_channels=4,8"),
     *("network.recurrent_units=4", "network.members=1"),
+    "network.statistics_members=0",  # the user's network alone
 )
 
 
@@ -143,7 +144,6 @@ class _PausingMonitor(SilentMonitor):
     """Pauses a fit after some steps, and keeps its last checkpoint."""
 
     stop_after: int | None = None
-    num_steps: int = 0
     saved: dict[str, Any] | None = None
     steps: list[int] = field(default_factory=list)
 

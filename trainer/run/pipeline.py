@@ -92,6 +92,7 @@ class Pipeline:
         chosen: Settings that a new run has chosen by its recordings, each with its value.
         folds_file: The folds of a new run; None where they are assigned at random.
         code: Own code that a new run is made with; of an existing one, its copy counts.
+        assigned: The folds of a new run, once they are assigned.
     """
 
     paths: RunPaths
@@ -106,6 +107,7 @@ class Pipeline:
     chosen: tuple[str, ...] = ()
     folds_file: FoldsFile | None = None
     code: tuple[CodeFile, ...] = ()
+    assigned: FoldAssignment | None = None
 
     def run(self) -> None:
         """Do everything that is left.
@@ -213,9 +215,9 @@ class Pipeline:
                 for name, value in flat_settings(self.config).items()
                 if value != requested[name]
             )
-            folds = dataset.assign_folds(self.folds_file)  # refused before the run exists
+            self.assigned = dataset.assign_folds(self.folds_file)  # refused before the run exists
             if self.folds_file is not None:
-                self._write_folds(folds)  # first: resume has no such file
+                self._write_folds(self.assigned)  # first: resume has no such file
             run_file = freeze(self.paths.root.name, self.config, dataset, self.left_out)
             write_to_run(self.paths.root, self.code)
             self.folder.write(self.paths.config.name, dump_record(run_file))
@@ -296,7 +298,7 @@ class Pipeline:
                 f"trainer train --run {self.paths.root.name} --folds-file FILE"
             )
         else:
-            folds = dataset.assign_folds(self.folds_file)
+            folds = self.assigned or dataset.assign_folds(self.folds_file)
             self._write_folds(folds)
         self._stop_here()
         return folds

@@ -23,7 +23,6 @@ from trainer.config import (
     parse_assignment,
     setting_text,
 )
-from trainer.own_code.code_files import read_named
 from trainer.store.durable import StoreError
 from trainer.store.file_kinds import read_file
 from trainer.study.definition import AND, MAX_SEEDS, NO_CODE, GridSetting, SearchRange
@@ -54,8 +53,15 @@ def parse_seeds(text: str | None) -> tuple[int, ...]:
     return seeds
 
 
-def parse_grid(texts: Sequence[str], base: Config) -> tuple[GridSetting, ...]:
+def parse_grid(
+    texts: Sequence[str], base: Config, entries: Mapping[str, str] | None = None
+) -> tuple[GridSetting, ...]:
     """Return the settings of ``--grid KEY=V1,V2``; the items of a list are joined by ``+``.
+
+    Args:
+        texts: Of the option.
+        base: The configuration that all trials share.
+        entries: Entry of ``use`` of each file of own code that they name, by the file's name.
 
     Raises:
         ConfigError: A name is unknown or given twice, or a value is not valid.
@@ -64,7 +70,11 @@ def parse_grid(texts: Sequence[str], base: Config) -> tuple[GridSetting, ...]:
     for text in texts:
         name, _, values = text.partition("=")
         if name == "use":
-            sets = [AND.join(map(_entry, paths)) or NO_CODE for paths in use_values([text])]
+            known_code = entries or {}
+            sets = [
+                AND.join(known_code[path.name] for path in paths) or NO_CODE
+                for paths in use_values([text])
+            ]
             if len(sets) < 2 or len(set(sets)) < len(sets):
                 raise ConfigError(f"--grid use: expected two or more values, each once; got {text}")
             grid.append(GridSetting(name=name, values=tuple(sets)))
@@ -134,11 +144,6 @@ def _settings_of(tables: Mapping[str, Any], place: str, prefix: str = "") -> Ite
             yield from _settings_of(value, place, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def _entry(path: Path) -> str:
-    (file,) = read_named([path])
-    return file.entry
 
 
 def _check_free(name: str, place: str) -> None:

@@ -43,10 +43,12 @@ class Forecast:
     Attributes:
         seconds: Of all folds of each model, at most; empty where it is not known.
         basis: How it was estimated, or why it is not known.
+        size: Of the recordings; None where it is not known.
     """
 
     seconds: dict[str, float]
     basis: str
+    size: DataSize | None
 
 
 def plan_text(config: Config, source: str, size: DataSize | None) -> str:
@@ -101,13 +103,18 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
         config: Of the new run.
         runs: Of the state folder, the newest first.
     """
-    earlier = _earlier_runs(config, runs)
-    size = find_size(config, runs)
-    if size is None:
+    known = [_same_recordings(run, config) for run in runs[:MAX_RUNS]]
+    earlier = [pair for pair in known if pair is not None]
+    if earlier:
+        size = size_of(earlier[0][1])
+    elif config.data.source == "watch":
+        size = WATCH_SIZE
+    else:
         return Forecast(
             {},
             "no run in this folder used these recordings. Once the run trains, this page shows "
             "the time left.",
+            None,
         )
     guessed = {
         model: seconds * config.folds.count
@@ -115,20 +122,7 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
     }
     paces, names = _paces(config, earlier)
     seconds = {model: guess * paces.get(model, 1.0) for model, guess in guessed.items()}
-    return Forecast(seconds, _basis(config, paces, names))
-
-
-def find_size(config: Config, runs: Sequence[RunReader]) -> DataSize | None:
-    """Return the size of a new run's recordings where it is known; arguments as ``forecast``."""
-    earlier = _earlier_runs(config, runs)
-    if earlier:
-        return size_of(earlier[0][1])
-    return WATCH_SIZE if config.data.source == "watch" else None
-
-
-def _earlier_runs(config: Config, runs: Sequence[RunReader]) -> list[tuple[RunReader, RunFile]]:
-    known = [_same_recordings(run, config) for run in runs[:MAX_RUNS]]
-    return [pair for pair in known if pair is not None]
+    return Forecast(seconds, _basis(config, paces, names), size)
 
 
 def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile] | None:

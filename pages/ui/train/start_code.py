@@ -15,6 +15,7 @@ import streamlit as st
 
 from pages.ui.shared import controls, frame
 from pages.ui.train import settings_form
+from trainer.config import used_file
 from trainer.models import registry
 from trainer.own_code import approvals
 from trainer.own_code.code_files import CodeFile, CodeRefusedError, read_named
@@ -78,7 +79,7 @@ def fields() -> ChosenCode:
 
 def fill(root: Path, use: Sequence[str]) -> None:
     """Name the copies of a run to duplicate; call it before the widgets are drawn."""
-    copies = (root / CODE_FOLDER / entry.partition(" ")[0] for entry in use)
+    copies = (root / CODE_FOLDER / used_file(entry)[0] for entry in use)
     st.session_state[KEY] = "\n".join(map(str, copies))
 
 

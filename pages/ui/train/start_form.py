@@ -271,8 +271,9 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
     missing = registry.not_installed(config.models)
     trained = tuple(model for model in config.models if model not in missing)
     made = config.model_copy(update={"models": trained})  # the trainer leaves the others out
-    st.markdown(frame.escape(forecast.plan_text(made, source, forecast.find_size(made, runs))))
-    st.markdown(frame.escape(forecast.time_text(forecast.forecast(made, runs))))
+    expected = forecast.forecast(made, runs)
+    st.markdown(frame.escape(forecast.plan_text(made, source, expected.size)))
+    st.markdown(frame.escape(forecast.time_text(expected)))
     usual = {**usual, **{f"blend.weights.{model}": 0.0 for model in config.blend.weights}}
     rows = settings_form.differing(config, usual)
     own = [row for row in rows if row[0] not in ("data.source", "use")]

@@ -12,7 +12,13 @@ import shutil
 import pytest
 
 from tests.support.builders import make_table
-from tests.support.own_code import num_executed, train_own, write_constant
+from tests.support.own_code import (
+    FAVOURITE,
+    num_executed,
+    train_own,
+    train_theirs,
+    write_constant,
+)
 from trainer.data.sources import sequences_from_table
 from trainer.models import registry
 from trainer.models.own_code import NO_CODE
@@ -29,8 +35,6 @@ from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
 from trainer.store.records import dump_record
 
-MODELS = ("models=lgbm,favourite", "blend.weights.favourite=1")
-
 
 @pytest.fixture(scope="module")
 def marker(tmp_path_factory):
@@ -40,13 +44,7 @@ def marker(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(tiny_source, tmp_path_factory, marker):
     """A finished run with own code, made by somebody else."""
-    folder = tmp_path_factory.mktemp("made")
-    path = write_constant(folder / "ideas", marker)
-    root = folder / "state" / "own"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GESTURE_APPROVALS", str(folder / "theirs" / "approved.json"))
-        assert train_own(root, tiny_source, [path], *MODELS) == "finished"
-    return root
+    return train_theirs(tmp_path_factory.mktemp("made"), tiny_source, marker)
 
 
 @pytest.fixture
@@ -296,7 +294,7 @@ def test_two_versions_of_one_name_each_predict_with_their_own(
     paths = [write_constant(tmp_path / f"v{n}", marker, value=n, gesture=n) for n in (0, 1)]
     roots = [tmp_path / "state" / f"version-{n}" for n in (0, 1)]
     for root, path in zip(roots, paths, strict=True):
-        assert train_own(root, tiny_source, [path], *MODELS) == "finished"
+        assert train_own(root, tiny_source, [path], *FAVOURITE) == "finished"
     registry.use_own(NO_CODE)
     table = make_table(num_subjects=1, sequences_per_subject=2, labelled=False)
     sequences = sequences_from_table(table, None)

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.config import OWN_NAME
 from trainer.features.batches import FrameScaler
 from trainer.features.frames import OPTIONAL_GROUPS
 from trainer.models.base import Packed
@@ -36,7 +37,7 @@ MAX_UNITS = 2**16
 MAX_MEMBERS = 16
 MAX_BRANCHES = 100
 ARCHITECTURES = ("time_series_net", "branches")  # and those of own code, by qualified name
-OWN_ARCHITECTURE = re.compile(r"[a-z][a-z0-9_]{0,39}:[0-9a-f]{64}")
+OWN_ARCHITECTURE = re.compile(f"{OWN_NAME}:[0-9a-f]{{64}}")
 # attributes of NetworkSizes whose names in fold files are older
 _NAMES_IN_FILES = {"optional_columns": "light_columns", "has_phase_head": "tells_phase"}
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import time
 
+from playwright.sync_api import TimeoutError
+
 from tests.browser.dashboard import allowed
 
 
@@ -18,7 +20,11 @@ def settle(page):
 def wait_for_text(page, text, timeout_s=30.0):
     """Wait until the page shows this text."""
     is_shown = "text => document.body.innerText.includes(text)"
-    page.wait_for_function(is_shown, arg=text, timeout=1000 * allowed(timeout_s))
+    try:
+        page.wait_for_function(is_shown, arg=text, timeout=1000 * allowed(timeout_s))
+    except TimeoutError as error:
+        shown = page.evaluate("document.body.innerText")
+        raise AssertionError(f"not shown: {text!r}; the page shows:\n{shown}") from error
 
 
 def overflow_px(page):

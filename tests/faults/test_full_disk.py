@@ -57,7 +57,9 @@ def fail_and_finish(lab, call, code, forever):
     return True
 
 
-@pytest.mark.parametrize(("code", "forever"), [("full", True), ("broken", False)])
+@pytest.mark.parametrize(
+    ("code", "forever"), [pytest.param("full", True, marks=pytest.mark.faults), ("broken", False)]
+)
 def test_a_disk_that_fails_at_some_calls_costs_no_bit(lab, code, forever):
     """The short version of the next."""
     assert all(fail_and_finish(lab, call, code, forever) for call in (1, 90, 200))

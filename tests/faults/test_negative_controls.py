@@ -47,6 +47,7 @@ def test_a_write_protocol_that_skips_a_step_is_caught_by_a_kill(lab, worse):
     demand_red(any(is_red_after_a_kill(lab, name, hit, (worse, {})) for hit in hits))
 
 
+@pytest.mark.faults
 def test_a_whole_write_protocol_passes_the_same_kills(lab):
     """The control of the controls."""
     assert not any(

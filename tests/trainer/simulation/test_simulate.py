@@ -402,6 +402,7 @@ def test_the_mark_moves_nothing_by_more_than_the_last_bit():
 # How hard it is
 
 
+@pytest.mark.slow
 def test_eight_subjects_have_the_difficulty_they_are_known_for():
     """The quick look at what the slow test holds: four people to learn from, four to score."""
     found = measure_difficulty(num_subjects=8, num_folds=2)

@@ -61,7 +61,7 @@ def running_workers():
     return found
 
 
-@pytest.mark.parametrize("workers", [2, 3])
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.faults)])
 def test_several_workers_give_the_bits_of_one_process(longer_run, tiny_source, tmp_path, workers):
     """Models, out-of-fold table, scores, importance, bundles, feature cache; every point once."""
     root = tmp_path / "run"

@@ -511,6 +511,27 @@ def test_the_watcher_counts_what_pages_show_and_no_more(tmp_path):
     assert 1 <= counted <= 3  # created, modified, and modified once more on some systems
 
 
+@pytest.mark.parametrize("vanish", [lambda root: root.rename(f"{root}-old"), Path.rmdir])
+def test_a_folder_that_is_made_anew_is_watched_anew(tmp_path, vanish):
+    """Start over renames a run's folder and begins another one of its name."""
+    watcher, root = live.FolderWatcher(), tmp_path / "run"
+    try:
+        root.mkdir()
+        watcher.count(root)
+        vanish(root)
+        root.mkdir()
+        live.time.sleep(0.2)  # until its end is known
+        before = watcher.count(root)
+        append_line(root / "metrics.jsonl", {"event": "start"})
+        for _ in range(100):
+            if watcher.count(root) > before:
+                break
+            live.time.sleep(0.02)
+        assert watcher.count(root) > before
+    finally:
+        watcher.stop()
+
+
 def test_opening_the_dashboard_imports_neither_torch_nor_lightgbm(make_run):
     """The page opens within seconds, and the server holds no model memory."""
     make_run("first", "running")

@@ -60,11 +60,15 @@ class Snapshot:
 
 
 class FolderWatcher(FileSystemEventHandler):
-    """Counts the changes in each watched folder; a folder is watched from its first count."""
+    """Counts the changes in each watched folder; a folder is watched from its first count.
+
+    A folder that is moved or deleted, and made anew under its name, is watched anew.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._watches: dict[str, ObservedWatch | None] = {}
+        self._folders: dict[str, int] = {}  # the inode that is watched
         self._lock = threading.Lock()
         self._observer = Observer()
         self._observer.daemon = True
@@ -74,8 +78,11 @@ class FolderWatcher(FileSystemEventHandler):
         """Return how many changes the folder has had since the first call."""
         key = str(folder)
         with self._lock:
-            if key not in self._watches and folder.is_dir():
+            inode = _inode(folder)
+            if inode is not None and self._folders.get(key) != inode:
                 self._watch(key)
+                self._folders[key] = inode
+                self._counts[key] += 1
             return self._counts[key]
 
     def stop(self) -> None:
@@ -84,19 +91,27 @@ class FolderWatcher(FileSystemEventHandler):
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Count a change of a file that pages show."""
+        if event.is_directory and event.event_type == "deleted":
+            self._folders.pop(str(event.src_path), None)  # one made anew may have its inode
         path = Path(str(event.dest_path or event.src_path))
         if event.event_type in COUNTED_EVENTS and _is_counted(path.name):
             self._counts[str(path.parent)] += 1
 
     def _watch(self, key: str) -> None:
         try:
+            if key in self._watches:
+                self._forget(key)
             if len(self._watches) >= MAX_WATCHED:
-                oldest = self._watches.pop(next(iter(self._watches)))
-                if oldest is not None:
-                    self._observer.unschedule(oldest)
+                self._forget(next(iter(self._watches)))
             self._watches[key] = self._observer.schedule(self, key, recursive=False)
         except OSError:
             self._watches[key] = None  # inotify is not available: the files are compared instead
+
+    def _forget(self, key: str) -> None:
+        self._folders.pop(key, None)
+        watch = self._watches.pop(key)
+        if watch is not None:
+            self._observer.unschedule(watch)
 
 
 @st.cache_resource(on_release=FolderWatcher.stop, show_spinner=False)
@@ -213,6 +228,13 @@ def _files(reader: RunReader | None) -> object:
     signature = {} if reader is None else reader.signature()
     signature.pop(STATUS_FILE, None)
     return signature, frame.run_names()
+
+
+def _inode(folder: Path) -> int | None:
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def _is_counted(name: str) -> bool:

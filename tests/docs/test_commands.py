@@ -16,7 +16,7 @@ import sys
 import pytest
 import typer
 
-from tests.docs.test_documents import PAGES, PROJECT, commands
+from tests.docs.documents import PAGES, PROJECT, commands
 from trainer.__main__ import app
 
 GENERATED = PROJECT / "docs/command_line.md"  # is held to the help by another test

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from docs import command_line
+from tests.docs.documents import PAGES, PROJECT, commands
 from trainer import __version__
 
-PROJECT = Path(__file__).resolve().parents[2]
-PAGES = sorted(
-    page
-    for page in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md"), PROJECT / "state/README.md")
-)
 MAX_WORDS = 700
-
-
-def commands(page):
-    """Return the commands of a page's code blocks, without their comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    lines = "".join(blocks).splitlines()
-    return [line.partition("#")[0].strip() for line in lines if line.partition("#")[0].strip()]
 
 
 def test_the_page_of_the_command_line_is_its_help():

@@ -32,6 +32,7 @@ def mount(tmp_path):
     unlock(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_reaches_the_time_limit_on_kaggle_ends_with_the_same_bits(mount, tmp_path):
     """Timeout, exit 0, output mounted under another path, adopted, resumed, served: equal bits."""
     for folder in ("whole", "first", "second"):

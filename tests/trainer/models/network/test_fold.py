@@ -40,7 +40,7 @@ def test_a_fold_paused_at_any_safe_point_ends_with_the_same_bits(whole, stop_at)
     assert bits(fit_frame_fold(checkpoint=interrupt(stop_at))) == bits(whole)
 
 
-@pytest.mark.parametrize("stop_at", [0, 2, 7, STEPS + 2])
+@pytest.mark.parametrize("stop_at", [2, STEPS + 2])
 def test_a_fold_of_branches_resumes_with_the_same_bits(stop_at):
     """The other architecture as well, and without averaged weights."""
     config = NETWORK_CONFIG.model_copy(

@@ -215,6 +215,12 @@ def import_(
     commands.import_run(source, commands.state_dir(state))
 
 
+@app.command()
+def example(state: State = None) -> None:
+    """Import the example run, a finished quick run that ships with the project."""
+    commands.example(commands.state_dir(state))
+
+
 app.command()(own_code.check)
 
 

@@ -217,6 +217,26 @@ def start_over(reader: RunReader) -> str:
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
 
 
+def example_button() -> None:
+    """Show the button that opens the run which ships with the project."""
+    st.button(
+        "Open an example run",
+        icon=":material/visibility:",
+        key="open_example",
+        help="A finished quick run, to look at Scores, Features and Predict before the first "
+        "training.",
+        on_click=attempt,
+        args=(_open_example,),
+    )
+
+
+def _open_example() -> str:
+    from trainer.run.transfer.example import open_example
+
+    frame.open_run(open_example(frame.state_dir()).name)
+    return "Opened the example run."
+
+
 def duplicate_button(
     run_file: RunFile | None, label: str = "Duplicate", key: str = "duplicate"
 ) -> bool:

@@ -44,6 +44,7 @@ COMMANDS = {
     "verify": "RUN --state",
     "export": "RUN FILE.zip --dataset-metadata --state",
     "import": "FILE_OR_FOLDER --state",
+    "example": "--state",
     "serve": "RUN --data --state",
     "check": "FILE.py --json",
     "approve": "RUN --yes --state",

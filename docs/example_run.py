@@ -3,7 +3,7 @@
 In: nothing. Out: ``examples/watch_quick.zip``: a finished quick run on the embedded recordings,
 with a smaller network than the preset's and without its feature table, so that it is small.
 
-    python -m docs.example_run      2 minutes; after a change of a code version
+    python -m docs.example_run      4 minutes; after a change of a code version
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ SETTINGS = (
     "network.statistics_members=0",  # its weights alone would be larger than the whole archive
     "network.conv_channels=24,48",
     "network.recurrent_units=24",
+    "network.epochs=28",  # the small network needs more of them
 )
 NOTES = Notes(
     title="Example run that ships with the project",

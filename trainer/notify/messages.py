@@ -75,9 +75,9 @@ def _run_score(root: Path) -> str:
     reader = RunReader(root)
     scores, run_file = reader.scores(), reader.run_file()
     blend = None if scores is None else scores.models.get("blend")
-    if scores is None or blend is None or blend.all_sensors.mean is None:
+    part = None if blend is None else blend.all_sensors
+    if scores is None or part is None or part.mean is None or part.std is None:
         return ""
-    part = blend.all_sensors
     num_done = sum(fold is not None for fold in part.folds)
     text = f"Score {part.mean:.4f} ± {part.std:.4f}, mean of {num_done} of {len(part.folds)} folds."
     if run_file is not None and run_file.is_simulated:

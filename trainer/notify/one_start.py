@@ -29,7 +29,7 @@ def notified(root: Path, notifier: Notifier) -> Iterator[None]:
     except (RefusedError, LeaseLostError):
         notifier.close()
         raise
-    except Exception as error:
+    except BaseException as error:  # recorded as failed too
         notifier.send(messages.failed(root, error))
         notifier.close()
         raise

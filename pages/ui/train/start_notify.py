@@ -8,8 +8,12 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import notifications
-from pages.ui.shared import controls, frame
+from pages.ui.shared import frame
+from trainer.config import ConfigError
 from trainer.notify.notifier import INSTALL, is_installed, send_test
+from trainer.run import RefusedError
+
+_TESTED = "notify_tested"  # addresses of the last test, whether they got it, and what to show
 
 
 def fields() -> None:
@@ -28,14 +32,27 @@ def fields() -> None:
         max_chars=2000,
         persist_state="session",
     )
-    own, others = notifications.of_session(), notifications.of_environment()
+    others = notifications.of_environment()
     if others:
         st.caption(f"From NOTIFY_URLS of the dashboard: {len(others)}.")
+    addresses = notifications.of_session() + others
     st.button(
         "Send a test",
         icon=":material/send:",
         key="notify_test",
-        disabled=not own + others,
-        on_click=controls.attempt,
-        args=(send_test, own + others),
+        disabled=not addresses,
+        on_click=_test,
+        args=(addresses,),
     )
+    tested, is_good, text = st.session_state.get(_TESTED, ((), False, ""))
+    if addresses and tested == addresses:  # beside the button: on a phone the top is far away
+        (st.success if is_good else st.error)(frame.escape(text))
+
+
+def _test(addresses: tuple[str, ...]) -> None:
+    try:
+        frame.refuse_read_only()
+        outcome = (True, send_test(addresses))
+    except (ConfigError, RefusedError) as error:
+        outcome = (False, str(error))
+    st.session_state[_TESTED] = (addresses, *outcome)

@@ -58,7 +58,7 @@ def test_a_test_is_sent_to_the_addresses_of_the_session_and_of_the_dashboard(
     assert "From NOTIFY_URLS of the dashboard: 1." in texts(app)
     app.button(key="notify_test").click().run()
     assert not app.exception and not app.error
-    assert [toast.value for toast in app.toast] == ["Sent to 2 addresses."]
+    assert [shown.value for shown in app.success] == ["Sent to 2 addresses."]
     assert server.titles() == ["Test of notifications"] * 2
     assert SECRET not in texts(app)
     assert app.text_input(key=notifications.FIELD).proto.type == 1  # a password field

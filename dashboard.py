@@ -7,11 +7,13 @@ Run: ``streamlit run dashboard.py [-- --state DIR --read-only]``.
 it as a script for every session.
 """
 
+import contextlib
 import gc
 
 import streamlit as st
 from starlette.middleware import Middleware
 
+from pages.ui import notifications
 from pages.ui.request_origin import RequestOriginMiddleware
 from pages.ui.shared import frame
 from trainer.models.libraries import not_installed
@@ -35,4 +37,7 @@ else:
     # Streamlit collects it after each drawing of a page anyway.
     gc.freeze()
     gc.set_threshold(50_000, 20)
+    with contextlib.suppress(frame.OptionsError):  # shown by the page
+        if not frame.is_read_only() and notifications.of_environment():
+            notifications.watch(frame.state_dir())
     app = st.App(__file__, middleware=[Middleware(RequestOriginMiddleware)])

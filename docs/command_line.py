@@ -57,8 +57,9 @@ refused, also without a file.
 `RESUME=0` (start over; the old run is moved aside, never deleted), `USE_TORCH=0`,
 `RESUME_TORCH=0` (the network's folds start over), `MODEL_PATH` (use a finished run or its
 `lgbm_bundle.pkl`), `ENSEMBLE_W_LGBM`, `ENSEMBLE_W_TORCH`, `FAIL_IF_TORCH_MISSING`. `WORKERS` is
-the default of `--workers`; `KAGGLE_INPUT_DIR` is the folder where earlier runs and the
-competition's data are mounted (default `/kaggle/input`).
+the default of `--workers`; `NOTIFY_URLS` has addresses for [notifications](notifications.md);
+`KAGGLE_INPUT_DIR` is the folder where earlier runs and the competition's data are mounted (default
+`/kaggle/input`).
 """
 
 

@@ -28,7 +28,10 @@ if reader is None:
     if frame.is_read_only():
         frame.empty_state("No runs yet", "This dashboard is read-only and its folder is empty.")
     else:
-        st.markdown("No runs yet. Start one here; it continues when you close this page.")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            text = "No runs yet. Start one here; it continues when you close this page."
+            st.markdown(text, width="content")
+            controls.example_button()
         with st.container(border=True):
             start_form.show()
     st.stop()

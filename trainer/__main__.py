@@ -25,6 +25,7 @@ from trainer.cli.options import (
     Folds,
     FoldsPath,
     Models,
+    Notify,
     PausedOk,
     Preset,
     Rounds,
@@ -75,6 +76,7 @@ def train(
     paused_is_success: PausedOk = False,
     workers: Workers = None,
     engine: EngineName = "local",
+    notify: Notify = None,
     state: State = None,
 ) -> None:
     """Train a new run, or continue the run of that name.
@@ -95,6 +97,7 @@ def train(
         pool=training.read_pool(workers, os.environ, engine),
         folds_file=training.read_folds(folds_file, allow_shared_subjects, given, set_ or []),
         use=use or [],
+        notify=notify or [],
     )
 
 
@@ -128,13 +131,15 @@ def resume(
     paused_is_success: PausedOk = False,
     workers: Workers = None,
     engine: EngineName = "local",
+    notify: Notify = None,
     state: State = None,
 ) -> None:
     """Continue a paused, interrupted or failed run with its own configuration."""
     folder = commands.state_dir(state)
     limits = training.read_limits(time_limit, stop_after_folds, {})
     pool = training.read_pool(workers, os.environ, engine)
-    training.resume(commands.find_run(folder, run), folder, limits, paused_is_success, pool)
+    root = commands.find_run(folder, run)
+    training.resume(root, folder, limits, paused_is_success, pool, notify or [])
 
 
 @app.command()
@@ -208,6 +213,12 @@ def import_(
 ) -> None:
     """Import a run from a zip file, or from a folder, which may be read-only."""
     commands.import_run(source, commands.state_dir(state))
+
+
+@app.command()
+def example(state: State = None) -> None:
+    """Import the example run, a finished quick run that ships with the project."""
+    commands.example(commands.state_dir(state))
 
 
 app.command()(own_code.check)

@@ -157,7 +157,7 @@ def test_the_form_starts_a_run_with_own_code(fresh, marker, monkeypatch, tmp_pat
     assert f"--use {JERK}" in texts(app)
     app.button(key="start").click().run()
     assert not app.exception
-    [(_, _, config, _, paths)] = started
+    [(_, _, config, _, paths, *_)] = started
     assert config.models == ("lgbm", "torch", "extra_trees")
     assert config.blend.by_model["extra_trees"] == 0.2
     assert [path.name for path in paths] == ["jerk_features.py", "extra_trees.py"]

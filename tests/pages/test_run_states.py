@@ -228,7 +228,7 @@ def test_points_that_were_computed_twice_are_compared(make_run):
 def test_a_trainer_that_dies_at_once_is_not_waited_for(make_run, monkeypatch):
     """Launching ends with the process, and its exit code is shown."""
     make_run("first", "paused")
-    monkeypatch.setattr(control, "resume", lambda root: 7)
+    monkeypatch.setattr(control, "resume", lambda root, _: 7)
     monkeypatch.setattr(control, "exit_code", lambda pid, is_ending=False: 1 if pid == 7 else None)
     app = visit()
     app.button(key="resume").click().run()
@@ -243,7 +243,7 @@ def test_resume_launches_the_trainer_and_shows_it(make_run, monkeypatch, state):
     """After the click the page shows that a trainer is loading, and refuses a second click."""
     root = make_run("first", state)
     resumed = []
-    monkeypatch.setattr(control, "resume", lambda root: resumed.append(root) or 1)
+    monkeypatch.setattr(control, "resume", lambda root, _: resumed.append(root) or 1)
     app = visit()
     app.button(key="resume").click().run()
     assert not app.exception
@@ -256,7 +256,7 @@ def test_a_refusal_is_shown_as_it_is_written(make_run, monkeypatch):
     """A refused action is explained on the page, as text and never as markup."""
     make_run("first", "paused")
 
-    def refuse(root):
+    def refuse(root, _):
         raise RefusedError("Taken: <b>*held*</b>")
 
     monkeypatch.setattr(control, "resume", refuse)

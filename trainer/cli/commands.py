@@ -288,3 +288,11 @@ def import_run(source: Path, folder: Path) -> None:
         if not check.is_good:
             print(f"BAD {check.name}: {check.detail}; resume makes it again")
     print(f"{root}: imported. Continue with: python -m trainer resume {root.name}")
+
+
+def example(folder: Path) -> None:
+    """Import the example run."""
+    from trainer.run.transfer.example import open_example
+
+    root = open_example(folder)
+    print(f"{root}: imported. Look at it: streamlit run dashboard.py -- --state {folder}")

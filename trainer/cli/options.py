@@ -62,6 +62,16 @@ EngineName = Annotated[
         "same path",
     ),
 ]
+Notify = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Send a notification to this address of Apprise, such as ntfy://TOPIC, at the end or "
+        "an interruption; repeatable. Set NOTIFY_URLS instead for an address with a secret: other "
+        "users see a command line",
+    ),
+]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or path of its folder")]
 Data = Annotated[
     str | None,

@@ -21,6 +21,7 @@ from trainer.cli.options import (
     Epochs,
     Folds,
     Models,
+    Notify,
     PausedOk,
     Preset,
     Rounds,
@@ -72,6 +73,7 @@ def study(
     paused_is_success: PausedOk = False,
     workers: Workers = None,
     engine: EngineName = "local",
+    notify: Notify = None,
     state: State = None,
 ) -> None:
     """Train runs that differ in seeds and settings, or continue the study of that name.
@@ -96,4 +98,5 @@ def study(
         limits=training.read_limits(time_limit, None, {}),  # as resume, without the RESUME names
         paused_is_success=paused_is_success,
         pool=training.read_pool(workers, os.environ, engine),
+        notify=notify or [],
     )

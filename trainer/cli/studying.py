@@ -60,12 +60,16 @@ def study(
     limits: Limits,
     paused_is_success: bool,
     pool: WorkerPool,
+    notify: Sequence[str] = (),
 ) -> None:
     """Begin a study, or continue the study of that name; exit with code 3 if it paused."""
     from rich.console import Console
 
     from trainer.cli import own_code
     from trainer.cli.display import Display
+    from trainer.notify import messages
+    from trainer.notify.notifier import read_notifier
+    from trainer.notify.one_start import notified
     from trainer.own_code.code_files import write_to_run
     from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
@@ -74,6 +78,7 @@ def study(
     from trainer.study.study_adoption import adopt_study, find_input_study
     from trainer.study.trials import is_study, study_root, write_study
 
+    notifier = read_notifier(notify, os.environ)
     root = study_root(state_dir, name)
     is_detached = os.environ.get(DETACHED) == "1"
     if not (is_detached or is_study(root)):  # the dashboard begins new studies
@@ -88,8 +93,11 @@ def study(
         write_study(root, definition)
     display = Display(Console(quiet=is_detached))
     try:
-        with display.live():
-            outcome = conduct(root, definition, limits, display.log, display.show, pool)
+        with notified(root, notifier), display.live():
+            outcome = conduct(
+                *(root, definition, limits, display.log, display.show, pool),
+                on_best=lambda trial: notifier.send(messages.new_best(definition, trial)),
+            )
     except known_errors() as error:
         is_other = isinstance(error, RefusedError) and not isinstance(error, LibraryError)
         if known is None and not (is_detached or is_other):  # other: another process may hold it
@@ -97,6 +105,7 @@ def study(
         raise
     if not is_detached:
         print("\n".join(result_lines(root, definition, outcome)))
+    notifier.close()
     if outcome == "paused" and not paused_is_success:
         raise typer.Exit(PAUSED)
 

@@ -33,6 +33,7 @@ from trainer.store.records import RunFile
 MAX_WORKERS = 1024
 
 if TYPE_CHECKING:
+    from trainer.notify.notifier import Notifier
     from trainer.own_code.code_files import CodeFile
     from trainer.run.inputs.folds_file import FoldsFile
     from trainer.run.pipeline import Limits
@@ -137,14 +138,17 @@ def train(
     pool: WorkerPool | None = None,
     folds_file: FoldsFile | None = None,
     use: Sequence[Path] = (),
+    notify: Sequence[str] = (),
 ) -> None:
     """Train a new run, or continue the run of that name."""
+    from trainer.notify.notifier import read_notifier
     from trainer.run.control import next_run_name
     from trainer.run.transfer.moving import start_over
 
     if model_path() is not None:
         print(f"MODEL_PATH is set: nothing is trained, {model_path()} is used as it is")
         return
+    notifier = read_notifier(notify, os.environ)
     if folds_file is not None:
         options = {**options, **folds_file.settings()}
     may_continue = is_switched_on(os.environ, "RESUME", default=True)
@@ -166,7 +170,7 @@ def train(
     origin = "" if found is None else _adopt(found, root)
     _execute(
         *(root, wanted, limits, paused_is_success, origin, pool, frozen is None),
-        *(folds_file, code),
+        *(notifier, folds_file, code),
     )
 
 
@@ -176,11 +180,14 @@ def resume(
     limits: Limits,
     paused_is_success: bool,
     pool: WorkerPool | None = None,
+    notify: Sequence[str] = (),
 ) -> None:
     """Continue a run with its own configuration; a run in the input folder is copied first."""
+    from trainer.notify.notifier import read_notifier
     from trainer.run import RefusedError
     from trainer.run.transfer.adoption import find_input_runs
 
+    notifier = read_notifier(notify, os.environ)
     origin = ""
     found = next((run for run in find_input_runs() if run.root == root), None)
     if found is not None:
@@ -192,7 +199,7 @@ def resume(
             f"run {root.name}: it ended before its configuration was written, so it cannot be "
             f"resumed. Train it again: python -m trainer train --run {root.name}"
         )
-    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool, is_new=False)
+    _execute(root, frozen.settings(), limits, paused_is_success, origin, pool, False, notifier)
 
 
 def _same_config(
@@ -255,6 +262,7 @@ def _execute(
     origin: str,
     pool: WorkerPool | None,
     is_new: bool,
+    notifier: Notifier,
     folds_file: FoldsFile | None = None,
     code: tuple[CodeFile, ...] = (),
 ) -> None:
@@ -262,6 +270,7 @@ def _execute(
     from rich.console import Console
 
     from trainer.cli.display import Display
+    from trainer.notify.one_start import notified
     from trainer.run import LibraryError, RefusedError
     from trainer.run.control import DETACHED
     from trainer.run.execution import execute
@@ -271,7 +280,7 @@ def _execute(
     display = Display(Console(quiet=is_detached))
     has_existed = root.exists()
     try:
-        with display.live():
+        with notified(root, notifier), display.live():
             outcome = execute(
                 root,
                 config,
@@ -292,5 +301,6 @@ def _execute(
         raise
     if not is_detached:
         print("\n".join(outcome_lines(root, outcome)))
+    notifier.close()
     if outcome == "paused" and not paused_is_success:
         raise typer.Exit(PAUSED)

@@ -37,6 +37,7 @@ NOT_INHERITED = (  # the command has every setting, and wins over the dashboard'
 CHECK_S = 300.0  # of own code; each of the examples takes 10 s on a busy machine
 MAX_OUTPUT = 4_000  # characters of the reason why it is refused
 ENDING_S = 1.0  # a killed process frees its lock first and can be waited for a moment later
+NOTIFY_URLS = "NOTIFY_URLS"  # of the environment: addresses for notifications, which hold secrets
 DETACHED = "TRAINER_DETACHED"  # set where the trainer's output is the log file already
 
 
@@ -104,8 +105,11 @@ def start(
     config: Config,
     folds_file: Path | None = None,
     use: Sequence[Path] = (),
+    notify: Sequence[str] = (),
 ) -> int:
-    """Start a new run in a process of its own and return its pid; arguments as ``command_line``.
+    """Start a new run in a process of its own and return its pid.
+
+    Arguments as of ``command_line``; ``notify`` as of ``launch``.
 
     Raises:
         RefusedError: The name cannot be used or is taken, or own code is not approved.
@@ -121,11 +125,12 @@ def start(
         raise RefusedError(f"run {name}: a trainer is at work on it. Wait, or choose another name")
     make_folder(root)
     paths = [path.resolve() for path in use]
-    return launch(root, command_line(state_dir.resolve(), name, config, folds_file, paths))
+    words = command_line(state_dir.resolve(), name, config, folds_file, paths)
+    return launch(root, words, notify)
 
 
-def resume(root: Path) -> int:
-    """Resume a run in a process of its own and return its pid.
+def resume(root: Path, notify: Sequence[str] = ()) -> int:
+    """Resume a run in a process of its own and return its pid; ``notify`` as of ``launch``.
 
     Raises:
         RefusedError: Nothing to resume, or a trainer is at work on it.
@@ -155,7 +160,7 @@ def resume(root: Path) -> int:
         )
     send_command(root, "run", "resume")
     words = ["python", "-m", "trainer", "resume", root.name, "--state", str(root.parent.resolve())]
-    return launch(root, words)
+    return launch(root, words, notify)
 
 
 @dataclass(frozen=True)
@@ -174,6 +179,7 @@ class CheckedCode:
 def check_code(paths: Sequence[Path]) -> CheckedCode:
     """Check files of own code in a process of its own, within ``CHECK_S``."""
     environment = {**os.environ, "PYTHONPATH": _python_path(os.environ)}
+    environment.pop(NOTIFY_URLS, None)  # secrets: the code may not be approved
     words = [sys.executable, "-m", "trainer", "check", *map(str, paths), "--json"]
     try:
         done = subprocess.run(
@@ -249,11 +255,20 @@ def _demand_folder(root: Path) -> None:
         raise RefusedError(f"run {root.name}: it is no longer here; it was renamed or deleted")
 
 
-def launch(root: Path, words: list[str]) -> int:
-    """Start the command detached, its output appended to the run's log."""
+def launch(root: Path, words: list[str], notify: Sequence[str] = ()) -> int:
+    """Start the command detached, its output appended to the run's log.
+
+    Args:
+        root: The run folder.
+        words: The command.
+        notify: Addresses for notifications beside those of the environment. They hold secrets: the
+            environment of a process is its user's alone, its command line is not.
+    """
     _demand_folder(root)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
     environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
+    if notify:
+        environment[NOTIFY_URLS] = " ".join([environment.get(NOTIFY_URLS, ""), *notify])
     flags: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}

@@ -17,6 +17,7 @@ SHORT_LIMIT_S = 8.5 * 3600  # Kaggle ends a session with a TPU, and a scored one
 MAX_LIMIT_S = 8760 * 3600.0
 BEFORE_END_S = 1800.0  # for saving what was not, and for Kaggle to keep the output
 SHORT_SESSIONS = ("TPU_NAME", "TPU_WORKER_ID", "KAGGLE_IS_COMPETITION_RERUN")
+TIME_LIMIT = "time limit"  # the reason of the pause
 _UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -115,8 +116,8 @@ class TimeLimit:
         return time.time() + self.pauses_at - time.monotonic()
 
     def reason(self) -> str | None:
-        """Return "time limit" once it is time to pause."""
-        return "time limit" if time.monotonic() >= self.pauses_at else None
+        """Return ``TIME_LIMIT`` once it is time to pause."""
+        return TIME_LIMIT if time.monotonic() >= self.pauses_at else None
 
     def note_step(self, seconds: float) -> None:
         """Record how long it took from one safe point to the next."""

@@ -148,10 +148,17 @@ def write_new(path: Path, data: bytes, durable: bool = True) -> None:
             reach("write.synced")
 
 
-def create(path: Path) -> None:
-    """Create a file if it is missing, with the permissions of its folder."""
-    with contextlib.suppress(FileExistsError):
+def create(path: Path) -> bool:
+    """Create a file if it is missing, with the permissions of its folder.
+
+    Returns:
+        Whether it was missing: of several callers, one gets True.
+    """
+    try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, file_mode(path.parent)))
+    except FileExistsError:
+        return False
+    return True
 
 
 def file_mode(folder: Path) -> int:

@@ -52,6 +52,7 @@ KINDS = (  # the first that matches
     FileKind("lock", 4 * _KB, ("lock", "*.lock"), is_live=True),
     FileKind("owner of a lock", 64 * _KB, ("*.owner",), is_live=True),
     FileKind("command", 64 * _KB, ("command.json",), is_live=True),
+    FileKind("mark of a notification", 4 * _KB, ("*.notified",), is_live=True),
     FileKind("request to stop", 4 * _KB, ("stop",), is_live=True),
     FileKind("progress of a worker", 64 * _KB, ("*.beat",), is_live=True),
     FileKind("lines of a worker", 256 * _MB, ("*.lines",), is_live=True),

@@ -149,6 +149,10 @@ class RunPaths:
         """The output of the trainer."""
         return self.root / "trainer.log"
 
+    def interruption_mark(self, attempt: int | str) -> Path:
+        """Records that a notification of this attempt's interruption was sent."""
+        return self.root / f"interruption_{attempt}.notified"
+
     def model_state(self, model: str) -> Path:
         """The records of one model's folds."""
         return self.root / f"{model}_state.json"

@@ -31,6 +31,7 @@ from trainer.store.records import Command, Status
 from trainer.study import search
 from trainer.study.definition import StudyFile
 from trainer.study.trial_loop import StudyPausedError, TrialLoop
+from trainer.study.trials import TrialRecord
 
 
 def conduct(
@@ -40,6 +41,7 @@ def conduct(
     echo: Callable[[str], None],
     on_beat: Callable[[Status], None] = lambda _: None,
     pool: WorkerPool = WorkerPool(),  # noqa: B008 - frozen
+    on_best: Callable[[TrialRecord], None] = lambda _: None,
 ) -> Outcome:
     """Do every trial that is left, or pause.
 
@@ -50,6 +52,7 @@ def conduct(
         echo: Shows a log line on the terminal.
         on_beat: Receives the status of the present run at every heartbeat.
         pool: The workers that fit the folds of a run.
+        on_best: Receives each trial that is better than all before it.
 
     Raises:
         RefusedError: Another process holds the study, or a run of another origin has a trial's
@@ -83,7 +86,9 @@ def conduct(
                 recorder.log(NO_SYSTEM_LOCKS)
             recorder.event("start")
             remove_temporary_files(root)
-            TrialLoop(root, study, limits, recorder, stop, interrupts, on_beat, pool).run()
+            TrialLoop(
+                *(root, study, limits, recorder, stop, interrupts, on_beat, pool), on_best
+            ).run()
             recorder.event("finish")
             recorder.close(state="finished", stage="done", message="Finished.", eta_s=0.0)
         return "finished"

@@ -6,6 +6,7 @@ In: a state folder, a definition; or a study's folder. Out: a detached process, 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.run import RefusedError
@@ -34,8 +35,13 @@ def command_text(state_dir: Path, study: StudyFile) -> str:
     return shlex.join(command_line(state_dir, study))
 
 
-def begin(state_dir: Path, study: StudyFile) -> int:
+def begin(state_dir: Path, study: StudyFile, notify: Sequence[str] = ()) -> int:
     """Begin a new study and return the pid of its process.
+
+    Args:
+        state_dir: The state folder.
+        study: The definition.
+        notify: More addresses for notifications, as in ``control.launch``.
 
     Raises:
         RefusedError: The name is taken.
@@ -47,11 +53,11 @@ def begin(state_dir: Path, study: StudyFile) -> int:
         demand_free(study, state_dir, number)
     make_folder(root)
     write_study(root, study)
-    return _launch(root)
+    return _launch(root, notify)
 
 
-def resume(root: Path) -> int:
-    """Continue a study and return the pid of its process.
+def resume(root: Path, notify: Sequence[str] = ()) -> int:
+    """Continue a study and return the pid of its process; ``notify`` as in ``control.launch``.
 
     Raises:
         RefusedError: Nothing is left, or a process is at work on it.
@@ -65,7 +71,7 @@ def resume(root: Path) -> int:
         raise RefusedError(f"study {root.name}: {derived.state} already. {derived.reason}")
     if study.search:
         search.demand_optuna()
-    return _launch(root)
+    return _launch(root, notify)
 
 
 def pause(root: Path, asked_by: str, after_trial: bool = False) -> None:
@@ -73,8 +79,8 @@ def pause(root: Path, asked_by: str, after_trial: bool = False) -> None:
     send_command(root, "pause", asked_by, "fold" if after_trial else "now")
 
 
-def _launch(root: Path) -> int:
+def _launch(root: Path, notify: Sequence[str]) -> int:
     send_command(root, "run", "resume")
     state_dir = root.parent.parent.resolve()
     words = ["python", "-m", "trainer", "study", root.name, "--state", str(state_dir)]
-    return launch(root, [*words, "--time-limit", "auto"])
+    return launch(root, [*words, "--time-limit", "auto"], notify)

@@ -54,6 +54,7 @@ class TrialLoop:
         interrupts: Shared with the runs, so that no signal is lost between two of them.
         on_beat: Receives the status of the present run.
         pool: The workers.
+        on_best: Receives each trial that is better than all before it.
         trials: The records of all trials that have begun.
     """
 
@@ -65,6 +66,7 @@ class TrialLoop:
     interrupts: Interrupts
     on_beat: Callable[[Status], None]
     pool: WorkerPool
+    on_best: Callable[[TrialRecord], None]
     trials: list[TrialRecord] = field(default_factory=list)
 
     def run(self) -> None:
@@ -81,6 +83,8 @@ class TrialLoop:
             write_trial(self.root, self.trials[-1])
             self._write_journal()
             self._log_trial(self.trials[-1])
+            if best_trial(self.trials) is self.trials[-1]:
+                self.on_best(self.trials[-1])
         best = best_trial(self.trials)
         if best is not None:
             self.recorder.log(f"best: trial {best.number}, score {best.value:.4f}")

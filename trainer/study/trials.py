@@ -102,6 +102,18 @@ def list_studies(state_dir: Path) -> list[Path]:
     return sorted(root for root in (state_dir / STUDIES).glob("*") if is_study(root))
 
 
+def study_of_run(state_dir: Path, name: str) -> Path | None:
+    """Return the folder of the study that a run belongs to, or None."""
+    for root in list_studies(state_dir):
+        if not name.startswith(f"{root.name}-"):
+            continue
+        number = name.removeprefix(f"{root.name}-").partition("-")[0]
+        study = read_study(root)
+        if study is not None and number.isdecimal() and name in run_names(study, int(number)):
+            return root
+    return None
+
+
 def run_name(study: StudyFile, number: int, seed: int) -> str:
     """Return the name of the run of a trial and a seed."""
     suffix = f"-s{seed}" if len(study.seeds) > 1 else ""

@@ -11,6 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
+from pages.ui import notifications
 from pages.ui.shared import frame, live, words
 from trainer.config import Config, ConfigError, used_file
 from trainer.own_code import approvals
@@ -204,15 +205,36 @@ def start_over(reader: RunReader) -> str:
     run_file = reader.run_file()
     use = () if run_file is None else run_file.use
     demand_approved(reader.root, use)
+    notify = notifications.hand_over(frame.state_dir(), reader.root)
     moved = moving.start_over(reader.root)
     if run_file is None:
         return f"Renamed to {moved.name}. It had no configuration to start again with."
     folds_file = RunPaths(moved.absolute()).folds if run_file.folds.file_sha256 else None
     copies = [moved / CODE_FOLDER / used_file(entry)[0] for entry in use]
     settings = run_file.settings()
-    pid = control.start(frame.state_dir(), reader.name, settings, folds_file, copies)
+    pid = control.start(frame.state_dir(), reader.name, settings, folds_file, copies, notify)
     live.expect_trainer(reader.name, pid)
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
+
+
+def example_button() -> None:
+    """Show the button that opens the run which ships with the project."""
+    st.button(
+        "Open an example run",
+        icon=":material/visibility:",
+        key="open_example",
+        help="A finished quick run, to look at Scores, Features and Predict before the first "
+        "training.",
+        on_click=attempt,
+        args=(_open_example,),
+    )
+
+
+def _open_example() -> str:
+    from trainer.run.transfer.example import open_example
+
+    frame.open_run(open_example(frame.state_dir()).name)
+    return "Opened the example run."
 
 
 def duplicate_button(
@@ -290,6 +312,7 @@ def _send(
 
 
 def _resume(reader: RunReader) -> str:
-    live.expect_trainer(reader.name, control.resume(reader.root))
+    notify = notifications.hand_over(frame.state_dir(), reader.root)
+    live.expect_trainer(reader.name, control.resume(reader.root, notify))
     frame.open_run(reader.name)
     return f"Resuming {reader.name}."

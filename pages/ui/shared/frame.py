@@ -181,6 +181,8 @@ def open_page(title: str, subtitle: str = "", is_of_one_run: bool = True) -> Non
     if subtitle:
         st.caption(escape(subtitle))
     run = current_run() if is_of_one_run else None
+    if run is not None and (named := _title(run)):
+        st.caption(escape(named))
     for mark in [] if run is None else words.marks(readers.run_file(run, [])):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             _badge(mark)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.ui import notifications
 from pages.ui.shared import controls, frame, words
 from trainer.run import control
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
 from trainer.study import launch
-from trainer.study.trials import StudyPaths, list_studies, read_study, run_names
+from trainer.study.trials import StudyPaths, list_studies, study_of_run
 
 WATCH_S = 2.0
 EXPLAINED = ("failed", "interrupted", "stalled")  # states whose reason is shown
@@ -27,21 +28,9 @@ _WATCHED = "study_watched"  # what the page showed of the study when it was draw
 _LAUNCHED = "study_launched"  # name of the study, pid of its process, and when
 
 
-def of_run(name: str) -> Path | None:
-    """Return the folder of the study that a run belongs to, or None."""
-    for root in list_studies(frame.state_dir()):
-        if not name.startswith(f"{root.name}-"):
-            continue
-        number = name.removeprefix(f"{root.name}-").partition("-")[0]
-        study = read_study(root)
-        if study is not None and number.isdecimal() and name in run_names(study, int(number)):
-            return root
-    return None
-
-
 def strip(run: str) -> None:
     """Show the study that a run belongs to, or that is active; nothing where there is none."""
-    root = of_run(run)
+    root = study_of_run(frame.state_dir(), run)
     if root is None:
         active = (each for each in list_studies(frame.state_dir()) if _is_active(each))
         root = next(active, None)
@@ -161,6 +150,7 @@ def _pause(root: Path) -> str:
 
 
 def _resume(root: Path) -> str:
-    expect(root.name, launch.resume(root))
+    notify = notifications.hand_over(frame.state_dir(), root)
+    expect(root.name, launch.resume(root, notify))
     frame.follow_newest()
     return f"Resuming study {root.name}."

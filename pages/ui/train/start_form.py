@@ -13,12 +13,14 @@ from typing import Any
 
 import streamlit as st
 
+from pages.ui import notifications
 from pages.ui.shared import controls, frame, live, words
 from pages.ui.train import (
     forecast,
     settings_form,
     start_code,
     start_folds,
+    start_notify,
     start_source,
     study_form,
 )
@@ -86,6 +88,8 @@ def show() -> None:
         assignments = settings_form.fields(usual)
     with st.expander("Study: several seeds or settings", icon=":material/account_tree:"):
         study_form.fields()
+    with st.expander("Notifications", icon=":material/notifications:"):
+        start_notify.fields()
     options["data.source"] = source
     if code.use:
         options["use"] = code.use
@@ -293,8 +297,10 @@ def _describe(config: Config, usual: Mapping[str, Any], runs: list[RunReader]) -
 def _start(draft: Draft) -> str:
     assert draft.config is not None  # else the button is disabled
     draft.code.approve()
+    state_dir = frame.state_dir()
+    notify = notifications.hand_over(state_dir, state_dir / draft.name)
     pid = control.start(
-        frame.state_dir(), draft.name, draft.config, start_folds.path(), draft.code.paths
+        *(state_dir, draft.name, draft.config, start_folds.path(), draft.code.paths), notify
     )
     live.expect_trainer(draft.name, pid)
     frame.open_run(draft.name)

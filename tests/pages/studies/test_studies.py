@@ -176,7 +176,7 @@ def test_an_interrupted_study_is_resumed_with_one_click(night, monkeypatch):
     change_trial(night, 5, state="running", value=None, ended_at=None)
     change_status(night, state="running", done_units=5)
     launched = []
-    monkeypatch.setattr(launch, "launch", lambda root, words: launched.append(words) or 1)
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: launched.append(words) or 1)
     app = visit("train", run="night-5-s42")
     assert "5 of 6 trials done" in progress_texts(app)
     app.button(key="study_resume").click().run()
@@ -219,7 +219,7 @@ def test_a_damaged_trial_is_named_and_the_page_goes_on(night):
 def test_a_study_of_seeds_and_a_grid_is_started_from_the_form(
     state_dir, study_recordings, monkeypatch
 ):
-    monkeypatch.setattr(launch, "launch", lambda root, words: 1)
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
     app = visit("train")
     app.text_input(key="start_name").set_value("mine").run()
     app.text_input(key="start_study_seeds").set_value("1, 2").run()

@@ -198,7 +198,7 @@ def test_a_run_is_started_on_the_folds_of_a_file(state_dir, folds_file, monkeypa
     assert f"--folds-file '{folds_file}'" in command
     assert "folds." not in command.replace(str(folds_file), "")
     app.button(key="start").click().run()
-    [(_, _, config, path, _)] = started
+    [(_, _, config, path, *_)] = started
     assert path == folds_file
     assert config.folds.count == 3
     expected = read_folds_file(folds_file, shares_subjects=False).settings()
@@ -244,7 +244,7 @@ def test_a_duplicate_has_the_folds_of_its_run(make_run, monkeypatch):
     app.button(key="duplicate").click().run()
     assert "Same settings as first: the result will be the same." in texts(app)
     app.button(key="start").click().run()
-    [(_, _, again, path, _)] = started
+    [(_, _, again, path, *_)] = started
     assert (again, path) == (config, table)
     app = visit()
     app.button(key="duplicate").click().run()
@@ -262,6 +262,6 @@ def test_a_run_of_a_file_is_started_over_with_its_folds(make_run, monkeypatch):
     app = visit()
     app.button(key="start_over_sure").click().run()
     assert not app.exception
-    [(_, _, _, path, _)] = started
+    [(_, _, _, path, *_)] = started
     assert path == root.with_name("first.old-1") / "folds.parquet"
     assert path.exists()

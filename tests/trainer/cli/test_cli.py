@@ -33,16 +33,18 @@ FAMILY_NAMES = (
 COMMANDS = {
     "train": "--data --run --preset --models --folds --folds-file --allow-shared-subjects "
     "--rounds --epochs --seed --set --use --time-limit --stop-after-folds --paused-is-success "
-    "--workers --engine --state",
+    "--workers --engine --notify --state",
     "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --rounds "
-    "--epochs --set --use --time-limit --paused-is-success --workers --engine --state",
+    "--epochs --set --use --time-limit --paused-is-success --workers --engine --notify --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
-    "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --state",
+    "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --notify "
+    "--state",
     "predict": "RUN FILE --demographics --out --by-model --as-worn --state",
     "verify": "RUN --state",
     "export": "RUN FILE.zip --dataset-metadata --state",
     "import": "FILE_OR_FOLDER --state",
+    "example": "--state",
     "serve": "RUN --data --state",
     "check": "FILE.py --json",
     "approve": "RUN --yes --state",

@@ -6,21 +6,18 @@ trainer starts in its own session with its output in a file, so it outlives its 
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import OF_FOLDS_FILE, Config, flat_settings, make_config, setting_text
 from trainer.models import registry
 from trainer.own_code.code_files import CodeRefusedError, demand_approved, demand_files
-from trainer.own_description import OwnDescription, note
 from trainer.run import RefusedError
 from trainer.store.durable import APPEND, StoreError, make_folder, open_regular, write_atomic
 from trainer.store.locks import is_held
@@ -34,8 +31,6 @@ NOT_INHERITED = (  # the command has every setting, and wins over the dashboard'
     *("RESUME", "RESUME_TORCH", "USE_TORCH", "MODEL_PATH", "FAIL_IF_TORCH_MISSING"),
     *("ENSEMBLE_W_LGBM", "ENSEMBLE_W_TORCH"),
 )
-CHECK_S = 300.0  # of own code; each of the examples takes 10 s on a busy machine
-MAX_OUTPUT = 4_000  # characters of the reason why it is refused
 ENDING_S = 1.0  # a killed process frees its lock first and can be waited for a moment later
 NOTIFY_URLS = "NOTIFY_URLS"  # of the environment: addresses for notifications, which hold secrets
 DETACHED = "TRAINER_DETACHED"  # set where the trainer's output is the log file already
@@ -163,46 +158,6 @@ def resume(root: Path, notify: Sequence[str] = ()) -> int:
     return launch(root, words, notify)
 
 
-@dataclass(frozen=True)
-class CheckedCode:
-    """What a check of own code found.
-
-    Attributes:
-        text: What was tried, or why the code cannot be used.
-        description: What the files register; None where they cannot be used.
-    """
-
-    text: str
-    description: OwnDescription | None
-
-
-def check_code(paths: Sequence[Path]) -> CheckedCode:
-    """Check files of own code in a process of its own, within ``CHECK_S``."""
-    environment = {**os.environ, "PYTHONPATH": _python_path(os.environ)}
-    environment.pop(NOTIFY_URLS, None)  # secrets: the code may not be approved
-    words = [sys.executable, "-m", "trainer", "check", *map(str, paths), "--json"]
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=CHECK_S,
-            check=False,
-        )
-        found = json.loads(done.stdout) if done.returncode == 0 else None
-        if found is None:
-            return CheckedCode(done.stderr.strip()[-MAX_OUTPUT:] or "no reason was printed", None)
-        description = OwnDescription.model_validate(found["description"])
-    except subprocess.TimeoutExpired:
-        return CheckedCode(f"not checked within {CHECK_S:.0f} s", None)
-    except (ValueError, KeyError, TypeError) as error:  # it has printed something else too
-        return CheckedCode(f"the output of the check cannot be read: {error}", None)
-    note(description)
-    return CheckedCode("\n".join(map(str, found["lines"])), description)
-
-
 def is_in_use(reader: RunReader) -> bool:
     """Return whether a trainer holds the run: by its lock, whatever the status says."""
     held = is_held(reader.paths.lock)
@@ -266,7 +221,7 @@ def launch(root: Path, words: list[str], notify: Sequence[str] = ()) -> int:
     """
     _demand_folder(root)
     environment = {k: v for k, v in os.environ.items() if k not in NOT_INHERITED}
-    environment |= {DETACHED: "1", "PYTHONPATH": _python_path(environment)}
+    environment |= {DETACHED: "1", "PYTHONPATH": python_path(environment)}
     if notify:
         environment[NOTIFY_URLS] = " ".join([environment.get(NOTIFY_URLS, ""), *notify])
     flags: dict[str, Any] = {"start_new_session": True}
@@ -315,6 +270,7 @@ def exit_code(pid: int, is_ending: bool = False) -> int | None:
         return None
 
 
-def _python_path(environment: Mapping[str, str]) -> str:
+def python_path(environment: Mapping[str, str]) -> str:
+    """Return where another process finds this project, before what it has already."""
     known = environment.get("PYTHONPATH", "")
     return f"{PROJECT}{os.pathsep}{known}" if known else str(PROJECT)

@@ -11,7 +11,7 @@ from typing import Literal
 
 import streamlit as st
 
-from pages.ui import notifications
+from pages.ui import notifications, side_process
 from pages.ui.shared import frame, live, words
 from trainer.config import Config, ConfigError, used_file
 from trainer.own_code import approvals
@@ -231,9 +231,9 @@ def example_button() -> None:
 
 
 def _open_example() -> str:
-    from trainer.run.transfer.example import open_example
-
-    frame.open_run(open_example(frame.state_dir()).name)
+    with st.spinner("Opening the example run …"):
+        side_process.open_example(frame.state_dir())
+    frame.open_run("example")
     return "Opened the example run."
 
 

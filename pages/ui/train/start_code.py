@@ -13,6 +13,7 @@ from typing import Any
 
 import streamlit as st
 
+from pages.ui import side_process
 from pages.ui.shared import controls, frame
 from pages.ui.train import settings_form
 from trainer.config import used_file
@@ -20,7 +21,6 @@ from trainer.models import registry
 from trainer.own_code import approvals
 from trainer.own_code.code_files import CodeFile, CodeRefusedError, read_named
 from trainer.own_description import OwnDescription
-from trainer.run import control
 from trainer.store.checksums import CODE_FOLDER
 from trainer.store.durable import StoreError
 
@@ -132,8 +132,8 @@ def _problem(paths: tuple[Path, ...], files: tuple[CodeFile, ...]) -> str:
     return ""
 
 
-def _checked(files: tuple[CodeFile, ...]) -> control.CheckedCode | None:
-    known: dict[tuple[str, ...], control.CheckedCode] = st.session_state.get(_CHECKED, {})
+def _checked(files: tuple[CodeFile, ...]) -> side_process.CheckedCode | None:
+    known: dict[tuple[str, ...], side_process.CheckedCode] = st.session_state.get(_CHECKED, {})
     return known.get(tuple(file.entry for file in files))
 
 
@@ -142,7 +142,7 @@ def _show_check(chosen: ChosenCode) -> None:
     if found is None:
         if st.button("Check the code", key="check_own_code", icon=":material/rule:"):
             with st.spinner("Trying it on a few recordings"):
-                checked = control.check_code(chosen.paths)
+                checked = side_process.check_code(chosen.paths)
             st.session_state.setdefault(_CHECKED, {})[tuple(chosen.use)] = checked
             st.rerun()
         st.caption("The check executes it in a process of its own, on a few recordings.")

@@ -13,7 +13,7 @@ import pytest
 from trainer.data import sources
 from trainer.predict.predictor import Predictor
 from trainer.run import RefusedError
-from trainer.run.transfer.example import ARCHIVE, EXAMPLE, open_example
+from trainer.run.transfer.example import ARCHIVE, EXAMPLE, made_again, open_example
 from trainer.run.transfer.verification import verify_run
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
@@ -27,25 +27,26 @@ def root(tmp_path_factory):
 
 
 def test_the_archive_is_small_and_names_no_machine():
-    """No point to resume from, no table that can be computed again, no folder, no host."""
+    """No point to resume from, nothing that is made again, no folder, no host."""
     assert ARCHIVE.stat().st_size <= MAX_BYTES
     with zipfile.ZipFile(ARCHIVE) as archive:
         names = archive.namelist()
         log = archive.read(f"{EXAMPLE}/trainer.log").decode()
         config = archive.read(f"{EXAMPLE}/config.json").decode()
-    assert [name for name in names if "_last" in name or name.endswith(".joblib")] == []
+    again = ("_last", ".joblib", "_bundle")
+    assert [name for name in names if any(part in name for part in again)] == []
     assert "Run example in state: new" in log
     assert '"host": "example"' in config
 
 
 def test_every_file_is_whole_and_the_run_is_finished(root):
-    """It is an ordinary run; its feature table was computed again."""
+    """It is an ordinary run; its feature table and bundles were made again."""
     assert [check for check in verify_run(root) if not check.is_good] == []
     reader = RunReader(root)
     assert derive_state(reader).state == "finished"
     assert reader.notes().title == "Example run that ships with the project"
-    assert reader.scores().models["blend"].all_sensors.oof.score > 0.9
-    assert (root / "train_features.joblib").exists()
+    assert reader.scores().models["blend"].all_sensors.oof.score > 0.95
+    assert all(path.exists() for path in made_again(root))
 
 
 def test_it_predicts_with_this_version_as_when_it_was_made(root):

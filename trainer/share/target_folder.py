@@ -44,12 +44,11 @@ def claim(folder: Path, run: SharedRun, program: str) -> Path:
                 f"{folder}: another run was shared to this folder, for {mark.program:.40}. Choose "
                 f"another folder"
             )
-        if mark is not None:
-            remove_temporary_files(folder)
     elif folder.exists():
         raise RefusedError(f"{folder}: expected a folder, got a file. Choose another place")
     if read_mark(folder) is None:
         write_atomic(folder / MARK, dump_record(wanted))
+    remove_temporary_files(folder)  # of a killed call
     return folder
 
 

@@ -221,6 +221,10 @@ def predict(
 
 def _is_simulated(root: Path) -> bool:
     """Return whether a folder's configuration shows training on simulated recordings."""
+    from trainer.predict.model_folder import is_model_folder, read_description
+
+    if is_model_folder(root):
+        return bool(read_description(root)["is_simulated"])
     try:
         run_file = RunReader(root).run_file()
     except StoreError:  # ``verify`` names it; prediction does not need the configuration

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from trainer.models.libraries import ModelError, import_problem
+from trainer.own_description import OwnDescription, note
 from trainer.plain_data import DamagedDataError, integer, part, reading
 from trainer.store.durable import dump_json, sha256
 from trainer.store.file_kinds import read_file
@@ -35,11 +36,17 @@ def is_model_folder(root: Path) -> bool:
     return (root / DESCRIPTION).is_file() and not any(root.glob("*_bundle.pkl"))
 
 
-def dump_models(bundles: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
+def dump_models(
+    bundles: Mapping[str, Mapping[str, Any]],
+    is_simulated: bool = False,
+    own_code: OwnDescription | None = None,
+) -> dict[str, bytes]:
     """Return the files of bundles, by name; the description is the last one.
 
     Args:
         bundles: By model; plain data.
+        is_simulated: Whether they were trained on simulated recordings.
+        own_code: The names and words of their own code, where they have some.
 
     Raises:
         ModelError: safetensors cannot be imported.
@@ -50,19 +57,27 @@ def dump_models(bundles: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
     for model, bundle in bundles.items():
         for fold, packed in enumerate(bundle["folds"]):
             files |= _dump_fold(_stem(model, fold), packed)
-        models[model] = _dump(
-            {name: value for name, value in bundle.items() if name != "folds"}, "", {}, {}
-        ) | {"num_folds": len(bundle["folds"])}
+        models[model] = {
+            **{name: value for name, value in bundle.items() if name != "folds"},
+            "num_folds": len(bundle["folds"]),
+        }
     description = {
         "schema": SCHEMA,
+        "is_simulated": is_simulated,
         "models": models,
         "files": {name: sha256(data) for name, data in files.items()},
     }
+    if own_code is not None:
+        description["own_code"] = own_code.model_dump(mode="json")
     return files | {DESCRIPTION: _json(description)}
 
 
 def read_description(root: Path) -> dict[str, Any]:
-    """Return the description of a folder: ``models`` (bundles without their folds) and ``files``.
+    """Return the description of a folder.
+
+    Returns:
+        ``models``, the bundles without their folds; ``files``, the SHA-256 of each by its name;
+        ``is_simulated``.
 
     Raises:
         DamagedDataError: It is damaged, or of a newer schema.
@@ -74,7 +89,9 @@ def read_description(root: Path) -> dict[str, Any]:
             raise DamagedDataError(
                 f"schema {schema} is newer than this version's {SCHEMA}. Update the project"
             )
+        part(description, "is_simulated", bool)
         part(description, "files", dict)
+        note(OwnDescription.model_validate(description.get("own_code", {})))
         for model in part(description, "models", dict):
             part(description["models"], model, dict)
     return description

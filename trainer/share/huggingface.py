@@ -45,7 +45,8 @@ def share_to_huggingface(run: SharedRun, folder: Path) -> str:
             f"run {run.name}: no model is finished yet. Share it again when all folds of one are"
         )
     try:
-        files = dump_models(bundles)
+        own_code = run.run_file.own_code if run.run_file.use else None
+        files = dump_models(bundles, run.run_file.is_simulated, own_code)
     except ModelError as error:
         raise LibraryError(str(error)) from error
     except DamagedDataError as error:

@@ -12,7 +12,7 @@ import pytest
 from tests.support import hostile_texts
 from tests.support.builders import make_table
 from tests.support.forked_trainers import fork_server
-from trainer.cli.commands import find_models
+from trainer.cli.commands import _is_simulated, find_models
 from trainer.data.sources import sequences_from_table
 from trainer.plain_data import DamagedDataError
 from trainer.predict.fitted_models import PredictError, read_bundle
@@ -251,7 +251,14 @@ def test_the_card_has_data_folds_scores_and_limits(shared):
     assert "/" not in card.partition("## Data")[2].partition("## Scores")[0]  # no path
 
 
-def test_optimistic_and_simulated_scores_are_marked(tiny_run, tmp_path):
+def test_a_prediction_with_models_of_simulated_recordings_warns(shared, copy_of_shared):
+    """The folder has no configuration; its description says so."""
+    path = copy_of_shared / DESCRIPTION
+    path.write_text(path.read_text().replace('"is_simulated": false', '"is_simulated": true'))
+    assert (_is_simulated(shared), _is_simulated(copy_of_shared)) == (False, True)
+
+
+def test_optimistic_scores_are_marked(tiny_run, tmp_path):
     """In the words of the command line."""
     root = shutil.copytree(tiny_run, tmp_path / "run")
     scores = json.loads((root / "scores.json").read_text())

@@ -162,6 +162,9 @@ class Target:
                 run_name=name,
             )
         known = self.found[part]
+        for key, value in tags.items():  # a parent that was deleted there has another id now
+            if known.data.tags.get(key) != value:
+                self.client.set_tag(known.info.run_id, key, value)
         missing = [
             Param(key, value) for key, value in parameters.items() if key not in known.data.params
         ]

@@ -251,6 +251,22 @@ def test_points_that_differ_on_the_server_are_reported(two_moments, tmp_path):
     assert content(uri) == before
 
 
+@pytest.mark.parametrize("deleted", ["run", "torch/1"])
+def test_what_was_deleted_on_the_server_is_made_again(store, tiny_run, tmp_path, deleted):
+    """A parent whose folds are still there, or a fold."""
+    place = store[0].removeprefix("file://")
+    uri = f"file://{shutil.copytree(place, tmp_path / 'mlruns')}"
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("gestures").experiment_id
+    found = client.search_runs([experiment], f"tags.`{PART}` = '{deleted}'")
+    client.delete_run(found[0].info.run_id)
+    share_to_mlflow(read_run(tiny_run), uri)
+    again = content(uri)
+    assert again.keys() == PARTS
+    assert {one["tags"].get("mlflow.parentRunId") for one in again.values()} == {None, "run"}
+    assert again[deleted]["points"] == store[1][deleted]["points"]
+
+
 def test_the_experiment_can_be_named(tiny_run, tmp_path, monkeypatch):
     """As for every program that uses MLflow."""
     uri = f"file://{tmp_path}/mlruns"

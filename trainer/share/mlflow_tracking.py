@@ -264,7 +264,7 @@ def _scores(run: SharedRun) -> Points:
                 numbers |= {f"{kind}.oof": part.oof.score, f"{kind}.accuracy": part.oof.accuracy}
         for kind, value in numbers.items():
             if value is not None:
-                yield f"score.{safe_key(name)}.{kind}", value, run.num_done, at
+                yield f"score.{safe_key(name)}.{kind}", value, run.num_scored, at
 
 
 def _file_names(run: SharedRun, folder: CheckedFolder) -> list[str]:

@@ -61,9 +61,11 @@ class SharedRun:
         return self.derived.state == "finished"
 
     @property
-    def num_done(self) -> int:
-        """Return the number of finished folds of all models."""
-        return sum(fold.done for fold in self.folds)
+    def num_scored(self) -> int:
+        """Return the number of finished folds of all models in the scores."""
+        known = {} if self.scores is None else self.scores.models
+        parts = [known[model].all_sensors for model in self.run_file.models if model in known]
+        return sum(fold is not None for part in parts for fold in part.folds)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -85,23 +87,25 @@ def read_run(root: Path) -> SharedRun:
         raise RefusedError(f"run {root.name}: it has no configuration yet. Share it again later")
     made = f"{run_file.created_at!r} {run_file.recordings.fingerprint} {run_file.machine.host}"
     identity = sha256(made.encode())[:16]
-    records = reader.fold_records()  # before the events: a fold that is done has all its points
-    events = reader.events()
+    # what is written last is read first: a finished run has all folds, a finished fold all points
+    derived = derive_state(reader)
+    records = reader.fold_records()
+    events = [
+        event
+        for event in reader.events()
+        if event.model in run_file.models and event.fold is not None
+    ]
     name = root.resolve().name
     return SharedRun(
         root=root,
         name=name if RUN_NAME.fullmatch(name) else f"run-{identity}",
         identity=identity,
         run_file=run_file,
-        derived=derive_state(reader),
+        derived=derived,
         scores=reader.scores(),
         folds=tuple(record for record in records if record.step or record.done),
         points=_points(events),
-        fold_ends={
-            (event.model, event.fold): event
-            for event in events
-            if event.event == "fold" and event.model is not None and event.fold is not None
-        },
+        fold_ends={_key(event): event for event in events if event.event == "fold"},
     )
 
 
@@ -143,14 +147,19 @@ def only_one(run: SharedRun) -> Iterator[None]:
         lock.release()
 
 
+def _key(event: Event) -> FoldKey:
+    assert event.model is not None, "an event of a fold"
+    assert event.fold is not None, "an event of a fold"
+    return event.model, event.fold
+
+
 def _points(events: list[Event]) -> dict[FoldKey, tuple[Event, ...]]:
     """Return the points by fold and step; of equal ones the first, of others the newest."""
     found: dict[FoldKey, dict[float, Event]] = {}
     for event in events:
-        if event.event not in CURVE_EVENTS or event.model is None or event.fold is None:
+        if event.event not in CURVE_EVENTS:
             continue
-        points = found.setdefault((event.model, event.fold), {})
-        step = event.values["step"]
+        points, step = found.setdefault(_key(event), {}), event.values["step"]
         if step not in points or points[step].values != event.values:
             points[step] = event
     return {key: tuple(points[step] for step in sorted(points)) for key, points in found.items()}

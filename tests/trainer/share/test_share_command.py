@@ -101,4 +101,4 @@ def test_a_run_in_which_no_lock_can_be_written_is_shared(tiny_run, tmp_path):
     (root / "share.lock").mkdir()
     run = read_run(root)
     with only_one(run), only_one(run):
-        assert run.num_done == 4
+        assert run.num_scored == 4

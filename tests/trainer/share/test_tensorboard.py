@@ -156,10 +156,12 @@ def test_names_from_anywhere_do_not_leave_the_folder(two_moments, tmp_path):
     line["values"] = {"step": 99, "../../x<script>": 1.0}
     with (root / "metrics.jsonl").open("a") as log:
         log.write(json.dumps(line) + "\n")
+        log.write(json.dumps(line | {"model": "../../elsewhere"}) + "\n")
     run = read_run(root)
     share_to_tensorboard(run, tmp_path / "logs")
     assert [path.name for path in (tmp_path / "logs").iterdir()] == [f"run-{run.identity}"]
     found = scalars(tmp_path / "logs" / f"run-{run.identity}" / "lgbm_fold00")
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "state"}
     assert found["lgbm/_._x_script_"] == [(line["time"], 99, 1.0)]
 
 

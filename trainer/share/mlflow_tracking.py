@@ -291,6 +291,7 @@ def _reporting() -> Iterator[None]:
     except (MlflowException, OSError, ImportError) as error:
         text = " ".join(re.sub(r"//[^/@\s]*@", "//", str(error)).split())  # without a password
         raise ShareError(
-            f"MLflow: {text[:600]}. Start a server (mlflow server) and give its address, such as "
-            f"--to mlflow:http://127.0.0.1:5000; then share the run again: it continues"
+            f"MLflow: {text[:600].rstrip('.')}. Start a server (pip install mlflow, mlflow server) "
+            f"and give its address, such as --to mlflow:http://127.0.0.1:5000; then share the run "
+            f"again: it continues"
         ) from error

@@ -50,8 +50,8 @@ is refused, unless `--allow-shared-subjects` is given, which marks every score o
 optimistic. Folds of which one is empty, or has less than a tenth of the sequences of another, are
 refused, also without a file.
 
-**Your own code and studies** have pages of their own: [your_own_code.md](your_own_code.md),
-[studies.md](studies.md).
+**Your own code, studies and hand-over** have pages of their own:
+[your_own_code.md](your_own_code.md), [studies.md](studies.md), [hand_over.md](hand_over.md).
 
 **Environment names** of the notebook family keep their meaning: `CKPT_DIR` (state folder),
 `RESUME=0` (start over; the old run is moved aside, never deleted), `USE_TORCH=0`,

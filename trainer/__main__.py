@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli import commands, own_code, study_command, training
+from trainer.cli import commands, own_code, sharing, study_command, training
 from trainer.cli.options import (
     Assignments,
     Data,
@@ -173,7 +173,7 @@ def predict(
 
     If MODEL_PATH is set, the run or bundle that it names is used instead of RUN.
     """
-    root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
+    root = commands.model_path() or commands.find_models(commands.state_dir(state), run)
     commands.predict(root, file, demographics, out, by_model, as_worn)
 
 
@@ -221,13 +221,14 @@ def example(state: State = None) -> None:
     commands.example(commands.state_dir(state))
 
 
+app.command()(sharing.share)
 app.command()(own_code.check)
 
 
 @app.command()
 def approve(run: RunName, yes: own_code.Yes = False, state: State = None) -> None:
     """Show the own code that came with a run, and allow this machine to execute it."""
-    own_code.approve(commands.find_run(commands.state_dir(state), run), yes)
+    own_code.approve(commands.find_models(commands.state_dir(state), run), yes)
 
 
 @app.command()
@@ -248,7 +249,7 @@ def serve(
     competition's own package if it is mounted, else a replacement that makes the same calls.
     If MODEL_PATH is set, the run or bundle that it names is used instead of RUN.
     """
-    root = commands.model_path() or commands.find_run(commands.state_dir(state), run)
+    root = commands.model_path() or commands.find_models(commands.state_dir(state), run)
     commands.serve(root, data)
 
 

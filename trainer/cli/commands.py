@@ -44,11 +44,12 @@ def known_errors() -> tuple[type[Exception], ...]:
     from trainer.run.time_limit import DurationError
     from trainer.run.transfer.moving import TransferError
     from trainer.run.workers.engine import EngineError
+    from trainer.share import ShareError
 
     return (
         *(ConfigError, RunNameError, UsageError, StoreError, BlendError, DataError, FeatureError),
         *(FoldError, PredictError, RefusedError, DurationError, TransferError, GatewayError),
-        *(EngineError, ModelError, CodeRefusedError),
+        *(EngineError, ModelError, CodeRefusedError, ShareError),
     )
 
 
@@ -59,8 +60,10 @@ def exit_code(error: Exception) -> int:
     from trainer.kaggle.gateway import GatewayError
     from trainer.models.libraries import ModelError
     from trainer.run.workers.engine import EngineError
+    from trainer.share import ShareError
 
     broken = StoreError | BlendError | FeatureError | GatewayError | EngineError | ModelError
+    broken |= ShareError
     return FAILED if isinstance(error, broken) else REFUSED
 
 
@@ -94,6 +97,13 @@ def find_run(folder: Path, run: str, with_studies: bool = False) -> Path:
         raise UsageError(f"{run} is a study, not a run. Continue it: python -m trainer study {run}")
     existing = ", ".join(reader.name for reader in list_runs(folder)[:8]) or "none"
     raise UsageError(f"{run}: no run of that name in {folder}. Existing runs: {existing}")
+
+
+def find_models(folder: Path, run: str) -> Path:
+    """Return a folder of shared models by its path, else a run's folder as ``find_run`` does."""
+    from trainer.predict.model_folder import is_model_folder
+
+    return Path(run) if is_model_folder(Path(run)) else find_run(folder, run)
 
 
 def model_path() -> Path | None:
@@ -211,6 +221,10 @@ def predict(
 
 def _is_simulated(root: Path) -> bool:
     """Return whether a folder's configuration shows training on simulated recordings."""
+    from trainer.predict.model_folder import is_model_folder, read_description
+
+    if is_model_folder(root):
+        return bool(read_description(root)["is_simulated"])
     try:
         run_file = RunReader(root).run_file()
     except StoreError:  # ``verify`` names it; prediction does not need the configuration

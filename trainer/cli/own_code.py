@@ -95,9 +95,9 @@ def approve(root: Path, yes: bool) -> None:
     """Show the own code of a run, ask, and approve it."""
     from trainer.own_code import approvals
     from trainer.own_code.code_files import read_of_run
+    from trainer.predict.run_code import used_files
 
-    run_file = RunReader(root).run_file()
-    files = () if run_file is None else read_of_run(root, run_file.use)
+    files = read_of_run(root, used_files(root))
     if not files:
         print(f"run {root.name}: it has no own code; there is nothing to approve")
         return

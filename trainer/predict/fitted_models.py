@@ -37,6 +37,7 @@ from trainer.plain_data import (
     part,
     reading,
 )
+from trainer.predict.model_folder import is_model_folder, read_shared_bundle
 from trainer.store.checksums import CheckedFolder
 from trainer.store.codec import loads, unseal
 from trainer.store.file_kinds import read_file
@@ -63,7 +64,7 @@ def read_bundle(root: Path, model: str, own: Model | None = None) -> dict[str, A
     """Return a model's bundle after its checksum was verified, None where there is none.
 
     Args:
-        root: The folder with the bundle.
+        root: The folder with the bundle, or a model folder.
         model: The model's name.
         own: The model, where it is of the run's own code.
 
@@ -72,10 +73,13 @@ def read_bundle(root: Path, model: str, own: Model | None = None) -> dict[str, A
             this version computes differently, or contains more than plain data.
     """
     path = RunPaths(root).bundle(model)
-    if not path.exists():
-        return None
     try:
-        return _check_bundle(loads(_verified(path)), own or registry.get(model))
+        if is_model_folder(root):
+            path = root
+            bundle = read_shared_bundle(root, model)
+        else:
+            bundle = loads(_verified(path)) if path.exists() else None
+        return None if bundle is None else _check_bundle(bundle, own or registry.get(model))
     except DamagedDataError as error:
         raise PredictError(f"{path}: {error}") from error
 

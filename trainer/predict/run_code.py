@@ -15,7 +15,9 @@ from trainer.models.own_code import NO_CODE, OwnCode
 from trainer.own_code.approvals import approved
 from trainer.own_code.code_files import CodeRefusedError, read_of_run
 from trainer.own_code.loader import load
+from trainer.plain_data import DamagedDataError, part
 from trainer.predict.fitted_models import PredictError, read_bundle
+from trainer.predict.model_folder import is_model_folder, read_description
 from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
 
@@ -26,7 +28,7 @@ def open_own_code(root: Path) -> OwnCode:
     Raises:
         PredictError: It is not approved, not there, or it fails.
     """
-    use = _used(root)
+    use = used_files(root)
     if not use:
         return NO_CODE
     try:
@@ -49,8 +51,19 @@ def check_same_code(root: Path, bundles: Mapping[str, Any], own: OwnCode) -> Non
             )
 
 
-def _used(root: Path) -> tuple[str, ...]:
-    """Return the files of a run: of its configuration or, in a copy without, of its bundles."""
+def used_files(root: Path) -> tuple[str, ...]:
+    """Return name and SHA-256 of the own code of a run, from its configuration or its models.
+
+    Raises:
+        PredictError: Its models are damaged.
+    """
+    if is_model_folder(root):
+        try:
+            models = read_description(root)["models"]
+            used = [part(model, "use", list, []) for model in models.values()]
+        except DamagedDataError as error:
+            raise PredictError(f"{root}: {error}") from error
+        return tuple(used[0]) if used else ()
     try:
         run_file = RunReader(root).run_file()
     except StoreError:  # ``verify`` names it; prediction does not need the configuration

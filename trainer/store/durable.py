@@ -229,7 +229,11 @@ def append_text(path: Path, text: str) -> None:
     Raises:
         StoreError: The disk is full or the file cannot be written.
     """
-    data = text.encode()
+    append_bytes(path, text.encode())
+
+
+def append_bytes(path: Path, data: bytes) -> None:
+    """Append bytes in a single write; see ``append_text``."""
     try:
         with os.fdopen(open_regular(path, APPEND), "ab") as file:
             file.write(data)

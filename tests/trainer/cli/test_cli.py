@@ -46,6 +46,7 @@ COMMANDS = {
     "import": "FILE_OR_FOLDER --state",
     "example": "--state",
     "serve": "RUN --data --state",
+    "share": "RUN --to --state",
     "check": "FILE.py --json",
     "approve": "RUN --yes --state",
     "simulate": "DIR --subjects --seed --state",

@@ -258,3 +258,22 @@ def test_settings_of_own_code_that_do_not_exist_are_refused(tiny_source, tmp_pat
         done = command_line(*words_of(tiny_source), "--set", setting, state=tmp_path)
         assert (done.code, text in done.words) == (2, True), done.words
         assert not (tmp_path / "own").exists()
+
+
+def test_shared_models_of_own_code_predict_once_they_are_approved(whole, tiny_source, tmp_path):
+    """The folder for Hugging Face has the code; another user reads and approves it first."""
+    pytest.importorskip("safetensors")
+    folder, state = tmp_path / "models", tmp_path / "state"
+    done = command_line("share", whole, "--to", f"huggingface:{folder}", state=state)
+    assert done.code == 0, done.words
+    other = {approvals.ENVIRONMENT: str(tmp_path / "other" / "approved.json")}
+    words = ("predict", folder, tiny_source, "--by-model", "--out")
+    refused = command_line(*words, tmp_path / "no.csv", state=state, environment=other)
+    assert (refused.code, "you have not approved" in refused.words) == (2, True), refused.words
+    done = command_line("approve", folder, "--yes", state=state, environment=other)
+    assert done.code == 0, done.words
+    done = command_line(*words, tmp_path / "shared.csv", state=state, environment=other)
+    assert done.code == 0, done.words
+    done = command_line("predict", whole, *words[2:], tmp_path / "own.csv", state=state)
+    assert done.code == 0, done.words
+    assert (tmp_path / "shared.csv").read_bytes() == (tmp_path / "own.csv").read_bytes()

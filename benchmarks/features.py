@@ -5,6 +5,7 @@ where it is found. Out: seconds and peak memory, medians of three fresh processe
 
     python -m benchmarks features
     python -m benchmarks.features watch           one source, not written to the report
+    python -m benchmarks.features watch --against ../before --turns 5   two checkouts, in turns
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks.processes import run_code
 from benchmarks.recordings import ASL
@@ -38,7 +40,7 @@ signals = preprocess(sequences)
 marks["preprocess"] = time.perf_counter()
 table = build_table(signals)
 marks["table"] = time.perf_counter()
-peak = peak_gb()
+peak, processor = peak_gb(), time.process_time()
 with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
     folder = CheckedFolder(Path(name))
     cache = FeatureCache(
@@ -52,6 +54,7 @@ with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
 seconds = dict(zip(marks, [b - a for a, b in zip([began, *marks.values()], marks.values())]))
 num_sequences, num_features = table.values_NF.shape
 print(json.dumps({"stages": seconds, "total": marks["table"] - began, "peak": peak, "warm": warm,
+                  "processor": processor,
                   "rows": int(sequences.offsets[-1]), "sequences": num_sequences,
                   "features": num_features}))
 """
@@ -102,12 +105,37 @@ def measure_source(what: str, source: str, limit_s: float) -> list[Row]:
     ]
 
 
+def compare(source: str, before: Path, turns: int) -> list[Row]:
+    """Build the table of a source with two checkouts in turns; return medians and ratios."""
+    source = str(Path(source).resolve()) if Path(source).exists() else source
+    pairs = [
+        (flatten(run_code(ONE, source, checkout=before)), flatten(run_code(ONE, source)))
+        for _ in range(turns)
+    ]
+    rows = []
+    for name in pairs[0][0]:
+        old, new = (statistics.median(pair[place][name] for pair in pairs) for place in (0, 1))
+        ratio = statistics.median(pair[1][name] / pair[0][name] for pair in pairs)
+        rows.append(Row(name, f"{old:.2f} to {new:.2f}, ratio {ratio:.2f}"))
+    return rows
+
+
+def flatten(run: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of one process that are compared."""
+    return run["stages"] | {name: run[name] for name in ("total", "processor", "peak")}
+
+
 def main() -> None:
     """Measure one source."""
     parser = argparse.ArgumentParser(description="Cost of the feature table of one source.")
     parser.add_argument("source")
-    source = parser.parse_args().source
-    print_rows(measure_source(source, source, 15.0))
+    parser.add_argument("--against", type=Path, help="checkout of the code before")
+    parser.add_argument("--turns", type=int, default=5)
+    options = parser.parse_args()
+    if options.against:
+        print_rows(compare(options.source, options.against, options.turns))
+    else:
+        print_rows(measure_source(options.source, options.source, 15.0))
 
 
 if __name__ == "__main__":

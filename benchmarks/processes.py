@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS
@@ -26,10 +27,18 @@ def peak_gb():  # ru_maxrss would include the parent's peak
 """
 
 
-def run_code(code: str, *arguments: str) -> dict[str, Any]:
-    """Run Python code in a fresh process; return the JSON of the last line that it prints."""
+def run_code(code: str, *arguments: str, checkout: Path | None = None) -> dict[str, Any]:
+    """Run Python code in a fresh process; return the JSON of the last line that it prints.
+
+    Args:
+        code: Imports the packages of the checkout, and calls ``peak_gb`` if it likes.
+        arguments: Of the command line.
+        checkout: Folder of the packages; None is the current one.
+    """
     command = (sys.executable, "-c", PEAK + code, *arguments)
-    printed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    printed = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, cwd=checkout
+    ).stdout
     result: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return result
 

@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from trainer.data.schema import (
@@ -19,11 +20,13 @@ from trainer.data.schema import (
     TOF_PIXELS,
     DataError,
 )
+from trainer.data.threads import map_in_threads
 
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _HEAD_BYTES = 65_536  # the first line of a CSV is shorter: the competition's has 3,300
 _BLOCK_BYTES = 2**20
+_LINE_FEED = ord("\n")
 _MAX_COLUMNS = 10_000  # the competition's tables have 341
 _MAX_NAME = 200  # characters of a column's name, and of a file's name in a message
 # Bytes that text never has; archives, images and spreadsheets have them.
@@ -176,8 +179,12 @@ def _count_lines(source: Path | bytes) -> int:
     """Return the number of line feeds; quoted ones count too, so it is no less than the rows."""
     if isinstance(source, bytes):
         return source.count(b"\n")
-    with source.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK_BYTES), b""))
+    content = np.memmap(source, np.uint8, mode="r")  # half the time of reading it
+
+    def count(start: int) -> int:
+        return int(np.count_nonzero(content[start : start + _BLOCK_BYTES] == _LINE_FEED))
+
+    return sum(map_in_threads(count, range(0, len(content), _BLOCK_BYTES)))
 
 
 def _refuse_what_does_not_fit(name: str, num_rows: int, columns: Iterable[str]) -> None:

@@ -36,6 +36,7 @@ from trainer.data.schema import (
     require_columns,
 )
 from trainer.data.sequences import FloatArray, IntArray, LabelTable, Sequences
+from trainer.data.threads import map_in_threads
 
 _TEXT_COLUMNS = tuple(name for name in KNOWN_COLUMNS if name not in SENSOR_COLUMNS)
 _BLOCK_ROWS = 4096  # 320 columns of them fit the processor's cache while they are transposed
@@ -219,13 +220,15 @@ def _read_sensors(table: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray |
     values_TC = np.empty((len(table), len(columns)), dtype=np.float32)
     if len(present) < len(columns):
         values_TC.fill(np.nan)
-    is_known = False
-    for start in range(0, len(table), _BLOCK_ROWS):
+
+    def fill(start: int) -> bool:
         block = numbers.slice(start, _BLOCK_ROWS).cast(pl.Float32).to_numpy()
         if (np.abs(block) > MAX_MAGNITUDE).any():
             _refuse_magnitude(table, numbers)
-        is_known = is_known or not np.isnan(block).all()
         values_TC[start : start + len(block), column_idx] = block
+        return not np.isnan(block).all()
+
+    is_known = any(list(map_in_threads(fill, range(0, len(table), _BLOCK_ROWS))))
     return values_TC if is_known else None
 
 

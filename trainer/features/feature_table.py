@@ -17,6 +17,7 @@ import numpy as np
 
 from trainer.data.preprocess import Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
+from trainer.data.threads import map_in_threads
 from trainer.features.grid import GridRegion, find_region
 from trainer.features.motion import known_signals, motion_columns
 from trainer.features.own_blocks import OWN, FeatureBlock, own_columns
@@ -28,7 +29,7 @@ from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_colu
 
 FEATURE_VERSION = 5  # part of the cache key: raise it whenever a name or a value changes
 
-STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
+STRETCH_STEPS = 65_536  # computed in one go: a series of them takes 0.5 MB, in a core's cache
 _LARGEST = float(np.finfo(np.float32).max)
 _NUM_NAMED = 5  # names that a message lists before it only counts
 
@@ -107,8 +108,8 @@ def build_block(
         signals: Preprocessed recordings, no sequence empty.
         block: One of ``blocks_of(signals, own)``.
         num_bins: Time bins of equal share, at least 1.
-        poll: Called after each column; may raise to stop.
-        own: Blocks of the user's own code.
+        poll: Called after each column, from several threads; may raise to stop.
+        own: Blocks of the user's own code, which is never called from two threads.
         may_miss: Whether their columns may be NaN also where the sensor is not missing.
 
     Raises:
@@ -116,13 +117,11 @@ def build_block(
     """
     own_block = next((one for one in own if f"{OWN}{one.name}" == block), None)
     known = known_signals(signals.motion_TS) if block == "motion" else ()
-    values_NF = np.empty((0, 0), dtype=np.float32)
-    names: list[str] = []
-    for first, stop in _stretches(signals.offsets):
-        stretch = signals.stretch(first, stop)
+
+    def compute(cut: tuple[int, int]) -> tuple[list[str], list[FloatArray]]:
+        stretch = signals.stretch(*cut)
         axis = cut_time_axis(stretch.offsets, num_bins)
-        before = tuple(names)
-        names.clear()
+        names: list[str] = []
         columns: list[FloatArray] = []
         found: Iterable[NamedColumn]
         if own_block is None:
@@ -133,12 +132,20 @@ def build_block(
             names.append(name)
             columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
             poll()
-        if before and tuple(names) != before:
+        return names, columns
+
+    cuts = list(_stretches(signals.offsets))
+    results = map(compute, cuts) if own_block else map_in_threads(compute, cuts)
+    values_NF = np.empty((0, 0), dtype=np.float32)
+    names: list[str] = []
+    for (first, stop), (found_names, columns) in zip(cuts, results, strict=True):
+        if first == 0:
+            names = found_names
+            values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
+        elif found_names != names:
             raise FeatureError(
                 f"feature block {block}: expected the same columns for all sequences"
             )
-        if first == 0:
-            values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
         if columns:  # own code may have none without its sensor
             np.stack(columns, axis=1, out=values_NF[first:stop])
     return FeatureTable(values_NF, tuple(names))

@@ -1,0 +1,30 @@
+"""Threads for arithmetic on large arrays, during which numpy and polars let other threads run.
+
+In: a function and what it is called with. Out: its results, in order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+NUM_THREADS = min(4, os.cpu_count() or 1)  # more of them wait for the memory
+
+
+def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield the result for each item, in order; one item is computed without another thread.
+
+    Args:
+        function: Called from several threads at once; must not depend on the order of the calls.
+        items: At least one.
+    """
+    if len(items) == 1:
+        yield function(items[0])
+        return
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        yield from pool.map(function, items)

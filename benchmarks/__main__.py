@@ -13,7 +13,7 @@ import os
 from benchmarks.report import print_rows, write_section
 
 NAMES = (
-    *("features", "growth", "boosting", "network", "workers", "predict_one"),
+    *("features", "growth", "boosting", "resume_cost", "network", "workers", "predict_one"),
     *("dashboard", "soak"),
 )
 

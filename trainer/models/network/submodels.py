@@ -182,33 +182,34 @@ class StatisticsNet(GestureNet):
 
     def forward_training(self, x_NTC: Tensor, lengths_N: Tensor) -> NetworkOutput:
         """Return the logits; there are no auxiliary outputs."""
-        return NetworkOutput(self._logits(x_NTC, lengths_N)[:, None], None, None)
+        logits_NK = self._logits(*pad_time(x_NTC, lengths_N), lengths_N)
+        return NetworkOutput(logits_NK[:, None], None, None)
 
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits, and equal weights of all pooled steps; see ``GestureNet``."""
-        _, mask_NT = pad_time(x_NTC, lengths_N)
+        x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
         mask_NP = mask_NT[:, ::4].to(x_NTC.dtype)
         weights_NP = mask_NP / mask_NP.sum(dim=1, keepdim=True)
-        return self._logits(x_NTC, lengths_N), weights_NP
+        return self._logits(x_NTC, mask_NT, lengths_N), weights_NP
 
-    def _logits(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+    def _logits(self, x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
         with torch.no_grad(), torch.autocast(x_NTC.device.type, enabled=False):
-            statistics_NS = statistics(x_NTC, lengths_N)
+            statistics_NS = statistics(x_NTC, mask_NT, lengths_N)
         logits_NK: Tensor = self.head(self.norm(statistics_NS).clamp(-CLIP, CLIP))
         return logits_NK
 
 
-def statistics(x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+def statistics(x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
     """Return mean, standard deviation, extremes, mean step, means of bins, areas, correlations.
 
     Args:
-        x_NTC: (N, T, C); steps from ``lengths_N`` on may hold any value.
-        lengths_N: (N,) int64 real steps, at least 1.
+        x_NTC: (N, T, C), zero on padding.
+        mask_NT: (N, T) True for the real steps.
+        lengths_N: (N,) int64 their number, at least 1.
 
     Returns:
         (N, S): C of each of the first five, B C of bins, Q signed areas, Q correlations.
     """
-    x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
     real_NT1 = mask_NT[..., None]
     length_N1 = lengths_N[:, None].to(x_NTC.dtype)
     mean_NC = x_NTC.sum(dim=1) / length_N1

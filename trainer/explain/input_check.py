@@ -6,7 +6,7 @@ In: a predictor and ``Sequences``. Out: ``Finding``s. The checks: ``trainer.data
 from __future__ import annotations
 
 from trainer.data.device_orientation import rotate
-from trainer.data.quality.checks import check_input, note_corrected
+from trainer.data.quality.checks import check_input
 from trainer.data.quality.findings import Finding
 from trainer.data.sequences import Sequences
 from trainer.explain.training import Training
@@ -44,4 +44,4 @@ def check_with_training(
     summary = None if isinstance(training, str) else training.summary
     findings = check_input(corrected, summary, mirror_left_handers)
     missing = (Finding("note", training),) if isinstance(training, str) else ()
-    return (*findings, *note_corrected(sequences), *missing)
+    return (*findings, *missing)

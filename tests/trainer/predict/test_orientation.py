@@ -67,13 +67,11 @@ def test_recordings_as_worn_are_predicted_as_by_a_run_without_a_detector(run, ti
     assert as_worn.notes == expected.notes
 
 
-def test_the_input_check_is_of_the_corrected_recordings_and_names_the_first(run, recordings):
-    """A note, no warning."""
-    findings = check_input_for(Predictor.load(run), recordings)
-    first = recordings.sequence_ids[3]
-    (note,) = [each for each in findings if "orientation corrected" in each.what]
-    assert (note.severity, note.sequence_id) == ("note", first)
-    assert note.what == "device orientation corrected by 180 degrees about z (3 of 6 sequences)"
+def test_the_input_check_is_of_the_corrected_recordings(run, recordings):
+    """The same findings as of recordings that were corrected before."""
+    predictor = Predictor.load(run)
+    findings = check_input_for(predictor, recordings)
+    assert findings == check_input_for(predictor, corrected(recordings))
 
 
 def test_the_command_line_names_what_it_corrects_and_predicts_as_worn_on_demand(

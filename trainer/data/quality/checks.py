@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from trainer.data.quality.acceleration import check_acceleration
 from trainer.data.quality.contents import check_duplicates, check_phases
-from trainer.data.quality.findings import Check, Finding, first_of, share_text
+from trainer.data.quality.findings import Check, Finding
 from trainer.data.quality.presence import check_hands, check_sensors
 from trainer.data.quality.quaternions import check_agreement, check_quaternion_lengths
 from trainer.data.quality.reversed_devices import check_device_orientation
@@ -61,16 +61,6 @@ def check_input(
     if training is not None:
         findings += compare(sequences, training, mirror_left_handers)
     return tuple(sorted(findings, key=lambda finding: finding.severity != "warning"))
-
-
-def note_corrected(sequences: Sequences) -> tuple[Finding, ...]:
-    """Return a note where the device orientation is corrected before the prediction."""
-    mask_N = sequences.turned_N
-    if mask_N is None or not mask_N.any():
-        return ()
-    what = f"device orientation corrected by 180 degrees about z ({share_text(mask_N)})"
-    first = first_of(mask_N, sequences.sequence_ids)
-    return (Finding("note", what, sequence_id=first, channel="acc"),)
 
 
 def _describe_size(sequences: Sequences) -> Finding:

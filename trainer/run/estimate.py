@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trainer.config import Config
@@ -20,6 +20,7 @@ from trainer.models import registry
 from trainer.models.base import DataSize
 from trainer.store.records import FoldRecord, RunFile
 
+StepsLeft = tuple[str, int | None]  # a model, and the steps of a fold; None where not known yet
 NUM_FEATURES_OF = {"acc": 260, "rot": 1490, "thm": 140, "tof": 800}  # about, per sensor group
 
 
@@ -84,11 +85,19 @@ def format_duration(seconds: float) -> str:
 class StepTimer:
     """Seconds per step of each model, measured while folds are fitted.
 
+    The first steps of one model also correct the estimates of those that have not begun.
+
     Attributes:
         seconds_per_step: What was measured, per model, newest last.
+        num_steps: Steps of a fold, per model that has begun.
+        estimated_s: Seconds of a fold of each model, as estimated before the run.
+        later: Model and steps of the folds after the present one; None for a whole fold.
     """
 
     seconds_per_step: dict[str, list[float]] = field(default_factory=dict)
+    num_steps: dict[str, int] = field(default_factory=dict)
+    estimated_s: Mapping[str, float] = field(default_factory=dict)
+    later: Sequence[StepsLeft] = ()
     _model: str | None = None
     _step: int = 0
     _since: float = 0.0
@@ -97,16 +106,17 @@ class StepTimer:
         """Start to time a fold of a model at a step."""
         self._model, self._step, self._since = model, step, time.monotonic()
 
-    def note(self, step: int) -> None:
-        """Record that the fold has reached a step."""
+    def note(self, step: int, total: int) -> None:
+        """Record that the fold has reached a step of a total."""
         if self._model is None or step <= self._step:
             return
         now = time.monotonic()
         per_step = (now - self._since) / (step - self._step)
         self.seconds_per_step.setdefault(self._model, []).append(per_step)
+        self.num_steps[self._model] = total
         self._step, self._since = step, now
 
-    def seconds_left(self, work: Sequence[tuple[str, int]], num_workers: int = 1) -> float | None:
+    def seconds_left(self, work: Sequence[StepsLeft], num_workers: int = 1) -> float | None:
         """Return the seconds that (model, steps) pairs will take, or None where one is unknown.
 
         Args:
@@ -115,11 +125,34 @@ class StepTimer:
         """
         free_at = [0.0] * num_workers
         for model, steps in work:
-            if steps == 0:
-                continue
-            known = self.seconds_per_step.get(model)
-            if not known:
+            seconds = self._seconds(model, steps)
+            if seconds is None:
                 return None
-            first = free_at.index(min(free_at))
-            free_at[first] += steps * statistics.median(known[-200:])
+            if seconds > 0.0:
+                free_at[free_at.index(min(free_at))] += seconds
         return max(free_at)
+
+    def _seconds(self, model: str, steps: int | None) -> float | None:
+        total = self.num_steps.get(model)
+        steps = total if steps is None else steps
+        measured = self._step_s(model)
+        if steps == 0 or (measured is not None and steps is not None):
+            return steps * (measured or 0.0)
+        pace, estimated_s = self._pace(), self.estimated_s.get(model)
+        if pace is None or estimated_s is None:
+            return None
+        return pace * estimated_s * (1.0 if steps is None or total is None else steps / total)
+
+    def _step_s(self, model: str) -> float | None:
+        """Return the usual seconds of a step; the very first ones include the set-up."""
+        known = self.seconds_per_step.get(model)
+        return statistics.median_low(known[-200:]) if known else None
+
+    def _pace(self) -> float | None:
+        """Return how many times longer than estimated the steps of this start take."""
+        paces = [
+            step_s * self.num_steps[model] / self.estimated_s[model]
+            for model in self.num_steps.keys() & self.estimated_s.keys()
+            if (step_s := self._step_s(model)) is not None
+        ]
+        return statistics.fmean(paces) if paces else None

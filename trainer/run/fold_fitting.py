@@ -88,6 +88,7 @@ class FoldFitting:
         """Return the workers, or None where folds are best fitted one by one in this process."""
         unfinished = self.progress.unfinished
         seconds = seconds_per_fold(self.progress.config, self.dataset.size)
+        self.timer.estimated_s = seconds
         work = Work(
             num_folds=len(unfinished),
             seconds=sum(seconds[model] for model, _ in unfinished),
@@ -104,6 +105,7 @@ class FoldFitting:
             if self.stop.is_set():
                 raise Paused
             files = self.progress.files[fold]
+            self.timer.later = [self.progress.steps_left(f) for f in self.progress.unfinished[1:]]
             result = run_fold(
                 self._job(fold, self.progress.paths),
                 *(data, files, self.recorder, self.stop, self.timer, self._note_commit),
@@ -116,7 +118,7 @@ class FoldFitting:
     def _fit_side_by_side(self, paths: RunPaths, shared: SharedArrays, engine: Engine) -> None:
         def note_commit(record: FoldRecord) -> None:
             self.progress.files[(record.model, record.fold)].record = record
-            self._show_commit(record.model, coordinator.seconds_left(self.progress.steps_left))
+            self._show_commit(record.model)
 
         coordinator = Coordinator(
             paths=self.progress.paths,
@@ -128,6 +130,7 @@ class FoldFitting:
             make_job=lambda fold: self._job(fold, paths),
             on_commit=note_commit,
             on_done=self._read_result,
+            steps_left=self.progress.steps_left,
             max_folds=self.max_folds,
             timer=self.timer,
         )
@@ -166,16 +169,13 @@ class FoldFitting:
 
     def _note_commit(self, files: FoldFiles) -> None:
         self.recorder.problems(files.problems)
-        known = self.progress.files
-        left = [fold for fold in self.progress.unfinished if not known[fold].record.done]
-        work = [self.progress.steps_left(fold, known[fold] is files) for fold in left]
-        self._show_commit(files.paths.model, self.timer.seconds_left(work))
+        self._show_commit(files.paths.model)
 
-    def _show_commit(self, model: str, left_s: float | None) -> None:
-        """Rewrite the model's state file and the time left."""
+    def _show_commit(self, model: str) -> None:
+        """Rewrite the model's state file and the time of the next pause."""
         self.progress.bundles.pop(model, None)
         self.progress.write_model_state(model)
-        self.recorder.update(eta_s=left_s, pauses_at=self.stop.limit.pauses_at_epoch_s)
+        self.recorder.update(pauses_at=self.stop.limit.pauses_at_epoch_s)
 
     def _pause_between_folds(self, num_done: int) -> None:
         if not self.progress.unfinished:

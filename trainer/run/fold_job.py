@@ -182,7 +182,7 @@ class FoldMonitor:
 
     def advance(self, step: int, total: int) -> None:
         """Show the step; the heartbeat writes it."""
-        self.timer.note(step)
+        self.timer.note(step, total)
         self.progress = self.progress.model_copy(update={"step": step, "total_steps": total})
         now = time.monotonic()
         unsaved_s = now - self._saved
@@ -191,6 +191,7 @@ class FoldMonitor:
         self.recorder.update(
             step=step,
             total_steps=total,
+            eta_s=self.timer.seconds_left([(self.job.model, total - step), *self.timer.later]),
             pause_costs_s=0.0 if self.model.saves_on_pause else unsaved_s,
             kill_costs_s=unsaved_s,
         )

@@ -14,6 +14,7 @@ from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
 from trainer.run.calibration import calibrate, fit_temperatures
+from trainer.run.estimate import StepsLeft
 from trainer.run.fold_job import FoldJob, FoldKey, open_fold
 from trainer.run.result_tables import bundle_bytes, importance_bytes, oof_bytes, scores
 from trainer.store.checksums import CheckedFolder
@@ -114,14 +115,14 @@ class RunProgress:
         """Return a fold's record; only a fold whose file could be read counts as done."""
         return self.files[fold].record.model_copy(update={"done": fold in self.results})
 
-    def steps_left(self, fold: FoldKey, is_current: bool = False) -> tuple[str, int]:
-        """Return a fold's model, and how many steps it has left at most; 1 where unknown."""
+    def steps_left(self, fold: FoldKey) -> StepsLeft:
+        """Return a fold's model, and how many steps it has left at most; None where unknown."""
         model, files = fold[0], self.files[fold]
         total = max(
             each.record.total_steps for each in self.files.values() if each.paths.model == model
         )
-        step = files.record.step if is_current or files.record.last else 0
-        return (model, total - step) if total else (model, 1)
+        step = files.record.step if files.record.last else 0
+        return model, total - step if total else None
 
     def write_model_state(self, model: str) -> None:
         """Write the state file of one model."""

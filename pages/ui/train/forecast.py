@@ -164,7 +164,7 @@ def _same_threads(config: Config, run_file: RunFile) -> bool:
 
 def _basis(config: Config, paces: dict[str, float], names: list[str]) -> str:
     if not paces:
-        return "a rough guess from the size of the recordings: nothing was measured here yet."
+        return "a rough guess from their size, which the run's first steps will correct."
     runs = f"run{'s' if len(names) > 1 else ''} {words.enumeration(names)}"
     text = f"as measured in {runs} on these recordings and this machine."
     guessed = [registry.title(model) for model in config.models if model not in paces]

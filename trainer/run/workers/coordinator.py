@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trainer.models import registry
 from trainer.models.monitor import Paused
-from trainer.run.estimate import StepTimer
+from trainer.run.estimate import StepsLeft, StepTimer
 from trainer.run.fold_job import FoldJob, FoldKey
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.engine import Engine, EngineError
@@ -69,6 +69,7 @@ class Coordinator:
         make_job: Returns the job of a fold.
         on_commit: Called with the record of a fold that has changed.
         on_done: Called with a fold that is done.
+        steps_left: Returns model and steps left of a fold that is not being fitted.
         max_folds: How many folds may be begun, or None.
         timer: Seconds per step, of all workers.
     """
@@ -82,6 +83,7 @@ class Coordinator:
     make_job: Callable[[FoldKey], FoldJob]
     on_commit: Callable[[FoldRecord], None]
     on_done: Callable[[FoldKey], None]
+    steps_left: Callable[[FoldKey], StepsLeft]
     max_folds: int | None
     timer: StepTimer
     _running: dict[FoldKey, _RunningFold] = field(default_factory=dict)
@@ -118,19 +120,15 @@ class Coordinator:
                 self.stop.reason = f"after {len(self._begun)} folds, as requested"
             raise Paused
 
-    def seconds_left(self, work_of: Callable[[FoldKey], tuple[str, int]]) -> float | None:
-        """Return how long the folds that are left will take with the present workers.
-
-        Args:
-            work_of: Returns model and steps left of a fold that is not being fitted.
-        """
+    def _seconds_left(self) -> float | None:
+        """Return how long the folds that are left will take with the present workers."""
         work = [
             (fold[0], max(1, status.total_steps - status.step))
             if (status := running.reader.status) is not None and status.total_steps
-            else work_of(fold)
+            else self.steps_left(fold)
             for fold, running in self._running.items()
         ]
-        work += [work_of(fold) for fold in self.waiting]
+        work += map(self.steps_left, self.waiting)
         return self.timer.seconds_left(work, self.engine.num_workers())
 
     def _may_begin(self) -> bool:
@@ -149,7 +147,7 @@ class Coordinator:
             self.waiting.remove(fold)
             attempt = self.recorder.attempt
             reader = WorkerReader(self._fold_paths(fold), attempt)
-            timer = StepTimer(self.timer.seconds_per_step)
+            timer = replace(self.timer)  # the same measurements
             generation = self._generation(fold)
             self._running[fold] = _RunningFold(reader, timer, generation, generation)
             self._begun.add(fold)
@@ -253,7 +251,7 @@ class Coordinator:
             if not running.is_timed and status.total_steps:
                 running.timer.begin(status.model, status.step)
                 running.is_timed = True
-            running.timer.note(status.step)
+            running.timer.note(status.step, status.total_steps)
             self.recorder.update(
                 stage=status.model,
                 model=status.model,
@@ -287,6 +285,7 @@ class Coordinator:
         self.recorder.update(
             progress_at=self.recorder.status.progress_at,  # showing is no progress
             workers=workers,
+            eta_s=self._seconds_left(),
             message=" and ".join(_name((status.model, status.fold)) for status in workers),
             pause_costs_s=sum(status.pause_costs_s for status in workers),
             kill_costs_s=sum(status.kill_costs_s for status in workers),

@@ -58,6 +58,7 @@ def coordinate(recorder, engine, units, max_folds=None, on_loss=lambda unit: Non
         make_job=lambda unit: on_loss(unit) or unit,
         on_commit=lambda record: None,
         on_done=done.append,
+        steps_left=lambda unit: (unit[0], None),
         max_folds=max_folds,
         timer=StepTimer(),
     ).run()

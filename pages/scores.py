@@ -120,7 +120,7 @@ if scores is not None and scores.models:
 fold_rows = evaluated.folds()
 hardest = result_tables.hardest_fold(fold_rows)
 st.subheader("Scores of the folds", anchor="folds")
-left, right = st.columns(2, gap="large")
+left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
         "Score of every fold" + (f": {hardest}" if hardest else ""),
@@ -150,7 +150,7 @@ with right:
 confusion.show_sequences(detail, title, labels.gestures, list(oof.by_model))
 
 st.subheader("Precision and recall of the gestures", anchor="gestures")
-left, right = st.columns(2, gap="large")
+left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
         f"{title}: F1, precision and recall of every gesture, lowest F1 first",
@@ -177,7 +177,7 @@ marks = {name: name for name in oof.by_model if name in subjects.columns} | {cho
 which = "every subject"
 if len(shown) < len(subjects):
     which = f"the {len(shown)} of {len(subjects)} subjects with the lowest scores"
-left, right = st.columns(2, gap="large")
+left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
         f"{title}: score of {which}; {subjects['subject'][0]} has the lowest",
@@ -200,7 +200,7 @@ with right:
 st.subheader("Calibration of the probabilities", anchor="calibration")
 calibrated = evaluated.calibration()
 own = calibrated.filter(model=registry.title(choice)).row(0, named=True)
-left, right = st.columns(2, gap="large")
+left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
         f"{title} is {calibration.describe(own)}",

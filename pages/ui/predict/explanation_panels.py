@@ -82,7 +82,7 @@ def what_if(selected: Selected) -> None:
             rows.select("what_if", "predicted_after", "p_after", "change", "flips"),
             "what_if_numbers",
             {
-                "what_if": st.column_config.TextColumn("What if", width=150),
+                "what_if": st.column_config.TextColumn("What if", width=140),
                 "predicted_after": st.column_config.TextColumn("Predicted gesture", width=150),
                 "p_after": st.column_config.NumberColumn("After", format="%.3f", width=60),
                 "change": st.column_config.NumberColumn("Change", format="%+.3f", width=65),

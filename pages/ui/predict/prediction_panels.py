@@ -237,7 +237,7 @@ def _gesture_table(gestures: pl.DataFrame, models: list[str]) -> None:
         gestures.select("gesture", *models, "kind"),
         "probabilities",
         {
-            "gesture": st.column_config.TextColumn("Gesture", width=165),
+            "gesture": st.column_config.TextColumn("Gesture", width=140),
             "kind": st.column_config.TextColumn("Kind", width=82),
             **{
                 model: st.column_config.NumberColumn(

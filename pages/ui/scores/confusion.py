@@ -26,6 +26,7 @@ CHART = "scores_confusion"
 SHARES, COUNTS = "Share of the true gesture, %", "Sequences"
 NARROWING = ("predict_mode", "predict_kind", "predict_gesture")  # what may hide it on Predict
 MAX_PAIRS = 12  # in the list; the CSV has all
+NAMES_PX = 130  # turned names under the matrix
 MAX_TEXT_CLASSES = 20  # with more the cells are too small for a number
 
 
@@ -202,15 +203,10 @@ def confusion_figure(
         figure.add_shape(type="line", line={"width": 2, "color": "gray"}, **line)
     axis = {"tickmode": "array", "tickvals": list(range(num)), "showgrid": False}
     axis |= {"zeroline": False, "automargin": True, "fixedrange": True}
-    figure.update_xaxes(
-        title="Predicted gesture, by number",
-        ticktext=[str(number) for number in range(1, num + 1)],
-        range=[-0.5, num - 0.5],
-        **axis,
-    )
-    names = [f"{shorten(name)}  {number}" for number, name in enumerate(gestures, start=1)]
-    figure.update_yaxes(ticktext=names, range=[num - 0.5, -0.5], **axis)
-    height = max(300, 32 * num + FRAME_PX)
+    axis |= {"ticktext": [shorten(name) for name in gestures], "tickfont": {"size": 11}}
+    figure.update_xaxes(title="Predicted gesture", range=[-0.5, num - 0.5], tickangle=-90, **axis)
+    figure.update_yaxes(range=[num - 0.5, -0.5], **axis)
+    height = max(300, 28 * num + NAMES_PX + FRAME_PX)
     figure.update_layout(height=height, margin=MARGIN, dragmode=False, showlegend=False)
     return figure
 

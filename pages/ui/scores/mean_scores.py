@@ -41,7 +41,7 @@ def show(scores: Scores, models: Sequence[str], version: Version) -> None:
     if len(models) == 1:
         table = table.remove(model=registry.title(BLEND))
     _cards(table)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
     with left:
         panels.chart(
             "Score, binary F1 and macro F1: mean and standard deviation over the folds",

@@ -30,39 +30,48 @@ INTERVAL_HELP = (
     "each with all its sequences, which are not independent. Models and weights stay the same."
 )
 
+# Widths in pixels: a table fits beside its chart on a screen of 1440, a wider one stretches it.
+# A column that is None is only in the download.
+_FOLD = _number("Fold", width=48)
+
 PARTS: Columns = {
-    "score": _number("Score", format="%.4f", help=SCORE_HELP),
-    "binary_f1": _number("Binary F1", format="%.4f", help=BINARY_HELP),
-    "macro_f1": _number("Macro F1", format="%.4f", help=MACRO_HELP),
+    "model": st.column_config.TextColumn("Model", width=84),
+    "score": _number("Score", format="%.4f", width=62, help=SCORE_HELP),
+    "binary_f1": _number("Binary F1", format="%.4f", width=78, help=BINARY_HELP),
+    "macro_f1": _number("Macro F1", format="%.4f", width=78, help=MACRO_HELP),
     "accuracy": _number(
-        "Accuracy", format="%.4f", help="Share of sequences whose gesture is predicted correctly."
+        "Accuracy",
+        format="%.4f",
+        width=74,
+        help="Share of sequences whose gesture is predicted correctly.",
     ),
-    "sequences": "Sequences",
+    "sequences": _number("Sequences", width=84),
 }
-MEANS: Columns = PARTS | {
-    "model": "Model",
-    "sensors": "Sensors",
-    "mean": _number("Score, mean", format="%.4f", help="Mean over the folds that are done."),
-    "std": _number("Score, std", format="%.4f", help="Standard deviation over the folds."),
-    "binary_f1_mean": _number("Binary F1, mean", format="%.4f", help=BINARY_HELP),
-    "binary_f1_std": _number("Binary F1, std", format="%.4f"),
-    "macro_f1_mean": _number("Macro F1, mean", format="%.4f", help=MACRO_HELP),
-    "macro_f1_std": _number("Macro F1, std", format="%.4f"),
-    "out_of_fold": _number(
-        "Out-of-fold score", format="%.4f", help="All folds' sequences scored together."
+MEANS: Columns = {
+    "model": PARTS["model"],
+    "sensors": st.column_config.TextColumn("Sensors", width=104),
+    "mean": _number(
+        "Score", format="%.4f", width=62, help="Mean over the folds that are done. " + SCORE_HELP
     ),
-    "binary_f1": _number("Out-of-fold binary F1", format="%.4f", help=BINARY_HELP),
-    "macro_f1": _number("Out-of-fold macro F1", format="%.4f", help=MACRO_HELP),
-    "folds": "Folds done",
+    "std": _number(
+        "±", format="%.4f", width=62, help="Standard deviation of the score over the folds."
+    ),
+    "binary_f1_mean": PARTS["binary_f1"],
+    "binary_f1_std": None,
+    "macro_f1_mean": PARTS["macro_f1"],
+    "macro_f1_std": None,
+    "out_of_fold": _number(
+        "Out of fold", format="%.4f", width=90, help="Score of all folds' sequences together."
+    ),
+    **dict.fromkeys(("binary_f1", "macro_f1", "accuracy", "folds", "sequences")),
 }
 FOLDS: Columns = PARTS | {
-    "fold": _number("Fold", width="small"),
-    "model": "Model",
-    "rank": _number("Rank", width="small", help="1 is the model's fold with the highest score."),
+    "fold": _FOLD,
+    "rank": _number("Rank", width=54, help="1 is the model's fold with the highest score."),
 }
 GESTURES: Columns = {
-    "gesture": st.column_config.TextColumn("Gesture", width=165),
-    "f1": _number("F1", format="%.3f", width=60, help="Harmonic mean of precision and recall."),
+    "gesture": st.column_config.TextColumn("Gesture", width=160),
+    "f1": _number("F1", format="%.3f", width=56, help="Harmonic mean of precision and recall."),
     "precision": _number(
         "Precision",
         format="%.3f",
@@ -72,43 +81,51 @@ GESTURES: Columns = {
     "recall": _number(
         "Recall",
         format="%.3f",
-        width=65,
+        width=62,
         help="Share of sequences of this gesture that are predicted correctly.",
     ),
     "sequences": _number("Support", width=70, help="Number of sequences of this gesture."),
     "most_taken_for": st.column_config.TextColumn(
-        "Most often misclassified as", help="The most frequent wrong prediction for this gesture."
+        "Misclassified as", width=150, help="The most frequent wrong prediction for this gesture."
     ),
-    "kind": "Kind",
+    "kind": None,
 }
 PAIRS: Columns = {
-    "true": st.column_config.TextColumn("True gesture", width=150),
-    "predicted": st.column_config.TextColumn("Predicted gesture", width=150),
-    "count": _number("Sequences", width="small"),
+    "true": st.column_config.TextColumn("True gesture", width=141),
+    "predicted": st.column_config.TextColumn("Predicted gesture", width=141),
+    "count": _number(
+        "Count", width=56, help="Number of sequences of the true gesture that are predicted so."
+    ),
     "share": _number(
-        "Share, %", format="%.1f", help="Share of the sequences of the true gesture, in percent."
+        "Share, %",
+        format="%.1f",
+        width=67,
+        help="Share of the sequences of the true gesture, in percent.",
     ),
     "back": _number(
-        "Reverse", help="Number of sequences misclassified the other way round, predicted as true."
+        "Reverse",
+        width=66,
+        help="Number of sequences misclassified the other way round, predicted as true.",
     ),
 }
 CALIBRATION: Columns = {
-    "model": "Model",
+    "model": PARTS["model"],
     "expected_error": _number(
         "ECE",
         format="%.4f",
+        width=62,
         help="Expected calibration error: mean difference between probability and accuracy over "
         "ten bins of the probability, weighted by the number of sequences.",
     ),
     "mean_probability": _number(
-        "Mean probability", format="%.4f", help="Of the predicted gesture."
+        "Mean probability", format="%.4f", width=124, help="Of the predicted gesture."
     ),
     "accuracy": PARTS["accuracy"],
-    "log_loss": _number("Log loss", format="%.4f", help="Lower is better."),
-    "brier": _number("Brier score", format="%.4f", help="0 to 2, lower is better."),
-    "sequences": "Sequences",
+    "log_loss": _number("Log loss", format="%.4f", width=72, help="Lower is better."),
+    "brier": _number("Brier score", format="%.4f", width=88, help="0 to 2, lower is better."),
+    "sequences": None,
 }
-GAIN: Columns = {  # widths in pixels: a phone shows all up to the interval
+GAIN: Columns = {  # a phone shows all up to the interval
     "compared_with": st.column_config.TextColumn(
         "Compared with",
         width=112,
@@ -129,25 +146,35 @@ GAIN: Columns = {  # widths in pixels: a phone shows all up to the interval
 def predictions(models: Iterable[str]) -> Columns:
     """Return the columns of ``results.prediction_table``, with the prediction of each model."""
     columns: Columns = {
-        "sequence_id": "Sequence",
-        "subject": "Subject",
-        "fold": "Fold",
-        "true": "True gesture",
-        "predicted": "Predicted gesture",
-        "probability": _number("Probability", format="%.3f", help="Of the predicted gesture."),
-        "margin": _number(
-            "Margin", format="%.3f", help="Probability less that of the second most likely gesture."
+        "sequence_id": st.column_config.TextColumn("Sequence", width=92),
+        "subject": st.column_config.TextColumn("Subject", width=98),
+        "fold": _FOLD,
+        "true": st.column_config.TextColumn("True gesture", width=126),
+        "predicted": st.column_config.TextColumn("Predicted gesture", width=126),
+        "probability": _number(
+            "Probability", format="%.3f", width=84, help="Of the predicted gesture."
         ),
-        "p_true": _number("P(true)", format="%.3f", help="Probability of the true gesture."),
+        "margin": _number(
+            "Margin",
+            format="%.3f",
+            width=64,
+            help="Probability less that of the second most likely gesture.",
+        ),
+        "p_true": _number(
+            "P(true)", format="%.3f", width=64, help="Probability of the true gesture."
+        ),
     }
-    return columns | {name: f"{registry.title(name)} predicts" for name in models}
+    return columns | {
+        name: st.column_config.TextColumn(f"{registry.title(name)} predicts", width=126)
+        for name in models
+    }
 
 
 def subjects(models: Iterable[str]) -> Columns:
-    """Return the columns of ``result_tables.subject_table``, with the score of each model."""
+    """Return the columns of ``result_tables.subject_table``; the chart shows each model's."""
     return {
         **PARTS,
-        "subject": "Subject",
-        "fold": _number("Fold", width="small"),
-        **{name: _number(f"{registry.title(name)}, score", format="%.4f") for name in models},
+        "subject": st.column_config.TextColumn("Subject", width=110),
+        "fold": _FOLD,
+        **dict.fromkeys(models),
     }

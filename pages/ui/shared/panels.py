@@ -29,6 +29,7 @@ _FIGURE_TEXTS = (
     *("x", "y", "text", "hovertext", "customdata", "name", "hovertemplate", "texttemplate"),
     *("ticktext", "categoryarray"),
 )
+CHART_AND_TABLE = (2, 3)  # widths beside each other: a table of several numbers needs more
 PLOTLY_CONFIG = {"displayModeBar": False, "displaylogo": False}
 
 

@@ -1,7 +1,7 @@
 """Machine: processor, memory, GPU memory and disk while the trainer ran.
 
-In: the "beat" events of a run. Out: small charts over the minutes of the newest attempt that has
-readings.
+In: the "beat" events of a run. Out: small charts over the minutes of one attempt, at first of the
+newest that has readings.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from trainer.store.records import Status
 from trainer.store.run_state import DerivedState
 
 CHART_HEIGHT_PX = 150
+ATTEMPT_HELP = "Every start of the trainer on this run, resumes included, is an attempt."
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,22 @@ METERS = {
 
 
 def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
-    """Show the resources that the newest recorded attempt of the run of this name used."""
+    """Show the resources that an attempt of the run of this name used."""
     st.subheader("Machine", anchor=False)
-    table = resource_table(events)
-    if table.is_empty():
+    attempts = recorded_attempts(events)
+    if not attempts:
         st.caption(f"{_now_text(derived.status)}{_why_empty(derived)}")
         return
-    attempt = table["attempt"][0]
+    attempt = attempts[0]
+    if len(attempts) > 1:
+        attempt = st.selectbox(
+            "Attempt",
+            attempts,
+            key=f"machine_{name}_{attempt}",  # a new attempt is shown at once
+            width=110,
+            help=ATTEMPT_HELP,
+        )
+    table = resource_table(events, attempt)
     panels.head(
         f"Resources used since the start of attempt {attempt}, read every {READING_S:.0f} s",
         table,
@@ -78,21 +88,25 @@ def show(name: str, events: Sequence[Event], derived: DerivedState) -> None:
             )
 
 
-def resource_table(events: Sequence[Event]) -> pl.DataFrame:
-    """Return attempt, minutes since its first event, and one column per number."""
-    beats = [
-        event for event in events if event.event == BEAT_EVENT and METERS.keys() & event.values
-    ]
-    if not beats:
-        return pl.DataFrame(schema={"attempt": pl.Int64, "minutes": pl.Float64})
-    attempt = max(event.attempt for event in beats)
-    began = min(event.time for event in events if event.attempt == attempt)
+def recorded_attempts(events: Sequence[Event]) -> list[int]:
+    """Return the attempts that have readings, the newest first."""
+    return sorted({event.attempt for event in events if _is_reading(event)}, reverse=True)
+
+
+def resource_table(events: Sequence[Event], attempt: int) -> pl.DataFrame:
+    """Return an attempt, minutes since its first event, and one column per number."""
+    events = [event for event in events if event.attempt == attempt]
+    began = min(event.time for event in events)
     rows = [
         {"attempt": attempt, "minutes": (event.time - began) / 60.0, **event.values}
-        for event in beats
-        if event.attempt == attempt
+        for event in events
+        if _is_reading(event)
     ]
     return pl.DataFrame(rows, infer_schema_length=None).sort("minutes")
+
+
+def _is_reading(event: Event) -> bool:
+    return event.event == BEAT_EVENT and bool(METERS.keys() & event.values)
 
 
 def meter_chart(table: pl.DataFrame, column: str, meter: Meter) -> charts.Spec:

@@ -185,8 +185,8 @@ def test_the_last_error_of_an_earlier_attempt_stays_in_sight(make_run):
     assert "OSError: disk full" in info.value.replace("\\", "")
 
 
-def test_the_machine_s_curves_are_of_the_newest_recorded_attempt(make_run):
-    """Minutes count from the attempt's first event; earlier attempts are left out."""
+def test_the_machine_s_curves_are_of_the_newest_recorded_attempt_or_of_a_chosen_one(make_run):
+    """Minutes count from the attempt's first event; other attempts are left out."""
     root = make_run("first", "running")
     add_reading(root, 1, trainer_cores=0.5, used_memory_mb=100, free_memory_mb=1, free_disk_mb=1)
     append_line(
@@ -194,13 +194,17 @@ def test_the_machine_s_curves_are_of_the_newest_recorded_attempt(make_run):
         {"event": "start", "time": run_folders.NOW + 600, "attempt": 2, "text": "resumed"},
     )
     add_reading(root, 12, attempt=2, trainer_cores=1.5, used_memory_mb=2048, free_disk_mb=10_240)
-    table = machine.resource_table(RunReader(root).events())
+    assert machine.recorded_attempts(RunReader(root).events()) == [2, 1]
+    table = machine.resource_table(RunReader(root).events(), 2)
     assert table["minutes"].to_list() == [2.0]
-    shown = texts(visit())
+    app = visit()
+    shown = texts(app)
     assert "**CPU of the trainer**: 1.5 cores" in shown
     assert "**Memory of the trainer**: 2.00 GB" in shown
     assert "**Free disk space**: 10.0 GB" in shown
     assert "Free memory" not in shown  # not recorded: not drawn
+    app.selectbox(key="machine_first_2").select(1).run()
+    assert "**Memory of the trainer**: 0.10 GB" in texts(app)
 
 
 def test_without_readings_nothing_is_drawn_and_the_page_shows_why(make_run):

@@ -108,7 +108,7 @@ def _read_by_sensor(name: str, source: Path | bytes) -> pl.DataFrame:
     parts = [scan.select(others).collect()]
     for first in range(0, len(pixels), TOF_PIXELS):
         sensor = pixels[first : first + TOF_PIXELS]
-        parts.append(scan.select(sensor).collect().cast(pl.Float32))
+        parts.append(scan.select(pl.col(sensor).cast(pl.Float32)).collect())
     return pl.concat(parts, how="horizontal").select(list(schema))
 
 

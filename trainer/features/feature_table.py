@@ -29,7 +29,7 @@ from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_colu
 
 FEATURE_VERSION = 5  # part of the cache key: raise it whenever a name or a value changes
 
-STRETCH_STEPS = 65_536  # computed in one go: a series of them takes 0.5 MB, in a core's cache
+STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
 _LARGEST = float(np.finfo(np.float32).max)
 _NUM_NAMED = 5  # names that a message lists before it only counts
 

@@ -78,6 +78,9 @@ def triangle_figure(
     folds_of: dict[tuple[float, ...], list[int]] = {}
     for fold, weights in chosen.items():
         folds_of.setdefault(tuple(weights[name] for name in names), []).append(fold)
+    hover = "<br>".join(
+        f"{model.title} %{{{corner}:.3f}}" for model, corner in zip(models, "abc", strict=True)
+    )
     figure = go.Figure()
     for title, rows, texts, marker in (
         ("Any other weights", triangle.select(names).rows(), None, _dots(triangle["score"])),
@@ -107,31 +110,30 @@ def triangle_figure(
             mode="markers",
             text=texts or [f"score {score:.4f}" for score in triangle["score"]],
             marker={"size": 13, "line": {"width": 2}, **marker},
-            hovertemplate="<br>".join(
-                f"{model.title} %{{{corner}:.3f}}"
-                for model, corner in zip(models, "abc", strict=True)
-            )
-            + "<br>%{text}<extra></extra>",
+            hovertemplate=hover + "<br>%{text}<extra></extra>",
             showlegend=bool(rows),
             cliponaxis=False,  # else points on an edge are cut in half
         )
-    lines = {"gridcolor": FAINT, "linecolor": "gray", "tickformat": ".1f", "nticks": 5}
-    axes = {
-        f"{corner}axis": {"title": {"text": shorten(model.title, MAX_TITLE)}, **lines}
-        for model, corner in zip(models, "abc", strict=True)
-    }
-    figure.update_layout(
-        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes},
-        height=440,
-        margin={"l": TITLE_PX, "r": 24, "t": 56, "b": 40},
-        legend=LEGEND_ABOVE | {"y": 1.12},
-    )
-    return figure
+    return _lay_out_triangle(figure, models)
 
 
 def ratio(weights: Iterable[float]) -> str:
     """Write weights as 0.4 : 0.6."""
     return " : ".join(f"{weight:.3g}" for weight in weights)
+
+
+def _lay_out_triangle(figure: go.Figure, models: Sequence[Model]) -> go.Figure:
+    lines = {"gridcolor": FAINT, "linecolor": "gray", "tickformat": ".1f", "nticks": 5}
+    axes = {
+        f"{corner}axis": {"title": {"text": shorten(model.title, MAX_TITLE)}, **lines}
+        for model, corner in zip(models, "abc", strict=True)
+    }
+    return figure.update_layout(
+        ternary={"sum": 1, "bgcolor": "rgba(0,0,0,0)", **axes},
+        height=440,
+        margin={"l": TITLE_PX, "r": 24, "t": 56, "b": 40},
+        legend=LEGEND_ABOVE | {"y": 1.12},
+    )
 
 
 def _dots(scores: pl.Series) -> dict[str, object]:

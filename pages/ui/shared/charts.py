@@ -65,47 +65,20 @@ def curve_chart(
     """
     data = points.select("fold", "step", pl.col(curve.column).alias("value")).drop_nulls()
     data = thinned(data, MAX_POINTS)
-    num_folds = data["fold"].n_unique()
-    fold = alt.Color("fold:N", title="Fold", legend=_legend(num_folds))
     steps = alt.X(
         "step:Q",
         title=step_title.capitalize(),
         scale=alt.Scale(domain=[0, max(last_step, 1)]),
         axis=alt.Axis(tickMinStep=1, tickCount=6, format="d"),
     )
-    values = alt.Y(
-        "value:Q",
-        title=curve.title,
-        scale=_value_scale(data),
-        axis=alt.Axis(format=curve.number_format, tickCount=5),
-    )
-    lines = (
-        alt.Chart(alt.NamedData("points"))
-        .mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=18))
-        .encode(
-            x=steps,
-            y=values,
-            color=fold,
-            tooltip=[
-                alt.Tooltip("fold:N", title="Fold"),
-                alt.Tooltip("step:Q", title=step_title.capitalize()),
-                alt.Tooltip("value:Q", title=curve.title, format=".4g"),
-            ],
-        )
-    )
-    marks = (
-        alt.Chart(alt.NamedData("resumed"))
-        .mark_rule(strokeDash=[4, 4], opacity=0.6, color="gray", strokeWidth=1.5)
-        .encode(
-            x=steps, tooltip=alt.Tooltip("step:Q", title=f"Resumed at {step_title}", format=".4~")
-        )
-    )
+    lines = _fold_lines(data, curve, steps, step_title)
     if can_zoom:  # with Shift, so that the wheel alone still scrolls the page
         lines = lines.add_params(
             alt.selection_interval(bind="scales", zoom="wheel![event.shiftKey]")
         )
     resumed = pl.DataFrame({"step": list(resumed_at)}, schema={"step": pl.Float64})
-    figure = alt.layer(marks, lines).properties(height=CURVE_HEIGHT_PX)
+    figure = alt.layer(_resume_marks(steps, step_title), lines)
+    figure = figure.properties(height=CURVE_HEIGHT_PX)
     return with_data(figure, points=data, resumed=resumed)
 
 
@@ -150,6 +123,38 @@ def with_data(figure: alt.TopLevelMixin, **datasets: pl.DataFrame) -> Spec:
     It is not validated here, which took half of the time; a test does.
     """
     return {**figure.to_dict(validate=False), "datasets": datasets}
+
+
+def _fold_lines(data: pl.DataFrame, curve: Curve, steps: alt.X, step_title: str) -> alt.Chart:
+    """Return the lines of the folds over the axis of the steps."""
+    lines: alt.Chart = (
+        alt.Chart(alt.NamedData("points"))
+        .mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=18))
+        .encode(
+            x=steps,
+            y=alt.Y(
+                "value:Q",
+                title=curve.title,
+                scale=_value_scale(data),
+                axis=alt.Axis(format=curve.number_format, tickCount=5),
+            ),
+            color=alt.Color("fold:N", title="Fold", legend=_legend(data["fold"].n_unique())),
+            tooltip=[
+                alt.Tooltip("fold:N", title="Fold"),
+                alt.Tooltip("step:Q", title=step_title.capitalize()),
+                alt.Tooltip("value:Q", title=curve.title, format=".4g"),
+            ],
+        )
+    )
+    return lines
+
+
+def _resume_marks(steps: alt.X, step_title: str) -> alt.Chart:
+    """Return a dashed line at each step at which a fold was resumed."""
+    tooltip = alt.Tooltip("step:Q", title=f"Resumed at {step_title}", format=".4~")
+    marks = alt.Chart(alt.NamedData("resumed")).encode(x=steps, tooltip=tooltip)
+    look: alt.Chart = marks.mark_rule(strokeDash=[4, 4], opacity=0.6, color="gray", strokeWidth=1.5)
+    return look
 
 
 def _value_scale(data: pl.DataFrame) -> alt.Scale:

@@ -75,19 +75,9 @@ def check_trees(piece: str, sizes_T: Array, first: int, num_features: int) -> No
         raise DamagedDataError(f"trees: expected {NUM_LINES} lines in each")
     raw = np.frombuffer(piece.encode(), dtype=np.uint8)
     ends = np.flatnonzero(raw == ord("\n"))
-    ends_TL = ends.reshape(num_trees, NUM_LINES)
-    if (np.diff(ends_TL[:, -1], prepend=-1) != sizes_T).any():
+    if (np.diff(ends.reshape(num_trees, NUM_LINES)[:, -1], prepend=-1) != sizes_T).any():
         raise DamagedDataError("tree_sizes: expected the size of each tree")
-    spaces = np.flatnonzero(raw == ord(" "))
-    breaks = np.flatnonzero((raw <= ord(" ")) | (raw == ord("=")))
-    gaps = np.diff(breaks, prepend=-1)
-    touching = breaks[gaps == 1]
-    if np.isin(ord(" "), (raw[touching], raw[touching - 1])):
-        raise DamagedDataError("trees: expected one space between numbers")
-    if gaps.max() > MAX_NUMBER_CHARACTERS:
-        raise DamagedDataError(
-            f"trees: expected numbers of at most {MAX_NUMBER_CHARACTERS} characters"
-        )
+    _check_gaps(raw)
     lines = piece.split("\n")
     titles = [f"Tree={number}" for number in range(first, first + num_trees)]
     if lines[0:-1:NUM_LINES] != titles or any(lines[-2:-1]):
@@ -95,6 +85,7 @@ def check_trees(piece: str, sizes_T: Array, first: int, num_features: int) -> No
     widths_TL = (np.diff(ends, prepend=-1) - 1).reshape(num_trees, NUM_LINES)
     if widths_TL[:, 1 + len(LINES) :].any():
         raise DamagedDataError("trees: expected two empty lines after each")
+    spaces = np.flatnonzero(raw == ord(" "))
     spaces_TL = np.diff(np.searchsorted(spaces, ends), prepend=0).reshape(num_trees, NUM_LINES)
     numbers: dict[str, Array] = {}
     fractions: list[tuple[_Line, str, int]] = []
@@ -102,18 +93,7 @@ def check_trees(piece: str, sizes_T: Array, first: int, num_features: int) -> No
         is_filled_T = widths_TL[:, place] > len(line.key) + 1
         num_T = np.where(is_filled_T, spaces_TL[:, place] + 1, 0)
         leaves_T = numbers.get("num_leaves", np.ones(num_trees, dtype=np.int64))
-        expected_T = {
-            "tree": np.ones_like(leaves_T),
-            "split": leaves_T - 1,
-            "leaf": leaves_T,
-            "weight": np.where(leaves_T > 1, leaves_T, np.minimum(num_T, 1)),
-        }[line.per]
-        if (num_T != expected_T).any():
-            tree = int(np.flatnonzero(num_T != expected_T)[0])
-            raise DamagedDataError(
-                f"tree {first + tree}: {line.key}: expected {expected_T[tree]} numbers, got "
-                f"{num_T[tree]}"
-            )
+        _check_counts(line, num_T, leaves_T, first)
         values = _values(lines[place:-1:NUM_LINES], line)
         if line.is_whole:
             numbers[line.key] = parse_whole(values)
@@ -127,6 +107,35 @@ def check_trees(piece: str, sizes_T: Array, first: int, num_features: int) -> No
     if len(found):
         raise DamagedDataError("trees: expected numbers separated by spaces")
     _check_splits(numbers, num_features)
+
+
+def _check_gaps(raw: NDArray[np.uint8]) -> None:
+    """Refuse several spaces beside each other, and numbers that are too long."""
+    breaks = np.flatnonzero((raw <= ord(" ")) | (raw == ord("=")))
+    gaps = np.diff(breaks, prepend=-1)
+    touching = breaks[gaps == 1]
+    if np.isin(ord(" "), (raw[touching], raw[touching - 1])):
+        raise DamagedDataError("trees: expected one space between numbers")
+    if gaps.max() > MAX_NUMBER_CHARACTERS:
+        raise DamagedDataError(
+            f"trees: expected numbers of at most {MAX_NUMBER_CHARACTERS} characters"
+        )
+
+
+def _check_counts(line: _Line, num_T: Array, leaves_T: Array, first: int) -> None:
+    """Refuse a line with more or fewer numbers than its tree has splits or leaves."""
+    expected_T = {
+        "tree": np.ones_like(leaves_T),
+        "split": leaves_T - 1,
+        "leaf": leaves_T,
+        "weight": np.where(leaves_T > 1, leaves_T, np.minimum(num_T, 1)),
+    }[line.per]
+    if (num_T != expected_T).any():
+        tree = int(np.flatnonzero(num_T != expected_T)[0])
+        raise DamagedDataError(
+            f"tree {first + tree}: {line.key}: expected {expected_T[tree]} numbers, got "
+            f"{num_T[tree]}"
+        )
 
 
 def _values(lines: list[str], line: _Line) -> str:

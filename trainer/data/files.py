@@ -17,7 +17,6 @@ from trainer.data.schema import (
     KNOWN_COLUMNS,
     SENSOR_COLUMNS,
     TOF_COLUMNS,
-    TOF_PIXELS,
     DataError,
 )
 from trainer.data.threads import map_in_threads
@@ -25,6 +24,7 @@ from trainer.data.threads import map_in_threads
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _HEAD_BYTES = 65_536  # the first line of a CSV is shorter: the competition's has 3,300
+_PIXELS_AT_ONCE = 16
 _BLOCK_BYTES = 2**20
 _LINE_FEED = ord("\n")
 _MAX_COLUMNS = 10_000  # the competition's tables have 341
@@ -78,7 +78,7 @@ def _parse(name: str, source: Path | bytes, head: bytes) -> pl.DataFrame:
 
 def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
     try:
-        return _read_by_sensor(name, source)
+        return _read_in_pieces(name, source)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
@@ -86,8 +86,8 @@ def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
         ) from error
 
 
-def _read_by_sensor(name: str, source: Path | bytes) -> pl.DataFrame:
-    """Read the images of one sensor after the other, each kept as float32, as those of a CSV are.
+def _read_in_pieces(name: str, source: Path | bytes) -> pl.DataFrame:
+    """Read a few pixels of the images after the other, kept as float32, as those of a CSV are.
 
     So the float64 of a file is never in memory for all of them at once. Lists and other nested
     columns, of which one row can have any size, are left out.
@@ -106,9 +106,9 @@ def _read_by_sensor(name: str, source: Path | bytes) -> pl.DataFrame:
     pixels = [name for name in TOF_COLUMNS if name in schema and schema[name].is_numeric()]
     others = [name for name in schema if name not in set(pixels)]
     parts = [scan.select(others).collect()]
-    for first in range(0, len(pixels), TOF_PIXELS):
-        sensor = pixels[first : first + TOF_PIXELS]
-        parts.append(scan.select(pl.col(sensor).cast(pl.Float32)).collect())
+    for first in range(0, len(pixels), _PIXELS_AT_ONCE):
+        piece = pixels[first : first + _PIXELS_AT_ONCE]
+        parts.append(scan.select(pl.col(piece).cast(pl.Float32)).collect())
     return pl.concat(parts, how="horizontal").select(list(schema))
 
 

@@ -160,8 +160,11 @@ class Gaps:
 def fill_gaps(x_T: DoubleArray) -> Gaps:
     """Return the series with 0 where it is NaN; the series itself where it has no gap."""
     known_T = x_T == x_T  # NaN is unequal to itself
-    is_whole = bool(known_T.all())
-    return Gaps(known_T, x_T if is_whole else np.where(known_T, x_T, 0.0), is_whole)
+    if known_T.all():
+        return Gaps(known_T, x_T, is_whole=True)
+    filled_T = x_T.copy()
+    np.copyto(filled_T, 0.0, where=~known_T)  # np.where takes 1.7 times as long
+    return Gaps(known_T, filled_T, is_whole=False)
 
 
 def means(gaps: Gaps, partition: Partition) -> DoubleArray:

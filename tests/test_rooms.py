@@ -12,12 +12,11 @@ from tests.support.tiny_runs import PROJECT
 
 ROOMS = ("trainer", "pages")
 MODEL_NAMES = ("lgbm", "torch")
-OWN_PLACES = ("trainer/models/boosting/", "trainer/models/network/", "trainer/config.py")
+OWN_PLACES = ("trainer/models/boosting/", "trainer/models/network/", "trainer/config/")
 PACKAGE_LISTS = ("PACKAGES",)  # libraries whose versions a run records
 MAX_FILES = 15
 MAX_LINES = 320
 LONGER_FILES = {  # one noun each, that would be harder to read in two files
-    "trainer/config.py",
     "trainer/store/records.py",
 }
 OPEN_FILES = {  # modules that open files, and which: none reads a file of a run

@@ -10,7 +10,7 @@ from pages.ui.shared import toasts
 from tests.support import run_folders
 from tests.support.pages import metrics, texts, visit
 from tests.support.run_folders import change_status
-from trainer import config as configuration
+from trainer.config import run_config
 from trainer.models import registry
 from trainer.models.base import Model
 from trainer.run import control
@@ -73,7 +73,7 @@ class Forest(Model):
 def forest(monkeypatch):
     """Register the model for one test."""
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(configuration, "_KNOWN_MODELS", dict(configuration._KNOWN_MODELS))
+    monkeypatch.setattr(run_config, "_KNOWN_MODELS", dict(run_config._KNOWN_MODELS))
     registry.register(Forest(), ForestSettings)
 
 

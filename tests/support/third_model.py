@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from tests.support import run_folders
-from trainer import config
+from trainer.config import run_config
 from trainer.models import registry
 from trainer.store.names import RunPaths
 
@@ -28,7 +28,7 @@ class ThirdModel(type(registry.get("lgbm"))):
 def register(monkeypatch, *others):
     """Register the model, and others, until the test ends."""
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(config, "_KNOWN_MODELS", dict(config._KNOWN_MODELS))
+    monkeypatch.setattr(run_config, "_KNOWN_MODELS", dict(run_config._KNOWN_MODELS))
     for model in (ThirdModel, *others):
         registry.register(model())
 

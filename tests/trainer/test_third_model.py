@@ -18,9 +18,8 @@ from tests.support.fold_tasks import make_table_task
 from tests.support.forked_trainers import fork_server
 from tests.support.pages import texts, visit
 from tests.support.tiny_runs import TINY, tiny_config, train
-from trainer import config as configuration
 from trainer.cli.reports import outcome_lines
-from trainer.config import ConfigError
+from trainer.config import ConfigError, run_config
 from trainer.models import registry
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.plain_data import DamagedDataError
@@ -96,7 +95,7 @@ def registered():
     """Register the model for this module only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "_MODELS", dict(registry._MODELS))
-        patch.setattr(configuration, "_KNOWN_MODELS", dict(configuration._KNOWN_MODELS))
+        patch.setattr(run_config, "_KNOWN_MODELS", dict(run_config._KNOWN_MODELS))
         register()
         yield
 

@@ -7,8 +7,7 @@ import pytest
 from pydantic import BaseModel, PositiveInt
 
 from tests.support.fold_tasks import make_table_task
-from trainer import config as configuration
-from trainer.config import ConfigError, make_config
+from trainer.config import ConfigError, make_config, run_config
 from trainer.features.feature_table import FeatureTable
 from trainer.models import registry
 from trainer.models.base import (
@@ -65,7 +64,7 @@ class FittedShares(FittedFold):
 def registered(monkeypatch):
     """The registry with the model of this test, until the test ends."""
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(configuration, "_KNOWN_MODELS", dict(configuration._KNOWN_MODELS))
+    monkeypatch.setattr(run_config, "_KNOWN_MODELS", dict(run_config._KNOWN_MODELS))
     registry.register(Shares())
     return registry.get("shares")
 

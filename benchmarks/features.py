@@ -65,8 +65,8 @@ def measure() -> list[Row]:
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix="tmp") as name:
         csv, parquet = write_sources(Path(name), NUM_SUBJECTS)
         rows = [
-            *measure_source("CSV, competition's size", str(csv), 15.0),
-            *measure_source("Parquet, competition's size", str(parquet), 8.0),
+            *measure_source("CSV, competition's size", str(csv), 8.0),
+            *measure_source("Parquet, competition's size", str(parquet), 5.0),
         ]
     return [*rows, *measure_source("asl", ASL, 5.0)] if ASL else rows
 

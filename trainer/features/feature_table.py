@@ -73,8 +73,23 @@ def build_table(
     Returns:
         The table; a number beyond float32 is the largest float32, never infinite.
     """
-    blocks = blocks_of(signals, own)
-    return join_blocks([build_block(signals, block, num_bins, own=own) for block in blocks])
+    return build_blocks(signals, own, lambda block: build_block(signals, block, num_bins, own=own))
+
+
+def build_blocks(
+    signals: Signals, own: Sequence[FeatureBlock], build: Callable[[str], FeatureTable]
+) -> FeatureTable:
+    """Compute all blocks, of many recordings in threads, and put them side by side.
+
+    Args:
+        signals: Preprocessed recordings, no sequence empty.
+        own: Blocks of the user's own code, which is never called from two threads.
+        build: Computes a block of a name, as ``build_block`` does.
+    """
+    ours = blocks_of(signals)
+    is_large = signals.offsets[-1] > STRETCH_STEPS
+    tables = list(map_in_threads(build, ours) if is_large else map(build, ours))
+    return join_blocks([*tables, *map(build, blocks_of(signals, own)[len(ours) :])])
 
 
 def feature_names(
@@ -108,8 +123,8 @@ def build_block(
         signals: Preprocessed recordings, no sequence empty.
         block: One of ``blocks_of(signals, own)``.
         num_bins: Time bins of equal share, at least 1.
-        poll: Called after each column, from several threads; may raise to stop.
-        own: Blocks of the user's own code, which is never called from two threads.
+        poll: Called after each column, in the thread of the block; may raise to stop.
+        own: Blocks of the user's own code.
         may_miss: Whether their columns may be NaN also where the sensor is not missing.
 
     Raises:
@@ -117,11 +132,13 @@ def build_block(
     """
     own_block = next((one for one in own if f"{OWN}{one.name}" == block), None)
     known = known_signals(signals.motion_TS) if block == "motion" else ()
-
-    def compute(cut: tuple[int, int]) -> tuple[list[str], list[FloatArray]]:
-        stretch = signals.stretch(*cut)
+    values_NF = np.empty((0, 0), dtype=np.float32)
+    names: list[str] = []
+    for first, stop in _stretches(signals.offsets):
+        stretch = signals.stretch(first, stop)
         axis = cut_time_axis(stretch.offsets, num_bins)
-        names: list[str] = []
+        before = tuple(names)
+        names.clear()
         columns: list[FloatArray] = []
         found: Iterable[NamedColumn]
         if own_block is None:
@@ -132,20 +149,12 @@ def build_block(
             names.append(name)
             columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
             poll()
-        return names, columns
-
-    cuts = list(_stretches(signals.offsets))
-    results = map(compute, cuts) if own_block else map_in_threads(compute, cuts)
-    values_NF = np.empty((0, 0), dtype=np.float32)
-    names: list[str] = []
-    for (first, stop), (found_names, columns) in zip(cuts, results, strict=True):
-        if first == 0:
-            names = found_names
-            values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
-        elif found_names != names:
+        if before and tuple(names) != before:
             raise FeatureError(
                 f"feature block {block}: expected the same columns for all sequences"
             )
+        if first == 0:
+            values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
         if columns:  # own code may have none without its sensor
             np.stack(columns, axis=1, out=values_NF[first:stop])
     return FeatureTable(values_NF, tuple(names))

@@ -5,9 +5,10 @@ In: a configuration. Out: a ``Dataset``; of a folder of Parquet files a ``Partit
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from trainer.config import Config
@@ -22,7 +23,7 @@ from trainer.data.partitions import survey
 from trainer.data.preprocess import Signals, preprocess
 from trainer.data.sequences import Sequences
 from trainer.data.sources import check_trainable, fingerprint, open_partitions
-from trainer.features.feature_table import FeatureTable, blocks_of, build_block, join_blocks
+from trainer.features.feature_table import FeatureTable, build_block, build_blocks
 from trainer.features.frames import Frames, build_frames
 from trainer.own_code.code_files import CodeFile
 from trainer.own_code.loader import load_approved
@@ -87,6 +88,7 @@ class InMemoryDataset(Dataset):
     """
 
     sequences: Sequences
+    _guard: threading.Lock = field(default_factory=threading.Lock, kw_only=True)  # of the parts
 
     @property
     def orientation_NF(self) -> Vectors:
@@ -113,17 +115,19 @@ class InMemoryDataset(Dataset):
             self.__dict__.pop(name, None)
 
     def _build_table(self, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
-        blocks = blocks_of(self.signals, load_approved(self.code).blocks)
-        return join_blocks([self._block(block, parts, poll) for block in blocks])
+        own = load_approved(self.code).blocks
+        return build_blocks(self.signals, own, lambda block: self._block(block, parts, poll))
 
     def _block(self, block: str, parts: FeatureParts, poll: Callable[[], None]) -> FeatureTable:
         """Return one block of the table, from an earlier attempt where it was kept."""
-        kept = parts.load(block)
+        with self._guard:
+            kept = parts.load(block)
         if kept is not None and len(kept[0]) == len(self.signals.offsets) - 1:
             return FeatureTable(*kept)
         began = time.monotonic()
         own = load_approved(self.code).blocks
         table = build_block(self.signals, block, NUM_BINS, poll, own, may_miss=False)
         if time.monotonic() - began >= KEEP_BLOCK_S:
-            parts.save(block, table.values_NF, table.names)
+            with self._guard:
+                parts.save(block, table.values_NF, table.names)
         return table

@@ -74,9 +74,9 @@ def resume(root: Path, notify: Sequence[str] = ()) -> int:
     return _launch(root, notify)
 
 
-def pause(root: Path, asked_by: str, after_trial: bool = False) -> None:
-    """Request a pause of a study; its present run saves and stops, or ends its trial first."""
-    send_command(root, "pause", asked_by, "fold" if after_trial else "now")
+def pause(root: Path, asked_by: str) -> None:
+    """Request a pause of a study; its present run saves and stops."""
+    send_command(root, "pause", asked_by)
 
 
 def _launch(root: Path, notify: Sequence[str]) -> int:

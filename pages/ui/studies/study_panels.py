@@ -59,7 +59,6 @@ def show() -> None:
             return
         _table(found)
         _figures(found)
-    study_controls.watch(root)
 
 
 def _chosen(roots: dict[str, Path]) -> Path:

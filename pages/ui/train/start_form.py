@@ -302,7 +302,7 @@ def _start(draft: Draft) -> str:
     pid = control.start(
         *(state_dir, draft.name, draft.config, start_folds.path(), draft.code.paths), notify
     )
-    live.expect_trainer(draft.name, pid)
+    live.expect_trainer(frame.state_dir() / draft.name, pid)
     frame.open_run(draft.name)
     controls.stop_duplicating()
     return f"Started {draft.name}."

@@ -9,8 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages.ui import notifications
-from pages.ui.shared import controls, frame
-from pages.ui.studies import study_controls
+from pages.ui.shared import controls, frame, live
 from trainer.config import Config, ConfigError
 from trainer.study import launch
 from trainer.study.definition import StudyFile, make_study
@@ -91,7 +90,7 @@ def _study(name: str, config: Config) -> tuple[StudyFile | None, str]:
 def _start(study: StudyFile) -> str:
     root = study_root(frame.state_dir(), study.name)
     notify = notifications.hand_over(frame.state_dir(), root)
-    study_controls.expect(study.name, launch.begin(frame.state_dir(), study, notify))
+    live.expect_trainer(root, launch.begin(frame.state_dir(), study, notify))
     for key in (SEEDS_KEY, GRID_KEY):
         st.session_state[key] = ""
     controls.stop_duplicating()

@@ -8,12 +8,12 @@ what it would have drawn. Optuna is imported here alone, and only when it is nee
 
 from __future__ import annotations
 
-import importlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from trainer.models.libraries import import_problem
@@ -46,7 +46,7 @@ def demand_optuna() -> None:
 
 def versions() -> dict[str, str]:
     """Return the version of the library that draws the values."""
-    return {"optuna": str(importlib.import_module("optuna").__version__)}
+    return {"optuna": version("optuna")}
 
 
 def draw(study: StudyFile, trials: Sequence[TrialRecord]) -> Settings:

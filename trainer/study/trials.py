@@ -169,6 +169,19 @@ def check_numbers(trials: Sequence[TrialRecord], root: Path) -> None:
             )
 
 
+def runs_ended_early(root: Path) -> dict[str, TrialState]:
+    """Return the state, pruned or failed, of each run of a trial that ended early, by its name.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
+    study = read_study(root)
+    if study is None:
+        return {}
+    early = [trial for trial in read_trials(root) if trial.state in ("pruned", "failed")]
+    return {name: trial.state for trial in early for name in run_names(study, trial.number)}
+
+
 def write_trial(root: Path, trial: TrialRecord) -> None:
     """Write the record of a trial, durably."""
     write_atomic(StudyPaths(root).trial(trial.number), dump_record(trial))

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.shared import controls, frame, panels, readers, words
+from pages.ui.shared import controls, export, frame, panels, readers, words
 from pages.ui.studies import study_controls, study_figures, study_results
 from pages.ui.studies.study_results import StudyResults
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
+from trainer.study.study_archive import export_study
 from trainer.study.trials import StudyPaths, list_studies, run_names
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
@@ -52,6 +53,7 @@ def show() -> None:
         study_controls.head(root, derived, _summary(found))
         with st.container(horizontal=True):
             study_controls.buttons(root, derived, is_over=found.is_over)
+            export.export_button(root, "study", export_study, not derived.is_active)
             if not frame.is_read_only() and _duplicate_best(found):
                 st.switch_page("pages/train.py", query_params={})
         if not found.results:

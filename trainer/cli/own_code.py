@@ -85,10 +85,13 @@ def check_loaded(is_new_only: bool = False) -> None:
     now = ", ".join(f"{name} {number}" for name, number in parts.items())
     if is_new_only and approvals.are_checked(digests, now):
         print(f"own code: {', '.join(used_file(entry)[0] for entry in own.use)}, checked before")
+        for name, seconds in approvals.checked_seconds(digests).items():
+            if name in own.models:
+                own.models[name].checked_s = seconds
         return
     for line in check_code(own):
         print(line, flush=True)
-    approvals.note_checked(digests, now)
+    approvals.note_checked(digests, now, {m.name: m.checked_s for m in own.models.values()})
 
 
 def approve(root: Path, yes: bool) -> None:

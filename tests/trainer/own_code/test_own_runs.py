@@ -188,6 +188,7 @@ def test_a_file_that_was_checked_is_not_checked_again(whole, tiny_source, tmp_pa
     digests = [file.sha256 for file in read_named([JERK, TRANSFORMER, TREES])]
     assert not known(digests, "extend 0")
     assert not known([*digests, "0" * 64], "extend 0")
+    assert 0.0 < approvals.checked_seconds(digests)["extra_trees"] < 5.0
 
 
 def test_recordings_in_parts_have_the_same_columns(tiny_source, tmp_path):

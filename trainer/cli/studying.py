@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from trainer.cli.commands import PAUSED, UsageError, known_errors
+from trainer.config import is_switched_on
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
@@ -75,19 +76,25 @@ def study(
     from trainer.run.control import DETACHED
     from trainer.study.conduct import conduct
     from trainer.study.parsing import use_values
+    from trainer.study.starting_over import start_over
     from trainer.study.study_adoption import adopt_study, find_input_study
-    from trainer.study.trials import is_study, study_root, write_study
+    from trainer.study.trials import is_study, read_study, study_root, write_study
 
     notifier = read_notifier(notify, os.environ)
     root = study_root(state_dir, name)
     is_detached = os.environ.get(DETACHED) == "1"
-    if not (is_detached or is_study(root)):  # the dashboard begins new studies
+    may_continue = is_switched_on(os.environ, "RESUME", default=True)
+    if may_continue and not (is_detached or is_study(root)):  # the dashboard begins new studies
         source = find_input_study(name)
         if source is not None:
             adopt_study(source, state_dir, print)
     files = own_code.open_for_study(wanted.use, use_values(wanted.grid), wanted.assignments)
     entries = {file.name: file.entry for file in files}  # of the bytes that are copied below
-    known, definition = _definition(root, wanted, entries)
+    known, definition = _definition(
+        read_study(root) if may_continue else None, root, wanted, entries
+    )
+    if is_study(root) and not may_continue:
+        print(f"RESUME=0: the old study is now {start_over(root)}")
     if known != definition:
         write_to_run(root, files)  # before the definition that names them
         write_study(root, definition)
@@ -121,11 +128,12 @@ def _remove_unbegun(root: Path, definition: StudyFile) -> None:
 
 
 def _definition(
-    root: Path, wanted: StudyOptions, entries: Mapping[str, str]
+    known: StudyFile | None, root: Path, wanted: StudyOptions, entries: Mapping[str, str]
 ) -> tuple[StudyFile | None, StudyFile]:
     """Return the stored definition and the one to work with.
 
     Args:
+        known: The stored definition; None for a new study.
         root: The study's folder.
         wanted: What the command line gives.
         entries: Entry of ``use`` of each file of own code that it names, by the file's name.
@@ -138,12 +146,10 @@ def _definition(
     from trainer.study import search
     from trainer.study.definition import difference_lines, make_study
     from trainer.study.parsing import parse_grid, parse_seeds, read_search
-    from trainer.study.trials import read_study
 
-    known = read_study(root)
     if known is None and not wanted.has_trials:
         raise UsageError(
-            f"study {root.name}: there is none of that name. Begin one with --seeds 42,43, "
+            f"study {root.name}: there is none to continue. Begin one with --seeds 42,43, "
             f"--grid KEY=V1,V2 or --search FILE.toml --trials N"
         )
     base = _base(known, wanted, [entries[path.name] for path in wanted.use])

@@ -16,11 +16,13 @@ from tests.support.tiny_studies import base_words, outcomes, search_words, study
 from trainer.config import overlay
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
+from trainer.run.transfer.moving import rename
 from trainer.store.locks import acquire
 from trainer.store.names import RunNameError, RunPaths, check_run_name
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
-from trainer.study.trials import StudyPaths, read_study, study_root
+from trainer.study.starting_over import start_over
+from trainer.study.trials import StudyPaths, read_study, study_root, write_study
 
 GRID = ("--grid", "boosting.num_leaves=2,3", "--grid", "boosting.extra_trees=true,false")
 FINISHED, REFUSED, PAUSED = 0, 2, 3
@@ -139,10 +141,37 @@ def test_more_trials_of_a_search_are_added_and_fewer_refused(searched, tmp_path)
     assert "trials: 7 -> 6; expected as many or more" in ended.words
 
 
+def test_resume_0_starts_a_study_over_and_keeps_the_old_one_whole(copy_of_grid, study_recordings):
+    """Under another name, with its runs; without a definition nothing moves."""
+    before = outcomes(copy_of_grid / "state")
+    refused = again(copy_of_grid, environment={"RESUME": "0"})
+    assert (refused.code, "there is none to continue" in refused.words) == (REFUSED, True)
+    assert outcomes(copy_of_grid / "state") == before
+    words = ("--seeds", "7")
+    ended = study(copy_of_grid, study_recordings, *words, environment={"RESUME": "0"})
+    assert ended.code == FINISHED, ended.words
+    assert outcomes(copy_of_grid / "state", "night.old-1") == before
+    old = {f"night.old-1-{number}-s{seed}" for number in range(4) for seed in (42, 43)}
+    assert {run.name for run in list_runs(copy_of_grid / "state")} == {"night-0", *old}
+    continued = again(copy_of_grid, environment={"RESUME": "1"})
+    assert continued.code == FINISHED, continued.words
+
+
+def test_a_kill_while_a_study_is_renamed_is_completed_by_the_next_call(copy_of_grid):
+    root = study_root(copy_of_grid / "state", "night")
+    before = outcomes(copy_of_grid / "state")
+    rename(copy_of_grid / "state" / "night-0-s42", "night.old-1-0-s42")
+    renamed = start_over(root)
+    assert (renamed.name, outcomes(copy_of_grid / "state", renamed.name)) == ("night.old-1", before)
+    write_study(renamed, read_study(renamed).model_copy(update={"name": "again"}))
+    assert start_over(renamed).name == "again"
+    assert derive_state(RunReader(copy_of_grid / "state" / "again-3-s43")).state == "finished"
+
+
 def test_a_study_that_does_not_exist_needs_a_definition(tmp_path):
     ended = again(tmp_path)
     assert ended.code == REFUSED
-    assert "there is none of that name. Begin one with --seeds" in ended.words
+    assert "there is none to continue. Begin one with --seeds" in ended.words
 
 
 def test_no_run_may_be_named_as_the_folder_of_studies():

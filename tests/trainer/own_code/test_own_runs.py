@@ -170,6 +170,12 @@ def test_code_that_changed_is_refused_at_resume_with_a_diff(whole, tiny_source, 
     assert same.code == 0, same.words
 
 
+def test_the_same_command_again_continues_the_run(whole, tiny_source):
+    """With its preset, whose settings count, and with the files."""
+    done = command_line(*words_of(tiny_source), state=whole.parent)
+    assert done.code == 0, done.words
+
+
 def test_a_removed_copy_of_the_code_is_restored_from_its_second_one(whole, tmp_path):
     """Code cannot be made again, so it has two copies, as the configuration has."""
     root = shutil.copytree(whole, tmp_path / "own")

@@ -13,14 +13,19 @@ from tests.support.forked_trainers import fork_server
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import tiny_config
 from tests.support.tiny_studies import base_words, outcomes, search_words, study_digests
-from trainer.config import overlay
+from trainer.config import make_config, overlay
+from trainer.data.schema import DataError
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
 from trainer.run.transfer.moving import rename
+from trainer.run.workers.engine import LocalEngine
+from trainer.run.workers.pool import WorkerPool
 from trainer.store.locks import acquire
 from trainer.store.names import RunNameError, RunPaths, check_run_name
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
+from trainer.study.conduct import conduct
+from trainer.study.definition import GridSetting, make_study
 from trainer.study.starting_over import start_over
 from trainer.study.trials import StudyPaths, read_study, study_root, write_study
 
@@ -177,6 +182,42 @@ def test_a_study_that_does_not_exist_needs_a_definition(tmp_path):
 def test_no_run_may_be_named_as_the_folder_of_studies():
     with pytest.raises(RunNameError, match="'studies' is the folder of all studies"):
         check_run_name("studies")
+
+
+def test_runs_side_by_side_have_the_bits_of_one_after_the_other(
+    grid, study_recordings, tmp_path, monkeypatch
+):
+    """Each in a worker, as on Dask; the trials are the same, whichever run ends first."""
+    monkeypatch.setattr(WorkerPool, "run_engine", lambda *_: LocalEngine(2))
+    base = read_study(study_root(grid[0] / "state", "night")).base
+    leaves = GridSetting(name="boosting.num_leaves", values=("2", "3"))
+    study = make_study("night", base, (42, 43), (leaves,), {}, None, {})
+    root = study_root(tmp_path / "state", "night")
+    write_study(root, study)
+    lines = []
+    assert conduct(root, study, Limits(), lines.append) == "finished"
+    assert "runs side by side on 2 workers" in lines
+    values = [each[-1] for each in outcomes(grid[0] / "state")]
+    assert [each[-1] for each in outcomes(tmp_path / "state")] == [values[0], values[2]]
+    for number, same in ((0, 0), (1, 2)):
+        for seed in (42, 43):
+            mine = digests_of(tmp_path / "state" / f"night-{number}-s{seed}", 2, ("lgbm",))
+            whole = digests_of(grid[0] / "state" / f"night-{same}-s{seed}", 2, ("lgbm",))
+            assert differences(mine, whole) == []
+    assert sorted(path.name for path in root.iterdir() if path.is_dir()) == ["trials"]
+
+
+@pytest.mark.faults  # takes 15 s
+def test_an_error_in_a_run_beside_others_stops_the_study(tmp_path, study_recordings, monkeypatch):
+    """The others have saved; the error is the study's."""
+    monkeypatch.setattr(WorkerPool, "run_engine", lambda *_: LocalEngine(2))
+    base = make_config("quick", {"data.source": "/nowhere.parquet", "models": ["lgbm"]})
+    study = make_study("night", base, (1, 2), (), {}, None, {})
+    root = study_root(tmp_path / "state", "night")
+    write_study(root, study)
+    with pytest.raises(DataError, match="nowhere"):
+        conduct(root, study, Limits(), lambda _: None)
+    assert derive_state(RunReader(root)).state == "failed"
 
 
 def test_a_run_of_another_origin_is_never_taken_for_a_trial(tmp_path, study_recordings):

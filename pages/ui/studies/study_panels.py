@@ -20,6 +20,7 @@ from trainer.study.study_archive import export_study
 from trainer.study.trials import StudyPaths, list_studies, run_names
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+SETTING = st.column_config.NumberColumn(format="%.4g")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
 COLUMNS = {
     "Trial": st.column_config.NumberColumn(pinned=True, width="small"),
@@ -44,7 +45,7 @@ def show() -> None:
     roots = {root.name: root for root in list_studies(frame.state_dir())}
     if not roots:
         return
-    with st.container(border=True, gap="medium"):
+    with st.container(border=True, gap="medium", key="study_panel"):
         root = _chosen(roots)
         found = study_results.read(root)
         if found is None:
@@ -113,7 +114,10 @@ def _table(found: StudyResults) -> None:
     if "Difference" in table.columns:
         note = f"Difference: mean minus that of trial {baseline}, on the same folds. "
         note += study_results.describe_intervals(found)
-    panels.table("Trials", table, "study_trials", COLUMNS, note)
+    columns = COLUMNS | {
+        name: SETTING for name in found.study.names if table[name].dtype.is_float()
+    }
+    panels.table("Trials", table, "study_trials", columns, note)
     reasons = {trial.number: trial.reason for trial in found.trials if trial.reason}
     if reasons:
         with st.expander("Why trials ended early", icon=":material/content_cut:"):

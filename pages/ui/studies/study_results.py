@@ -142,10 +142,15 @@ def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
 
     Returns:
         Trial, State, Mean, Difference, From, To (of its 95 % interval), Spread over folds, Spread
-        over seeds, one column per setting, Minutes; without a column that is empty in every row.
+        over seeds, one column per setting (of numbers where all are), Minutes; without a column
+        that is empty in every row.
     """
     rows = [_row(found, result, found.results[baseline]) for result in found.results]
     table = pl.DataFrame(rows, infer_schema_length=None)
+    for name in found.study.names:
+        numbers = table[name].cast(pl.Float64, strict=False)
+        if not numbers.null_count():
+            table = table.with_columns(numbers)
     return table.select(column for column in table if column.null_count() < len(column))
 
 

@@ -128,16 +128,18 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
     return Forecast(seconds, _basis(config, paces, names), size)
 
 
-def study_time_text(study: StudyFile, runs: Sequence[RunReader]) -> str:
-    """Describe how long all runs of a study should take; of many trials some are estimated."""
+def study_seconds(study: StudyFile, runs: Sequence[RunReader]) -> float | None:
+    """Return how long all runs of a study should take at most, or None where it is not known.
+
+    Of many trials some are estimated.
+    """
     step = max(1, study.num_trials // MAX_ESTIMATED)
     settings = list(study.grid_trials())[::step] if study.grid else [{}]
     found = [forecast(study.config(one, study.seeds[0]), runs) for one in settings]
     if not found[0].seconds:
-        return f"The training time is not known: {found[0].basis}"
+        return None
     mean_s = statistics.fmean(sum(one.seconds.values()) for one in found)
-    total = format_duration(mean_s * study.num_trials * len(study.seeds))
-    return f"Training time of all at most about {total}, {found[0].basis}"
+    return mean_s * study.num_trials * len(study.seeds)
 
 
 def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile] | None:

@@ -16,6 +16,7 @@ from pages.ui.train import forecast
 from pages.ui.train.start_code import ChosenCode
 from trainer.config import Config, ConfigError, overlay
 from trainer.models.libraries import not_installed
+from trainer.run.estimate import format_duration
 from trainer.store.reader import RunReader
 from trainer.study import launch, search
 from trainer.study.definition import AND, NO_CODE, GridSetting, StudyFile, make_study
@@ -79,8 +80,7 @@ def preview(name: str, config: Config | None, code: ChosenCode, runs: list[RunRe
     if problem:
         st.warning(frame.escape(problem), icon=":material/edit:")
     if study is not None:
-        st.markdown(frame.escape(_describe(study)))
-        st.markdown(frame.escape(forecast.study_time_text(study, runs)))
+        st.markdown(frame.escape(_describe(study, forecast.study_seconds(study, runs))))
         with st.expander("Command for a terminal", icon=":material/terminal:"):
             command = launch.command_text(frame.state_dir(), study, code.paths)
             st.code(command, language=None, wrap_lines=True)
@@ -148,8 +148,8 @@ def _lines() -> Sequence[str]:
     return lines
 
 
-def _describe(study: StudyFile) -> str:
-    """Return how many runs a study has."""
+def _describe(study: StudyFile, seconds: float | None) -> str:
+    """Return how many runs a study has and how long they should take."""
     num_runs = study.num_trials * len(study.seeds)
     kind = "trial" if study.search else "combination"
     parts = f"{study.num_trials} {kind}{'s' * (study.num_trials > 1)}"
@@ -157,7 +157,8 @@ def _describe(study: StudyFile) -> str:
         parts += " of settings"
     seeds = f"{len(study.seeds)} seed{'s' * (len(study.seeds) > 1)}"
     most = "up to " * bool(study.search)
-    return f"Study of {parts} with {seeds}: {most}{num_runs} runs, one after the other."
+    time = "" if seconds is None else f", at most about {format_duration(seconds)}"
+    return f"Study of {parts} with {seeds}: {most}{num_runs} runs, one after the other{time}."
 
 
 def _typed(key: str) -> str:

@@ -154,7 +154,7 @@ def test_the_form_starts_a_run_with_own_code(fresh, marker, monkeypatch, tmp_pat
     config = make_config("quick", environment={})
     trees, size = registry.get("extra_trees"), DataSize(500, 1, 2, 1)
     assert trees.checked_s > 0.0
-    assert trees.estimate_s(config, size) == pytest.approx(400 * trees.checked_s)
+    assert trees.estimate_s(config, size) == pytest.approx(500 * trees.checked_s)
     models = app.get("button_group")
     pills = next(each for each in models if each.key == "start_models_quick")
     assert "Extra trees" in str(pills.proto)

@@ -14,9 +14,8 @@ A new model is one class of this kind and one call of ``registry.register``:
 
     registry.register(Trees())
 
-Its settings are ``parameters.trees`` of the configuration, its weight in the blend
-``blend.weights.trees``. Everything else has a default. The class is imported with the dashboard, so
-it imports its library inside its methods.
+Its settings are ``parameters.trees``, its weight in the blend ``blend.weights.trees``. Everything
+else has a default. The dashboard imports the class, so methods import its library.
 
 Shapes: N sequences, F features, K classes, C of these classes, T time steps.
 """
@@ -268,11 +267,9 @@ class Model(ABC):
     def estimate_s(self, config: Config, size: DataSize) -> float:
         """Return about how many seconds a fold takes on one core, without early stopping.
 
-        The default scales what a check of own code has measured, mostly to too long a time; without
-        one it is a minute. Measure, and override it.
+        The default scales ``checked_s``, or is a minute: measure, and override it.
         """
-        num_trained = size.num_sequences * (1.0 - 1.0 / config.folds.count)
-        return self.checked_s * num_trained if self.checked_s else 60.0
+        return self.checked_s * size.num_sequences or 60.0
 
     def steps_done(self, checkpoint: Checkpoint) -> int:
         """Return a checkpoint's progress in the unit of ``monitor.advance``: its ``step``."""
@@ -281,8 +278,7 @@ class Model(ABC):
     def canary(self, config: Config) -> str:
         """Return the hash of a tiny fit: another one means other bits on this machine.
 
-        The default fits ``generated_task`` in the run's settings; override it where that takes more
-        than a second.
+        The default fits ``generated_task``; override it where that takes more than a second.
         """
         task = generated_task(self.inputs)
         result = self.fit(task, config, CANARY_SEED, 0, SilentMonitor())

@@ -32,6 +32,7 @@ FIXED = {  # settings that no study may vary, and why
     "seed": "use --seeds, which trains every trial with each seed",
     "data.source": "scores on other recordings cannot be compared",
     "folds.count": "scores over other folds cannot be compared",
+    "exact": "a process keeps its instruction set; start one study for each",
 }
 
 

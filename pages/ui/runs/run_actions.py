@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from pages.ui.runs.run_table import RunSummary
-from pages.ui.shared import controls, export, frame, live, words
+from pages.ui.shared import controls, frame, live, words
+from pages.ui.studies import export
 from trainer.run import control
 from trainer.run.transfer import archive, moving
 from trainer.store.reader import RunReader

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.ui.shared import controls, export, frame, panels, readers, words
-from pages.ui.studies import study_controls, study_figures, study_results
+from pages.ui.shared import controls, frame, panels, readers, words
+from pages.ui.studies import export, study_controls, study_figures, study_results
 from pages.ui.studies.study_results import StudyResults
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state

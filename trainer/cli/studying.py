@@ -19,6 +19,7 @@ from trainer.config import is_switched_on
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
+    from trainer.run.inputs.folds_file import FoldsFile
     from trainer.run.pipeline import Limits
     from trainer.run.workers.pool import WorkerPool
     from trainer.study.definition import StudyFile
@@ -37,6 +38,7 @@ class StudyOptions:
         options: Dotted name to value, of the options of ``train``.
         assignments: Of ``--set``.
         use: Of ``--use``: files of own code that all trials have.
+        folds: Of ``--folds-file``, or None.
     """
 
     seeds: str | None
@@ -47,6 +49,7 @@ class StudyOptions:
     options: Mapping[str, Any]
     assignments: Sequence[str]
     use: Sequence[Path] = ()
+    folds: FoldsFile | None = None
 
     @property
     def has_trials(self) -> bool:
@@ -78,6 +81,7 @@ def study(
     from trainer.study.parsing import use_values
     from trainer.study.starting_over import start_over
     from trainer.study.study_adoption import adopt_study, find_input_study
+    from trainer.study.study_folds import write_folds
     from trainer.study.trials import is_study, read_study, study_root, write_study
 
     notifier = read_notifier(notify, os.environ)
@@ -97,6 +101,8 @@ def study(
         print(f"RESUME=0: the old study is now {start_over(root)}")
     if known != definition:
         write_to_run(root, files)  # before the definition that names them
+        if wanted.folds is not None:
+            write_folds(root, wanted.folds)
         write_study(root, definition)
     display = Display(Console(quiet=is_detached))
     try:
@@ -185,6 +191,8 @@ def _base(known: StudyFile | None, wanted: StudyOptions, use: Sequence[str]) -> 
     from trainer.config import environment_settings, make_config, overlay
 
     options = dict(wanted.options)
+    if wanted.folds is not None:
+        options |= wanted.folds.settings()
     if use:
         options["use"] = use
     if known is None:

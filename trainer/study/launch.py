@@ -5,7 +5,6 @@ In: a state folder, a definition; or a study's folder. Out: a detached process, 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,21 +12,29 @@ from trainer.config import used_file
 from trainer.own_code.code_files import CodeFile, write_to_run
 from trainer.run import RefusedError
 from trainer.run.control import is_in_use, launch, send_command, setting_words
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.store.durable import make_folder
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
 from trainer.study import search
 from trainer.study.definition import NO_CODE, StudyFile, files_of
+from trainer.study.study_folds import write_folds
 from trainer.study.trials import demand_free, read_study, study_root, write_study
 
 
-def command_line(state_dir: Path, study: StudyFile, code: Sequence[Path] = ()) -> list[str]:
+def command_line(
+    state_dir: Path,
+    study: StudyFile,
+    code: Sequence[Path] = (),
+    folds_file: Path | None = None,
+) -> list[str]:
     """Return the command that begins a study, as people would type it.
 
     Args:
         state_dir: The state folder.
         study: The definition; of a search, its file is called ``search.toml``.
         code: Paths of the files of own code that the definition names.
+        folds_file: Where its folds are read from, if they are those of a file.
     """
     path_of = {path.name: path for path in code}
 
@@ -45,18 +52,14 @@ def command_line(state_dir: Path, study: StudyFile, code: Sequence[Path] = ()) -
         words += ["--grid", f"{setting.name}={','.join(values)}"]
     if study.search:
         words += ["--search", "search.toml", "--trials", str(study.num_trials)]
-    return words + setting_words(study.base, use=paths(study.base.use))
-
-
-def command_text(state_dir: Path, study: StudyFile, code: Sequence[Path] = ()) -> str:
-    """Return ``command_line`` for a terminal."""
-    return shlex.join(command_line(state_dir, study, code))
+    return words + setting_words(study.base, folds_file, paths(study.base.use))
 
 
 def begin(
     state_dir: Path,
     study: StudyFile,
     code: Sequence[CodeFile] = (),
+    folds_file: FoldsFile | None = None,
     notify: Sequence[str] = (),
 ) -> int:
     """Begin a new study and return the pid of its process.
@@ -65,6 +68,7 @@ def begin(
         state_dir: The state folder.
         study: The definition.
         code: The files of own code that it names, which this user has approved.
+        folds_file: Its folds, if they are those of a file.
         notify: More addresses for notifications, as in ``control.launch``.
 
     Raises:
@@ -80,6 +84,8 @@ def begin(
         demand_free(study, state_dir, number)
     make_folder(root)
     write_to_run(root, code)  # before the definition that names them
+    if folds_file is not None:
+        write_folds(root, folds_file)
     write_study(root, study)
     return _launch(root, notify)
 

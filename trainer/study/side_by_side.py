@@ -19,6 +19,7 @@ from trainer.own_code.code_files import CodeFile
 from trainer.run import RefusedError
 from trainer.run.control import is_in_use
 from trainer.run.execution import KNOWN_ERRORS, execute, last_status
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.pipeline import Limits
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.coordinator import MAX_LOSSES, TAKEN_MAX_S, TAKEN_WAIT_S
@@ -40,6 +41,7 @@ class RunJob:
         root: The run's folder.
         config: Its configuration.
         code: Its own code.
+        folds_file: Its folds, where they are those of a file.
         study: The study's folder.
         attempt: Of the study.
         time_limit_s: Seconds until the run pauses by itself, or None.
@@ -48,6 +50,7 @@ class RunJob:
     root: Path
     config: Config
     code: tuple[CodeFile, ...]
+    folds_file: FoldsFile | None
     study: Path
     attempt: int
     time_limit_s: float | None
@@ -60,7 +63,11 @@ def train_run(job: RunJob) -> JobOutcome:
 
     def train() -> JobOutcome:
         try:
-            outcome = execute(job.root, job.config, limits, lambda _: None, code=job.code)
+            outcome = execute(
+                *(job.root, job.config, limits, lambda _: None),
+                folds_file=job.folds_file,
+                code=job.code,
+            )
         except RefusedError as error:
             if is_in_use(RunReader(job.root)):
                 return JobOutcome("taken", str(error))

@@ -18,6 +18,7 @@ from trainer.models import registry
 from trainer.own_code.code_files import read_of_run
 from trainer.run.execution import execute, last_status
 from trainer.run.frozen_config import continued
+from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.pipeline import Limits
 from trainer.run.stop_signal import Interrupts, StopSignal
 from trainer.run.workers.pool import WorkerPool
@@ -29,6 +30,7 @@ from trainer.store.records import Status
 from trainer.study import search
 from trainer.study.definition import StudyFile
 from trainer.study.side_by_side import RunJob, SideBySide
+from trainer.study.study_folds import read_folds
 from trainer.study.trials import (
     StudyPaths,
     TrialRecord,
@@ -59,6 +61,7 @@ class TrialLoop:
         pool: The workers.
         on_best: Receives each trial that is better than all before it.
         trials: The records of all trials that have begun.
+        folds_file: The folds of all runs, where they are those of a file.
     """
 
     root: Path
@@ -71,10 +74,12 @@ class TrialLoop:
     pool: WorkerPool
     on_best: Callable[[TrialRecord], None]
     trials: list[TrialRecord] = field(default_factory=list)
+    folds_file: FoldsFile | None = None
 
     def run(self) -> None:
         """Continue the trial that had begun, then do the others."""
         self.trials = read_trials(self.root)
+        self.folds_file = read_folds(self.root, self.study, self.trials)
         self._remark_versions()
         self._write_journal()
         self._train_side_by_side()
@@ -115,7 +120,7 @@ class TrialLoop:
             root, config = self._root(trial, seed), self._config(trial, seed)
             code = read_of_run(self.root, config.use)
             study = (self.root.resolve(), self.recorder.attempt)
-            return RunJob(root.resolve(), config, code, *study, self._left_s())
+            return RunJob(root.resolve(), config, code, self.folds_file, *study, self._left_s())
 
         def note_done(place: int) -> None:
             number, _ = runs[place]
@@ -180,6 +185,7 @@ class TrialLoop:
                 *(root, config, self._limits(check), self.recorder.log),
                 on_beat=lambda status: self._relay(trial, status),
                 pool=self.pool,
+                folds_file=self.folds_file,
                 interrupts=self.interrupts,
                 code=code,
             )

@@ -6,13 +6,14 @@ long they should take, the command, the started study.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import streamlit as st
 
 from pages.ui import notifications
 from pages.ui.shared import controls, frame, live
-from pages.ui.train import forecast
+from pages.ui.train import forecast, start_folds
 from pages.ui.train.start_code import ChosenCode
 from trainer.config import Config, ConfigError, overlay
 from trainer.models.libraries import not_installed
@@ -82,8 +83,10 @@ def preview(name: str, config: Config | None, code: ChosenCode, runs: list[RunRe
     if study is not None:
         st.markdown(frame.escape(_describe(study, forecast.study_seconds(study, runs))))
         with st.expander("Command for a terminal", icon=":material/terminal:"):
-            command = launch.command_text(frame.state_dir(), study, code.paths)
-            st.code(command, language=None, wrap_lines=True)
+            command = launch.command_line(
+                *(frame.state_dir(), study, code.paths), start_folds.path()
+            )
+            st.code(shlex.join(command), language=None, wrap_lines=True)
             if study.search:
                 st.caption("search.toml: the text above.")
     st.button(
@@ -121,8 +124,6 @@ def _study(name: str, config: Config, code: ChosenCode) -> tuple[StudyFile | Non
     """Return the checked definition, or what is wrong with it."""
     if study_root(frame.state_dir(), name).exists():
         return None, f"A study {name!r} exists already. Choose another name."
-    if config.folds.file_sha256 is not None:
-        return None, "A study assigns its folds by the seed: remove the folds file."
     try:
         seeds = parse_seeds(_typed(SEEDS_KEY).replace(" ", "") or None)
         if _is_search():
@@ -177,7 +178,8 @@ def _start(study: StudyFile, code: ChosenCode) -> str:
     code.approve()
     root = study_root(frame.state_dir(), study.name)
     notify = notifications.hand_over(frame.state_dir(), root)
-    live.expect_trainer(root, launch.begin(frame.state_dir(), study, code.files, notify))
+    pid = launch.begin(frame.state_dir(), study, code.files, start_folds.read(), notify)
+    live.expect_trainer(root, pid)
     for key in (SEEDS_KEY, GRID_KEY, SEARCH_KEY):
         st.session_state[key] = ""
     st.session_state[WITHOUT_KEY] = False

@@ -26,6 +26,7 @@ from trainer.store.reader import RunReader
 from trainer.study import launch
 from trainer.study.definition import SearchRange
 from trainer.study.study_archive import export_study, import_study
+from trainer.study.study_folds import read_folds
 from trainer.study.trials import StudyPaths, read_study, read_trials, study_root
 
 
@@ -257,7 +258,7 @@ def test_a_study_of_seeds_and_a_grid_is_started_from_the_form(
 
 def test_a_search_is_started_from_the_form(state_dir, monkeypatch):
     """The TOML of a search file, checked while it is entered; the command has the same."""
-    monkeypatch.setattr(launch, "launch", lambda root, words: 1)
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
     app = visit("train")
     app.text_input(key="start_name").set_value("mine").run()
     app.segmented_control(key="start_study_kind").set_value("Search").run()
@@ -292,7 +293,7 @@ def test_a_study_with_own_code_compares_runs_without_it(state_dir, monkeypatch, 
     monkeypatch.setattr(controls, "is_on_this_machine", lambda: True)
     accepted = control.CheckedCode("fine", OwnDescription())
     monkeypatch.setattr(control, "check_code", lambda paths: accepted)
-    monkeypatch.setattr(launch, "launch", lambda root, words: 1)
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
     app = visit("train")
     app.text_input(key="start_name").set_value("mine").run()
     app.text_area(key="start_use").set_value(str(JERK)).run()
@@ -309,14 +310,21 @@ def test_a_study_with_own_code_compares_runs_without_it(state_dir, monkeypatch, 
     assert approvals.approved() == {file.sha256}
 
 
-def test_a_study_refuses_a_folds_file(state_dir, tmp_path):
+def test_a_study_has_the_folds_of_a_file(state_dir, monkeypatch, tmp_path):
+    """It keeps them beside its definition; the command names the file."""
+    monkeypatch.setattr(launch, "launch", lambda root, words, notify: 1)
     path = tmp_path / "folds.csv"
     path.write_text("sequence_id,fold\n" + "".join(f"s{n},{n % 2}\n" for n in range(8)))
     app = visit("train")
+    app.text_input(key="start_name").set_value("mine").run()
     app.text_input(key="start_folds_path").set_value(str(path)).run()
     app.text_input(key="start_study_seeds").set_value("1,2").run()
-    assert "remove the folds file" in texts(app)
-    assert app.button(key="start_study").disabled
+    assert f"--seeds 1,2 --preset quick --folds-file {path}" in texts(app)
+    app.button(key="start_study").click().run()
+    assert not app.exception
+    root = study_root(state_dir, "mine")
+    found = read_folds(root, read_study(root), [])
+    assert (found.num_folds, found.table["fold"].to_list()) == (2, [0, 1] * 4)
 
 
 def test_the_table_of_all_runs_marks_pruned_runs(night):

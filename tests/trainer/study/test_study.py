@@ -7,6 +7,7 @@ import textwrap
 import time
 import zipfile
 
+import polars as pl
 import pytest
 
 from tests.support.forked_trainers import fork_server
@@ -27,7 +28,14 @@ from trainer.store.run_state import derive_state
 from trainer.study.conduct import conduct
 from trainer.study.definition import GridSetting, make_study
 from trainer.study.starting_over import start_over
-from trainer.study.trials import StudyPaths, read_study, study_root, write_study
+from trainer.study.study_folds import read_folds
+from trainer.study.trials import (
+    StudyPaths,
+    read_study,
+    read_trials,
+    study_root,
+    write_study,
+)
 
 GRID = ("--grid", "boosting.num_leaves=2,3", "--grid", "boosting.extra_trees=true,false")
 FINISHED, REFUSED, PAUSED = 0, 2, 3
@@ -144,6 +152,27 @@ def test_more_trials_of_a_search_are_added_and_fewer_refused(searched, tmp_path)
     ended = again(tmp_path, "--trials", 6)
     assert ended.code == REFUSED
     assert "trials: 7 -> 6; expected as many or more" in ended.words
+
+
+def test_every_run_of_a_study_has_the_folds_of_its_file(tmp_path, study_recordings):
+    """Where the study's own copy is lost, those of a run; other folds are refused."""
+    people = pl.read_parquet(study_recordings).select("sequence_id", "subject").unique()
+    number = pl.col("subject").rank("dense").cast(pl.Int64)
+    wanted = people.select("sequence_id", fold=number % 2).sort("sequence_id")
+    for name, table in (("mine", wanted), ("other", wanted.with_columns(fold=1 - pl.col("fold")))):
+        table.write_csv(tmp_path / f"{name}.csv")
+    words = ("--seeds", "42,43", "--folds-file")
+    ended = study(tmp_path, study_recordings, *words, tmp_path / "mine.csv")
+    assert ended.code == FINISHED, ended.words
+    for seed in (42, 43):
+        found = pl.read_parquet(tmp_path / "state" / f"night-0-s{seed}" / "folds.parquet")
+        assert found.select(wanted.columns).sort("sequence_id").equals(wanted)
+    root = study_root(tmp_path / "state", "night")
+    (root / "folds.parquet").unlink()
+    again = read_folds(root, read_study(root), read_trials(root))
+    assert again.table.sort("sequence_id").equals(wanted)
+    refused = study(tmp_path, study_recordings, *words, tmp_path / "other.csv")
+    assert (refused.code, "folds.file_sha256" in refused.words) == (REFUSED, True)
 
 
 def test_resume_0_starts_a_study_over_and_keeps_the_old_one_whole(copy_of_grid, study_recordings):

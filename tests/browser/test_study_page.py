@@ -12,8 +12,8 @@ from trainer.study.trials import read_trials, study_root
 
 pytestmark = pytest.mark.browser
 
-SETTINGS = "\n".join((*TINY, "models=lgbm", "boosting.segment_rounds=250"))
-GRID = "boosting.rounds=1500,4"  # the first trial is long enough to be paused
+SETTINGS = "\n".join((*TINY, "models=lgbm", "boosting.segment_rounds=500"))
+GRID = "boosting.rounds=5000,4"  # the first trial is long enough to be paused
 
 
 def test_a_study_from_the_first_click_to_its_comparison(

@@ -124,7 +124,7 @@ def watcher() -> FolderWatcher:
 def snapshot(reader: RunReader | None) -> Snapshot:
     """Return the state of a run now; call it before the page reads anything of the run."""
     if reader is None:
-        return Snapshot(0, _files(None), _activity(None), is_busy=False)
+        return Snapshot(0, _files(None), _activity(None), is_busy=_LAUNCHED in st.session_state)
     count, derived = watcher().count(reader.root), derive_state(reader)
     is_busy = derived.is_active or is_launching(reader, derived)
     return Snapshot(count, _files(reader), _activity(derived), is_busy)
@@ -196,7 +196,7 @@ def _tick(
 def _has_changed(reader: RunReader | None, derived: DerivedState | None, seen: Snapshot) -> bool:
     if reader is not None and watcher().count(reader.root) != seen.count:
         return True
-    if _activity(derived) != seen.activity:
+    if _activity(derived) != seen.activity or (reader is None and frame.run_names()):
         return True
     if time.monotonic() - st.session_state.get(_COMPARED, 0.0) < COMPARE_S:
         return False

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults import summary
-from tests.support.forked_trainers import fork_server
+from tests.support.forked_trainers import fork_server, kill_after
 from tests.support.own_code import ALL_THREE, JERK, TRANSFORMER, TREES
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import TINY
@@ -39,19 +39,11 @@ def test_twenty_kills_of_a_run_with_own_code_change_no_bit(tiny_source, tmp_path
         num_runs += 1
         assert num_runs <= NUM_KILLS
         state, before = tmp_path / f"killed-{num_runs}", landed
-        while landed < NUM_KILLS and kill([*words, "--state", state], rng.uniform(0.0, start_s)):
+        while landed < NUM_KILLS and kill_after(
+            [*words, "--state", state], rng.uniform(0.0, start_s)
+        ):
             landed += 1
         with summary.case("kill -9 of a run with own code", landed=landed - before):
             ended = fork_server().run(*words, "--state", state)
             assert ended.code == 0, ended.words
             assert differences(digests_of(state / "own", models=MODELS), whole) == []
-
-
-def kill(words, after_s):
-    """Start the run and kill it; return whether the kill came before its end."""
-    child = fork_server().start(*words)
-    time.sleep(after_s)
-    child.send(9)
-    ended = child.wait()
-    assert ended.was_killed or ended.code == 0, ended.words
-    return ended.was_killed

@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from tests.support.dask_cluster import Cluster
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import PROJECT
 from tests.support.tiny_studies import base_words, outcomes, study_source
@@ -24,15 +23,6 @@ pytest.importorskip("distributed")
 
 PAUSED = 3
 SETTINGS = ("models=lgbm,torch", "folds.count=2", "boosting.rounds=600", "network.epochs=20")
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Cluster(folder)
-    yield cluster
-    cluster.close()
 
 
 def start(folder, source, *words):

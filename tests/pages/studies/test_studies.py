@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from pages.ui import side_process
 from pages.ui.shared import controls
 from pages.ui.studies import study_figures, study_results
 from pages.ui.train import study_form
@@ -18,7 +19,6 @@ from tests.support.tiny_studies import outcomes
 from trainer.own_code import approvals
 from trainer.own_code.code_files import read_named, read_of_run
 from trainer.own_description import OwnDescription
-from trainer.run import control
 from trainer.store.locks import acquire
 from trainer.store.names import RunPaths
 from trainer.store.process import own_identity
@@ -291,8 +291,8 @@ def test_a_study_with_own_code_compares_runs_without_it(state_dir, monkeypatch, 
     """The grid has the file as a value, and the study its copy; the start approves it."""
     monkeypatch.setenv("GESTURE_APPROVALS", str(tmp_path / "mine" / "approved.json"))
     monkeypatch.setattr(controls, "is_on_this_machine", lambda: True)
-    accepted = control.CheckedCode("fine", OwnDescription())
-    monkeypatch.setattr(control, "check_code", lambda paths: accepted)
+    accepted = side_process.CheckedCode("fine", OwnDescription())
+    monkeypatch.setattr(side_process, "check_code", lambda paths: accepted)
     monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
     app = visit("train")
     app.text_input(key="start_name").set_value("mine").run()

@@ -1,20 +1,25 @@
 """Screenshots of every page, from a real run.
 
 In: nothing (a full run is trained in a temporary folder and pictured while it runs), or a state
-folder and one of its finished runs.
-Out: ``docs/screenshots/*.png``, 1440 pixels wide, light theme; one dark, one of a phone's width.
-Run: ``python -m docs.screenshots [--state DIR --run NAME] [--out DIR]``; it needs Chromium.
-It takes about 2 minutes, with a finished run 44 s (2 busy cores).
+folder and one of its finished runs; for ``--studies`` a search and a run with own code are made.
+Out: ``docs/screenshots/*.png``, 1440 pixels wide, light theme; one dark, one of a phone's width; of
+studies and own code only the part of the page.
+Run: ``python -m docs.screenshots [--state DIR --run NAME | --studies] [--out DIR]``; it needs
+Chromium. It takes about 2 minutes, with a finished run 44 s (2 busy cores).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.browser.dashboard import CHROMIUM, CHROMIUM_ARGS, Dashboard, wait_until
+from tests.browser.tabs import fill
 from trainer.config import make_config
 from trainer.run import control
 from trainer.store.reader import RunReader
@@ -35,6 +40,20 @@ WORKING = (  # file, width, theme
     ("train-phone", PHONE_PX, "light"),
 )
 
+SEARCH = """[boosting.learning_rate]
+low = 0.02
+high = 0.3
+log = true
+
+[boosting.num_leaves]
+low = 3
+high = 31
+
+[boosting.min_data_in_leaf]
+choices = [1, 5, 20, 200]
+"""
+LIGHT = ("--preset", "quick", "--rounds", "40")
+
 _IS_DRAWN = """() => {
   const main = document.querySelector('[data-testid=stMain]');
   const isBusy = document.querySelector('[data-testid=stSkeleton], [data-testid=stSpinner]')
@@ -54,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Screenshots of every page, from a real run.")
     parser.add_argument("--state", type=Path, help="a state folder; without it, one is made")
     parser.add_argument("--run", help="a finished run in it")
+    parser.add_argument("--studies", action="store_true", help="studies and own code alone")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     if (options.state is None) != (options.run is None):
@@ -62,7 +82,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         state = options.state or Path(folder) / "state"
         state.mkdir(exist_ok=True)
-        take(state.resolve(), options.run, options.out)
+        if options.studies:
+            take_studies(state.resolve(), options.out)
+        else:
+            take(state.resolve(), options.run, options.out)
 
 
 def take(state: Path, run: str | None, out: Path) -> None:
@@ -112,6 +135,62 @@ def take_finished(browser: Browser, dashboard: Dashboard, run: str, out: Path) -
     shoot(open_page(browser, dashboard.url(f"?run={run}")), out / "train-finished.png")
     for page in PAGES:
         shoot(open_page(browser, dashboard.url(f"{page}?run={run}")), out / f"{page}.png")
+
+
+def take_studies(state: Path, out: Path) -> None:
+    """Train a search and a run with own code; picture the study, the form and the approval.
+
+    Args:
+        state: An empty state folder.
+        out: Where the pictures go.
+    """
+    from playwright.sync_api import sync_playwright
+
+    search = state.parent / "search.toml"
+    search.write_text(SEARCH)
+    files = [f"examples/{name}.py" for name in ("jerk_features", "extra_trees")]
+    os.environ["GESTURE_APPROVALS"] = str(state.parent / "theirs" / "approved.json")
+    options = ("--trials", "12", "--seeds", "42,43", "--models", "lgbm")
+    train("study", "night", "--search", str(search), *options, state=state)
+    use = [word for file in files for word in ("--use", file)]
+    weight = ("--models", "lgbm,extra_trees", "--set", "blend.weights.extra_trees=0.2")
+    train("train", "--run", "ideas", *use, *weight, state=state)
+    os.environ["GESTURE_APPROVALS"] = str(state.parent / "ours" / "approved.json")
+    dashboard = Dashboard(state).start()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGS))
+            page = open_page(browser, dashboard.url("runs?run=ideas"))
+            shoot_part(page, ".st-key-study_panel", out / "study.png")
+            page.get_by_text("Own code:").first.click()
+            page.get_by_role("button", name="Read its own code").click()
+            page.get_by_role("button", name="Approve").wait_for()
+            shoot_part(page, "[role=dialog]", out / "approval.png")
+            page = open_page(browser, dashboard.url("?run=ideas"))
+            page.get_by_text("Start a new run").click()
+            page.get_by_text("Study: several seeds or settings").click()
+            page.get_by_role("radio", name="Search", exact=True).click()
+            fill(page, "Seeds, separated by commas", "42,43")
+            fill(page, "Settings to search, in TOML", SEARCH)
+            page.get_by_role("button", name="Start study").wait_for()
+            shoot_part(page, ".st-key-start_expander", out / "start-study.png")
+            browser.close()
+    finally:
+        dashboard.close()
+
+
+def train(*words: str, state: Path) -> None:
+    """Run a command of the trainer to its end."""
+    command = [sys.executable, "-m", "trainer", *words, *LIGHT, "--state", str(state)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def shoot_part(page: Page, selector: str, target: Path) -> None:
+    """Take a picture of a part of a page that has stopped changing."""
+    page.set_viewport_size({"width": WIDTH_PX, "height": 3 * HEIGHT_PX})
+    page.wait_for_function(_IS_DRAWN, timeout=120_000)
+    page.locator(selector).screenshot(path=target)
+    print(f"{target}  {target.stat().st_size / 1000:.0f} kB")
 
 
 def open_page(

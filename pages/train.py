@@ -25,6 +25,7 @@ controls.show_outcome()
 
 if reader is None:
     live.follow(None)
+    study_controls.strip(None)()
     if frame.is_read_only():
         frame.empty_state("No runs yet", "This dashboard is read-only and its folder is empty.")
     else:
@@ -45,6 +46,7 @@ def show_live_parts(derived: DerivedState) -> None:
     """Draw the parts of the page that change every second."""
     with strip_place:
         status_strip.show(run, derived)
+    show_study()
     with alerts_place:
         alerts.show(alerts.find(derived, run.points, run.events))
     with table_place:
@@ -54,7 +56,7 @@ def show_live_parts(derived: DerivedState) -> None:
 strip_place = st.container()
 derived = derive_state(reader)
 with st.container():  # always drawn, so that the elements below keep their place
-    study_controls.strip(reader.name)
+    show_study = study_controls.strip(reader.name)
 is_duplicating = controls.duplicated_run() is not None
 controls.run_buttons(reader, run.run_file, derived)
 with st.container():  # always drawn, so that the elements below keep their place and stay open

@@ -66,6 +66,18 @@ def searched(study_recordings, tmp_path_factory):
 
 
 @pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler of its own, without workers."""
+    from tests.support.dask_cluster import Cluster
+
+    folder = tmp_path / "dask"
+    folder.mkdir()
+    cluster = Cluster(folder)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
 def state_dir(tmp_path, monkeypatch):
     """The state folder that the pages show, empty."""
     folder = tmp_path / "state"

@@ -33,7 +33,7 @@ OPEN_FILES = {  # modules that open files, and which: none reads a file of a run
     "trainer/run/transfer/archive.py": "an archive, read and written",
     "trainer/study/study_archive.py": "the same, of a study",
     "trainer/simulation/simulate.py": "writes recordings",
-    "pages/ui/runs/run_actions.py": "an archive that was just written",
+    "pages/ui/studies/export.py": "an archive that was just written",
 }
 READS = ("read_bytes", "read_text", "memmap", "fromfile")
 LIBRARY_READS = ("load", "read_parquet", "scan_parquet", "read_csv", "scan_csv", "read_ipc")

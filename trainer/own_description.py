@@ -48,6 +48,7 @@ class OwnModel(BaseModel):
     has_importance: bool
     has_contributions: bool
     has_attention: bool
+    checked_s: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
 
 
 class OwnDescription(BaseModel):

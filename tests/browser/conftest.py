@@ -97,6 +97,17 @@ def working(working_server, tiny_source):
 
 
 @pytest.fixture
+def emptied_server(working_server):
+    """A dashboard on a state folder that is empty before the test and after it."""
+    logged = len(working_server.log.read_text())
+    yield working_server
+    working_server.kill_trainers()
+    for folder in list(working_server.state.iterdir()):
+        shutil.rmtree(folder)
+    assert tracebacks(working_server.log.read_text()[logged:]) == []
+
+
+@pytest.fixture
 def open_page(chromium):
     """Open pages in tabs of their own; a console error of any fails the test."""
     contexts, errors = [], []

@@ -27,6 +27,13 @@ def wait_for_text(page, text, timeout_s=30.0):
         raise AssertionError(f"not shown: {text!r}; the page shows:\n{shown}") from error
 
 
+def fill(page, label, text):
+    """Type a text into the field whose label begins so, and leave it."""
+    field = page.get_by_role("textbox", name=label)
+    field.fill(text)
+    field.press("Control+Enter")
+
+
 def overflow_px(page):
     """Return how much wider than the window the page is, once its layout stands still.
 

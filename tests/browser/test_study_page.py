@@ -6,54 +6,51 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.dashboard import wait_until
-from tests.browser.tabs import overflow_px, settle, wait_for_text
+from tests.browser.tabs import fill, overflow_px, settle, wait_for_text
+from tests.support.tiny_runs import TINY
 from trainer.study.trials import read_trials, study_root
 
 pytestmark = pytest.mark.browser
 
-SETTINGS = "boosting.rounds=120\nfolds.count=3\nmodels=lgbm"
-GRID = "boosting.num_leaves=3,15"
+SETTINGS = "\n".join((*TINY, "models=lgbm", "boosting.segment_rounds=500"))
+GRID = "boosting.rounds=5000,4"  # the first trial is long enough to be paused
 
 
-def test_a_study_from_the_first_click_to_its_comparison(serve, open_page):
+def test_a_study_from_the_first_click_to_its_comparison(
+    emptied_server, open_page, study_recordings
+):
     """Two settings with two seeds: four runs, one of them interrupted by a pause."""
-    dashboard = serve()
-    root = study_root(dashboard.state, "watch-1")
-    page = open_page(dashboard.url())
+    root = study_root(emptied_server.state, "mine")
+    page = open_page(emptied_server.url())
+    page.get_by_role("radio", name="File or folder").click()
+    fill(page, "Path of a CSV or Parquet file", str(study_recordings))
+    fill(page, "Run name", "mine")
     page.get_by_text("More settings").click()
     fill(page, "One KEY=VALUE per line", SETTINGS)
     page.get_by_text("Study: several seeds or settings").click()
     fill(page, "Seeds, separated by commas", "42,43")
-    fill(page, "Values of settings: one KEY=V1,V2 per line", GRID)
+    fill(page, "One KEY=V1,V2 per line", GRID)
     wait_for_text(page, "2 combinations of settings with 2 seeds: 4 runs")
-    page.get_by_role("button", name="Start study watch-1").click()
+    page.get_by_role("button", name="Start study mine").click()
 
-    wait_for_text(page, "Study watch-1", 60)
     wait_for_text(page, "0 of 2 trials done", 60)
-    wait_for_text(page, "Now: trial 0 of 2: watch-1-0-s42", 60)
+    wait_for_text(page, "Now: trial 0 of 2: mine-0-s4", 60)
     page.get_by_role("button", name="Pause study").click()
     wait_for_text(page, "Resume study", 60)
     assert read_trials(root)[0].state == "running"
     page.get_by_role("button", name="Resume study").click()
-    wait_for_text(page, "1 of 2 trials done", 240)
-    wait_until(lambda: all_complete(root), 240, "both trials are complete")
+    wait_until(lambda: all_complete(root), 120, "both trials are complete")
     wait_for_text(page, "2 of 2 trials done", 30)
 
     link = page.locator("[data-testid=stMain]").get_by_role("link", name="Compare its trials")
     expect(link).to_have_count(1)  # elements of an earlier drawing vanish once the page is drawn
     link.click()
-    wait_for_text(page, "Grid: 2 of 2 trials done; seeds 42, 43, 3 folds each. Best: trial", 30)
-    wait_for_text(page, "each fold holds the same people under every seed")
+    wait_for_text(page, "Grid: 2 of 2 trials done; seeds 42, 43, 2 folds each. Best: trial", 30)
+    wait_for_text(page, "every seed splits the people anew")
     settle(page)
     assert overflow_px(page) == 0
     page.get_by_role("button", name="Duplicate the best").click()
-    wait_for_text(page, "New run with the settings of watch-1-")
-
-
-def fill(page, label, text):
-    field = page.get_by_role("textbox", name=label)
-    field.fill(text)
-    field.press("Control+Enter")
+    wait_for_text(page, "New run with the settings of mine-")
 
 
 def all_complete(root):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.faults import summary
-from tests.support.forked_trainers import fork_server
+from tests.support.forked_trainers import fork_server, kill_after
 from tests.support.tiny_studies import outcomes, search_words, study_digests, study_source
 
 NUM_KILLS = 20
@@ -35,7 +35,7 @@ def test_twenty_kills_of_a_search_with_pruning_change_no_trial_and_no_bit(tmp_pa
         killed.mkdir()
         words = search_words(killed, source)
         before = landed
-        while landed < NUM_KILLS and kill(words, rng.uniform(0.0, start_s)):
+        while landed < NUM_KILLS and kill_after(words, rng.uniform(0.0, start_s)):
             landed += 1
         with summary.case("kill -9 of a study at random instants", landed=landed - before):
             ended = fork_server().run(*words)
@@ -43,16 +43,6 @@ def test_twenty_kills_of_a_search_with_pruning_change_no_trial_and_no_bit(tmp_pa
             found, expected = study_digests(killed / "state"), study_digests(whole / "state")
             names = [name for name in expected | found if found.get(name) != expected.get(name)]
             assert names == []
-
-
-def kill(words, after_s):
-    """Start the study and kill it; return whether the kill came before its end."""
-    child = fork_server().start(*words)
-    time.sleep(after_s)
-    child.send(9)
-    ended = child.wait()
-    assert ended.was_killed or ended.code == 0, ended.words
-    return ended.was_killed
 
 
 @pytest.mark.faults

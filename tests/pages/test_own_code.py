@@ -20,7 +20,9 @@ from tests.support.own_code import (
     write_constant,
 )
 from tests.support.pages import texts, visit
+from trainer.config import make_config
 from trainer.models import registry
+from trainer.models.base import DataSize
 from trainer.models.own_code import NO_CODE
 from trainer.own_code import approvals, loader
 from trainer.own_code.code_files import read_named
@@ -149,6 +151,10 @@ def test_the_form_starts_a_run_with_own_code(fresh, marker, monkeypatch, tmp_pat
     assert not app.exception
     assert "model extra_trees: the same bits" in texts(app)
     assert approvals.approved() == frozenset()
+    config = make_config("quick", environment={})
+    trees, size = registry.get("extra_trees"), DataSize(500, 1, 2, 1)
+    assert trees.checked_s > 0.0
+    assert trees.estimate_s(config, size) == pytest.approx(500 * trees.checked_s)
     models = app.get("button_group")
     pills = next(each for each in models if each.key == "start_models_quick")
     assert "Extra trees" in str(pills.proto)

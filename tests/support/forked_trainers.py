@@ -137,6 +137,16 @@ def fork_server():
     return server
 
 
+def kill_after(words, seconds):
+    """Start a trainer and kill it; return whether the kill came before its end."""
+    child = fork_server().start(*words)
+    time.sleep(seconds)
+    child.send(signal.SIGKILL)
+    ended = child.wait()
+    assert ended.was_killed or ended.code == 0, ended.words
+    return ended.was_killed
+
+
 def plain_environment():
     """Return this process's environment with one thread everywhere and no setting of a run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}

@@ -499,6 +499,17 @@ def test_every_setting_can_be_set_to_its_own_value():
         assert differences(config, overlay(config, {}, [f"{name}={text}"])) == [], name
 
 
+def test_a_network_of_ones_own_is_alone_unless_requested():
+    """The quick preset's network on statistics belongs beside ours."""
+    own = {"use": [f"mine.py {'0' * 64}"], "network.architecture": "mine"}
+    assert make_config("quick", own, environment={}).network.statistics_members == 0
+    requested = make_config("quick", own, ["network.statistics_members=1"], environment={})
+    assert requested.network.statistics_members == 1
+    assert overlay(requested, {}, [], own) == requested  # as a run is continued
+    ours = make_config("quick", {"network.architecture": "branches"}, environment={})
+    assert ours.network.statistics_members == 1
+
+
 def test_own_code_is_not_set_like_a_setting():
     """A hash without the file would name code that is nowhere, so it is refused."""
     with pytest.raises(ConfigError, match="--use"):

@@ -85,10 +85,13 @@ def check_loaded(is_new_only: bool = False) -> None:
     now = ", ".join(f"{name} {number}" for name, number in parts.items())
     if is_new_only and approvals.are_checked(digests, now):
         print(f"own code: {', '.join(used_file(entry)[0] for entry in own.use)}, checked before")
+        for name, seconds in approvals.checked_seconds(digests).items():
+            if name in own.models:
+                own.models[name].checked_s = seconds
         return
     for line in check_code(own):
         print(line, flush=True)
-    approvals.note_checked(digests, now)
+    approvals.note_checked(digests, now, {m.name: m.checked_s for m in own.models.values()})
 
 
 def approve(root: Path, yes: bool) -> None:
@@ -134,23 +137,17 @@ def open_files(
     root, frozen = _existing(state_dir, name)
     if not use and (frozen is None or not frozen.use):
         return ()
-    from trainer.models import registry
-    from trainer.own_code import approvals
     from trainer.own_code.code_files import read_named, read_of_run
-    from trainer.own_code.loader import load
     from trainer.run.control import DETACHED
-    from trainer.run.machine import pin
 
     files = read_named(use)
     if frozen is not None and not use:
         files = read_of_run(root, frozen.use)
     elif frozen is not None:
         _demand_same(root, frozen, files)
-    if use and os.environ.get(DETACHED) != "1":
-        approvals.approve({file.sha256: file.name for file in files}, "train --use")
     is_portable = PORTABLE in assignments or (frozen is not None and frozen.exact == "portable")
-    pin("portable" if is_portable else "machine")  # before a file imports torch
-    registry.use_own(load(files, approvals.approved(), name or ""))
+    is_named = bool(use) and os.environ.get(DETACHED) != "1"
+    _load(files, "train --use" if is_named else "", is_portable, name or "")
     return files
 
 
@@ -172,24 +169,31 @@ def open_for_study(
     """
     if not (use or any(varied)):
         return ()
-    from trainer.models import registry
-    from trainer.own_code import approvals
     from trainer.own_code.code_files import CodeRefusedError, read_named
-    from trainer.own_code.loader import load
-    from trainer.run.machine import pin
 
     sets = [read_named([*use, *paths]) for paths in varied or [()]]
     files = tuple(dict.fromkeys(file for one in sets for file in one))
     names = [file.name for file in files]
     if len(set(names)) < len(names):
         raise CodeRefusedError(f"use: expected files of different names; got {', '.join(names)}")
-    approvals.approve({file.sha256: file.name for file in files}, "study --use")
-    pin("portable" if PORTABLE in assignments else "machine")  # before a file imports torch
     for one in reversed(sets):
-        registry.use_own(load(one, approvals.approved(), ""))
+        _load(one, "study --use", PORTABLE in assignments)
         if one:
             check_loaded(is_new_only=True)
     return files
+
+
+def _load(files: Sequence[CodeFile], approved_by: str, is_portable: bool, run: str = "") -> None:
+    """Execute files that are approved, or that the user approves by naming them."""
+    from trainer.models import registry
+    from trainer.own_code import approvals
+    from trainer.own_code.loader import load
+    from trainer.run.machine import pin
+
+    if approved_by:
+        approvals.approve({file.sha256: file.name for file in files}, approved_by)
+    pin("portable" if is_portable else "machine")  # before a file imports torch
+    registry.use_own(load(files, approvals.approved(), run))
 
 
 def _existing(state_dir: Path, name: str | None) -> tuple[Path, RunFile | None]:

@@ -20,11 +20,13 @@ from trainer.cli.options import (
     EngineName,
     Epochs,
     Folds,
+    FoldsPath,
     Models,
     Notify,
     PausedOk,
     Preset,
     Rounds,
+    SharedSubjects,
     State,
     TimeLimit,
     Workers,
@@ -65,6 +67,8 @@ def study(
     preset: Preset = None,
     models: Models = None,
     folds: Folds = None,
+    folds_file: FoldsPath = None,
+    allow_shared_subjects: SharedSubjects = False,
     rounds: Rounds = None,
     epochs: Epochs = None,
     set_: Assignments = None,
@@ -82,6 +86,7 @@ def study(
     or NAME alone, continues inside the fold and then with the trials that would have come. A search
     ends a trial early that is clearly worse than the best one on the same folds.
     """
+    given = training.run_options(data, models, folds, rounds, epochs)
     studying.study(
         state_dir=commands.state_dir(state),
         name=name,
@@ -91,9 +96,10 @@ def study(
             search=search,
             num_trials=trials,
             preset=preset,
-            options=training.run_options(data, models, folds, rounds, epochs),
+            options=given,
             assignments=set_ or [],
             use=use or [],
+            folds=training.read_folds(folds_file, allow_shared_subjects, given, set_ or []),
         ),
         limits=training.read_limits(time_limit, None, {}),  # as resume, without the RESUME names
         paused_is_success=paused_is_success,

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from trainer.cli.commands import PAUSED, UsageError, known_errors
+from trainer.config import is_switched_on
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
+    from trainer.run.inputs.folds_file import FoldsFile
     from trainer.run.pipeline import Limits
     from trainer.run.workers.pool import WorkerPool
     from trainer.study.definition import StudyFile
@@ -36,6 +38,7 @@ class StudyOptions:
         options: Dotted name to value, of the options of ``train``.
         assignments: Of ``--set``.
         use: Of ``--use``: files of own code that all trials have.
+        folds: Of ``--folds-file``, or None.
     """
 
     seeds: str | None
@@ -46,6 +49,7 @@ class StudyOptions:
     options: Mapping[str, Any]
     assignments: Sequence[str]
     use: Sequence[Path] = ()
+    folds: FoldsFile | None = None
 
     @property
     def has_trials(self) -> bool:
@@ -75,21 +79,30 @@ def study(
     from trainer.run.control import DETACHED
     from trainer.study.conduct import conduct
     from trainer.study.parsing import use_values
+    from trainer.study.starting_over import start_over
     from trainer.study.study_adoption import adopt_study, find_input_study
-    from trainer.study.trials import is_study, study_root, write_study
+    from trainer.study.study_folds import write_folds
+    from trainer.study.trials import is_study, read_study, study_root, write_study
 
     notifier = read_notifier(notify, os.environ)
     root = study_root(state_dir, name)
     is_detached = os.environ.get(DETACHED) == "1"
-    if not (is_detached or is_study(root)):  # the dashboard begins new studies
+    may_continue = is_switched_on(os.environ, "RESUME", default=True)
+    if may_continue and not (is_detached or is_study(root)):  # the dashboard begins new studies
         source = find_input_study(name)
         if source is not None:
             adopt_study(source, state_dir, print)
     files = own_code.open_for_study(wanted.use, use_values(wanted.grid), wanted.assignments)
     entries = {file.name: file.entry for file in files}  # of the bytes that are copied below
-    known, definition = _definition(root, wanted, entries)
+    known, definition = _definition(
+        read_study(root) if may_continue else None, root, wanted, entries
+    )
+    if is_study(root) and not may_continue:
+        print(f"RESUME=0: the old study is now {start_over(root)}")
     if known != definition:
         write_to_run(root, files)  # before the definition that names them
+        if wanted.folds is not None:
+            write_folds(root, wanted.folds)
         write_study(root, definition)
     display = Display(Console(quiet=is_detached))
     try:
@@ -121,11 +134,12 @@ def _remove_unbegun(root: Path, definition: StudyFile) -> None:
 
 
 def _definition(
-    root: Path, wanted: StudyOptions, entries: Mapping[str, str]
+    known: StudyFile | None, root: Path, wanted: StudyOptions, entries: Mapping[str, str]
 ) -> tuple[StudyFile | None, StudyFile]:
     """Return the stored definition and the one to work with.
 
     Args:
+        known: The stored definition; None for a new study.
         root: The study's folder.
         wanted: What the command line gives.
         entries: Entry of ``use`` of each file of own code that it names, by the file's name.
@@ -138,12 +152,10 @@ def _definition(
     from trainer.study import search
     from trainer.study.definition import difference_lines, make_study
     from trainer.study.parsing import parse_grid, parse_seeds, read_search
-    from trainer.study.trials import read_study
 
-    known = read_study(root)
     if known is None and not wanted.has_trials:
         raise UsageError(
-            f"study {root.name}: there is none of that name. Begin one with --seeds 42,43, "
+            f"study {root.name}: there is none to continue. Begin one with --seeds 42,43, "
             f"--grid KEY=V1,V2 or --search FILE.toml --trials N"
         )
     base = _base(known, wanted, [entries[path.name] for path in wanted.use])
@@ -179,6 +191,8 @@ def _base(known: StudyFile | None, wanted: StudyOptions, use: Sequence[str]) -> 
     from trainer.config import environment_settings, make_config, overlay
 
     options = dict(wanted.options)
+    if wanted.folds is not None:
+        options |= wanted.folds.settings()
     if use:
         options["use"] = use
     if known is None:

@@ -215,7 +215,11 @@ def _same_config(
     settings = frozen.settings()
     base = settings
     if preset is not None:  # its settings count; it has none for recordings and models
-        kept = {"data.source": settings.data.source, "models": settings.models}
+        kept = {
+            "data.source": settings.data.source,
+            "models": settings.models,
+            "use": settings.use,
+        }
         base = make_config(preset, kept, environment={})
     wanted = overlay(base, environment_settings(os.environ), assignments, options)
     return continued(

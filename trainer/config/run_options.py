@@ -16,6 +16,7 @@ from trainer.config.run_config import (
     Config,
     ConfigError,
     is_of_own_code,
+    is_own_name,
     names_by_model,
     setting_text,
     validate,
@@ -77,15 +78,21 @@ def overlay(
     assignments: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """Return a configuration with some settings replaced; precedence as in ``make_config``."""
+    """Return a configuration with some settings replaced; precedence as in ``make_config``.
+
+    A network of own code gets none of ours on statistics beside it, unless they are requested.
+    """
     values: dict[str, Any] = config.model_dump()
-    for layer in (
-        environment_values,
-        dict(parse_assignment(text) for text in assignments),
-        dict(options or {}),
-    ):
-        for key, value in layer.items():
-            _put(values, key, value)
+    given = {
+        **environment_values,
+        **dict(parse_assignment(text) for text in assignments),
+        **(options or {}),
+    }
+    network, before = given.get("network.architecture"), config.network
+    if before.statistics_members and network != before.architecture and is_own_name(str(network)):
+        given.setdefault("network.statistics_members", 0)
+    for key, value in given.items():
+        _put(values, key, value)
     return validate(values)
 
 

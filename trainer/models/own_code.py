@@ -45,6 +45,7 @@ class OwnCode:
                     has_importance=model.has_importance,
                     has_contributions=model.has_contributions,
                     has_attention=model.has_attention,
+                    checked_s=model.checked_s,
                 )
                 for name, model in self.models.items()
             },

@@ -6,7 +6,7 @@ this loads neither LightGBM nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pydantic import BaseModel
 
@@ -97,6 +97,12 @@ def select(names: Iterable[str]) -> tuple[Model, ...]:
         KeyError: There is no model of one of the names.
     """
     return tuple(map(get, names))
+
+
+def lead(names: Collection[str]) -> str:
+    """Return the model that decides whether runs of these models need a GPU, among ours."""
+    known = [model for model in _MODELS.values() if model.name in names]
+    return next((model for model in known if model.uses_gpu), next(iter(_MODELS.values()))).name
 
 
 def choose_settings(config: Config, size: DataSize) -> Config:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from trainer.store.durable import StoreError, make_folder, open_regular, write_atomic
 from trainer.store.names import RunPaths
-from trainer.store.record_types import Name, Time
+from trainer.store.record_types import Name, Seconds, Time
 from trainer.store.records import Record, dump_record, parse_record
 
 ENVIRONMENT = "GESTURE_APPROVALS"
@@ -33,6 +33,7 @@ class Approval(Record):
     at: Time
     by: Name
     checked_with: Name = ""  # the versions with which ``check`` has accepted it
+    checked_s: dict[Name, Seconds] = Field(default_factory=dict)  # of each model, per sequence
 
 
 class ApprovedFiles(Record):
@@ -80,11 +81,19 @@ def approve(files: Mapping[str, str], by: str) -> None:
         _write({**known, **added})
 
 
-def note_checked(digests: Iterable[str], versions: str) -> None:
-    """Note of approved files that ``check`` has accepted them, so that a next run need not."""
+def note_checked(digests: Iterable[str], versions: str, seconds: Mapping[str, float]) -> None:
+    """Note of approved files that ``check`` has accepted them, so that a next run need not.
+
+    Args:
+        digests: Of the files.
+        versions: With which they were checked.
+        seconds: Of a fit per sequence, by the model's name.
+    """
     known = _read().files
     noted = {
-        digest: known[digest].model_copy(update={"checked_with": versions})
+        digest: known[digest].model_copy(
+            update={"checked_with": versions, "checked_s": dict(seconds)}
+        )
         for digest in digests
         if digest in known
     }
@@ -96,6 +105,13 @@ def are_checked(digests: Iterable[str], versions: str) -> bool:
     """Return whether ``check`` has accepted all of these files with these versions."""
     known = _read().files
     return all(digest in known and known[digest].checked_with == versions for digest in digests)
+
+
+def checked_seconds(digests: Iterable[str]) -> dict[str, float]:
+    """Return what ``check`` has measured of the models of approved files, by their names."""
+    known = _read().files
+    found = [known[digest].checked_s for digest in digests if digest in known]
+    return {name: seconds for one in found for name, seconds in one.items()}
 
 
 def missing(digests: Iterable[str]) -> list[str]:

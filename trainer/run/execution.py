@@ -92,7 +92,7 @@ def execute(
     previous = last_status(root)
     lease = lock if isinstance(lock, Lease) else None
     interrupts = interrupts or Interrupts()
-    stop = _stop_signal(paths, limits, interrupts, lease, previous)
+    stop = stop_signal(paths, limits, interrupts, lease, previous)
     attempt = next_attempt(RunReader(root))
     recorder = Recorder(paths, attempt, echo, on_beat, lease is None, stop.status_changes)
     if stop.commands is not None:
@@ -155,14 +155,14 @@ def _hold(root: Path, is_new: bool) -> FileLock | Lease:
     return lock
 
 
-def _stop_signal(
+def stop_signal(
     paths: RunPaths,
     limits: Limits,
     interrupts: Interrupts,
     lease: Lease | None,
     previous: Status | None,
 ) -> StopSignal:
-    """Return the signal that is set by interrupts, the time limit and commands to the run."""
+    """Return the signal that interrupts, the time limit and commands to a run or study set."""
     try:
         earlier = RunReader(paths.root).command()
     except StoreError:

@@ -38,6 +38,9 @@ PORTABLE = {
 }
 
 
+_is_portable = False  # whether this process is pinned
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python and of every package that changes bits, and the GPUs in use."""
     found = {"python": platform.python_version()}
@@ -80,14 +83,23 @@ def pin(exact: str) -> None:
     LightGBM on `asl` with 2 threads on 2 busy cores took 2.1 s, and 0.4 s when they sleep.
 
     Raises:
-        RuntimeError: torch is imported already, so it would not read the variables.
+        ModelError: This process is pinned otherwise, which it stays: the libraries read the
+            variables once.
     """
+    global _is_portable
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when the library is first loaded
-    if exact != "portable":
-        return
-    if "torch" in sys.modules and any(os.environ.get(k) != v for k, v in PORTABLE.items()):
-        raise RuntimeError("exact=portable: torch was imported before it could be pinned")
-    os.environ.update(PORTABLE)
+    is_other = _is_portable
+    if exact == "portable":
+        is_set = all(os.environ.get(name) == value for name, value in PORTABLE.items())
+        is_other = "torch" in sys.modules and not is_set
+    if is_other:
+        raise ModelError(
+            f"exact={exact}: this process has begun with the other setting, which would give other "
+            f"bits. Start another one, of Dask another worker"
+        )
+    if exact == "portable":
+        os.environ.update(PORTABLE)
+        _is_portable = True
 
 
 @contextlib.contextmanager

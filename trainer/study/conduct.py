@@ -13,21 +13,20 @@ from trainer.run import RefusedError
 from trainer.run.execution import (
     NO_SYSTEM_LOCKS,
     Outcome,
-    ignored_command,
     last_status,
     name_owner,
     record_failure,
+    stop_signal,
 )
 from trainer.run.pipeline import Limits
-from trainer.run.stop_signal import CommandFile, Interrupts, StopSignal, StopSource
-from trainer.run.time_limit import TimeLimit
+from trainer.run.stop_signal import Interrupts
 from trainer.run.workers.pool import WorkerPool
-from trainer.store.durable import StoreError, remove_temporary_files
+from trainer.store.durable import remove_temporary_files
 from trainer.store.locks import Lease, LockedError, acquire
 from trainer.store.names import RunPaths
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder, next_attempt
-from trainer.store.records import Command, Status
+from trainer.store.records import Status
 from trainer.study import search
 from trainer.study.definition import StudyFile
 from trainer.study.trial_loop import StudyPausedError, TrialLoop
@@ -67,18 +66,14 @@ def conduct(
     except LockedError as error:
         raise RefusedError(name_owner(root, "study")) from error
     lease = lock if isinstance(lock, Lease) else None
-    interrupts, limit = Interrupts(), TimeLimit.begin(limits.time_limit_s)
-    previous = last_status(root)
-    commands = CommandFile(paths.command, ignored=ignored_command(_last_command(root), previous))
-    sources: list[StopSource] = [interrupts, limit.reason, commands]
-    if lease is not None:
-        sources.insert(0, lease.demand)
-    stop = StopSignal(sources, limit, commands)
+    interrupts = Interrupts()
+    stop = stop_signal(paths, limits, interrupts, lease, last_status(root))
     attempt = next_attempt(RunReader(root))
     recorder = Recorder(
         paths, attempt, echo, has_system_lock=lease is None, status_changes=stop.status_changes
     )
-    recorder.update(acknowledged_command=commands.ignored)
+    if stop.commands is not None:
+        recorder.update(acknowledged_command=stop.commands.ignored)
     try:
         with interrupts.handled():
             recorder.start()
@@ -102,10 +97,3 @@ def conduct(
         raise
     finally:
         lock.release()
-
-
-def _last_command(root: Path) -> Command | None:
-    try:
-        return RunReader(root).command()
-    except StoreError:
-        return None  # damaged: not a command to this attempt

@@ -6,11 +6,11 @@ In: its parts, as ``trainer.study.parsing`` returns them. Out: ``StudyFile``, th
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from itertools import chain, product
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -133,13 +133,12 @@ class StudyFile(Record):
     def code(self) -> tuple[str, ...]:
         """Return name and SHA-256 of each file of own code, whose copies are in ``code/``."""
         varied = [value for each in self.grid if each.name == "use" for value in each.values]
-        added = [entry for value in varied if value != NO_CODE for entry in value.split(AND)]
-        return tuple(dict.fromkeys((*self.base.use, *added)))
+        return tuple(dict.fromkeys((*self.base.use, *chain(*map(files_of, varied)))))
 
     def grid_trials(self) -> Iterator[Settings]:
         """Yield the settings of each trial of the grid; the first setting varies slowest."""
         names = [setting.name for setting in self.grid]
-        for values in itertools.product(*(setting.values for setting in self.grid)):
+        for values in product(*(setting.values for setting in self.grid)):
             yield dict(zip(names, values, strict=True))
 
     def config(self, settings: Settings, seed: int) -> Config:
@@ -149,9 +148,13 @@ class StudyFile(Record):
             ConfigError: The settings cannot be combined.
         """
         assignments = [f"{name}={value}" for name, value in settings.items() if name != "use"]
-        added = settings.get("use", NO_CODE)
-        use = (*self.base.use, *(added.split(AND) if added != NO_CODE else ()))
+        use = (*self.base.use, *files_of(settings.get("use", NO_CODE)))
         return overlay(self.base, {}, assignments, {"seed": seed, "use": use})
+
+
+def files_of(value: str) -> list[str]:
+    """Return name and SHA-256 of each file in a value of the setting ``use``."""
+    return [] if value == NO_CODE else value.split(AND)
 
 
 def make_study(

@@ -32,6 +32,7 @@ FIXED = {  # settings that no study may vary, and why
     "seed": "use --seeds, which trains every trial with each seed",
     "data.source": "scores on other recordings cannot be compared",
     "folds.count": "scores over other folds cannot be compared",
+    "exact": "a process keeps its instruction set; start one study for each",
 }
 
 
@@ -113,10 +114,27 @@ def read_search(path: Path, base: Config) -> dict[str, SearchRange]:
     """
     place = f"--search {path.name}"
     try:
-        tables = tomllib.loads(read_file(path).decode())
+        return parse_search(read_file(path).decode(), base, place)
     except FileNotFoundError as error:
         raise ConfigError(f"--search: {path} does not exist. Expected a TOML file") from error
-    except (StoreError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (StoreError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{place}: expected a TOML file; {error}") from error
+
+
+def parse_search(text: str, base: Config, place: str = "--search") -> dict[str, SearchRange]:
+    """Return the settings of a search: TOML, one table per setting.
+
+    Args:
+        text: Content of a search file.
+        base: The configuration that all trials share.
+        place: What the text is, for messages.
+
+    Raises:
+        ConfigError: It is no TOML, a name is unknown, or a value is out of bounds.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{place}: expected a TOML file; {error}") from error
     search = {}
     for name, table in _settings_of(tables, place):

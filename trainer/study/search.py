@@ -8,12 +8,13 @@ what it would have drawn. Optuna is imported here alone, and only when it is nee
 
 from __future__ import annotations
 
-import importlib
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from trainer.models.libraries import import_problem
@@ -46,7 +47,7 @@ def demand_optuna() -> None:
 
 def versions() -> dict[str, str]:
     """Return the version of the library that draws the values."""
-    return {"optuna": str(importlib.import_module("optuna").__version__)}
+    return {"optuna": version("optuna")}
 
 
 def draw(study: StudyFile, trials: Sequence[TrialRecord]) -> Settings:
@@ -82,6 +83,37 @@ def is_clearly_worse(
         history = _memory_study(optuna, study, trials)
         is_worse = pruner.prune(history, _frozen_trial(optuna, study, running))
         return history.best_trial.number if is_worse else None
+
+
+@dataclass
+class FoldCheck:
+    """``Limits.on_fold`` of one run: collects the scores and decides whether the trial goes on.
+
+    Attributes:
+        study: The definition.
+        before: All trials before this one.
+        steps: Scores of the runs of this trial with other seeds.
+        scores: Scores of the folds of this run.
+        reason: Why the trial is pruned, or None.
+    """
+
+    study: StudyFile
+    before: list[TrialRecord]
+    steps: tuple[float, ...]
+    scores: tuple[float, ...] = ()
+    reason: str | None = None
+
+    def __call__(self, scores: tuple[float, ...]) -> str | None:
+        """Return why the run is to stop after this fold, or None."""
+        self.scores = scores
+        steps = self.steps + scores
+        if len(steps) == self.study.num_steps:
+            return None  # nothing is left to save
+        best = is_clearly_worse(self.study, self.before, steps)
+        if best is not None:
+            self.reason = f"clearly worse than trial {best} after {len(steps)} folds"
+            return f"pruned by study {self.study.name}: {self.reason}"
+        return None
 
 
 def importances(study: StudyFile, trials: Sequence[TrialRecord]) -> dict[str, float]:

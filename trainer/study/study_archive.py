@@ -138,7 +138,7 @@ def _read_records(archive: zipfile.ZipFile, source: Path) -> tuple[StudyFile, li
         raise TransferError(f"{source.name}: expected one study in a folder of its name")
     names = sorted(name for name in _names(archive) if name.startswith(f"{prefix}/trials/"))
     trials = [parse_record(_read(archive, name), source / name, TrialRecord) for name in names]
-    check_numbers(trials, source)
+    check_numbers(trials, source, study)
     return study, trials
 
 

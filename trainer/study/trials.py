@@ -145,12 +145,12 @@ def read_trials(root: Path) -> list[TrialRecord]:
     """
     paths = sorted(StudyPaths(root).trials.glob("[0-9]*.json"))
     found = [read_record(path, TrialRecord) for path in paths]
-    check_numbers(found, root)
+    check_numbers(found, root, read_study(root))
     return found
 
 
-def check_numbers(trials: Sequence[TrialRecord], root: Path) -> None:
-    """Demand that no trial is missing between others, and that only the last one is running.
+def check_numbers(trials: Sequence[TrialRecord], root: Path, study: StudyFile | None) -> None:
+    """Demand that no trial is missing between others, and of a search that only the last one runs.
 
     Raises:
         StoreError: It names the first record that is not as expected.
@@ -162,11 +162,25 @@ def check_numbers(trials: Sequence[TrialRecord], root: Path) -> None:
                 f"{path}: missing, but that of trial {trial.number} exists. Restore it from a "
                 f"copy, or start another study"
             )
-        if trial.state == "running" and number < len(trials) - 1:
+        is_search = study is not None and study.search
+        if is_search and trial.state == "running" and number < len(trials) - 1:
             raise StoreError(
                 f"{path}: expected a trial that is over, since trial {number + 1} exists; got one "
                 f"that is running. Restore it from a copy, or start another study"
             )
+
+
+def runs_ended_early(root: Path) -> dict[str, TrialState]:
+    """Return the state, pruned or failed, of each run of a trial that ended early, by its name.
+
+    Raises:
+        StoreError: A record is damaged.
+    """
+    study = read_study(root)
+    if study is None:
+        return {}
+    early = [trial for trial in read_trials(root) if trial.state in ("pruned", "failed")]
+    return {name: trial.state for trial in early for name in run_names(study, trial.number)}
 
 
 def write_trial(root: Path, trial: TrialRecord) -> None:

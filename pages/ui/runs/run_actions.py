@@ -13,6 +13,7 @@ import streamlit as st
 
 from pages.ui.runs.run_table import RunSummary
 from pages.ui.shared import controls, frame, live, words
+from pages.ui.studies import export
 from trainer.run import control
 from trainer.run.transfer import archive, moving
 from trainer.store.reader import RunReader
@@ -29,7 +30,8 @@ def buttons(summary: RunSummary, derived: DerivedState) -> None:
     run = summary.run
     with st.container(horizontal=True):
         _open_button(run)
-        export_button(run, derived)
+        is_whole = run.paths.has_config and not derived.is_active
+        export.export_button(run.root, "run", archive.export_run, is_whole)
         if frame.is_read_only():
             return
         if controls.duplicate_button(summary.run_file):
@@ -61,21 +63,6 @@ def notes_form(summary: RunSummary) -> None:
         on_click=lambda: controls.attempt(
             _save_notes, summary.run, st.session_state[title_key], st.session_state[note_key]
         ),
-    )
-
-
-def export_button(reader: RunReader, derived: DerivedState) -> None:
-    """Show the download of the whole run as a zip file, which is made only on a click."""
-    st.download_button(
-        "Export",
-        data=lambda: _packed(reader),
-        file_name=f"{reader.name}.zip",
-        mime="application/zip",
-        icon=":material/download:",
-        key="export",
-        on_click="ignore",
-        disabled=derived.is_active or not reader.paths.has_config,
-        help="The whole run as one zip file. It can be imported elsewhere, viewed and resumed.",
     )
 
 
@@ -171,13 +158,6 @@ def _rename(reader: RunReader, name: str) -> str:
     root = moving.rename(reader.root, name)
     frame.open_run(root.name)
     return f"Renamed {reader.name} to {root.name}."
-
-
-def _packed(reader: RunReader) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "run.zip"
-        archive.export_run(reader.root, target)
-        return target.read_bytes()
 
 
 def _delete(reader: RunReader) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
 import polars as pl
 
 from pages.ui.shared import live, readers, words
+from pages.ui.studies import study_results
 from trainer.config import flat_settings
 from trainer.models import registry
 from trainer.store.durable import StoreError
@@ -44,6 +45,7 @@ class RunSummary:
         training_s: Seconds spent on its folds.
         problems: The files that cannot be read.
         version: Changes when one of the files does.
+        ended_early: "pruned" or "failed" where a study ended it, or "".
     """
 
     run: RunReader
@@ -56,6 +58,7 @@ class RunSummary:
     training_s: float
     problems: tuple[str, ...]
     version: readers.Version
+    ended_early: str = ""
 
     @property
     def name(self) -> str:
@@ -77,7 +80,10 @@ class RunSummary:
 
 def summaries(runs: Sequence[RunReader]) -> list[RunSummary]:
     """Return a summary of each run, the newest first; the order does not depend on activity."""
-    found = [_summary(run, version(run)) for run in runs]
+    early = study_results.ended_early(runs[0].root.parent) if runs else {}
+    found = [
+        replace(_summary(run, version(run)), ended_early=early.get(run.name, "")) for run in runs
+    ]
     return sorted(found, key=lambda summary: (-summary.created_at, summary.name))
 
 
@@ -131,13 +137,16 @@ def differing_settings(found: Sequence[RunSummary]) -> list[str]:
 def matches(summary: RunSummary, derived: DerivedState, wanted: str) -> bool:
     """Return whether every word of a filter is in the run's name, title, note, state or source."""
     source = summary.settings.get("data.source", "")
-    text = " ".join((summary.name, summary.notes.title, summary.notes.note, derived.state, source))
+    state = shown_state(summary, derived)
+    text = " ".join((summary.name, summary.notes.title, summary.notes.note, state, source))
     return all(word in text.lower() for word in wanted.lower().split())
 
 
 def shown_state(summary: RunSummary, derived: DerivedState) -> str:
-    """Return the derived state, or "launching" while a trainer is starting."""
-    return "launching" if live.is_launching(summary.run, derived) else derived.state
+    """Return the derived state; "launching" while a trainer starts, "pruned" by a study."""
+    if live.is_launching(summary.run, derived):
+        return "launching"
+    return summary.ended_early if summary.ended_early and derived.can_resume else derived.state
 
 
 def sensor_scores(scores: Scores | None, model: str) -> SensorScores:

@@ -213,7 +213,7 @@ def start_over(reader: RunReader) -> str:
     copies = [moved / CODE_FOLDER / used_file(entry)[0] for entry in use]
     settings = run_file.settings()
     pid = control.start(frame.state_dir(), reader.name, settings, folds_file, copies, notify)
-    live.expect_trainer(reader.name, pid)
+    live.expect_trainer(reader.root, pid)
     return f"Started {reader.name} again; the earlier run is now {moved.name}."
 
 
@@ -313,6 +313,6 @@ def _send(
 
 def _resume(reader: RunReader) -> str:
     notify = notifications.hand_over(frame.state_dir(), reader.root)
-    live.expect_trainer(reader.name, control.resume(reader.root, notify))
+    live.expect_trainer(reader.root, control.resume(reader.root, notify))
     frame.open_run(reader.name)
     return f"Resuming {reader.name}."

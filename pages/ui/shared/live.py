@@ -3,7 +3,7 @@
 In: a run. Out: reruns. One watchdog observer per server counts the changes of each run folder; one
 fragment per page reads the counter every second while a trainer is active. Every 5 s it also
 compares the files' times and sizes, since events get lost on network drives and in containers, and
-checks the other runs for a change of state.
+checks the other runs and the studies for a change of state.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trainer.run import control
 from trainer.store.process import boot_id
 from trainer.store.reader import RunReader
 from trainer.store.run_state import DerivedState, derive_state
+from trainer.study.trials import list_studies
 
 TICK_S = 1.0  # while a trainer is active
 IDLE_TICK_S = 5.0  # otherwise: a run may be started or resumed in a terminal
@@ -37,7 +38,7 @@ STATUS_FILE = "status.json"  # replaced at every heartbeat; the fragment reads i
 COUNTED_EVENTS = ("created", "modified", "moved", "deleted")  # not: opened, closed
 COUNTED_SUFFIXES = (".json", ".jsonl", ".parquet", ".csv", ".log")
 
-_LAUNCHED = "live_launched"  # name of the run, pid of its trainer, and when
+_LAUNCHED = "live_launched"  # folder of the run or study, pid of its trainer, and when
 _COMPARED = "live_compared_at"
 _DRAWN = "live_drawn"  # the snapshot for which the fragment was last drawn
 
@@ -48,7 +49,7 @@ class Snapshot:
 
     Attributes:
         count: Changes of its folder that were counted.
-        files: Times and sizes of its files, and the names of all runs.
+        files: Times and sizes of its files, the names of all runs, and how far studies are.
         activity: The part of its status that the page shows.
         is_busy: Whether a trainer is active or about to be.
     """
@@ -123,7 +124,7 @@ def watcher() -> FolderWatcher:
 def snapshot(reader: RunReader | None) -> Snapshot:
     """Return the state of a run now; call it before the page reads anything of the run."""
     if reader is None:
-        return Snapshot(0, _files(None), _activity(None), is_busy=False)
+        return Snapshot(0, _files(None), _activity(None), is_busy=_LAUNCHED in st.session_state)
     count, derived = watcher().count(reader.root), derive_state(reader)
     is_busy = derived.is_active or is_launching(reader, derived)
     return Snapshot(count, _files(reader), _activity(derived), is_busy)
@@ -148,15 +149,15 @@ def follow(
     st.fragment(_tick, run_every=_interval_s(seen))(reader, seen, show)
 
 
-def expect_trainer(name: str, pid: int) -> None:
+def expect_trainer(root: Path, pid: int) -> None:
     """Check every second for a while: a trainer was just launched; call it in a callback."""
-    st.session_state[_LAUNCHED] = (name, pid, time.time())
+    st.session_state[_LAUNCHED] = (root, pid, time.time())
 
 
 def is_launching(reader: RunReader, derived: DerivedState) -> bool:
     """Return whether a trainer was just launched from here and has not written its status yet."""
-    name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
-    if name != reader.name or derived.is_active or time.time() - launched_at > LAUNCH_S:
+    root, pid, launched_at = st.session_state.get(_LAUNCHED, (None, 0, 0.0))
+    if root != reader.root or derived.is_active or time.time() - launched_at > LAUNCH_S:
         return False
     if control.exit_code(pid) is not None:
         return False
@@ -165,9 +166,9 @@ def is_launching(reader: RunReader, derived: DerivedState) -> bool:
 
 def exit_code(reader: RunReader, derived: DerivedState) -> int | None:
     """Return the exit code of the run's last trainer; None where this server did not start it."""
-    name, pid, launched_at = st.session_state.get(_LAUNCHED, ("", 0, 0.0))
+    root, pid, launched_at = st.session_state.get(_LAUNCHED, (None, 0, 0.0))
     status = derived.status
-    if name == reader.name and (status is None or status.heartbeat_at < launched_at):
+    if root == reader.root and (status is None or status.heartbeat_at < launched_at):
         return control.exit_code(pid)  # it ended before its first status
     if status is None or (status.host, status.boot_id) != (socket.gethostname(), boot_id()):
         return None
@@ -195,7 +196,7 @@ def _tick(
 def _has_changed(reader: RunReader | None, derived: DerivedState | None, seen: Snapshot) -> bool:
     if reader is not None and watcher().count(reader.root) != seen.count:
         return True
-    if _activity(derived) != seen.activity:
+    if _activity(derived) != seen.activity or (reader is None and frame.run_names()):
         return True
     if time.monotonic() - st.session_state.get(_COMPARED, 0.0) < COMPARE_S:
         return False
@@ -227,7 +228,14 @@ def _activity(derived: DerivedState | None) -> object:
 def _files(reader: RunReader | None) -> object:
     signature = {} if reader is None else reader.signature()
     signature.pop(STATUS_FILE, None)
-    return signature, frame.run_names()
+    studies = [_progress(RunReader(root)) for root in list_studies(frame.state_dir())]
+    return signature, frame.run_names(), studies
+
+
+def _progress(study: RunReader) -> object:
+    derived = derive_state(study)
+    num_done = derived.status and derived.status.done_units
+    return study.root, derived.state, num_done, is_launching(study, derived)
 
 
 def _inode(folder: Path) -> int | None:

@@ -46,6 +46,7 @@ STATE_COLOURS: dict[str, BadgeColour] = {
     "stalled": "red",
     "failed": "red",
     "finished": "blue",
+    "pruned": "gray",
     "launching": "gray",
 }
 STATE_ICONS = {
@@ -56,6 +57,7 @@ STATE_ICONS = {
     "stalled": ":material/hourglass_disabled:",
     "failed": ":material/error:",
     "finished": ":material/check:",
+    "pruned": ":material/content_cut:",
     "launching": ":material/hourglass_top:",
 }
 

@@ -12,13 +12,15 @@ from pathlib import Path
 import streamlit as st
 
 from pages.ui.shared import controls, frame, panels, readers, words
-from pages.ui.studies import study_controls, study_figures, study_results
+from pages.ui.studies import export, study_controls, study_figures, study_results
 from pages.ui.studies.study_results import StudyResults
 from trainer.store.reader import RunReader
 from trainer.store.run_state import derive_state
+from trainer.study.study_archive import export_study
 from trainer.study.trials import StudyPaths, list_studies, run_names
 
 SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
+SETTING = st.column_config.NumberColumn(format="%.4g")
 DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
 COLUMNS = {
     "Trial": st.column_config.NumberColumn(pinned=True, width="small"),
@@ -43,7 +45,7 @@ def show() -> None:
     roots = {root.name: root for root in list_studies(frame.state_dir())}
     if not roots:
         return
-    with st.container(border=True, gap="medium"):
+    with st.container(border=True, gap="medium", key="study_panel"):
         root = _chosen(roots)
         found = study_results.read(root)
         if found is None:
@@ -52,6 +54,7 @@ def show() -> None:
         study_controls.head(root, derived, _summary(found))
         with st.container(horizontal=True):
             study_controls.buttons(root, derived, is_over=found.is_over)
+            export.export_button(root, "study", export_study, not derived.is_active)
             if not frame.is_read_only() and _duplicate_best(found):
                 st.switch_page("pages/train.py", query_params={})
         if not found.results:
@@ -59,7 +62,6 @@ def show() -> None:
             return
         _table(found)
         _figures(found)
-    study_controls.watch(root)
 
 
 def _chosen(roots: dict[str, Path]) -> Path:
@@ -112,7 +114,10 @@ def _table(found: StudyResults) -> None:
     if "Difference" in table.columns:
         note = f"Difference: mean minus that of trial {baseline}, on the same folds. "
         note += study_results.describe_intervals(found)
-    panels.table("Trials", table, "study_trials", COLUMNS, note)
+    columns = COLUMNS | {
+        name: SETTING for name in found.study.names if table[name].dtype.is_float()
+    }
+    panels.table("Trials", table, "study_trials", columns, note)
     reasons = {trial.number: trial.reason for trial in found.trials if trial.reason}
     if reasons:
         with st.expander("Why trials ended early", icon=":material/content_cut:"):

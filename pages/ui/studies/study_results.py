@@ -10,8 +10,10 @@ orders people whose gestures are spread equally, and real people seldom are.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +33,11 @@ from trainer.study.trials import (
     StudyPaths,
     TrialRecord,
     best_trial,
+    list_studies,
     read_study,
     read_trials,
     run_names,
+    runs_ended_early,
 )
 
 STATES = {"running": "Running", "complete": "Complete", "pruned": "Pruned", "failed": "Failed"}
@@ -120,6 +124,15 @@ def read(root: Path) -> StudyResults | None:
     return StudyResults(root, study, tuple(_result(root, study, trial) for trial in trials))
 
 
+def ended_early(state_dir: Path) -> dict[str, str]:
+    """Return the state of each run that a study has ended early, by its name; for the run table."""
+    found: dict[str, str] = {}
+    for root in list_studies(state_dir):
+        trials = StudyPaths(root).trials
+        found |= _ended_early(root, trials.stat().st_mtime_ns if trials.exists() else 0)
+    return found
+
+
 def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
     """Return one row per trial: its settings, scores and the difference to the baseline.
 
@@ -129,10 +142,15 @@ def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
 
     Returns:
         Trial, State, Mean, Difference, From, To (of its 95 % interval), Spread over folds, Spread
-        over seeds, one column per setting, Minutes; without a column that is empty in every row.
+        over seeds, one column per setting (of numbers where all are), Minutes; without a column
+        that is empty in every row.
     """
     rows = [_row(found, result, found.results[baseline]) for result in found.results]
     table = pl.DataFrame(rows, infer_schema_length=None)
+    for name in found.study.names:
+        numbers = table[name].cast(pl.Float64, strict=False)
+        if not numbers.null_count():
+            table = table.with_columns(numbers)
     return table.select(column for column in table if column.null_count() < len(column))
 
 
@@ -207,6 +225,14 @@ def _result(root: Path, study: StudyFile, trial: TrialRecord) -> TrialResult:
         scores_SF=tuple(_scores(run, readers.version(RunPaths(run).scores)) for run in runs),
         folds_S=tuple(_folds(run, readers.version(run / FILE_NAME)) for run in runs),
     )
+
+
+@functools.lru_cache(maxsize=256)
+def _ended_early(root: Path, version: int) -> Mapping[str, str]:
+    try:
+        return runs_ended_early(root)
+    except StoreError:
+        return {}  # the panel of the study names the file
 
 
 @st.cache_data(max_entries=4_096, show_spinner=False)

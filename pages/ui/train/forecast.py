@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from trainer.run.estimate import (
 )
 from trainer.store.reader import RunReader
 from trainer.store.records import RunFile
+from trainer.study.definition import StudyFile
 
 WATCH_SIZE = DataSize(
     num_sequences=744,
@@ -33,6 +35,7 @@ WATCH_SIZE = DataSize(
 )
 SMALL_SIZE = dataclasses.replace(WATCH_SIZE, num_sequences=1)
 LARGE_SIZE = dataclasses.replace(WATCH_SIZE, num_sequences=1_000_000)
+MAX_ESTIMATED = 20  # trials of a study
 MAX_RUNS = 20  # newest runs; for each model the first with a measurement is used
 
 
@@ -123,6 +126,20 @@ def forecast(config: Config, runs: Sequence[RunReader]) -> Forecast:
     paces, names = _paces(config, earlier)
     seconds = {model: guess * paces.get(model, 1.0) for model, guess in guessed.items()}
     return Forecast(seconds, _basis(config, paces, names), size)
+
+
+def study_seconds(study: StudyFile, runs: Sequence[RunReader]) -> float | None:
+    """Return how long all runs of a study should take at most, or None where it is not known.
+
+    Of many trials some are estimated.
+    """
+    step = max(1, study.num_trials // MAX_ESTIMATED)
+    settings = list(study.grid_trials())[::step] if study.grid else [{}]
+    found = [forecast(study.config(one, study.seeds[0]), runs) for one in settings]
+    if not found[0].seconds:
+        return None
+    mean_s = statistics.fmean(sum(one.seconds.values()) for one in found)
+    return mean_s * study.num_trials * len(study.seeds)
 
 
 def _same_recordings(run: RunReader, config: Config) -> tuple[RunReader, RunFile] | None:

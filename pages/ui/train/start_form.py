@@ -87,7 +87,7 @@ def show() -> None:
         start_folds.field()
         assignments = settings_form.fields(usual)
     with st.expander("Study: several seeds or settings", icon=":material/account_tree:"):
-        study_form.fields()
+        study_form.fields(code)
     with st.expander("Notifications", icon=":material/notifications:"):
         start_notify.fields()
     options["data.source"] = source
@@ -244,7 +244,8 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
         st.warning(frame.escape(draft.problem), icon=":material/edit:")
     else:
         _describe(draft.config, usual, runs)
-    if draft.config is not None and not study_form.is_filled():
+    is_study = study_form.is_filled(draft.code)
+    if draft.config is not None and not is_study:
         with st.expander("Command for a terminal", icon=":material/terminal:"):
             command = control.command_line(
                 *(frame.state_dir(), draft.name, draft.config),
@@ -255,8 +256,8 @@ def _preview(draft: Draft, usual: Mapping[str, Any]) -> None:
     if active:
         names = frame.escape(", ".join(active))
         st.caption(f"Training now: {names}. Parallel runs share the CPU and slow each other down.")
-    if study_form.is_filled():
-        study_form.preview(draft.name, draft.config)
+    if is_study:
+        study_form.preview(draft.name, draft.config, draft.code, runs)
         return
     st.button(
         f"Start {draft.name}",
@@ -302,7 +303,7 @@ def _start(draft: Draft) -> str:
     pid = control.start(
         *(state_dir, draft.name, draft.config, start_folds.path(), draft.code.paths), notify
     )
-    live.expect_trainer(draft.name, pid)
+    live.expect_trainer(frame.state_dir() / draft.name, pid)
     frame.open_run(draft.name)
     controls.stop_duplicating()
     return f"Started {draft.name}."

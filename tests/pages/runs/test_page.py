@@ -111,7 +111,9 @@ def test_a_run_works_with_only_the_copy_of_its_configuration(real_run, state_dir
     (real_run / "config.json").unlink()
     app = visit("runs")
     assert rows(app)["tiny"]["Recordings"] is not None
-    assert not next(each for each in app.get("download_button") if each.key == "export").disabled
+    assert not next(
+        each for each in app.get("download_button") if each.key == "export_run"
+    ).disabled
     app.text_input(key="rename_tiny").set_value("second").run()
     app.button(key="rename_sure").click().run()
     assert not app.exception

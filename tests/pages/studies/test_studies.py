@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import shutil
 import time
 
 import pytest
 
+from pages.ui import side_process
+from pages.ui.shared import controls
 from pages.ui.studies import study_figures, study_results
+from pages.ui.train import study_form
+from tests.support.own_code import JERK
 from tests.support.pages import texts, visit
 from tests.support.tiny_studies import outcomes
+from trainer.own_code import approvals
+from trainer.own_code.code_files import read_named, read_of_run
+from trainer.own_description import OwnDescription
 from trainer.store.locks import acquire
 from trainer.store.names import RunPaths
 from trainer.store.process import own_identity
 from trainer.store.reader import RunReader
 from trainer.study import launch
 from trainer.study.definition import SearchRange
+from trainer.study.study_archive import export_study, import_study
+from trainer.study.study_folds import read_folds
 from trainer.study.trials import StudyPaths, read_study, read_trials, study_root
 
 
@@ -47,6 +57,16 @@ def trial_table(app):
     )
 
 
+def run_rows(app):
+    return next(frame.value for frame in app.dataframe if "Run" in frame.value.columns).to_dict(
+        "records"
+    )
+
+
+def pruned_trials(root):
+    return {f"night-{one.number}" for one in read_trials(root) if one.state == "pruned"}
+
+
 def progress_texts(app):
     return [bar.proto.text.replace("\\", "") for bar in app.get("progress")]
 
@@ -64,7 +84,7 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     for row, (_, settings, state, _, value) in zip(
         table.to_dicts(), outcomes(searched), strict=True
     ):
-        assert row["boosting.num_leaves"] == settings["boosting.num_leaves"]
+        assert row["boosting.num_leaves"] == float(settings["boosting.num_leaves"])
         if state == "complete":
             assert row["Mean"] == pytest.approx(value)
             assert row["State"] == "Complete"
@@ -223,14 +243,107 @@ def test_a_study_of_seeds_and_a_grid_is_started_from_the_form(
     app = visit("train")
     app.text_input(key="start_name").set_value("mine").run()
     app.text_input(key="start_study_seeds").set_value("1, 2").run()
-    assert "1 combination of settings with 2 seeds: **2 runs**" in texts(app)
+    assert "1 combination of settings with 2 seeds: 2 runs" in texts(app)
     app.text_area(key="start_study_grid").set_value("boosting.leaves=2,3").run()
     assert "grid: unknown name 'boosting.leaves'" in texts(app)
     assert app.button(key="start_study").disabled
     app.text_area(key="start_study_grid").set_value("boosting.num_leaves=2,3").run()
-    assert "**4 runs**" in texts(app)
+    assert "4 runs, one after the other, at most about" in texts(app)
     app.button(key="start_study").click().run()
     assert not app.exception
     study = read_study(study_root(state_dir, "mine"))
     assert (study.seeds, study.num_trials, study.grid[0].values) == ((1, 2), 2, ("2", "3"))
     assert study.base.preset == "quick"
+
+
+def test_a_search_is_started_from_the_form(state_dir, monkeypatch):
+    """The TOML of a search file, checked while it is entered; the command has the same."""
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
+    app = visit("train")
+    app.text_input(key="start_name").set_value("mine").run()
+    app.segmented_control(key="start_study_kind").set_value("Search").run()
+    app.text_area(key="start_study_search").set_value("[boosting.num_leaves]\nlow = 9").run()
+    assert "boosting.num_leaves: expected low and high, or choices" in texts(app)
+    assert app.button(key="start_study").disabled
+    table = "[boosting.num_leaves]\nlow = 7\nhigh = 9"
+    app.text_area(key="start_study_search").set_value(table).run()
+    app.number_input(key="start_study_trials").set_value(6).run()
+    app.text_input(key="start_study_seeds").set_value("1,2").run()
+    assert "6 trials with 2 seeds: up to 12 runs" in texts(app)
+    assert "--search search.toml --trials 6 --preset quick" in texts(app)
+    app.button(key="start_study").click().run()
+    assert not app.exception
+    study = read_study(study_root(state_dir, "mine"))
+    assert (study.num_trials, study.search["boosting.num_leaves"].high) == (6, 9)
+    assert study.versions == {"optuna": importlib.metadata.version("optuna")}
+
+
+def test_a_search_without_optuna_shows_what_to_install(state_dir, monkeypatch):
+    monkeypatch.setattr(study_form, "not_installed", lambda _: "the library optuna is missing")
+    app = visit("train")
+    app.segmented_control(key="start_study_kind").set_value("Search").run()
+    assert "pip install -r requirements-study.txt" in texts(app)
+    assert "start_study_search" not in [area.key for area in app.text_area]
+    assert not app.button(key="start").disabled
+
+
+def test_a_study_with_own_code_compares_runs_without_it(state_dir, monkeypatch, tmp_path):
+    """The grid has the file as a value, and the study its copy; the start approves it."""
+    monkeypatch.setenv("GESTURE_APPROVALS", str(tmp_path / "mine" / "approved.json"))
+    monkeypatch.setattr(controls, "is_on_this_machine", lambda: True)
+    accepted = side_process.CheckedCode("fine", OwnDescription())
+    monkeypatch.setattr(side_process, "check_code", lambda paths: accepted)
+    monkeypatch.setattr(launch, "launch", lambda root, words, _: 1)
+    app = visit("train")
+    app.text_input(key="start_name").set_value("mine").run()
+    app.text_area(key="start_use").set_value(str(JERK)).run()
+    app.button(key="check_own_code").click().run()
+    app.checkbox(key="start_study_without").check().run()
+    assert "2 combinations of settings with 1 seed: 2 runs" in texts(app)
+    assert f"--grid use=none,{JERK}" in texts(app)
+    app.button(key="start_study").click().run()
+    assert not app.exception
+    root = study_root(state_dir, "mine")
+    study, (file,) = read_study(root), read_named([JERK])
+    assert (study.base.use, study.code) == ((), (file.entry,))
+    assert read_of_run(root, study.code) == (file,)
+    assert approvals.approved() == {file.sha256}
+
+
+def test_a_study_has_the_folds_of_a_file(state_dir, monkeypatch, tmp_path):
+    """It keeps them beside its definition; the command names the file."""
+    monkeypatch.setattr(launch, "launch", lambda root, words, notify: 1)
+    path = tmp_path / "folds.csv"
+    path.write_text("sequence_id,fold\n" + "".join(f"s{n},{n % 2}\n" for n in range(8)))
+    app = visit("train")
+    app.text_input(key="start_name").set_value("mine").run()
+    app.text_input(key="start_folds_path").set_value(str(path)).run()
+    app.text_input(key="start_study_seeds").set_value("1,2").run()
+    assert f"--seeds 1,2 --preset quick --folds-file {path}" in texts(app)
+    app.button(key="start_study").click().run()
+    assert not app.exception
+    root = study_root(state_dir, "mine")
+    found = read_folds(root, read_study(root), [])
+    assert (found.num_folds, found.table["fold"].to_list()) == (2, [0, 1] * 4)
+
+
+def test_the_table_of_all_runs_marks_pruned_runs(night):
+    """A run that was not finished; one of its trial that was finished before stays finished."""
+    app = visit("runs")
+    states = {row["Run"]: row["State"] for row in run_rows(app)}
+    assert states["night-3-s43"] == "Pruned"
+    assert states["night-3-s42"] == "Finished"
+    assert states["night-0-s42"] == "Finished"
+    app.text_input(key="runs_filter").set_value("pruned").run()
+    assert {row["Run"].rpartition("-s")[0] for row in run_rows(app)} == pruned_trials(night)
+
+
+def test_a_study_is_exported_from_the_page(night, tmp_path):
+    """The same zip as that of the command, which imports elsewhere."""
+    app = visit("runs")
+    [button] = [each for each in app.get("download_button") if "study" in each.proto.label]
+    assert (button.proto.label, button.proto.disabled) == ("Export study", False)
+    target = tmp_path / "night.zip"
+    export_study(night, target)
+    root = import_study(target, tmp_path / "other", lambda _: None)
+    assert outcomes(root.parent.parent) == outcomes(night.parent.parent)

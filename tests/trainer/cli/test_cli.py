@@ -34,8 +34,9 @@ COMMANDS = {
     "train": "--data --run --preset --models --folds --folds-file --allow-shared-subjects "
     "--rounds --epochs --seed --set --use --time-limit --stop-after-folds --paused-is-success "
     "--workers --engine --notify --state",
-    "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --rounds "
-    "--epochs --set --use --time-limit --paused-is-success --workers --engine --notify --state",
+    "study": "NAME --seeds --grid --search --trials --data --preset --models --folds --folds-file "
+    "--allow-shared-subjects --rounds --epochs --set --use --time-limit --paused-is-success "
+    "--workers --engine --notify --state",
     "status": "RUN --json --state",
     "pause": "RUN --state",
     "resume": "RUN --time-limit --stop-after-folds --paused-is-success --workers --engine --notify "

@@ -170,6 +170,12 @@ def test_code_that_changed_is_refused_at_resume_with_a_diff(whole, tiny_source, 
     assert same.code == 0, same.words
 
 
+def test_the_same_command_again_continues_the_run(whole, tiny_source):
+    """With its preset, whose settings count, and with the files."""
+    done = command_line(*words_of(tiny_source), state=whole.parent)
+    assert done.code == 0, done.words
+
+
 def test_a_removed_copy_of_the_code_is_restored_from_its_second_one(whole, tmp_path):
     """Code cannot be made again, so it has two copies, as the configuration has."""
     root = shutil.copytree(whole, tmp_path / "own")
@@ -188,6 +194,7 @@ def test_a_file_that_was_checked_is_not_checked_again(whole, tiny_source, tmp_pa
     digests = [file.sha256 for file in read_named([JERK, TRANSFORMER, TREES])]
     assert not known(digests, "extend 0")
     assert not known([*digests, "0" * 64], "extend 0")
+    assert 0.0 < approvals.checked_seconds(digests)["extra_trees"] < 5.0
 
 
 def test_recordings_in_parts_have_the_same_columns(tiny_source, tmp_path):

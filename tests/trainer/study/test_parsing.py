@@ -57,6 +57,7 @@ def test_the_items_of_a_list_are_joined_by_a_plus():
         ("seed=1,2", "--grid: seed cannot be varied: use --seeds"),
         ("data.source=watch,simulated", "data.source cannot be varied: scores on other recordings"),
         ("folds.count=3,5", "folds.count cannot be varied"),
+        ("exact=machine,portable", "exact cannot be varied"),
     ],
 )
 def test_a_grid_is_refused_in_words(text, message):

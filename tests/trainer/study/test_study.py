@@ -7,20 +7,35 @@ import textwrap
 import time
 import zipfile
 
+import polars as pl
 import pytest
 
 from tests.support.forked_trainers import fork_server
 from tests.support.run_digests import differences, digests_of
 from tests.support.tiny_runs import tiny_config
 from tests.support.tiny_studies import base_words, outcomes, search_words, study_digests
-from trainer.config import overlay
+from trainer.config import make_config, overlay
+from trainer.data.schema import DataError
 from trainer.run.execution import execute
 from trainer.run.pipeline import Limits
+from trainer.run.transfer.moving import rename
+from trainer.run.workers.engine import LocalEngine
+from trainer.run.workers.pool import WorkerPool
 from trainer.store.locks import acquire
 from trainer.store.names import RunNameError, RunPaths, check_run_name
 from trainer.store.reader import RunReader, list_runs
 from trainer.store.run_state import derive_state
-from trainer.study.trials import StudyPaths, read_study, study_root
+from trainer.study.conduct import conduct
+from trainer.study.definition import GridSetting, make_study
+from trainer.study.starting_over import start_over
+from trainer.study.study_folds import read_folds
+from trainer.study.trials import (
+    StudyPaths,
+    read_study,
+    read_trials,
+    study_root,
+    write_study,
+)
 
 GRID = ("--grid", "boosting.num_leaves=2,3", "--grid", "boosting.extra_trees=true,false")
 FINISHED, REFUSED, PAUSED = 0, 2, 3
@@ -139,15 +154,99 @@ def test_more_trials_of_a_search_are_added_and_fewer_refused(searched, tmp_path)
     assert "trials: 7 -> 6; expected as many or more" in ended.words
 
 
+def test_every_run_of_a_study_has_the_folds_of_its_file(tmp_path, study_recordings):
+    """Where the study's own copy is lost, those of a run; other folds are refused."""
+    people = pl.read_parquet(study_recordings).select("sequence_id", "subject").unique()
+    number = pl.col("subject").rank("dense").cast(pl.Int64)
+    wanted = people.select("sequence_id", fold=number % 2).sort("sequence_id")
+    for name, table in (("mine", wanted), ("other", wanted.with_columns(fold=1 - pl.col("fold")))):
+        table.write_csv(tmp_path / f"{name}.csv")
+    words = ("--seeds", "42,43", "--folds-file")
+    ended = study(tmp_path, study_recordings, *words, tmp_path / "mine.csv")
+    assert ended.code == FINISHED, ended.words
+    for seed in (42, 43):
+        found = pl.read_parquet(tmp_path / "state" / f"night-0-s{seed}" / "folds.parquet")
+        assert found.select(wanted.columns).sort("sequence_id").equals(wanted)
+    root = study_root(tmp_path / "state", "night")
+    (root / "folds.parquet").unlink()
+    again = read_folds(root, read_study(root), read_trials(root))
+    assert again.table.sort("sequence_id").equals(wanted)
+    refused = study(tmp_path, study_recordings, *words, tmp_path / "other.csv")
+    assert (refused.code, "folds.file_sha256" in refused.words) == (REFUSED, True)
+
+
+def test_resume_0_starts_a_study_over_and_keeps_the_old_one_whole(copy_of_grid, study_recordings):
+    """Under another name, with its runs; without a definition nothing moves."""
+    before = outcomes(copy_of_grid / "state")
+    refused = again(copy_of_grid, environment={"RESUME": "0"})
+    assert (refused.code, "there is none to continue" in refused.words) == (REFUSED, True)
+    assert outcomes(copy_of_grid / "state") == before
+    words = ("--seeds", "7")
+    ended = study(copy_of_grid, study_recordings, *words, environment={"RESUME": "0"})
+    assert ended.code == FINISHED, ended.words
+    assert outcomes(copy_of_grid / "state", "night.old-1") == before
+    old = {f"night.old-1-{number}-s{seed}" for number in range(4) for seed in (42, 43)}
+    assert {run.name for run in list_runs(copy_of_grid / "state")} == {"night-0", *old}
+    continued = again(copy_of_grid, environment={"RESUME": "1"})
+    assert continued.code == FINISHED, continued.words
+
+
+def test_a_kill_while_a_study_is_renamed_is_completed_by_the_next_call(copy_of_grid):
+    root = study_root(copy_of_grid / "state", "night")
+    before = outcomes(copy_of_grid / "state")
+    rename(copy_of_grid / "state" / "night-0-s42", "night.old-1-0-s42")
+    renamed = start_over(root)
+    assert (renamed.name, outcomes(copy_of_grid / "state", renamed.name)) == ("night.old-1", before)
+    write_study(renamed, read_study(renamed).model_copy(update={"name": "again"}))
+    assert start_over(renamed).name == "again"
+    assert derive_state(RunReader(copy_of_grid / "state" / "again-3-s43")).state == "finished"
+
+
 def test_a_study_that_does_not_exist_needs_a_definition(tmp_path):
     ended = again(tmp_path)
     assert ended.code == REFUSED
-    assert "there is none of that name. Begin one with --seeds" in ended.words
+    assert "there is none to continue. Begin one with --seeds" in ended.words
 
 
 def test_no_run_may_be_named_as_the_folder_of_studies():
     with pytest.raises(RunNameError, match="'studies' is the folder of all studies"):
         check_run_name("studies")
+
+
+def test_runs_side_by_side_have_the_bits_of_one_after_the_other(
+    grid, study_recordings, tmp_path, monkeypatch
+):
+    """Each in a worker, as on Dask; the trials are the same, whichever run ends first."""
+    monkeypatch.setattr(WorkerPool, "run_engine", lambda *_: LocalEngine(2))
+    base = read_study(study_root(grid[0] / "state", "night")).base
+    leaves = GridSetting(name="boosting.num_leaves", values=("2", "3"))
+    study = make_study("night", base, (42, 43), (leaves,), {}, None, {})
+    root = study_root(tmp_path / "state", "night")
+    write_study(root, study)
+    lines = []
+    assert conduct(root, study, Limits(), lines.append) == "finished"
+    assert "runs side by side on 2 workers" in lines
+    values = [each[-1] for each in outcomes(grid[0] / "state")]
+    assert [each[-1] for each in outcomes(tmp_path / "state")] == [values[0], values[2]]
+    for number, same in ((0, 0), (1, 2)):
+        for seed in (42, 43):
+            mine = digests_of(tmp_path / "state" / f"night-{number}-s{seed}", 2, ("lgbm",))
+            whole = digests_of(grid[0] / "state" / f"night-{same}-s{seed}", 2, ("lgbm",))
+            assert differences(mine, whole) == []
+    assert sorted(path.name for path in root.iterdir() if path.is_dir()) == ["trials"]
+
+
+@pytest.mark.faults  # takes 15 s
+def test_an_error_in_a_run_beside_others_stops_the_study(tmp_path, study_recordings, monkeypatch):
+    """The others have saved; the error is the study's."""
+    monkeypatch.setattr(WorkerPool, "run_engine", lambda *_: LocalEngine(2))
+    base = make_config("quick", {"data.source": "/nowhere.parquet", "models": ["lgbm"]})
+    study = make_study("night", base, (1, 2), (), {}, None, {})
+    root = study_root(tmp_path / "state", "night")
+    write_study(root, study)
+    with pytest.raises(DataError, match="nowhere"):
+        conduct(root, study, Limits(), lambda _: None)
+    assert derive_state(RunReader(root)).state == "failed"
 
 
 def test_a_run_of_another_origin_is_never_taken_for_a_trial(tmp_path, study_recordings):

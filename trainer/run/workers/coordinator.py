@@ -18,7 +18,7 @@ from trainer.run.fold_job import FoldJob, FoldKey
 from trainer.run.stop_signal import StopSignal
 from trainer.run.workers.engine import Engine, EngineError
 from trainer.run.workers.shared_arrays import SharedArrays
-from trainer.run.workers.worker import JobOutcome
+from trainer.run.workers.worker import JobOutcome, fit_fold_job
 from trainer.run.workers.worker_files import (
     WorkerReader,
     collect_lines,
@@ -151,7 +151,7 @@ class Coordinator:
             generation = self._generation(fold)
             self._running[fold] = _RunningFold(reader, timer, generation, generation)
             self._begun.add(fold)
-            self.engine.begin(self.make_job(fold), self.shared)
+            self.engine.begin(fold, fit_fold_job, self.make_job(fold), self.shared)
 
     def _is_room(self) -> bool:
         """Return whether another fold may begin: one that lost two workers is fitted alone."""

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from trainer.models import registry
-from trainer.run.fold_job import FoldJob, FoldKey
-from trainer.run.workers.engine import EngineError, block_interrupts
-from trainer.run.workers.shared_arrays import SharedArrays
-from trainer.run.workers.worker import JobOutcome, fit_fold_job
+from trainer.run.fold_job import FoldKey
+from trainer.run.workers.engine import EngineError, Work, block_interrupts
+from trainer.run.workers.worker import JobOutcome
 
 if TYPE_CHECKING:
     from distributed import Client, Future, LocalCluster
@@ -65,23 +64,23 @@ class DaskEngine:
         is_full = self._most is not None and len(self._running) >= self._most
         return not is_full and self._choose(fold) is not None
 
-    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
-        """Start a fold on a free worker; ``is_free_for`` comes first."""
-        address = self._choose(job.fold_key)
+    def begin(self, fold: FoldKey, work: Work, *arguments: object) -> None:
+        """Start the work on a fold in a free worker; ``is_free_for`` comes first."""
+        address = self._choose(fold)
         assert address is not None
-        uses_gpu = registry.get(job.model).uses_gpu and self._has_gpu(address)
+        model, number = fold
+        uses_gpu = registry.get(model).uses_gpu and self._has_gpu(address)
         future = self._client.submit(
-            fit_fold_job,
-            job,
-            shared,
-            key=f"{job.model}-{job.fold}-{uuid4().hex}",  # never taken for an earlier one
+            work,
+            *arguments,
+            key=f"{model}-{number}-{uuid4().hex}",  # never taken for an earlier one
             pure=False,
             workers=[address],
             allow_other_workers=False,
             resources={GPU: 1} if uses_gpu else None,
             retries=0,  # the coordinator starts a lost fold again, and reports it
         )
-        self._running[job.fold_key] = address, future
+        self._running[fold] = address, future
 
     def ended(self, timeout_s: float) -> list[tuple[FoldKey, JobOutcome]]:
         """Wait until a fold ends, at most so long; return those that have ended."""

@@ -10,19 +10,21 @@ import re
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import getpid
 from typing import TYPE_CHECKING, Protocol
 
-from trainer.run.fold_job import FoldJob, FoldKey
-from trainer.run.workers.shared_arrays import SharedArrays
-from trainer.run.workers.worker import JobOutcome, fit_fold_job, prepare_process
+from trainer.run.fold_job import FoldKey
+from trainer.run.workers.worker import JobOutcome, prepare_process
 
 if TYPE_CHECKING:
     from joblib.externals.loky import ProcessPoolExecutor
+
+
+Work = Callable[..., JobOutcome]  # can be sent to another process, as can its arguments
 
 
 class EngineError(RuntimeError):
@@ -38,8 +40,8 @@ class Engine(Protocol):
     def is_free_for(self, fold: FoldKey) -> bool:
         """Return whether a worker could begin the fold now."""
 
-    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
-        """Start a fold on a free worker."""
+    def begin(self, fold: FoldKey, work: Work, *arguments: object) -> None:
+        """Start the work on a fold in a free worker."""
 
     def ended(self, timeout_s: float) -> list[tuple[FoldKey, JobOutcome]]:
         """Wait until a fold ends, at most so long; return those that have ended."""
@@ -56,7 +58,7 @@ class _Slot:
     future: Future[JobOutcome] | None = None
     fold: FoldKey | None = None
 
-    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
+    def begin(self, fold: FoldKey, work: Work, *arguments: object) -> None:
         from joblib.externals.loky import ProcessPoolExecutor
 
         with block_interrupts():
@@ -69,13 +71,13 @@ class _Slot:
                     self.executor = ProcessPoolExecutor(
                         max_workers=1, initializer=prepare_process, initargs=(getpid(),)
                     )
-                self.future = self.executor.submit(fit_fold_job, job, shared)
+                self.future = self.executor.submit(work, *arguments)
             except OSError as error:
                 raise EngineError(
                     f"a worker could not be started ({error.strerror or error}). Make room in "
                     f"memory and in /dev/shm, or resume with --workers 1 (WORKERS=1)"
                 ) from error
-            self.fold = job.fold_key
+            self.fold = fold
 
     def take(self) -> tuple[FoldKey, JobOutcome]:
         """Return the outcome of the fold, and be free."""
@@ -109,10 +111,10 @@ class LocalEngine:
         """Return whether a worker could begin the fold now."""
         return any(slot.future is None for slot in self._slots)
 
-    def begin(self, job: FoldJob, shared: SharedArrays) -> None:
-        """Start a fold on a free worker; one whose process exists comes first."""
+    def begin(self, fold: FoldKey, work: Work, *arguments: object) -> None:
+        """Start the work on a fold in a free worker; one whose process exists comes first."""
         free = [slot for slot in self._slots if slot.future is None]
-        max(free, key=lambda slot: slot.executor is not None).begin(job, shared)
+        max(free, key=lambda slot: slot.executor is not None).begin(fold, work, *arguments)
 
     def ended(self, timeout_s: float) -> list[tuple[FoldKey, JobOutcome]]:
         """Wait until a fold ends, at most so long; return those that have ended."""

@@ -85,6 +85,21 @@ class WorkerPool:
             )
         return LocalEngine(number), f"{number} folds side by side ({why})"
 
+    def run_engine(self, num_runs: int) -> Engine | None:
+        """Return Dask's workers for whole runs; None without Dask, and for a single run.
+
+        Raises:
+            EngineError: They cannot be reached.
+        """
+        if self.engine == LOCAL or num_runs < 2:
+            return None
+        import joblib
+
+        from trainer.run.workers.dask_cluster import connect
+
+        most = None if self.workers is None else min(self.workers, num_runs)
+        return connect(self.engine, most, most or min(num_runs, joblib.cpu_count()))
+
     def part_maker(self, paths: RunPaths, recorder: Recorder) -> PartMaker:
         """Return what computes recordings in parts: Dask's workers where there are any.
 

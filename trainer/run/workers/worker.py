@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import FrameType
@@ -131,9 +132,14 @@ def prepare_process(parent: int) -> None:
 
 def fit_fold_job(job: FoldJob, shared: SharedArrays) -> JobOutcome:
     """Fit one fold from wherever it is; its file is the result."""
+    return run_job(lambda: _fit(job, shared))
+
+
+def run_job(work: Callable[[], JobOutcome]) -> JobOutcome:
+    """Do what a coordinator has sent to this process, after what it does already."""
     with _one_at_a_time:
         try:
-            return _fit(job, shared)
+            return work()
         except Paused:
             _was_terminated.clear()
             return JobOutcome("paused")

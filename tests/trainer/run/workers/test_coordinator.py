@@ -30,7 +30,7 @@ class Rehearsed:
     def is_free_for(self, unit):
         return len(self.running) < self.size
 
-    def begin(self, job, shared):
+    def begin(self, fold, work, job, shared):
         self.running.append(job)
         self.begun.append((job, len(self.running)))
 

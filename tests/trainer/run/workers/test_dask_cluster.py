@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dask_cluster import Cluster
 from tests.support.tiny_runs import PROJECT, problems_of
 from tests.support.worker_runs import (
     ENDURING,
@@ -35,15 +34,6 @@ LOST = re.compile(
     r"(?:lgbm|torch) fold \d: its worker \(pid (\d+) on .*\) is gone\. "
     r"Another worker continues from the last checkpoint"
 )
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    folder = tmp_path / "dask"
-    folder.mkdir()
-    cluster = Cluster(folder)
-    yield cluster
-    cluster.close()
 
 
 @pytest.mark.faults  # takes two minutes

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from trainer.cli.training import read_pool
 from trainer.config import ConfigError, make_config
-from trainer.run.fold_job import FoldJob
 from trainer.run.workers import pool as pools
 from trainer.run.workers.engine import EngineError, LocalEngine
 from trainer.run.workers.pool import Work, WorkerPool, most_threads
+from trainer.run.workers.worker import fit_fold_job
 
 
 def work(**changes):
@@ -73,7 +71,7 @@ def test_a_worker_that_cannot_be_started_is_reported_in_words(monkeypatch):
     monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", full)
     engine = LocalEngine(1)
     with pytest.raises(EngineError, match=r"could not be started \(No space left .*--workers 1"):
-        engine.begin(FoldJob(Path(), "lgbm", 0, 1, "key", None), None)
+        engine.begin(("lgbm", 0), fit_fold_job)
     engine.close()
 
 

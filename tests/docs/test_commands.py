@@ -53,6 +53,8 @@ def documented():
 def check_trainer(words):
     """Read the words as the command line does, up to where it would begin to work."""
     group = typer.main.get_command(app)
+    if not words:
+        return  # the help
     with group.context_class(group, info_name="trainer") as parent:
         name, command, rest = group.resolve_command(parent, words)
         command.make_context(name, [word for word in rest if word != "..."], parent=parent)

@@ -4,8 +4,10 @@ In: arguments, as of ``streamlit run dashboard.py --`` and ``python -m trainer``
 wheel has the project's folders inside one package; both commands put them on the path.
 """
 
+import contextlib
 import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,11 +16,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def dashboard() -> None:
     """Start the dashboard; Streamlit reads the project's ``.streamlit/config.toml`` beside it."""
-    from streamlit.web import cli
-
     _use_project()
-    sys.argv = ["streamlit", "run", str(PROJECT / "dashboard.py"), "--", *sys.argv[1:]]
-    sys.exit(cli.main())
+    words = ["-m", "streamlit", "run", str(PROJECT / "dashboard.py"), "--", *sys.argv[1:]]
+    process = subprocess.Popen([sys.executable, *words])
+    while process.poll() is None:
+        with contextlib.suppress(KeyboardInterrupt):  # Streamlit hears Ctrl-C too, and ends
+            process.wait()
+    sys.exit(process.returncode)
 
 
 def trainer() -> None:

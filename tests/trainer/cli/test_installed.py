@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -85,9 +86,10 @@ def test_its_dashboard_asks_nothing_and_answers(installed):
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            start_new_session=True,
         )
     try:
         wait_until(lambda: "URL: http://127.0.0.1:" in log.read_text(), 60, "the dashboard answers")
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # Streamlit is a child
         process.wait()

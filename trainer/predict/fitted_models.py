@@ -76,10 +76,14 @@ def read_bundle(root: Path, model: str, own: Model | None = None) -> dict[str, A
     try:
         if is_model_folder(root):
             path = root
-            bundle = read_shared_bundle(root, model)
+            bundle: Any = read_shared_bundle(root, model)
+            if bundle is None:
+                return None
+        elif not path.exists():
+            return None
         else:
-            bundle = loads(_verified(path)) if path.exists() else None
-        return None if bundle is None else _check_bundle(bundle, own or registry.get(model))
+            bundle = loads(_verified(path))
+        return _check_bundle(bundle, own or registry.get(model))
     except DamagedDataError as error:
         raise PredictError(f"{path}: {error}") from error
 

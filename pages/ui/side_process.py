@@ -7,7 +7,6 @@ itself neither executes own code nor imports a model's library for it.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from trainer.own_description import OwnDescription, note
 from trainer.run import RefusedError
-from trainer.run.control import NOTIFY_URLS, python_path
+from trainer.run.control import side_environment
 
 LIMIT_S = 300.0  # a check of each of the examples takes 10 s on a busy machine
 MAX_OUTPUT = 4_000  # characters of the reason why it is refused
@@ -49,13 +48,16 @@ def check_code(paths: Sequence[Path]) -> CheckedCode:
     return CheckedCode(text, description)
 
 
-def open_example(state_dir: Path) -> None:
-    """Import the example run, and make its missing files again.
+def open_example(state_dir: Path) -> str:
+    """Import the example run, make its missing files again, and return its name.
 
     Raises:
         RefusedError: With what the trainer said.
     """
+    from trainer.run.transfer.example import EXAMPLE
+
     _output("example", "--state", str(state_dir.resolve()))
+    return EXAMPLE
 
 
 def _output(*words: str) -> str:
@@ -64,15 +66,13 @@ def _output(*words: str) -> str:
     Raises:
         RefusedError: It failed, or is not done within ``LIMIT_S``.
     """
-    environment = {**os.environ, "PYTHONPATH": python_path(os.environ)}
-    environment.pop(NOTIFY_URLS, None)  # secrets: the code may not be approved
     try:
         done = subprocess.run(
             [sys.executable, "-m", "trainer", *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env=environment,
+            env=side_environment(),
             timeout=LIMIT_S,
             check=False,
         )

@@ -1,7 +1,7 @@
 """Interruptions: a process that was killed cannot report it; its next start or a dashboard does.
 
-In: the folders of runs and studies. Out: one notification for each interruption, whoever finds it
-first. A file in the run's folder, created exclusively, records that it was sent.
+In: the folders of runs and studies. Out: one notification for each interruption, sent by the first
+process that finds it. A file in the run's folder, created exclusively, records that it was sent.
 """
 
 from __future__ import annotations

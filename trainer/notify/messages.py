@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainer.models import registry
 from trainer.notify.notifier import Message
 from trainer.run.execution import last_status
 from trainer.run.time_limit import TIME_LIMIT
@@ -74,7 +75,7 @@ def _score(root: Path) -> str:
 def _run_score(root: Path) -> str:
     reader = RunReader(root)
     scores, run_file = reader.scores(), reader.run_file()
-    blend = None if scores is None else scores.models.get("blend")
+    blend = None if scores is None else scores.models.get(registry.BLEND)
     part = None if blend is None else blend.all_sensors
     if scores is None or part is None or part.mean is None or part.std is None:
         return ""
@@ -82,7 +83,7 @@ def _run_score(root: Path) -> str:
     text = f"Score {part.mean:.4f} ± {part.std:.4f}, mean of {num_done} of {len(part.folds)} folds."
     if run_file is not None and run_file.is_simulated:
         text += " Simulated recordings: it does not apply to real ones."
-    return text + " It is optimistic." * scores.is_optimistic("blend")
+    return text + " It is optimistic." * scores.is_optimistic(registry.BLEND)
 
 
 def _study_score(root: Path) -> str:

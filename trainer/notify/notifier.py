@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Any, Literal
 
 from trainer.config import ConfigError
 from trainer.notify.send import SENT, UNKNOWN
-from trainer.run.control import NOTIFY_URLS, PROJECT
+from trainer.run.control import NOTIFY_URLS, detached, side_environment
 
 WAIT_S = 10.0  # at the end of the process, for what is still being sent
 CHECK_S = 30.0  # the import of Apprise takes half a second
@@ -152,18 +151,13 @@ class Notifier:
 
 def _begin(addresses: Sequence[str], message: Message | None) -> subprocess.Popen[bytes]:
     """Start the sending process and hand it the request."""
-    environment = {name: text for name, text in os.environ.items() if name != NOTIFY_URLS}
-    paths = [str(PROJECT), environment.get("PYTHONPATH", "")]
-    flags: dict[str, Any] = {"start_new_session": True}  # Ctrl-C pauses the run, and reports it
-    if sys.platform == "win32":
-        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     process = subprocess.Popen(
         [sys.executable, "-m", "trainer.notify.send"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # Apprise's own log may name addresses
-        env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        **flags,
+        env=side_environment(),
+        **detached(),  # Ctrl-C pauses the run, and reports it
     )
     request: dict[str, Any] = {"addresses": list(addresses)}
     if message is not None:

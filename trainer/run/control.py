@@ -224,9 +224,6 @@ def launch(root: Path, words: list[str], notify: Sequence[str] = ()) -> int:
     environment |= {DETACHED: "1", "PYTHONPATH": python_path(environment)}
     if notify:
         environment[NOTIFY_URLS] = " ".join([environment.get(NOTIFY_URLS, ""), *notify])
-    flags: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        flags = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
     with os.fdopen(open_regular(RunPaths(root).log, APPEND), "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-u", *words[1:]],
@@ -234,7 +231,7 @@ def launch(root: Path, words: list[str], notify: Sequence[str] = ()) -> int:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
-            **flags,
+            **detached(),
         )
     _CHILDREN[process.pid] = process
     return process.pid
@@ -268,6 +265,22 @@ def exit_code(pid: int, is_ending: bool = False) -> int | None:
         return child.wait(ENDING_S)
     except subprocess.TimeoutExpired:
         return None
+
+
+def detached() -> dict[str, Any]:
+    """Return the arguments of ``Popen`` for a process that Ctrl-C here does not reach."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    return {"start_new_session": True}
+
+
+def side_environment() -> dict[str, str]:
+    """Return the environment of a process that helps this one: it finds this project.
+
+    It has no addresses for notifications, which are secrets.
+    """
+    environment = {name: text for name, text in os.environ.items() if name != NOTIFY_URLS}
+    return environment | {"PYTHONPATH": python_path(environment)}
 
 
 def python_path(environment: Mapping[str, str]) -> str:

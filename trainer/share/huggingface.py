@@ -18,8 +18,8 @@ from trainer.predict.run_code import open_own_code
 from trainer.run import LibraryError, RefusedError
 from trainer.share.model_card import model_card
 from trainer.share.shared_run import SharedRun, demand
-from trainer.share.target_folder import claim, write_if_changed
-from trainer.store.checksums import CODE_FOLDER
+from trainer.share.target_folder import claim
+from trainer.store.checksums import CODE_FOLDER, write_if_changed
 from trainer.store.durable import sha256, write_atomic
 from trainer.store.file_kinds import read_file
 from trainer.store.names import RunPaths

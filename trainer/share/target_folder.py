@@ -10,7 +10,7 @@ from pathlib import Path
 
 from trainer.run import RefusedError
 from trainer.share.shared_run import SharedRun
-from trainer.store.durable import StoreError, remove_temporary_files, write_atomic
+from trainer.store.durable import remove_temporary_files, write_atomic
 from trainer.store.record_types import Name
 from trainer.store.records import Record, dump_record, read_record
 
@@ -62,15 +62,3 @@ def read_mark(folder: Path) -> Mark | None:
         return read_record(folder / MARK, Mark)
     except FileNotFoundError:
         return None
-
-
-def write_if_changed(path: Path, data: bytes) -> None:
-    """Write a file of the folder, unless it has this content."""
-    from trainer.store.file_kinds import read_file
-
-    try:
-        is_same = read_file(path) == data
-    except (FileNotFoundError, StoreError):
-        is_same = False
-    if not is_same:
-        write_atomic(path, data)

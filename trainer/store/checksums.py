@@ -130,6 +130,12 @@ def is_precious(name: str) -> bool:
     return name in PRECIOUS or name.startswith(f"{CODE_FOLDER}/")
 
 
+def write_if_changed(path: Path, data: bytes) -> None:
+    """Write a file that has no checksum, unless it has this content."""
+    if _read(path) != data:
+        write_atomic(path, data)
+
+
 def _read(path: Path) -> bytes | None:
     try:
         return read_file(path)

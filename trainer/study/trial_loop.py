@@ -22,8 +22,8 @@ from trainer.run.inputs.folds_file import FoldsFile
 from trainer.run.pipeline import Limits
 from trainer.run.stop_signal import Interrupts, StopSignal
 from trainer.run.workers.pool import WorkerPool
-from trainer.store.durable import StoreError, write_atomic
-from trainer.store.file_kinds import read_file
+from trainer.store.checksums import write_if_changed
+from trainer.store.durable import StoreError
 from trainer.store.reader import RunReader
 from trainer.store.recorder import Recorder
 from trainer.store.records import Status
@@ -306,13 +306,8 @@ class TrialLoop:
         """Write the view for Optuna's tools where it is missing or behind."""
         if not self.study.search:
             return
-        path, data = StudyPaths(self.root).journal, search.journal_bytes(self.study, self.trials)
-        try:
-            is_current = read_file(path) == data
-        except (FileNotFoundError, StoreError):
-            is_current = False
-        if not is_current:
-            write_atomic(path, data)
+        data = search.journal_bytes(self.study, self.trials)
+        write_if_changed(StudyPaths(self.root).journal, data)
 
 
 def _words(trial: TrialRecord) -> str:

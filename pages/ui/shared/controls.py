@@ -232,8 +232,8 @@ def example_button() -> None:
 
 def _open_example() -> str:
     with st.spinner("Opening the example run …"):
-        side_process.open_example(frame.state_dir())
-    frame.open_run("example")
+        name = side_process.open_example(frame.state_dir())
+    frame.open_run(name)
     return "Opened the example run."
 
 

@@ -89,7 +89,9 @@ def test_its_dashboard_asks_nothing_and_answers(installed):
             start_new_session=True,
         )
     try:
-        wait_until(lambda: "URL: http://127.0.0.1:" in log.read_text(), 60, "the dashboard answers")
+        assert wait_until(
+            lambda: "URL: http://127.0.0.1:" in log.read_text(), 60, "the dashboard answers"
+        )
     finally:
         os.killpg(process.pid, signal.SIGKILL)  # Streamlit is a child
         process.wait()

@@ -22,7 +22,9 @@ from trainer.cli.reports import outcome_lines
 from trainer.config import ConfigError, run_config
 from trainer.models import registry
 from trainer.models.monitor import Paused, SilentMonitor
+from trainer.models.temperature import scale
 from trainer.plain_data import DamagedDataError
+from trainer.predict.predictor import Predictor
 from trainer.run.transfer.archive import export_run, import_run
 from trainer.run.transfer.verification import verify_run
 from trainer.store.codec import dumps, loads
@@ -282,7 +284,7 @@ def test_its_weight_is_normalised_and_shown(resumed):
 
 
 def test_its_vote_counts_in_the_blend(resumed, tmp_path):
-    """Elsewhere, predicted by the command line: the blend is the weighted mean of three models."""
+    """Predicted by the command line, the blend is the calibrated mean of three models."""
     table = make_table(num_subjects=1, sequences_per_subject=4, seed=7, labelled=False)
     table.write_parquet(tmp_path / "new.parquet")
     words = ["predict", "three", tmp_path / "new.parquet", "--by-model"]
@@ -293,7 +295,8 @@ def test_its_vote_counts_in_the_blend(resumed, tmp_path):
     def proba(prefix):
         return predicted.select(f"{prefix}{name}" for name in NAMES).to_numpy()
 
-    expected_NK = (0.4 * proba("lgbm:") + 0.6 * proba("torch:") + 0.2 * proba(f"{NAME}:")) / 1.2
+    mean_NK = (0.4 * proba("lgbm:") + 0.6 * proba("torch:") + 0.2 * proba(f"{NAME}:")) / 1.2
+    expected_NK = scale(mean_NK, Predictor.load(resumed).temperatures.of_all)
     assert np.abs(proba("") - expected_NK).max() < 1e-12
     assert (proba(f"{NAME}:") != proba("lgbm:")).any()
 

@@ -220,8 +220,8 @@ class BlendConfig(Frozen):
     torch_weight: Weight = 0.6
     weights: dict[str, Weight] = {}  # of other models, by name
     fold_weights: Literal["equal", "score"] = "equal"
-    # divide each model's log probabilities by the temperature with the smallest loss on the
-    # out-of-fold rows of the other folds; it changes no gesture of one model, but those of a blend
+    # divide the blend's log probabilities by the temperature with the smallest loss on the
+    # out-of-fold rows of the other folds; it changes probabilities, not the predicted gesture
     calibrate: bool = True
     fail_if_torch_missing: bool = False
 

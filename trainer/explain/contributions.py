@@ -137,7 +137,7 @@ def contributions_of(
     added_2MF = np.zeros((2, len(parts), len(names)))
     for number, part in enumerate(parts):
         added_2MF[:, number, [column_of[name] for name in part.names]] = part.added_NCF[0]
-    divisors_M = fitted.temperatures_M  # as the probabilities are calibrated
+    divisors_M = fitted.temperatures_M  # as the model's probabilities are
     return Contributions(
         model=fitted.model.name,
         gesture=gesture,

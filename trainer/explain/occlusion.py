@@ -109,7 +109,7 @@ def occlusion_of(
     bounds = np.arange(num_windows + 1) * num_steps // num_windows
     hidden = _hide(frames, bounds)
     by_fold = map_folds(fitted, lambda each: each.predict(hidden))
-    proba_NK = vote(fitted.calibrate(by_fold), fitted.weights_M, fitted.known_MK)
+    proba_NK = vote(fitted.scale(by_fold), fitted.weights_M, fitted.known_MK)
     return Occlusion(fitted.model.name, bounds, whole_K=proba_NK[0], hidden_BK=proba_NK[1:])
 
 

@@ -25,7 +25,7 @@ from trainer.features.feature_table import build_table
 from trainer.features.own_blocks import FeatureBlock
 from trainer.models import registry
 from trainer.models.base import FittedFold, Model, Proba
-from trainer.models.temperature import TEMPERATURES, scale
+from trainer.models.temperature import TEMPERATURES, Temperatures, scale
 from trainer.own_code.loader import describe_error
 from trainer.plain_data import (
     LARGEST,
@@ -45,7 +45,7 @@ from trainer.store.names import RunPaths
 
 T = TypeVar("T")
 
-BUNDLE_SCHEMA = 1
+BUNDLE_SCHEMA = 2  # 1: a temperature for each fold of each model, none for the blend
 BUNDLE_PARTS = (
     *("schema", "model", "input_version", "gestures", "num_targets", "weights", "fold_weights"),
     *("mirror_left_handers", "fail_if_torch_missing", "folds"),
@@ -134,6 +134,7 @@ def _check_bundle(bundle: Any, model: Model) -> dict[str, Any]:  # noqa: ANN401 
         folds = part(bundle, "folds", list)
         if not 1 <= len(folds) <= MAX_FOLDS:
             raise DamagedDataError(f"folds: expected 1 to {MAX_FOLDS}, got {len(folds)}")
+        Temperatures.from_plain(part(bundle, "temperatures", dict, {}), len(folds))
         for fold in folds:
             number(fold, "score", 0.0, 1.0)
             number(fold, "temperature", *TEMPERATURES, default=1.0)
@@ -149,7 +150,8 @@ class FittedModel:
         model: The model.
         folds: M fitted folds, each parsed when it first predicts and then kept.
         weights_M: (M,) float64, their weights in the average.
-        temperatures_M: (M,) float64, divisors of the logarithms of their probabilities.
+        temperatures_M: (M,) float64, divisors of the logarithms of their probabilities; 1 but in
+            bundles of schema 1.
         known_MK: (M, K) bool, the classes of their training parts.
         groups: The sensor groups that they use.
     """
@@ -161,8 +163,8 @@ class FittedModel:
     known_MK: NDArray[np.bool_]
     groups: tuple[str, ...]
 
-    def calibrate(self, by_fold: Sequence[Proba]) -> Proba:
-        """Return the calibrated probabilities of the folds, (M, N, K)."""
+    def scale(self, by_fold: Sequence[Proba]) -> Proba:
+        """Return the probabilities of the folds at their temperatures, (M, N, K)."""
         pairs = zip(by_fold, self.temperatures_M, strict=True)
         return np.stack([scale(proba_NK, temperature) for proba_NK, temperature in pairs])
 
@@ -227,7 +229,7 @@ def prepare_inputs(model: Model, signals: Signals, own: Sequence[FeatureBlock]) 
 def predict_all(
     models: Mapping[str, FittedModel], signals: Signals, own: Sequence[FeatureBlock] = ()
 ) -> dict[str, Proba]:
-    """Return the calibrated probabilities of each fold of each model, (M, N, K).
+    """Return the probabilities of each fold of each model, (M, N, K).
 
     Models on frames start first: the feature table takes longest, and is computed meanwhile.
 
@@ -248,7 +250,7 @@ def predict_all(
         with _refusing():
             probabilities = {name: [each.result() for each in futures[name]] for name in models}
     return {
-        name: models[name].calibrate(
+        name: models[name].scale(
             [_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold]
         )
         for name, by_fold in probabilities.items()

@@ -28,6 +28,7 @@ from trainer.models import registry
 from trainer.models.base import Proba
 from trainer.models.own_code import NO_CODE, OwnCode
 from trainer.models.own_networks import NotLoadedError
+from trainer.models.temperature import Temperatures, scale
 from trainer.predict.fitted_models import (
     BUNDLE_SCHEMA,
     FittedModel,
@@ -52,7 +53,7 @@ class Prediction:
         sequence_ids: (N,) unicode.
         gestures: K names, targets first.
         num_targets: How many of the K are targets.
-        proba_NK: (N, K) float64, blended, rows sum to 1.
+        proba_NK: (N, K) float64, blended and calibrated, rows sum to 1.
         by_model: Model to (N, K) float64, averaged over its folds.
         by_fold: Model to (M, N, K) float64.
         weights: Model to the weight it has in the blend; they sum to 1.
@@ -87,6 +88,7 @@ class Predictor:
         root: The run folder.
         labels: The label table.
         weights: Blend weights as configured.
+        temperatures: Calibrate the blend.
         mirror_left_handers: Whether left-handers were mirrored in training.
         turned_subjects: Subjects whose device orientation was corrected in training.
         detector: Finds the recordings of others whose device orientation is to be corrected; None
@@ -99,6 +101,7 @@ class Predictor:
     root: Path
     labels: LabelTable
     weights: Mapping[str, float]
+    temperatures: Temperatures
     mirror_left_handers: bool
     turned_subjects: tuple[str, ...]
     detector: OrientationDetector | None
@@ -145,6 +148,9 @@ class Predictor:
             root=root,
             labels=LabelTable(tuple(first["gestures"]), int(first["num_targets"])),
             weights=first["weights"] | environment_weights(os.environ),
+            temperatures=Temperatures.from_plain(
+                first.get("temperatures", {}), len(first["folds"])
+            ),
             mirror_left_handers=bool(first["mirror_left_handers"]),
             turned_subjects=tuple(first.get("turned_subjects", ())),
             detector=OrientationDetector.from_plain(first.get("orientation_detector", {})),
@@ -197,11 +203,14 @@ class Predictor:
             sequence_ids=sequences.sequence_ids,
             gestures=self.labels.gestures,
             num_targets=self.labels.num_targets,
-            proba_NK=blended_NK,
+            proba_NK=scale(blended_NK, self.temperatures.of(models, fold)),
             by_model=by_model,
             by_fold=by_fold,
             weights=used,
-            notes=(*self.notes, *_describe(sequences, used, self.groups)),
+            notes=(
+                *(*self.notes, *self.temperatures.describe_missing(models)),
+                *_describe(sequences, used, self.groups),
+            ),
         )
 
     def models_of(self, fold: int | None) -> dict[str, FittedModel]:

@@ -1,57 +1,47 @@
-"""Calibration: a temperature for each fold of each model, fitted on other folds only.
+"""Calibration: one temperature for the blend, fitted on other folds only.
 
-In: fold results. Out: the temperatures, and the results with calibrated probabilities.
+In: the blended out-of-fold probabilities. Out: a temperature for each fold, and one for new
+recordings.
 
-The temperature of a fold minimises the cross entropy of the out-of-fold rows of all other folds
-that are done, so nothing is fitted on the rows that are scored. Where no other is done it is 1.
+The temperature of a fold minimises the cross entropy of the rows of all other folds, so nothing is
+fitted on the rows that are scored. Where no other fold is done it is 1. New recordings get the
+temperature of all rows.
 
-Shapes: N sequences, K classes, G temperatures of the grid.
+Shapes: N sequences, K classes, M folds, G temperatures of the grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
-
 import numpy as np
 
 from trainer.folds import FoldAssignment
-from trainer.models.base import FoldResult, Proba
-from trainer.models.temperature import GRID, cross_entropies, scale
-from trainer.run.fold_job import FoldKey
+from trainer.models.base import Proba
+from trainer.models.temperature import GRID, Temperatures, cross_entropies
 
 
 def fit_temperatures(
-    folds: FoldAssignment, results: Mapping[FoldKey, FoldResult]
-) -> dict[FoldKey, float]:
-    """Return the temperature of each finished fold of each model."""
+    folds: FoldAssignment, proba_NK: Proba, models: tuple[str, ...]
+) -> Temperatures:
+    """Return the temperatures of a blend.
+
+    Args:
+        folds: The folds and classes of the rows.
+        proba_NK: (N, K) blended probabilities, NaN rows where a fold is not done.
+        models: The blended models.
+    """
+    done = [
+        fold
+        for fold in range(folds.num_folds)
+        if not np.isnan(proba_NK[folds.fold_N == fold]).any()
+    ]
     sums_G = {
-        (model, fold): cross_entropies(result.proba_NK, folds.label_idx[folds.fold_N == fold])
-        for (model, fold), result in results.items()
+        fold: cross_entropies(proba_NK[folds.fold_N == fold], folds.label_idx[folds.fold_N == fold])
+        for fold in done
     }
 
-    def fit(model: str, fold: int) -> float:
-        others = [sums_G[key] for key in sorted(sums_G) if key[0] == model and key[1] != fold]
-        return GRID[int(np.argmin(np.sum(others, axis=0)))] if others else 1.0
+    def fit(left_out: int | None) -> float:
+        used = [sums for fold, sums in sums_G.items() if fold != left_out]
+        return GRID[int(np.argmin(np.sum(used, axis=0)))] if used else 1.0
 
-    return {key: fit(*key) for key in results}
-
-
-def calibrate(
-    results: Mapping[FoldKey, FoldResult], temperatures: Mapping[FoldKey, float]
-) -> dict[FoldKey, FoldResult]:
-    """Return the results with their probabilities scaled; without a temperature as they are."""
-
-    def scaled(proba_NK: Proba | None, key: FoldKey) -> Proba | None:
-        return None if proba_NK is None else scale(proba_NK, temperatures.get(key, 1.0))
-
-    return {
-        key: replace(
-            result,
-            proba_NK=scale(result.proba_NK, temperatures.get(key, 1.0)),
-            proba_imu_NK=scaled(result.proba_imu_NK, key),
-            best_proba_NK=scaled(result.best_proba_NK, key),
-            best_proba_imu_NK=scaled(result.best_proba_imu_NK, key),
-        )
-        for key, result in results.items()
-    }
+    by_fold = tuple(fit(fold) for fold in range(folds.num_folds))
+    return Temperatures(models, by_fold, of_all=fit(None))

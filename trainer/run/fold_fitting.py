@@ -155,7 +155,10 @@ class FoldFitting:
         """Write the files that are made of several folds."""
         self.recorder.update(done_units=len(self.progress.results))
         self.progress.write_tables(self.folds)
-        self.progress.write_bundles(self.folds, fold[:1])
+        is_last = not self.progress.unfinished
+        self.progress.write_bundles(
+            self.folds, self.progress.config.models if is_last else fold[:1]
+        )
         self._report_folds()
 
     def _report_folds(self) -> None:

@@ -13,10 +13,15 @@ from trainer.config import Config
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
-from trainer.run.calibration import calibrate, fit_temperatures
 from trainer.run.estimate import StepsLeft
 from trainer.run.fold_job import FoldJob, FoldKey, open_fold
-from trainer.run.result_tables import bundle_bytes, importance_bytes, oof_bytes, scores
+from trainer.run.result_tables import (
+    bundle_bytes,
+    fit_blend_temperatures,
+    importance_bytes,
+    oof_bytes,
+    scores,
+)
 from trainer.store.checksums import CheckedFolder
 from trainer.store.durable import StoreError, sha256, write_atomic
 from trainer.store.fold_files import FoldFiles
@@ -134,10 +139,9 @@ class RunProgress:
         """Write the out-of-fold table, the scores and the importance where they have changed."""
         if not self.results:
             return
-        calibrated = calibrate(self.results, self._temperatures(folds))
         tables = {
-            self.paths.oof.name: oof_bytes(folds, calibrated, self.config.models),
-            self.paths.scores.name: dump_record(scores(folds, calibrated, self.config)),
+            self.paths.oof.name: oof_bytes(folds, self.results, self.config),
+            self.paths.scores.name: dump_record(scores(folds, self.results, self.config)),
         }
         importance = importance_bytes(self.results, folds.num_folds)
         if importance is not None:
@@ -146,25 +150,20 @@ class RunProgress:
             self._write_changed(name, data)
 
     def blend_score(self, folds: FoldAssignment, fold: int) -> float | None:
-        """Return the blend's score of a fold, from it and the folds before it.
-
-        Later folds do not count, so that it is the same whenever it is computed.
-
-        Returns:
-            None where a model has not finished one of these folds, or where there is no blend.
-        """
-        keys = [(model, each) for model in self.config.models for each in range(fold + 1)]
+        """Return the blend's score of a fold; None before all models have finished it."""
+        keys = [(model, fold) for model in self.config.models]
         done = {key: self.results[key] for key in keys if key in self.results}
-        if len(done) < len(keys):
-            return None
-        temperatures = fit_temperatures(folds, done) if self.config.blend.calibrate else {}
-        found = scores(folds, calibrate(done, temperatures), self.config).models
+        found = scores(folds, done, self.config).models
         row = found[registry.BLEND].all_sensors.folds[fold] if registry.BLEND in found else None
         return None if row is None else row.score
 
     def write_bundles(self, folds: FoldAssignment, models: Sequence[str]) -> None:
-        """Write the bundle of each of these models whose folds are all done."""
-        temperatures = self._temperatures(folds)
+        """Write the bundle of each of these models whose folds are all done.
+
+        The blend's temperature is that of the finished run, so the last fold writes all bundles.
+        """
+        whole = {} if self.unfinished else self.results
+        temperatures = fit_blend_temperatures(folds, whole, self.config)
         for model in models:
             data = bundle_bytes(
                 *(folds, self.results, self.config, model, temperatures),
@@ -190,9 +189,6 @@ class RunProgress:
         except StoreError as error:
             recorder.problem(str(error))
             return None
-
-    def _temperatures(self, folds: FoldAssignment) -> dict[FoldKey, float]:
-        return fit_temperatures(folds, self.results) if self.config.blend.calibrate else {}
 
     def _write_changed(self, name: str, data: bytes) -> None:
         folder = CheckedFolder(self.paths.root)

@@ -21,7 +21,9 @@ from trainer.config import Config
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
+from trainer.models.temperature import Temperatures
 from trainer.predict.fitted_models import BUNDLE_SCHEMA
+from trainer.run.calibration import fit_temperatures
 from trainer.run.fold_result_file import score_row
 from trainer.store.codec import dumps, seal
 from trainer.store.records import DataSummary, ModelScores, ScoreRow, Scores, SensorScores
@@ -56,16 +58,31 @@ def out_of_fold(
     return OutOfFold(proba_NK, done_N) if done_N.any() else None
 
 
-def oof_bytes(folds: FoldAssignment, blocks: Blocks, models: Sequence[str]) -> bytes:
-    """Return ``oof.parquet``: null where a fold is not done."""
+def fit_blend_temperatures(folds: FoldAssignment, blocks: Blocks, config: Config) -> Temperatures:
+    """Return the temperatures of the blend; none where there is none or it is not calibrated."""
+    blend = _part(folds, blocks, config, registry.BLEND) if config.blend.calibrate else None
+    if blend is None:
+        return Temperatures()
+    return fit_temperatures(folds, blend.proba_NK, config.models)
+
+
+def oof_bytes(folds: FoldAssignment, blocks: Blocks, config: Config) -> bytes:
+    """Return ``oof.parquet``: the models' probabilities, and the blend's, which are calibrated.
+
+    Null where a fold is not done, of the blend where a model has not done it.
+    """
     frame = folds.to_frame()
+    temperatures = fit_blend_temperatures(folds, blocks, config)
     for imu_only, suffix in ((False, ""), (True, "_imu")):
-        for model in models:
-            part = out_of_fold(folds, blocks, model, imu_only)
+        for model in (*config.models, registry.BLEND):
+            part = _part(folds, blocks, config, model, imu_only)
             if part is None:
                 continue
+            proba_NK = part.proba_NK
+            if model == registry.BLEND:
+                proba_NK = temperatures.calibrate(proba_NK, folds.fold_N)
             columns = [
-                pl.Series(f"{model}{suffix}:{gesture}", part.proba_NK[:, k], nan_to_null=True)
+                pl.Series(f"{model}{suffix}:{gesture}", proba_NK[:, k], nan_to_null=True)
                 for k, gesture in enumerate(folds.labels.gestures)
             ]
             frame = frame.with_columns(columns)
@@ -79,12 +96,11 @@ def scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> Scores:
 
     Twice: of the models that predict, and at the best round or epoch of each fold.
     """
-    weights = config.blend.by_model
     optimistic = [each.name for each in registry.select(config.models) if each.selects_best(config)]
     return Scores(
-        weights=used_weights(dict.fromkeys(config.models), weights),
-        models=_model_scores(folds, blocks, config, weights),
-        best=_model_scores(folds, at_best_steps(blocks), config, weights),
+        weights=used_weights(dict.fromkeys(config.models), config.blend.by_model),
+        models=_model_scores(folds, blocks, config),
+        best=_model_scores(folds, at_best_steps(blocks), config),
         optimistic=(*optimistic, registry.BLEND) if optimistic else (),
         shared_subjects=config.folds.shared_subjects,
     )
@@ -103,14 +119,12 @@ def at_best_steps(blocks: Blocks) -> Blocks:
     }
 
 
-def _model_scores(
-    folds: FoldAssignment, blocks: Blocks, config: Config, weights: Mapping[str, float]
-) -> dict[str, ModelScores]:
+def _model_scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> dict[str, ModelScores]:
     """Return the scores of each model that has any, and of the blend where every model has."""
     models: dict[str, ModelScores] = {}
-    for name in (*config.models, "blend"):
+    for name in (*config.models, registry.BLEND):
         both = [
-            _sensor_scores(folds, _part(folds, blocks, config, weights, name, imu_only))
+            _sensor_scores(folds, _part(folds, blocks, config, name, imu_only))
             for imu_only in (False, True)
         ]
         if both[0] is not None:
@@ -160,7 +174,7 @@ def bundle_bytes(
     blocks: Blocks,
     config: Config,
     model: str,
-    temperatures: Mapping[tuple[str, int], float],
+    temperatures: Temperatures,
     recordings: DataSummary,
     left_out: Mapping[str, str],
 ) -> bytes | None:
@@ -177,7 +191,6 @@ def bundle_bytes(
             {
                 "score": row.score,
                 "known_classes": block.known_K,
-                "temperature": temperatures.get((model, fold), 1.0),
                 "packed": block.packed,
             }
         )
@@ -189,6 +202,7 @@ def bundle_bytes(
             "gestures": list(folds.labels.gestures),
             "num_targets": folds.labels.num_targets,
             "weights": config.blend.by_model,
+            **({"temperatures": temperatures.to_plain()} if temperatures.models else {}),
             "fold_weights": config.blend.fold_weights,
             "fail_if_torch_missing": config.blend.fail_if_torch_missing,
             "mirror_left_handers": config.data.mirror_left_handers,
@@ -205,15 +219,13 @@ def bundle_bytes(
 
 
 def _part(
-    folds: FoldAssignment,
-    blocks: Blocks,
-    config: Config,
-    weights: Mapping[str, float],
-    name: str,
-    imu_only: bool,
+    folds: FoldAssignment, blocks: Blocks, config: Config, name: str, imu_only: bool = False
 ) -> OutOfFold | None:
-    """Return one model's out-of-fold part, or the blend's where every model has one."""
-    if name != "blend":
+    """Return one model's out-of-fold part, or the blend's where every model has one.
+
+    The blend's is not calibrated: a temperature for each fold changes no predicted gesture.
+    """
+    if name != registry.BLEND:
         return out_of_fold(folds, blocks, name, imu_only)
     parts = {model: out_of_fold(folds, blocks, model, imu_only) for model in config.models}
     there = {model: part for model, part in parts.items() if part is not None}
@@ -224,7 +236,7 @@ def _part(
         return None
     try:
         blended_NK, _ = blend_probabilities(
-            {model: part.proba_NK for model, part in there.items()}, weights
+            {model: part.proba_NK for model, part in there.items()}, config.blend.by_model
         )
     except BlendError:
         return None  # the only model of this run has weight 0: there is no blend to score

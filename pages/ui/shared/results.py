@@ -36,6 +36,8 @@ class OutOfFold:
         fold_N: (N,) the fold that validates the sequence.
         true_N: (N,) class indices, targets first.
         by_model: Model to (N, K) probabilities, NaN rows where its fold is not done.
+        blend_NK: (N, K) probabilities of the blend, calibrated, NaN rows where a model's fold is
+            not done; None in tables without them.
         gestures: K names.
         num_targets: How many of the first gestures are targets.
         is_whole: Whether every model of the run has a fold; there is no blend before.
@@ -49,6 +51,7 @@ class OutOfFold:
     gestures: tuple[str, ...]
     num_targets: int
     is_whole: bool = True
+    blend_NK: Floats | None = None
 
     def done_mask(self, model: str) -> Mask:
         """Return which sequences a model, or for the blend every model, has scored."""
@@ -70,11 +73,13 @@ class OutOfFold:
 
         Args:
             model: One of ``choices``.
-            weights: Model to weight; used for the blend only.
+            weights: Model to weight; used for the blend of a table without its probabilities.
         """
         mask = self.done_mask(model)
         if model != registry.BLEND:
             return mask, self.by_model[model][mask]
+        if self.blend_NK is not None:
+            return mask, self.blend_NK[mask]
         parts = {name: proba_NK[mask] for name, proba_NK in self.by_model.items()}
         return mask, blend_probabilities(parts, dict(weights))[0]
 
@@ -111,20 +116,24 @@ def read_oof(
         )
         raise ValueError(f"oof.parquet does not fit this run: {what}")
     position = {gesture: index for index, gesture in enumerate(gestures)}
-    by_model = {}
-    for model in registry.all_models():
-        columns = [f"{model.name}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
+    found = {}
+    for name in (*(model.name for model in registry.all_models()), registry.BLEND):
+        columns = [f"{name}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
         if all(column in frame.columns for column in columns):
-            by_model[model.name] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+            found[name] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    blend_NK = found.pop(registry.BLEND, None)
+    if blend_NK is not None and len(found) == 1:
+        found = dict.fromkeys(found, blend_NK)  # the only model is the blend, calibrated
     return OutOfFold(
         sequence_ids=frame["sequence_id"].cast(pl.String).to_list(),
         subjects=frame["subject"].cast(pl.String).to_list(),
         fold_N=frame["fold"].to_numpy().astype(np.int64),
         true_N=np.array([position[gesture] for gesture in frame["gesture"]], dtype=np.int64),
-        by_model=by_model,
+        by_model=found,
         gestures=gestures,
         num_targets=num_targets,
-        is_whole=by_model.keys() >= set(models),
+        is_whole=found.keys() >= set(models),
+        blend_NK=blend_NK,
     )
 
 

@@ -20,6 +20,7 @@ from trainer.features.frames import build_frames
 from trainer.models import registry
 from trainer.models.boosting import booster
 from trainer.models.network.inference import predict_fold, predict_many
+from trainer.models.temperature import scale
 from trainer.predict.fitted_models import BATCH_FROM
 from trainer.predict.prediction_table import prediction_frame
 from trainer.predict.predictor import PredictError, Predictor
@@ -89,7 +90,8 @@ def test_a_prediction_contains_every_model_and_fold(predictor, table):
         assert prediction.by_fold[model].shape == (2, 12, 4)
         assert prediction.by_model[model] == pytest.approx(prediction.by_fold[model].mean(axis=0))
     blended_NK = 0.4 * prediction.by_model["lgbm"] + 0.6 * prediction.by_model["torch"]
-    assert prediction.proba_NK == pytest.approx(blended_NK)
+    assert predictor.temperatures.of_all != 1.0
+    assert prediction.proba_NK == pytest.approx(scale(blended_NK, predictor.temperatures.of_all))
     assert prediction.proba_NK.dtype == np.float64
     assert prediction.proba_NK.sum(axis=1) == pytest.approx(1.0)
     assert prediction.target_proba_N == pytest.approx(prediction.proba_NK[:, :2].sum(axis=1))
@@ -340,6 +342,8 @@ def test_one_fold_predicts_its_out_of_fold_probabilities(predictor, tiny_run, ti
             assert prediction.by_fold[model].shape[0] == 1
             table_NK = oof.select(f"{model}:{name}" for name in NAMES).to_numpy()[mask_N]
             assert np.abs(prediction.by_model[model][mask_N] - table_NK).max() <= 1e-6
+        blend_NK = oof.select(f"blend:{name}" for name in NAMES).to_numpy()[mask_N]
+        assert np.abs(prediction.proba_NK[mask_N] - blend_NK).max() <= 1e-6
 
 
 @pytest.mark.parametrize("fold", [-1, 2])
@@ -370,6 +374,7 @@ def test_without_the_networks_bundle_lightgbm_predicts_alone(run_copy, table):
     assert prediction.proba_NK.tolist() == prediction.by_model["lgbm"].tolist()
     assert prediction.notes == (
         "the network has no bundle in this run: not used",
+        "probabilities are not calibrated, since a model of the blend is missing",
         "predicted by: LightGBM 1.00",
     )
 
@@ -438,8 +443,8 @@ def test_a_bundle_that_contains_code_is_not_loaded(run_copy):
 
 def test_a_bundle_of_a_newer_version_is_refused(run_copy):
     """The message recommends an update; the file is not damaged."""
-    rewrite(run_copy, "lgbm", schema=2)
-    with pytest.raises(PredictError, match=r"schema 2 is newer than this version's 1\. Update"):
+    rewrite(run_copy, "lgbm", schema=3)
+    with pytest.raises(PredictError, match=r"schema 3 is newer than this version's 2\. Update"):
         Predictor.load(run_copy)
 
 

@@ -1,15 +1,19 @@
-"""Calibration: temperatures that are fitted on other folds, in tables and in predictions."""
+"""Calibration: one temperature for the blend, fitted on other folds, in tables and predictions."""
 
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
+from tests.support.tiny_runs import tiny_config, train
 from trainer.data.sequences import LabelTable
 from trainer.folds import FoldAssignment
-from trainer.models.base import FoldResult
-from trainer.models.temperature import GRID, scale
-from trainer.run.calibration import calibrate, fit_temperatures
+from trainer.models.registry import BLEND
+from trainer.models.temperature import GRID, Temperatures, scale
+from trainer.predict.predictor import Predictor
+from trainer.run.calibration import fit_temperatures
+from trainer.store.names import RunPaths
 
 NUM_FOLDS, FOLD_SIZE = 3, 2000
 CONFIDENCE = (0.5, 1.0, 1.6)  # of each fold's probabilities; 1 is calibrated
@@ -17,56 +21,91 @@ CONFIDENCE = (0.5, 1.0, 1.6)  # of each fold's probabilities; 1 is calibrated
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Three folds of one model whose classes are drawn by their calibrated probabilities."""
+    """Three folds whose classes are drawn by their calibrated probabilities."""
     rng = np.random.default_rng(3)
     raw_NK = rng.normal(0, 2, (NUM_FOLDS * FOLD_SIZE, 4))
     label_idx = np.argmax(raw_NK + rng.gumbel(size=raw_NK.shape), axis=1)
     fold_N = np.arange(len(raw_NK)) % NUM_FOLDS
     names = np.arange(len(raw_NK)).astype(str)
-    labels = LabelTable(("a", "b", "c", "d"), 2)
-    folds = FoldAssignment(names, fold_N.astype(str), label_idx, fold_N, labels)
-    results = {}
-    for fold, confidence in enumerate(CONFIDENCE):
-        powers_NK = np.exp(confidence * raw_NK[fold_N == fold])
-        proba_NK = powers_NK / powers_NK.sum(axis=1, keepdims=True)
-        results["lgbm", fold] = FoldResult(proba_NK, None, np.ones(4, bool), 1, {})
-    return folds, results
+    folds = FoldAssignment(
+        names, fold_N.astype(str), label_idx, fold_N, LabelTable(("a", "b", "c", "d"), 2)
+    )
+    powers_NK = np.exp(np.array(CONFIDENCE)[fold_N, None] * raw_NK)
+    return folds, powers_NK / powers_NK.sum(axis=1, keepdims=True)
+
+
+def without_fold(folds, proba_NK, fold):
+    """Return the probabilities as they are before a fold is done."""
+    return np.where((folds.fold_N == fold)[:, None], np.nan, proba_NK)
 
 
 def test_a_fold_gets_the_temperature_of_the_others(drawn):
-    """With two folds done, each gets what fits the other one."""
-    folds, results = drawn
-    two = {key: results[key] for key in (("lgbm", 0), ("lgbm", 2))}
-    found = fit_temperatures(folds, two)
-    assert found["lgbm", 0] == pytest.approx(1.6, rel=0.06)
-    assert found["lgbm", 2] == pytest.approx(0.5, rel=0.06)
+    """With two folds done, each gets what fits the other one, and the third what fits both."""
+    folds, proba_NK = drawn
+    found = fit_temperatures(folds, without_fold(folds, proba_NK, 1), ("lgbm", "torch"))
+    assert found.by_fold[0] == pytest.approx(1.6, rel=0.06)
+    assert found.by_fold[2] == pytest.approx(0.5, rel=0.06)
+    assert 0.5 < found.by_fold[1] == found.of_all < 1.6
 
 
 def test_the_labels_of_a_fold_do_not_change_its_own_temperature(drawn):
     """Shuffled labels of fold 1 change the others' temperatures only."""
-    folds, results = drawn
+    folds, proba_NK = drawn
     label_idx = folds.label_idx.copy()
     is_own = folds.fold_N == 1
     label_idx[is_own] = np.random.default_rng(0).permutation(label_idx[is_own])
     wrong = FoldAssignment(
         folds.sequence_ids, folds.subjects, label_idx, folds.fold_N, folds.labels
     )
-    before, after = fit_temperatures(folds, results), fit_temperatures(wrong, results)
-    assert after["lgbm", 1] == before["lgbm", 1]
-    assert after["lgbm", 0] == GRID[-1]  # nothing is certain any more
+    before = fit_temperatures(folds, proba_NK, ("lgbm",))
+    after = fit_temperatures(wrong, proba_NK, ("lgbm",))
+    assert after.by_fold[1] == before.by_fold[1]
+    assert after.by_fold[0] == GRID[-1]  # nothing is certain any more
 
 
 def test_the_only_finished_fold_is_left_as_it_is(drawn):
-    folds, results = drawn
-    alone = {("lgbm", 0): results["lgbm", 0]}
-    assert fit_temperatures(folds, alone) == {("lgbm", 0): 1.0}
-    assert calibrate(alone, {})["lgbm", 0].proba_NK is results["lgbm", 0].proba_NK
+    folds, proba_NK = drawn
+    alone_NK = without_fold(folds, without_fold(folds, proba_NK, 1), 2)
+    found = fit_temperatures(folds, alone_NK, ("lgbm",))
+    assert found.by_fold[0] == 1.0
+    np.testing.assert_array_equal(found.calibrate(alone_NK, folds.fold_N), alone_NK)
 
 
-def test_the_results_are_scaled_fold_by_fold(drawn):
-    _, results = drawn
-    scaled = calibrate(results, {("lgbm", 0): 0.5})
-    np.testing.assert_array_equal(
-        scaled["lgbm", 0].proba_NK, scale(results["lgbm", 0].proba_NK, 0.5)
+def test_rows_are_scaled_by_the_temperature_of_their_fold(drawn):
+    folds, proba_NK = drawn
+    scaled_NK = Temperatures(("lgbm",), (0.5, 1.0, 2.0)).calibrate(proba_NK, folds.fold_N)
+    for fold, temperature in enumerate((0.5, 1.0, 2.0)):
+        own_N = folds.fold_N == fold
+        np.testing.assert_array_equal(scaled_NK[own_N], scale(proba_NK[own_N], temperature))
+
+
+def columns_of(run, name):
+    """Return the probabilities that a run's out-of-fold table has of a model or the blend."""
+    return pl.read_parquet(RunPaths(run).oof).select(pl.col(f"^{name}:.*$")).to_numpy()
+
+
+def temperatures_of(run):
+    return Predictor.load(run).temperatures
+
+
+def test_the_table_has_the_blend_at_its_temperatures(tiny_run):
+    """The models' columns stay as they predict; the blend's are their mean, calibrated."""
+    found = temperatures_of(tiny_run)
+    assert found.models == ("lgbm", "torch")
+    assert set(found.by_fold) != {1.0}
+    mean_NK = 0.4 * columns_of(tiny_run, "lgbm") + 0.6 * columns_of(tiny_run, "torch")
+    fold_N = pl.read_parquet(RunPaths(tiny_run).oof)["fold"].to_numpy()
+    np.testing.assert_allclose(
+        columns_of(tiny_run, BLEND), found.calibrate(mean_NK, fold_N), atol=1e-12
     )
-    assert scaled["lgbm", 1].proba_NK is results["lgbm", 1].proba_NK
+
+
+def test_without_calibration_the_blend_is_the_mean(tiny_source, tmp_path):
+    """The scores, which depend on the most probable gesture only, are those of a calibrated run."""
+    plain, calibrated = tmp_path / "plain", tmp_path / "calibrated"
+    assert train(plain, tiny_config(tiny_source, "models=lgbm", "blend.calibrate=no")) == "finished"
+    assert train(calibrated, tiny_config(tiny_source, "models=lgbm")) == "finished"
+    assert temperatures_of(plain) == Temperatures()
+    np.testing.assert_array_equal(columns_of(plain, BLEND), columns_of(plain, "lgbm"))
+    assert (columns_of(calibrated, BLEND) != columns_of(calibrated, "lgbm")).any()
+    assert RunPaths(plain).scores.read_bytes() == RunPaths(calibrated).scores.read_bytes()

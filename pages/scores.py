@@ -70,7 +70,7 @@ if results.has_imu_only(table):
         "competition's test recordings have to be.",
     )
 try:
-    evaluated = evaluation.read(run, run_file, table, sensors)
+    evaluated = evaluation.read(run, run_file, table, sensors, scores)
 except ValueError as error:
     st.error(frame.escape(f"The out-of-fold table cannot be shown. {error}."))
     st.stop()

@@ -74,16 +74,15 @@ class Temperatures:
             DamagedDataError: A part is missing, of another type or out of range.
         """
         if not plain:
-            return cls()
+            return NOT_CALIBRATED
         models = names(plain, "models", MAX_MODELS)
-        by_fold = dict(enumerate(part(plain, "by_fold", list)))
+        by_fold = {f"fold {k}": value for k, value in enumerate(part(plain, "by_fold", list))}
         if len(by_fold) != num_folds:
             raise DamagedDataError(f"by_fold: expected {num_folds} numbers, got {len(by_fold)}")
-        numbers = {str(fold): value for fold, value in by_fold.items()}
         return cls(
-            tuple(models),
-            tuple(number(numbers, fold, *TEMPERATURES) for fold in numbers),
-            number(plain, "of_all", *TEMPERATURES),
+            models=tuple(models),
+            by_fold=tuple(number(by_fold, fold, *TEMPERATURES) for fold in by_fold),
+            of_all=number(plain, "of_all", *TEMPERATURES),
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -113,3 +112,6 @@ class Temperatures:
         for fold, temperature in enumerate(self.by_fold):
             scaled_NK[fold_N == fold] = scale(proba_NK[fold_N == fold], temperature)
         return scaled_NK
+
+
+NOT_CALIBRATED = Temperatures()

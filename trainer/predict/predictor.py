@@ -58,6 +58,7 @@ class Prediction:
         by_fold: Model to (M, N, K) float64.
         weights: Model to the weight it has in the blend; they sum to 1.
         notes: Which models predicted, and which sensors were not used or missing, in words.
+        temperature: Divisor of the logarithms of the blend; 1 where it is not calibrated.
     """
 
     sequence_ids: NDArray[np.str_]
@@ -68,6 +69,7 @@ class Prediction:
     by_fold: dict[str, Proba]
     weights: dict[str, float]
     notes: tuple[str, ...]
+    temperature: float = 1.0
 
     @property
     def predicted(self) -> list[str]:
@@ -199,14 +201,16 @@ class Predictor:
             for model, fitted in models.items()
         }
         blended_NK, used = blend_probabilities(by_model, self.weights)
+        temperature = self.temperatures.of(models, fold)
         return Prediction(
             sequence_ids=sequences.sequence_ids,
             gestures=self.labels.gestures,
             num_targets=self.labels.num_targets,
-            proba_NK=scale(blended_NK, self.temperatures.of(models, fold)),
+            proba_NK=scale(blended_NK, temperature),
             by_model=by_model,
             by_fold=by_fold,
             weights=used,
+            temperature=temperature,
             notes=(
                 *(*self.notes, *self.temperatures.describe_missing(models)),
                 *_describe(sequences, used, self.groups),

@@ -140,7 +140,7 @@ class RunProgress:
         if not self.results:
             return
         tables = {
-            self.paths.oof.name: oof_bytes(folds, self.results, self.config),
+            self.paths.oof.name: oof_bytes(folds, self.results, self.config.models),
             self.paths.scores.name: dump_record(scores(folds, self.results, self.config)),
         }
         importance = importance_bytes(self.results, folds.num_folds)

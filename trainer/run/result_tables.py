@@ -21,7 +21,7 @@ from trainer.config import Config
 from trainer.folds import FoldAssignment
 from trainer.models import registry
 from trainer.models.base import FoldResult
-from trainer.models.temperature import Temperatures
+from trainer.models.temperature import NOT_CALIBRATED, Temperatures
 from trainer.predict.fitted_models import BUNDLE_SCHEMA
 from trainer.run.calibration import fit_temperatures
 from trainer.run.fold_result_file import score_row
@@ -62,27 +62,20 @@ def fit_blend_temperatures(folds: FoldAssignment, blocks: Blocks, config: Config
     """Return the temperatures of the blend; none where there is none or it is not calibrated."""
     blend = _part(folds, blocks, config, registry.BLEND) if config.blend.calibrate else None
     if blend is None:
-        return Temperatures()
+        return NOT_CALIBRATED
     return fit_temperatures(folds, blend.proba_NK, config.models)
 
 
-def oof_bytes(folds: FoldAssignment, blocks: Blocks, config: Config) -> bytes:
-    """Return ``oof.parquet``: the models' probabilities, and the blend's, which are calibrated.
-
-    Null where a fold is not done, of the blend where a model has not done it.
-    """
+def oof_bytes(folds: FoldAssignment, blocks: Blocks, models: Sequence[str]) -> bytes:
+    """Return ``oof.parquet``: null where a fold is not done."""
     frame = folds.to_frame()
-    temperatures = fit_blend_temperatures(folds, blocks, config)
     for imu_only, suffix in ((False, ""), (True, "_imu")):
-        for model in (*config.models, registry.BLEND):
-            part = _part(folds, blocks, config, model, imu_only)
+        for model in models:
+            part = out_of_fold(folds, blocks, model, imu_only)
             if part is None:
                 continue
-            proba_NK = part.proba_NK
-            if model == registry.BLEND:
-                proba_NK = temperatures.calibrate(proba_NK, folds.fold_N)
             columns = [
-                pl.Series(f"{model}{suffix}:{gesture}", proba_NK[:, k], nan_to_null=True)
+                pl.Series(f"{model}{suffix}:{gesture}", part.proba_NK[:, k], nan_to_null=True)
                 for k, gesture in enumerate(folds.labels.gestures)
             ]
             frame = frame.with_columns(columns)
@@ -103,6 +96,7 @@ def scores(folds: FoldAssignment, blocks: Blocks, config: Config) -> Scores:
         best=_model_scores(folds, at_best_steps(blocks), config),
         optimistic=(*optimistic, registry.BLEND) if optimistic else (),
         shared_subjects=config.folds.shared_subjects,
+        fold_temperatures=fit_blend_temperatures(folds, blocks, config).by_fold,
     )
 
 

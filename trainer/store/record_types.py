@@ -33,3 +33,4 @@ Time = Annotated[float, Field(ge=0.0, le=2.0**37, allow_inf_nan=False)]  # s sin
 Seconds = Annotated[float, Field(ge=-(2.0**37), le=2.0**37, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=0.0, le=1.0 + 1e-9, allow_inf_nan=False)]
 Number = Annotated[float, Field(ge=-1e100, le=1e100, allow_inf_nan=False)]  # its square is finite
+Temperature = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]  # others overflow

@@ -33,6 +33,7 @@ from trainer.store.record_types import (
     Pid,
     Score,
     Seconds,
+    Temperature,
     Text,
     Time,
 )
@@ -325,6 +326,8 @@ class Scores(Record):
             of an earlier version, where all were.
         shared_subjects: Whether subjects are in several folds, so that all scores are optimistic;
             written only where they are.
+        fold_temperatures: Of the blend's out-of-fold rows of each fold, fitted on the other folds;
+            none where the blend is not calibrated.
     """
 
     weights: dict[Name, Number]
@@ -332,6 +335,7 @@ class Scores(Record):
     best: dict[Name, ModelScores] = {}
     optimistic: tuple[Name, ...] | None = None
     shared_subjects: bool = False
+    fold_temperatures: tuple[Temperature, ...] = ()
 
     def is_optimistic(self, model: str) -> bool:
         """Return whether a score was chosen on the scored rows, or scores people it has seen."""
@@ -356,6 +360,8 @@ class Scores(Record):
         values: dict[str, Any] = dump(self)
         if not self.shared_subjects:
             del values["shared_subjects"]
+        if not self.fold_temperatures:
+            del values["fold_temperatures"]
         return values
 
 

@@ -198,8 +198,13 @@ def _note(prediction: Prediction) -> str:
     has_spread = any(len(proba_MNK) > 1 for proba_MNK in prediction.by_fold.values())
     spread = "The gray bars are the spread over the folds."
     alone = "Predicted with one fold of each model."
-    weights = f" Weights of the blend: {words.weights(prediction.weights)}."
-    return (spread if has_spread else alone) + weights * (len(prediction.weights) > 1)
+    note = spread if has_spread else alone
+    if len(prediction.weights) > 1:
+        note += f" Weights of the blend: {words.weights(prediction.weights)}."
+        if prediction.temperature != 1.0:
+            more = "more" if prediction.temperature < 1.0 else "less"
+            note += f" The blend is calibrated: it is {more} certain than the mean of the models."
+    return note
 
 
 def _cards(row: dict[str, Any], rate_hz: float) -> None:

@@ -21,7 +21,7 @@ from pages.ui.shared.readers import Version
 from pages.ui.shared.results import Integers, OutOfFold
 from trainer.models.registry import BLEND
 from trainer.store.reader import RunReader
-from trainer.store.records import Labels, RunFile
+from trainer.store.records import Labels, RunFile, Scores
 
 T = TypeVar("T")
 Key = tuple[Hashable, ...]
@@ -88,15 +88,25 @@ class Evaluation:
         )
 
 
-def read(run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str) -> Evaluation:
+def read(
+    run: RunReader, run_file: RunFile, table: pl.DataFrame, sensors: str, scores: Scores | None
+) -> Evaluation:
     """Read the out-of-fold table for one choice of sensors.
+
+    Args:
+        run: The run.
+        run_file: Its configuration.
+        table: ``oof.parquet``.
+        sensors: One of ``results.SENSORS``.
+        scores: ``scores.json``, which has the temperatures of the blend; None where it is missing.
 
     Raises:
         ValueError: It does not fit the run; the message has the reason.
     """
     version = readers.version(run.paths.oof, run.paths.config)
-    oof = _oof(version, sensors, run_file.labels, run_file.models, table)
-    return Evaluation(oof, run_file.blend.by_model, (version, sensors))
+    temperatures = () if scores is None else scores.fold_temperatures
+    oof = _oof(version, sensors, run_file.labels, run_file.models, table, temperatures)
+    return Evaluation(oof, run_file.blend.by_model, (version, sensors, temperatures))
 
 
 @st.cache_resource(max_entries=MAX_RESULTS, show_spinner=False)
@@ -112,9 +122,16 @@ def cached(key: Key, _compute: Callable[[], T]) -> T:
 
 @st.cache_resource(max_entries=MAX_TABLES, show_spinner=False)
 def _oof(
-    version: Version, sensors: str, _labels: Labels, models: tuple[str, ...], _table: pl.DataFrame
+    version: Version,
+    sensors: str,
+    _labels: Labels,
+    models: tuple[str, ...],
+    _table: pl.DataFrame,
+    temperatures: tuple[float, ...],
 ) -> OutOfFold:
-    return results.read_oof(_table, _labels.gestures, _labels.num_targets, sensors, models)
+    return results.read_oof(
+        _table, _labels.gestures, _labels.num_targets, sensors, models, temperatures
+    )
 
 
 def _of_model(oof: OutOfFold, weights: dict[str, float], model: str, key: Key) -> ModelEvaluation:

@@ -9,7 +9,7 @@ Shapes: N sequences, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from trainer.blend import blend_probabilities
 from trainer.models import registry
+from trainer.models.temperature import NOT_CALIBRATED, Temperatures
 
 SENSORS = {"all": "", "imu": "_imu"}  # choice of sensors to the suffix of the model's columns
 
@@ -36,11 +37,10 @@ class OutOfFold:
         fold_N: (N,) the fold that validates the sequence.
         true_N: (N,) class indices, targets first.
         by_model: Model to (N, K) probabilities, NaN rows where its fold is not done.
-        blend_NK: (N, K) probabilities of the blend, calibrated, NaN rows where a model's fold is
-            not done; None in tables without them.
         gestures: K names.
         num_targets: How many of the first gestures are targets.
         is_whole: Whether every model of the run has a fold; there is no blend before.
+        temperatures: Of the blend's rows.
     """
 
     sequence_ids: list[str]
@@ -51,7 +51,7 @@ class OutOfFold:
     gestures: tuple[str, ...]
     num_targets: int
     is_whole: bool = True
-    blend_NK: Floats | None = None
+    temperatures: Temperatures = NOT_CALIBRATED
 
     def done_mask(self, model: str) -> Mask:
         """Return which sequences a model, or for the blend every model, has scored."""
@@ -73,15 +73,14 @@ class OutOfFold:
 
         Args:
             model: One of ``choices``.
-            weights: Model to weight; used for the blend of a table without its probabilities.
+            weights: Model to weight; used for the blend only.
         """
         mask = self.done_mask(model)
         if model != registry.BLEND:
             return mask, self.by_model[model][mask]
-        if self.blend_NK is not None:
-            return mask, self.blend_NK[mask]
         parts = {name: proba_NK[mask] for name, proba_NK in self.by_model.items()}
-        return mask, blend_probabilities(parts, dict(weights))[0]
+        blended_MK, _ = blend_probabilities(parts, dict(weights))
+        return mask, self.temperatures.calibrate(blended_MK, self.fold_N[mask])
 
 
 def has_imu_only(frame: pl.DataFrame) -> bool:
@@ -95,6 +94,7 @@ def read_oof(
     num_targets: int,
     sensors: str = "all",
     models: Collection[str] = (),
+    temperatures: Sequence[float] = (),
 ) -> OutOfFold:
     """Read the out-of-fold table.
 
@@ -104,6 +104,7 @@ def read_oof(
         num_targets: How many of the first gestures are targets.
         sensors: The models' inputs: one of SENSORS.
         models: Those of the run; by default those of the table.
+        temperatures: Of the blend's rows of each fold; none of a blend that is not calibrated.
 
     Raises:
         ValueError: A column is missing, or a gesture is not one of the run's.
@@ -116,24 +117,27 @@ def read_oof(
         )
         raise ValueError(f"oof.parquet does not fit this run: {what}")
     position = {gesture: index for index, gesture in enumerate(gestures)}
-    found = {}
-    for name in (*(model.name for model in registry.all_models()), registry.BLEND):
-        columns = [f"{name}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
+    by_model = {}
+    for model in registry.all_models():
+        columns = [f"{model.name}{SENSORS[sensors]}:{gesture}" for gesture in gestures]
         if all(column in frame.columns for column in columns):
-            found[name] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
-    blend_NK = found.pop(registry.BLEND, None)
-    if blend_NK is not None and len(found) == 1:
-        found = dict.fromkeys(found, blend_NK)  # the only model is the blend, calibrated
+            by_model[model.name] = frame.select(pl.col(columns).cast(pl.Float64)).to_numpy()
+    calibration = Temperatures(by_fold=tuple(temperatures))
+    fold_N = frame["fold"].to_numpy().astype(np.int64)
+    if len(by_model) == 1:  # the only model is the blend
+        by_model = {
+            name: calibration.calibrate(proba_NK, fold_N) for name, proba_NK in by_model.items()
+        }
     return OutOfFold(
         sequence_ids=frame["sequence_id"].cast(pl.String).to_list(),
         subjects=frame["subject"].cast(pl.String).to_list(),
-        fold_N=frame["fold"].to_numpy().astype(np.int64),
+        fold_N=fold_N,
         true_N=np.array([position[gesture] for gesture in frame["gesture"]], dtype=np.int64),
-        by_model=found,
+        by_model=by_model,
         gestures=gestures,
         num_targets=num_targets,
-        is_whole=found.keys() >= set(models),
-        blend_NK=blend_NK,
+        is_whole=by_model.keys() >= set(models),
+        temperatures=calibration,
     )
 
 

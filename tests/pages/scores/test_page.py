@@ -217,7 +217,7 @@ def test_the_weight_curve_is_the_metric_at_every_weight(real_run):
     """The weight in use and both models alone, against trainer.metric."""
     reader = RunReader(real_run)
     run_file, frame = reader.run_file(), pl.read_parquet(RunPaths(real_run).oof)
-    evaluated = evaluation.read(reader, run_file, frame, "all")
+    evaluated = evaluation.read(reader, run_file, frame, "all", reader.scores())
     gain = blend_weights.compare(evaluated.oof, evaluated.weights)
     curve = blend_weights.weight_curve(evaluated.oof, gain)
     for weight, model in ((0.0, "torch"), (0.4, "blend"), (1.0, "lgbm")):

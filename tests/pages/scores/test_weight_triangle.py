@@ -37,7 +37,8 @@ def root(make_run, monkeypatch):
 @pytest.fixture
 def evaluated(root):
     reader = RunReader(root)
-    return evaluation.read(reader, reader.run_file(), pl.read_parquet(root / "oof.parquet"), "all")
+    table = pl.read_parquet(root / "oof.parquet")
+    return evaluation.read(reader, reader.run_file(), table, "all", None)
 
 
 def score_by_hand(root, weights, is_scored=None):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.models.temperature import GRID, cross_entropies, scale
+from trainer.models.temperature import (
+    GRID,
+    NOT_CALIBRATED,
+    Temperatures,
+    cross_entropies,
+    scale,
+)
+from trainer.plain_data import DamagedDataError
 
 
 def draw(confidence):
@@ -44,3 +51,40 @@ def test_scaled_probabilities_keep_their_order_and_sum_to_one(temperature):
 def test_scaling_divides_the_logarithms():
     proba_NK = np.array([[0.64, 0.36, 0.0]])
     np.testing.assert_allclose(scale(proba_NK, 2.0), [[0.8 / 1.4, 0.6 / 1.4, 0.0]], rtol=1e-12)
+
+
+PLAIN = {"models": ["lgbm", "torch"], "by_fold": [0.7, 1.2], "of_all": 0.9}
+
+
+def test_the_temperatures_of_a_file_come_back():
+    found = Temperatures.from_plain(PLAIN, 2)
+    assert found.to_plain() == PLAIN
+    assert found.of(["torch", "lgbm"], fold=None) == 0.9
+    assert found.of(["lgbm", "torch"], fold=1) == 1.2
+    assert Temperatures.from_plain({}, 2).of(["lgbm"], fold=0) == 1.0
+
+
+def test_a_blend_of_other_models_has_no_temperature():
+    """It is as certain as the models, and a note says so."""
+    found = Temperatures.from_plain(PLAIN, 2)
+    assert found.of(["lgbm"], fold=None) == 1.0
+    assert found.describe_missing(["lgbm"]) == (
+        "probabilities are not calibrated, since a model of the blend is missing",
+    )
+    assert found.describe_missing(["lgbm", "torch"]) == ()
+    assert NOT_CALIBRATED.describe_missing(["lgbm"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"by_fold": [0.7]}, "by_fold: expected 2 numbers, got 1"),
+        ({"by_fold": [0.7, 0.0]}, "fold 1: expected 1e-06 to 1e\\+06, got 0"),
+        ({"by_fold": [0.7, "1"]}, "fold 1: expected float, got a str"),
+        ({"of_all": float("nan")}, "of_all: expected 1e-06 to 1e\\+06, got nan"),
+        ({"models": []}, "models: expected 1 to 1000 names, got 0"),
+    ],
+)
+def test_damaged_temperatures_are_refused(change, reason):
+    with pytest.raises(DamagedDataError, match=reason):
+        Temperatures.from_plain(PLAIN | change, 2)

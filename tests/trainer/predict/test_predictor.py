@@ -342,8 +342,9 @@ def test_one_fold_predicts_its_out_of_fold_probabilities(predictor, tiny_run, ti
             assert prediction.by_fold[model].shape[0] == 1
             table_NK = oof.select(f"{model}:{name}" for name in NAMES).to_numpy()[mask_N]
             assert np.abs(prediction.by_model[model][mask_N] - table_NK).max() <= 1e-6
-        blend_NK = oof.select(f"blend:{name}" for name in NAMES).to_numpy()[mask_N]
-        assert np.abs(prediction.proba_NK[mask_N] - blend_NK).max() <= 1e-6
+        mean_NK = 0.4 * prediction.by_model["lgbm"] + 0.6 * prediction.by_model["torch"]
+        calibrated_NK = scale(mean_NK, predictor.temperatures.by_fold[fold])
+        np.testing.assert_array_equal(prediction.proba_NK, calibrated_NK)
 
 
 @pytest.mark.parametrize("fold", [-1, 2])

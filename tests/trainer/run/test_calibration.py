@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from pages.ui.scores import evaluation
 from tests.support.tiny_runs import tiny_config, train
 from trainer.data.sequences import LabelTable
 from trainer.folds import FoldAssignment
@@ -13,7 +14,7 @@ from trainer.models.registry import BLEND
 from trainer.models.temperature import GRID, Temperatures, scale
 from trainer.predict.predictor import Predictor
 from trainer.run.calibration import fit_temperatures
-from trainer.store.names import RunPaths
+from trainer.store.reader import RunReader
 
 NUM_FOLDS, FOLD_SIZE = 3, 2000
 CONFIDENCE = (0.5, 1.0, 1.6)  # of each fold's probabilities; 1 is calibrated
@@ -79,33 +80,40 @@ def test_rows_are_scaled_by_the_temperature_of_their_fold(drawn):
         np.testing.assert_array_equal(scaled_NK[own_N], scale(proba_NK[own_N], temperature))
 
 
-def columns_of(run, name):
-    """Return the probabilities that a run's out-of-fold table has of a model or the blend."""
-    return pl.read_parquet(RunPaths(run).oof).select(pl.col(f"^{name}:.*$")).to_numpy()
+def evaluated(run):
+    """Return what the Scores page computes from a run."""
+    reader = RunReader(run)
+    return evaluation.read(reader, reader.run_file(), reader.oof(), "all", reader.scores())
 
 
 def temperatures_of(run):
+    """Return the temperatures that predictions use."""
     return Predictor.load(run).temperatures
 
 
-def test_the_table_has_the_blend_at_its_temperatures(tiny_run):
-    """The models' columns stay as they predict; the blend's are their mean, calibrated."""
+def test_scores_and_predictions_have_the_same_temperatures(tiny_run):
+    """The page shows the mean of the models' columns at the temperature of each row's fold."""
     found = temperatures_of(tiny_run)
     assert found.models == ("lgbm", "torch")
-    assert set(found.by_fold) != {1.0}
-    mean_NK = 0.4 * columns_of(tiny_run, "lgbm") + 0.6 * columns_of(tiny_run, "torch")
-    fold_N = pl.read_parquet(RunPaths(tiny_run).oof)["fold"].to_numpy()
-    np.testing.assert_allclose(
-        columns_of(tiny_run, BLEND), found.calibrate(mean_NK, fold_N), atol=1e-12
-    )
+    assert RunReader(tiny_run).scores().fold_temperatures == found.by_fold != (1.0, 1.0)
+    oof = evaluated(tiny_run).oof
+    mask_N, shown_NK = oof.probabilities(BLEND, {"lgbm": 0.4, "torch": 0.6})
+    assert mask_N.all()
+    mean_NK = 0.4 * oof.by_model["lgbm"] + 0.6 * oof.by_model["torch"]
+    np.testing.assert_array_equal(shown_NK, found.calibrate(mean_NK, oof.fold_N))
 
 
-def test_without_calibration_the_blend_is_the_mean(tiny_source, tmp_path):
-    """The scores, which depend on the most probable gesture only, are those of a calibrated run."""
+def test_calibration_changes_no_score(tiny_source, tmp_path):
+    """Of a run of one model: its probabilities differ, its scores and columns do not."""
     plain, calibrated = tmp_path / "plain", tmp_path / "calibrated"
     assert train(plain, tiny_config(tiny_source, "models=lgbm", "blend.calibrate=no")) == "finished"
     assert train(calibrated, tiny_config(tiny_source, "models=lgbm")) == "finished"
     assert temperatures_of(plain) == Temperatures()
-    np.testing.assert_array_equal(columns_of(plain, BLEND), columns_of(plain, "lgbm"))
-    assert (columns_of(calibrated, BLEND) != columns_of(calibrated, "lgbm")).any()
-    assert RunPaths(plain).scores.read_bytes() == RunPaths(calibrated).scores.read_bytes()
+    one, other = RunReader(plain), RunReader(calibrated)
+    assert one.oof().equals(other.oof())
+    assert one.scores().models == other.scores().models
+    assert one.scores().fold_temperatures == ()
+    one_NK, other_NK = (evaluated(run).oof.by_model["lgbm"] for run in (plain, calibrated))
+    np.testing.assert_array_equal(one_NK, one.oof().select(pl.col("^lgbm:.*$")).to_numpy())
+    assert (one_NK != other_NK).any()
+    np.testing.assert_array_equal(one_NK.argmax(axis=1), other_NK.argmax(axis=1))

@@ -30,8 +30,11 @@ SYMBOLS = ("circle", "diamond", "triangle-up", "cross", "star", "pentagon", "hex
 
 
 def model_symbols(models: Sequence[str]) -> dict[str, str]:
-    """Return the symbol of each model of a run and, last, of the blend; the same on every chart."""
-    return dict(zip(models, cycle(SYMBOLS), strict=False)) | {BLEND: "square"}
+    """Return the symbol of the blend and of each model of a run; the same on every chart.
+
+    The blend comes first, as on the Predict page, so that its colour is the same there.
+    """
+    return {BLEND: "square"} | dict(zip(models, cycle(SYMBOLS), strict=False))
 
 
 def mean_figure(means: pl.DataFrame) -> go.Figure:
@@ -85,6 +88,7 @@ def fold_figure(fold_rows: pl.DataFrame, models: Sequence[str]) -> go.Figure:
             name=title,
             mode="markers",
             marker={"symbol": symbol, "size": 12},
+            zorder=int(model == BLEND),  # above the others
             customdata=rows.select("accuracy", "sequences", "rank").to_numpy(),
             hovertemplate=(
                 "%{x}: score %{y:.4f}, rank %{customdata[2]:.0f}<br>"
@@ -152,6 +156,7 @@ def subject_figure(
             mode="markers",
             name=title,
             marker={"symbol": symbol, "size": 11},
+            zorder=int(model == BLEND),
             customdata=subjects.select("fold", "sequences").to_numpy(),
             hovertemplate=(
                 "%{y}: score %{x:.4f}<br>%{customdata[1]} sequences, fold %{customdata[0]}"

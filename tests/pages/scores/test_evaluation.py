@@ -229,10 +229,10 @@ def test_a_model_is_overconfident_underconfident_or_well_calibrated():
 
 
 def test_each_model_and_the_blend_have_a_symbol_of_their_own():
-    """Also in a run of many models; the blend's comes last, and is the same in every run."""
+    """Also in a run of many models; the blend's comes first, and is the same in every run."""
     symbols = score_figures.model_symbols([f"model{number}" for number in range(8)])
     assert len(set(symbols.values())) == 9
-    assert list(symbols.items())[-1] == ("blend", "square")
+    assert list(symbols.items())[0] == ("blend", "square")
 
 
 def test_figures_leave_their_colours_to_the_theme():
@@ -240,5 +240,5 @@ def test_figures_leave_their_colours_to_the_theme():
     oof = small_oof(done_torch=(0, 1))
     rows = result_tables.fold_table(oof, {"lgbm": 0.4, "torch": 0.6})
     figure = score_figures.fold_figure(rows, ("lgbm", "torch"))
-    assert [trace.name for trace in figure.data] == ["LightGBM", "Network", "Blend"]
+    assert [trace.name for trace in figure.data] == ["Blend", "LightGBM", "Network"]
     assert all(trace.marker.color is None for trace in figure.data)

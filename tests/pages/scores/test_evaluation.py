@@ -232,7 +232,7 @@ def test_each_model_and_the_blend_have_a_symbol_of_their_own():
     """Also in a run of many models; the blend's comes first, and is the same in every run."""
     symbols = score_figures.model_symbols([f"model{number}" for number in range(8)])
     assert len(set(symbols.values())) == 9
-    assert list(symbols.items())[0] == ("blend", "square")
+    assert next(iter(symbols.items())) == ("blend", "square")
 
 
 def test_figures_leave_their_colours_to_the_theme():

@@ -36,6 +36,7 @@ Architecture = Annotated[str, Field(pattern=f"^{OWN_NAME}$")]
 OwnFile = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}\.py [0-9a-f]{64}$")]
 # from this number of sequences on, networks are branches (docs/experiments.md, Network)
 MANY_SEQUENCES = 5_000
+MOTION = {"time_series_net": "steps", "branches": "path"}
 EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
 MEMBERS = {"time_series_net": 1, "branches": 3}
 STATISTICS_MEMBERS = {"time_series_net": 3, "branches": 0}
@@ -131,6 +132,9 @@ class NetworkConfig(Frozen):
 
     architecture: Architecture | None = None
     epochs: Count | None = None
+    # turns from step to step; or turns per duration of the sequence, which do not depend on the
+    # sampling rate, and the path: heading, turns about the vertical, acceleration along the ground
+    motion: Literal["steps", "path"] | None = None
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
     learning_rate: Rate = 3e-3
     weight_decay: Penalty = 1e-2
@@ -189,10 +193,14 @@ class NetworkConfig(Frozen):
         """Return the settings with a choice for what is None."""
         by_size = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
         chosen = self.model_copy(update={"architecture": self.architecture or by_size})
-        numbers = {"epochs": chosen.num_epochs, "members": chosen.num_members}
+        by_architecture: dict[str, Any] = {
+            "motion": chosen.motion or MOTION.get(chosen.kind, "steps"),
+            "epochs": chosen.num_epochs,
+            "members": chosen.num_members,
+        }
         if chosen.statistics_members is None:
-            numbers["statistics_members"] = STATISTICS_MEMBERS.get(chosen.kind, 0)
-        return chosen.model_copy(update=numbers)
+            by_architecture["statistics_members"] = STATISTICS_MEMBERS.get(chosen.kind, 0)
+        return chosen.model_copy(update=by_architecture)
 
     @model_validator(mode="after")
     def _check_size(self) -> NetworkConfig:

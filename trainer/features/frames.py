@@ -2,16 +2,22 @@
 
 In: ``Signals``. Out: ``Frames``; they are scaled, cut and padded by ``trainer.features.batches``.
 
-The channels are the motion signals without the quaternion, whose heading is arbitrary; each
-thermopile; and for each time-of-flight sensor the mean, std and minimum of the pixels in range, the
-in-range share and the means of the four quadrants. Where a sensor is present and nothing is in
-range, the range is 255, one more than the largest: "far" is a fact and not missing.
+The channels are the motion signals without the quaternion, whose heading is arbitrary; turns and
+path of the arm; each thermopile; and for each time-of-flight sensor the mean, std and minimum of
+the pixels in range, the in-range share and the means of the four quadrants. Where a sensor is
+present and nothing is in range, the range is 255, one more than the largest: "far" is a fact and
+not missing.
+
+Turns are in rad per step (``omega``), or in rad per duration of the sequence (``turn``), which does
+not depend on the sampling rate. The path is the heading, rad, from its mean; turns about the
+vertical and the horizontal; and the linear acceleration forward and sideways, m/s2.
 
 Shapes: N sequences, T time steps, C channels, V pixels.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -20,6 +26,8 @@ import numpy as np
 from trainer.data.preprocess import MOTION_SIGNALS, Signals, example_signals
 from trainer.data.sequences import FloatArray, IntArray
 from trainer.features.grid import QUADRANTS
+from trainer.features.heading import heading_signals
+from trainer.features.time_axis import cut_time_axis
 from trainer.features.time_of_flight import NUM_TOF_SENSORS, range_series
 
 FRAME_VERSION = 1  # raise it whenever a channel or a value changes
@@ -28,7 +36,12 @@ OPTIONAL_GROUPS = ("rot", "thm", "tof")  # in the order of their presence flags
 FAR = np.float32(255)  # the value of "nothing in range" where a range must be a number
 _LENGTH_PERCENTILE = 95  # of the training part; longer sequences are cut at the left
 _LENGTH_MULTIPLE = 4  # the network halves the length twice
-_MOTION_CHANNELS = ("linear_", "omega_", "vertical", "horizontal_")
+_AXES = ("x", "y", "z", "norm")
+_BY_STEP = tuple(f"omega_{axis}" for axis in _AXES)
+_BY_DURATION = tuple(f"turn_{axis}" for axis in _AXES)
+_PATH = ("heading", "turn_vertical", "turn_horizontal", "forward", "sideways")
+_MOTION_CHANNELS = ("linear_", *_BY_STEP, *_BY_DURATION, "vertical", "horizontal_norm")
+_LEFT_OUT = {"steps": (*_BY_DURATION, *_PATH), "path": _BY_STEP}  # by NetworkConfig.motion
 _FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
 
 Channel = tuple[str, str, FloatArray]  # name, sensor group, (T,) values
@@ -111,6 +124,23 @@ def _branch_of(name: str, group: str) -> str:
     return "motion" if name.startswith(_MOTION_CHANNELS) else "raw"
 
 
+def choose_channels(frames: Frames, motion: str) -> Frames:
+    """Return the frames without the turns and the path that a network does not use.
+
+    Args:
+        frames: With all channels.
+        motion: As ``NetworkConfig.motion``.
+    """
+    left_out = _LEFT_OUT[motion]
+    kept = [name not in left_out for name in frames.channels]
+    return Frames(
+        frames.offsets,
+        np.ascontiguousarray(frames.values_TC[:, kept]),
+        tuple(itertools.compress(frames.channels, kept)),
+        tuple(itertools.compress(frames.groups, kept)),
+    )
+
+
 def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str, ...]) -> Frames:
     """Return the frames in a model's channel order.
 
@@ -158,6 +188,7 @@ def _channels(signals: Signals) -> Iterator[Channel]:
         if not name.startswith("rot_"):
             group = "acc" if name.startswith("acc_") else "rot"
             yield name, group, signals.motion_TS[:, column]
+    yield from ((name, "rot", values_T) for name, values_T in _turns_and_path(signals))
     if signals.thm_T5 is not None:
         for column, values_T in enumerate(signals.thm_T5.T):
             yield f"thm_{column + 1}", "thm", values_T
@@ -166,6 +197,24 @@ def _channels(signals: Signals) -> Iterator[Channel]:
             pixels_VT = signals.sensor_pixels(sensor_idx)
             for name, values_T in _range_channels(pixels_VT):
                 yield f"tof_{sensor_idx + 1}.{name}", "tof", values_T
+
+
+def _turns_and_path(signals: Signals) -> Iterator[tuple[str, FloatArray]]:
+    """Yield turns per duration of each sequence, and the path; nothing without an orientation."""
+    signals_T = {
+        name: signals.motion_TS[:, column].astype(np.float64)
+        for column, name in enumerate(MOTION_SIGNALS)
+    }
+    if np.isnan(signals_T["rot_w"]).all():
+        return
+    lengths_N = np.diff(signals.offsets)
+    steps_T = np.repeat(lengths_N, lengths_N)
+    path_T = heading_signals(signals_T, cut_time_axis(signals.offsets, num_bins=1))
+    turns_T = {f"turn_{axis}": steps_T * signals_T[f"omega_{axis}"] for axis in _AXES}
+    turns_T["turn_vertical"] = steps_T * path_T["turn_rate"]
+    turns_T["turn_horizontal"] = steps_T * path_T["tilt_rate"]
+    for name in (*_BY_DURATION, *_PATH):
+        yield name, (path_T if name in path_T else turns_T)[name].astype(np.float32)
 
 
 def _range_channels(pixels_VT: FloatArray) -> Iterator[tuple[str, FloatArray]]:

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from trainer.data.preprocess import MOTION_SIGNALS, Signals
+from trainer.data.preprocess import MOTION_SIGNALS, Signals, preprocess
+from trainer.data.sequences import Sequences
 from trainer.features.frames import (
     Frames,
     align_channels,
     build_frames,
+    choose_channels,
     frame_length,
     input_branches,
     num_input_channels,
@@ -16,6 +18,30 @@ from trainer.features.frames import (
 MOTION = ("acc_x", "acc_y", "acc_z", "acc_norm", "linear_x", "linear_y", "linear_z", "linear_norm",
           "gravity_x", "gravity_y", "gravity_z", "omega_x", "omega_y", "omega_z", "omega_norm",
           "vertical", "horizontal_norm")  # fmt: skip
+
+
+TURNS_AND_PATH = ("turn_x", "turn_y", "turn_z", "turn_norm",
+                  "heading", "turn_vertical", "turn_horizontal", "forward", "sideways")  # fmt: skip
+
+
+def turning_about_z(*angles):
+    """Return a sequence for each array of angles, in rad, of a device that lies flat and turns."""
+    angle_T = np.concatenate(angles).astype(np.float32)
+    zero_T = np.zeros_like(angle_T)
+    num = len(angles)
+    return Sequences(
+        sequence_ids=np.arange(num).astype(str),
+        offsets=np.cumsum([0, *map(len, angles)]),
+        acc_T3=np.stack([zero_T, zero_T, zero_T + 9.81], axis=1).astype(np.float32),
+        rot_T4=np.stack([np.cos(angle_T / 2), zero_T, zero_T, np.sin(angle_T / 2)], axis=1),
+        thm_T5=None,
+        tof_T320=None,
+        subjects=None,
+        right_handed_N=np.ones(num, dtype=np.float32),
+        label_idx=None,
+        labels=None,
+        phase_T=None,
+    )
 
 
 def make_signals(num_steps=6, has_rot=True):
@@ -34,7 +60,7 @@ def make_signals(num_steps=6, has_rot=True):
 
 def test_channels_are_the_signals_without_the_quaternion_then_the_optional_sensors():
     """17 motion channels, 5 temperatures, 8 per time-of-flight sensor, each with its group."""
-    frames = build_frames(make_signals())
+    frames = choose_channels(build_frames(make_signals()), "steps")
     assert frames.channels[:17] == MOTION
     assert frames.channels[17:23] == ("thm_1", "thm_2", "thm_3", "thm_4", "thm_5", "tof_1.mean")
     assert frames.channels[-8:] == (
@@ -49,6 +75,38 @@ def test_channels_are_the_signals_without_the_quaternion_then_the_optional_senso
     )
     assert frames.groups == ("acc",) * 4 + ("rot",) * 13 + ("thm",) * 5 + ("tof",) * 40
     assert num_input_channels(frames) == 62 + 3
+
+
+def test_turns_by_duration_and_the_path_replace_turns_by_step():
+    """As many channels but five; the rest is the same."""
+    whole = build_frames(make_signals())
+    steps, path = (choose_channels(whole, motion) for motion in ("steps", "path"))
+    assert path.channels[:11] == MOTION[:11]
+    assert path.channels[11:24] == (*MOTION[15:], *TURNS_AND_PATH, *steps.channels[17:19])
+    assert path.channels[22:] == steps.channels[17:]
+    assert path.groups[13:22] == ("rot",) * 9
+    np.testing.assert_array_equal(path.values_TC[:, 22:], steps.values_TC[:, 17:])
+
+
+@pytest.mark.parametrize("pace", [1, 2, 5])
+def test_turns_by_duration_do_not_depend_on_the_sampling_rate(pace):
+    """An even turn of half a circle about z, sampled ``pace`` times as often; so is the heading."""
+    angle_T = np.linspace(0, np.pi, 20 * pace + 1)
+    frames = build_frames(preprocess(turning_about_z(angle_T)))
+    values = dict(zip(frames.channels, frames.values_TC.T, strict=True))
+    for name in ("turn_z", "turn_norm", "turn_vertical"):
+        np.testing.assert_allclose(values[name], np.pi, rtol=0.06)  # half a circle, and one step
+    np.testing.assert_allclose(values["turn_horizontal"], 0, atol=1e-3)
+    np.testing.assert_allclose(values["heading"], angle_T - np.pi / 2, atol=1e-3)
+    np.testing.assert_allclose(values["omega_z"], np.pi / (20 * pace), rtol=1e-3)
+
+
+def test_the_path_of_a_sequence_does_not_depend_on_others():
+    """Its bits are those it has alone."""
+    one, other = np.linspace(0, 1, 40), np.sin(np.linspace(0, 2, 30))
+    both = build_frames(preprocess(turning_about_z(one, other)))
+    alone = build_frames(preprocess(turning_about_z(other)))
+    np.testing.assert_array_equal(both.values_TC[40:], alone.values_TC)
 
 
 def test_without_an_orientation_only_the_raw_acceleration_is_left_of_the_motion():
@@ -115,7 +173,7 @@ def test_the_frame_length_knows_the_training_part_only():
 
 def test_every_channel_is_in_one_branch_with_the_flag_of_its_sensor():
     """Raw signals and pose, derived motion, thermopiles, five time-of-flight branches."""
-    frames = build_frames(make_signals())
+    frames = choose_channels(build_frames(make_signals()), "steps")
     branches = input_branches(frames)
     assert [name for name, _ in branches] == ["raw", "motion", "thm", *["tof"] * 5]
     names_of = [[frames.channels[c] for c in columns[:-1]] for _, columns in branches]
@@ -124,3 +182,10 @@ def test_every_channel_is_in_one_branch_with_the_flag_of_its_sensor():
     assert {name.partition(".")[0] for name in names_of[4]} == {"tof_2"}
     assert sorted(c for _, columns in branches for c in columns[:-1]) == list(range(62))
     assert [columns[-1] for _, columns in branches] == [62, 62, 63, *[64] * 5]
+
+
+def test_the_path_is_in_the_branch_of_the_pose():
+    frames = choose_channels(build_frames(make_signals()), "path")
+    raw, motion = ([frames.channels[c] for c in cs[:-1]] for _, cs in input_branches(frames)[:2])
+    assert raw == [*MOTION[:4], "gravity_x", "gravity_y", "gravity_z", *TURNS_AND_PATH[4:]]
+    assert motion == [*MOTION[4:8], *MOTION[15:], *TURNS_AND_PATH[:4]]

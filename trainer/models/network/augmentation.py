@@ -40,6 +40,7 @@ _VECTORS = (
     "linear",
     "gravity",
     "omega",
+    "turn",
 )  # in sensor axes, so that they rotate with the sensor
 
 

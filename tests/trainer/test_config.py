@@ -88,6 +88,7 @@ OUT_OF_BOUNDS = (
     ("blend.calibrate", "perhaps"),
     ("network.members", 0),
     ("network.members", 17),
+    ("network.motion", "turns"),
     ("network.statistics_members", -1),
     ("network.statistics_members", 17),
     ("network.imu_network", "perhaps"),
@@ -229,7 +230,13 @@ def test_the_network_is_chosen_by_the_number_of_sequences(assignments, num_seque
     chosen = network.chosen_for(num_sequences)
     numbers = (chosen.epochs, chosen.members, chosen.statistics_members)
     assert (chosen.architecture, *numbers) == expected
+    assert chosen.motion == ("path" if chosen.architecture == "branches" else None)
     assert chosen.chosen_for(1) == chosen
+
+
+def test_branches_may_have_turns_by_step():
+    network = make_config(assignments=["network.motion=steps"], environment={}).network
+    assert network.chosen_for(5_000).motion == "steps"
 
 
 def test_the_preset_quick_leaves_nothing_to_choose():

@@ -36,7 +36,7 @@ Architecture = Annotated[str, Field(pattern=f"^{OWN_NAME}$")]
 OwnFile = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,59}\.py [0-9a-f]{64}$")]
 # from this number of sequences on, networks are branches (docs/experiments.md, Network)
 MANY_SEQUENCES = 5_000
-MOTION = {"time_series_net": "steps", "branches": "path"}
+MOTION = {"branches": "path"}
 EPOCHS = {"time_series_net": 45, "branches": 12}  # branches overfit in more
 MEMBERS = {"time_series_net": 1, "branches": 3}
 STATISTICS_MEMBERS = {"time_series_net": 3, "branches": 0}
@@ -133,7 +133,8 @@ class NetworkConfig(Frozen):
     architecture: Architecture | None = None
     epochs: Count | None = None
     # turns from step to step; or turns per duration of the sequence, which do not depend on the
-    # sampling rate, and the path: heading, turns about the vertical, acceleration along the ground
+    # sampling rate, and the path: heading, turns about the vertical, acceleration along the ground.
+    # None: the path for branches, else steps
     motion: Literal["steps", "path"] | None = None
     batch_size: Annotated[int, Field(ge=2, le=65_536)] = 64
     learning_rate: Rate = 3e-3
@@ -194,7 +195,7 @@ class NetworkConfig(Frozen):
         by_size = "branches" if num_sequences >= MANY_SEQUENCES else "time_series_net"
         chosen = self.model_copy(update={"architecture": self.architecture or by_size})
         by_architecture: dict[str, Any] = {
-            "motion": chosen.motion or MOTION.get(chosen.kind, "steps"),
+            "motion": chosen.motion or MOTION.get(chosen.kind),
             "epochs": chosen.num_epochs,
             "members": chosen.num_members,
         }

@@ -28,6 +28,7 @@ from trainer.store.records import DataSummary, Labels, RunFile
 from trainer.store.resume_record import INEXACT
 from trainer.store.tables.feature_cache import cache_key
 
+ADDED = ("use", "network.motion")  # settings that runs of versions before do not have
 REPAIR = "Install or repair it (pip install -r requirements.txt)"
 
 
@@ -112,8 +113,9 @@ def canary_hashes(config: Config) -> dict[str, str]:
 def run_key(run_file: RunFile) -> str:
     """Return the key of what a run's checkpoints are made from: recordings, settings, code."""
     settings = flat_settings(run_file.settings())
-    if not run_file.use:
-        del settings["use"]  # as runs of versions without own code have it
+    for name in ADDED:
+        if not settings[name]:
+            del settings[name]
     parts = [f"{name}={settings[name]}" for name in sorted(settings) if name not in WITHOUT_EFFECT]
     parts += [f"{part}={version}" for part, version in sorted(run_file.code.items())]
     return cache_key(run_file.recordings.fingerprint, *parts)

@@ -108,7 +108,8 @@ def _read_in_pieces(name: str, source: Path | bytes) -> pl.DataFrame:
     parts = [scan.select(others).collect()]
     for first in range(0, len(pixels), _PIXELS_AT_ONCE):
         piece = pixels[first : first + _PIXELS_AT_ONCE]
-        parts.append(scan.select(pl.col(piece).cast(pl.Float32)).collect())
+        # cast afterwards: a lazy cast cuts rows elsewhere, and joining the pieces copies them all
+        parts.append(scan.select(piece).collect().cast(pl.Float32))
     return pl.concat(parts, how="horizontal").select(list(schema))
 
 

@@ -223,10 +223,11 @@ def _read_sensors(table: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray |
 
     def fill(start: int) -> bool:
         block = numbers.slice(start, _BLOCK_ROWS).cast(pl.Float32).to_numpy()
-        if (np.abs(block) > MAX_MAGNITUDE).any():
+        least, most = np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None)  # not NaN
+        if least < -MAX_MAGNITUDE or most > MAX_MAGNITUDE:
             _refuse_magnitude(table, numbers)
         values_TC[start : start + len(block), column_idx] = block
-        return not np.isnan(block).all()
+        return not np.isnan(most)
 
     is_known = any(list(map_in_threads(fill, range(0, len(table), _BLOCK_ROWS))))
     return values_TC if is_known else None

@@ -24,7 +24,7 @@ from trainer.data.schema import (
     DataError,
 )
 from trainer.data.sequences import FloatArray
-from trainer.data.threads import map_in_threads
+from trainer.data.threads import compute_ahead, map_in_threads
 
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -149,7 +149,7 @@ def _read_in_pieces(name: str, source: Path | bytes, images_apart: bool) -> RawT
     pieces = (scan.select(pixels[n : n + _PIXELS_AT_ONCE]).collect() for n in firsts)
     if images_apart and len(pixels) == len(TOF_COLUMNS):
         tof_T320 = np.empty((num_rows, len(pixels)), dtype=np.float32)
-        for first, piece in zip(firsts, pieces, strict=True):
+        for first, piece in zip(firsts, compute_ahead(pieces), strict=True):
             put_columns(piece, tof_T320, range(first, first + piece.width))
         return RawTable(others, tuple(schema), tof_T320)
     # cast afterwards: a lazy cast cuts rows elsewhere, and joining the pieces copies them all

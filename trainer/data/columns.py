@@ -1,20 +1,25 @@
-"""One column of a raw table, checked to be text or numbers.
+"""Columns of a raw table: one of them checked to be text or numbers, several put into an array.
 
 In: a table and a column name. Out: the column, or a ``DataError`` that names column and row.
+
+Shapes: T time steps, C columns of an array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
 from trainer.data.schema import DataError
+from trainer.data.sequences import FloatArray
+from trainer.data.threads import map_in_threads
 
 # Beyond any sensor's range, and small enough that squares and sums stay finite in float32.
 MAX_MAGNITUDE = 1e6
 MAX_TEXT = 200  # bytes of an id or a label: the longest one sets the width of an array
 TEXT_TYPES = (pl.String, pl.Categorical, pl.Enum)
+_BLOCK_VALUES = 2**20  # they fit the processor's cache while they are transposed
 
 
 def check_texts(table: pl.DataFrame, names: Iterable[str]) -> None:
@@ -92,6 +97,24 @@ def number_column(table: pl.DataFrame, name: str) -> pl.Series:
             f"{describe_row(table, wrong_mask)}. Correct the value, or leave it empty if missing."
         )
     return numbers
+
+
+def put_columns(numbers: pl.DataFrame, values_TC: FloatArray, column_idx: Sequence[int]) -> None:
+    """Write columns into an array, blocks of rows in threads.
+
+    Args:
+        numbers: T rows of numbers; a null becomes NaN.
+        values_TC: (T, C) float32, changed in place.
+        column_idx: Where in the array each of the columns goes.
+    """
+    num_rows = max(1, _BLOCK_VALUES // max(1, numbers.width))
+
+    def put(start: int) -> None:
+        block = numbers.slice(start, num_rows).cast(pl.Float32).to_numpy()
+        values_TC[start : start + len(block), column_idx] = block
+
+    for _ in map_in_threads(put, range(0, len(numbers), num_rows)):
+        pass
 
 
 def describe_row(table: pl.DataFrame, mask: pl.Series) -> str:

@@ -2,24 +2,29 @@
 
 The meaning of the columns is not used here, only which of them have numbers. Names, numbers of
 columns and the memory that a table needs are bounded before a parser sees the data.
+
+Shapes: T time steps of all sequences.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from trainer.data.columns import put_columns
 from trainer.data.schema import (
     KNOWN_COLUMNS,
     SENSOR_COLUMNS,
     TOF_COLUMNS,
     DataError,
 )
-from trainer.data.threads import map_in_threads
+from trainer.data.sequences import FloatArray
+from trainer.data.threads import compute_ahead, map_in_threads
 
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -33,6 +38,22 @@ _MAX_NAME = 200  # characters of a column's name, and of a file's name in a mess
 _BINARY_BYTES = bytes(set(range(32)) - set(b"\t\n\r"))
 
 
+@dataclass(frozen=True)
+class RawTable:
+    """A table as it was read.
+
+    Attributes:
+        frame: All columns, or all but those of the images.
+        columns: The names of all columns, in the order of the file.
+        tof_T320: (T, 320) float32, columns TOF_COLUMNS, NaN missing; None where the frame has the
+            images, or there are none.
+    """
+
+    frame: pl.DataFrame
+    columns: tuple[str, ...]
+    tof_T320: FloatArray | None = None
+
+
 def read_table(path: Path) -> pl.DataFrame:
     """Read a CSV or Parquet file.
 
@@ -42,12 +63,21 @@ def read_table(path: Path) -> pl.DataFrame:
     Raises:
         DataError: If it cannot be read, is empty, or is neither CSV nor Parquet.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-    except OSError as error:
-        raise DataError(f"File {str(path)!r} cannot be read: {error.strerror}.") from error
-    return _parse(path.name[-_MAX_NAME:], path, head)
+    return _parse(path.name[-_MAX_NAME:], path, _read_head(path)).frame
+
+
+def read_raw_table(path: Path) -> RawTable:
+    """Read a CSV or Parquet file, the images of Parquet straight into their array.
+
+    So they are never in memory twice. The images of a CSV stay in the frame.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: As ``read_table``.
+    """
+    return _parse(path.name[-_MAX_NAME:], path, _read_head(path), images_apart=True)
 
 
 def read_upload(name: str, data: bytes) -> pl.DataFrame:
@@ -60,25 +90,34 @@ def read_upload(name: str, data: bytes) -> pl.DataFrame:
     Raises:
         DataError: If it is empty, or neither CSV nor Parquet.
     """
-    return _parse(name[-_MAX_NAME:], data, data[:_HEAD_BYTES])
+    return _parse(name[-_MAX_NAME:], data, data[:_HEAD_BYTES]).frame
 
 
-def _parse(name: str, source: Path | bytes, head: bytes) -> pl.DataFrame:
+def _read_head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"File {str(path)!r} cannot be read: {error.strerror}.") from error
+
+
+def _parse(name: str, source: Path | bytes, head: bytes, images_apart: bool = False) -> RawTable:
     if not head.strip():
         raise DataError(f"File {name!r} is empty: expected a CSV or Parquet file with recordings.")
     if head.startswith(_PARQUET_MAGIC):
-        return _parse_parquet(name, source)
+        return _parse_parquet(name, source, images_apart)
     if name.lower().endswith(_PARQUET_SUFFIXES):
         raise DataError(
             f"File {name!r} is not Parquet: expected it to begin with {_PARQUET_MAGIC!r}, got "
             f"{head[:4]!r}. Save it again as Parquet, or name it .csv if it is one."
         )
-    return _parse_csv(name, source, _header(name, head))
+    frame = _parse_csv(name, source, _header(name, head))
+    return RawTable(frame, tuple(frame.columns))
 
 
-def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
+def _parse_parquet(name: str, source: Path | bytes, images_apart: bool) -> RawTable:
     try:
-        return _read_in_pieces(name, source)
+        return _read_in_pieces(name, source, images_apart)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"File {name!r} is damaged: it begins as Parquet, but reading it failed "
@@ -86,7 +125,7 @@ def _parse_parquet(name: str, source: Path | bytes) -> pl.DataFrame:
         ) from error
 
 
-def _read_in_pieces(name: str, source: Path | bytes) -> pl.DataFrame:
+def _read_in_pieces(name: str, source: Path | bytes, images_apart: bool) -> RawTable:
     """Read a few pixels of the images after the other, kept as float32, as those of a CSV are.
 
     So the float64 of a file is never in memory for all of them at once. Lists and other nested
@@ -102,14 +141,21 @@ def _read_in_pieces(name: str, source: Path | bytes) -> pl.DataFrame:
                 "Write one value per row."
             )
     schema = pl.Schema({n: dtype for n, dtype in schema.items() if not dtype.is_nested()})
-    _refuse_what_does_not_fit(name, scan.select(pl.len()).collect().item(), schema)
+    num_rows = scan.select(pl.len()).collect().item()
+    _refuse_what_does_not_fit(name, num_rows, schema)
     pixels = [name for name in TOF_COLUMNS if name in schema and schema[name].is_numeric()]
-    others = [name for name in schema if name not in set(pixels)]
-    parts = [scan.select(others).collect()]
-    for first in range(0, len(pixels), _PIXELS_AT_ONCE):
-        piece = pixels[first : first + _PIXELS_AT_ONCE]
-        parts.append(scan.select(pl.col(piece).cast(pl.Float32)).collect())
-    return pl.concat(parts, how="horizontal").select(list(schema))
+    others = scan.select([name for name in schema if name not in set(pixels)]).collect()
+    firsts = range(0, len(pixels), _PIXELS_AT_ONCE)
+    pieces = (scan.select(pixels[n : n + _PIXELS_AT_ONCE]).collect() for n in firsts)
+    if images_apart and len(pixels) == len(TOF_COLUMNS):
+        tof_T320 = np.empty((num_rows, len(pixels)), dtype=np.float32)
+        for first, piece in zip(firsts, compute_ahead(pieces), strict=True):
+            put_columns(piece, tof_T320, range(first, first + piece.width))
+        return RawTable(others, tuple(schema), tof_T320)
+    # cast afterwards: a lazy cast cuts rows elsewhere, and joining the pieces copies them all
+    parts = [others, *(piece.cast(pl.Float32) for piece in pieces)]
+    frame = pl.concat(parts, how="horizontal").select(list(schema))
+    return RawTable(frame, tuple(schema))
 
 
 def _header(name: str, head: bytes) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.schema import NUM_TOF, TOF_SIDE
 from trainer.data.sequences import FloatArray, IntArray, Sequences
+from trainer.data.threads import map_in_threads
 
 # Every motion signal, in order; NaN where it cannot be known (no orientation: only acc_*).
 MOTION_SIGNALS = (
@@ -36,6 +38,7 @@ _MIRROR_ACC = np.array([-1, 1, 1], dtype=np.float32)
 _MIRROR_ROT = np.array([1, 1, -1, -1], dtype=np.float32)
 _NUM_PIXELS = TOF_SIDE**2
 _MIRROR_SENSORS = [0, 1, 4, 3, 2]  # thermopiles and images 3 and 5 change places
+_PIECE_STEPS = 32_768  # of motion computed at once: an array of them fits the processor's cache
 _BLOCK_ROWS = 1024  # the images of one sensor fit the processor's cache while they are turned
 
 
@@ -168,18 +171,46 @@ def _mirrored_pixels() -> IntArray:
 
 
 def _compute_motion(sequences: Sequences, left_T: NDArray[np.bool_]) -> FloatArray:
-    acc_T3 = np.where(left_T[:, None], sequences.acc_T3 * _MIRROR_ACC, sequences.acc_T3)
-    motion_TS = np.full((len(acc_T3), len(MOTION_SIGNALS)), np.nan, dtype=np.float32)
+    """Return the motion signals, (T, S), some sequences at a time, in threads."""
+    offsets, rot_T4 = sequences.offsets, sequences.rot_T4
+    motion_TS = np.empty((len(left_T), len(MOTION_SIGNALS)), dtype=np.float32)
+    cuts = np.searchsorted(offsets, [*range(0, len(left_T), _PIECE_STEPS), len(left_T)])
+
+    def compute(piece: tuple[int, int]) -> None:
+        first, stop = piece
+        steps = slice(int(offsets[first]), int(offsets[stop]))
+        _fill_motion(
+            motion_TS[steps],
+            offsets[first : stop + 1] - offsets[first],
+            sequences.acc_T3[steps],
+            None if rot_T4 is None else rot_T4[steps],
+            left_T[steps],
+        )
+
+    for _ in map_in_threads(compute, list(pairwise(np.unique(cuts).tolist()))):
+        pass
+    return motion_TS
+
+
+def _fill_motion(
+    motion_TS: FloatArray,
+    offsets: IntArray,
+    acc_T3: FloatArray,
+    rot_T4: FloatArray | None,
+    left_T: NDArray[np.bool_],
+) -> None:
+    acc_T3 = np.where(left_T[:, None], acc_T3 * _MIRROR_ACC, acc_T3)
+    motion_TS.fill(np.nan)
     _put(motion_TS, "acc_x", acc_T3)
     _put(motion_TS, "acc_norm", _norm(acc_T3))
-    if sequences.rot_T4 is None:
-        return motion_TS
+    if rot_T4 is None:
+        return
 
-    rot_T4 = np.where(left_T[:, None], sequences.rot_T4 * _MIRROR_ROT, sequences.rot_T4)
-    rot_T4 = _make_continuous(_normalise(rot_T4), sequences.offsets)
+    rot_T4 = np.where(left_T[:, None], rot_T4 * _MIRROR_ROT, rot_T4)
+    rot_T4 = _make_continuous(_normalise(rot_T4), offsets)
     gravity_T3 = _gravity_direction(rot_T4)
     linear_T3 = acc_T3 - GRAVITY_MPS2 * gravity_T3
-    omega_T3 = _angular_velocity(rot_T4, sequences.offsets)
+    omega_T3 = _angular_velocity(rot_T4, offsets)
     vertical_T = np.einsum("tc,tc->t", linear_T3, gravity_T3)
     _put(motion_TS, "linear_x", linear_T3)
     _put(motion_TS, "linear_norm", _norm(linear_T3))
@@ -189,7 +220,6 @@ def _compute_motion(sequences: Sequences, left_T: NDArray[np.bool_]) -> FloatArr
     _put(motion_TS, "vertical", vertical_T)
     _put(motion_TS, "horizontal_norm", _norm(linear_T3 - vertical_T[:, None] * gravity_T3))
     _put(motion_TS, "rot_w", rot_T4)
-    return motion_TS
 
 
 def _put(motion_TS: FloatArray, first: str, values: FloatArray) -> None:

@@ -7,6 +7,8 @@ Shapes: N sequences, T time steps of all sequences, C columns of one sensor grou
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -17,9 +19,11 @@ from trainer.data.columns import (
     check_texts,
     describe_row,
     number_column,
+    put_columns,
     text_column,
 )
 from trainer.data.demographics import right_handed
+from trainer.data.files import RawTable
 from trainer.data.schema import (
     ACC_COLUMNS,
     KNOWN_COLUMNS,
@@ -39,11 +43,11 @@ from trainer.data.sequences import FloatArray, IntArray, LabelTable, Sequences
 from trainer.data.threads import map_in_threads
 
 _TEXT_COLUMNS = tuple(name for name in KNOWN_COLUMNS if name not in SENSOR_COLUMNS)
-_BLOCK_ROWS = 4096  # 320 columns of them fit the processor's cache while they are transposed
+_BLOCK_ROWS = 1024  # 320 columns of them fit the processor's cache
 
 
 def sequences_from_table(
-    table: pl.DataFrame, demographics: pl.DataFrame | None = None
+    table: pl.DataFrame | RawTable, demographics: pl.DataFrame | None = None
 ) -> Sequences:
     """Check a raw table and return its recordings.
 
@@ -59,7 +63,9 @@ def sequences_from_table(
         DataError: If anything is missing, misnamed, of the wrong type, doubled, out of order or
             contradictory.
     """
-    is_labelled = _check_columns(table)
+    raw = table if isinstance(table, RawTable) else RawTable(table, tuple(table.columns))
+    table, tof_T320 = raw.frame, raw.tof_T320
+    is_labelled = _check_columns(table, raw.columns)
     has_subjects = is_labelled or _has_values(table, "subject")
     sequence_id = text_column(table, "sequence_id")
     starts = _find_starts(table, sequence_id)
@@ -73,7 +79,9 @@ def sequences_from_table(
         acc_T3=_read_acceleration(table, sequence_id, offsets),
         rot_T4=_read_sensors(table, ROT_COLUMNS),
         thm_T5=_read_sensors(table, THM_COLUMNS),
-        tof_T320=_read_sensors(table, TOF_COLUMNS),
+        tof_T320=_read_sensors(table, TOF_COLUMNS)
+        if tof_T320 is None
+        else _check_range(table, tof_T320, lambda: pl.DataFrame(tof_T320, list(TOF_COLUMNS))),
         subjects=None if subjects is None else _to_unicode(subjects),
         right_handed_N=_read_handedness(demographics, subjects, len(starts)),
         label_idx=label_idx,
@@ -83,29 +91,27 @@ def sequences_from_table(
     )
 
 
-def _check_columns(table: pl.DataFrame) -> bool:
+def _check_columns(table: pl.DataFrame, columns: Collection[str]) -> bool:
     """Refuse missing or misnamed columns, and return whether the table is labelled."""
-    refuse_misnamed(table.columns)
-    require_columns(
-        table.columns, ("sequence_id", "sequence_counter", *ACC_COLUMNS), "every recording"
-    )
+    refuse_misnamed(columns)
+    require_columns(columns, ("sequence_id", "sequence_counter", *ACC_COLUMNS), "every recording")
     check_texts(table, _TEXT_COLUMNS)
     if table.is_empty():
         raise DataError("The table has no rows: expected at least one time step of one sequence.")
     is_labelled = _has_values(table, "gesture")
     if is_labelled:
         require_columns(
-            table.columns,
+            columns,
             ("subject", "sequence_type"),
             "labelled recordings (those with 'gesture')",
         )
-    if any(name in table.columns for name in ROT_COLUMNS):
-        require_columns(table.columns, ROT_COLUMNS, "the orientation; drop all four or none")
+    if any(name in columns for name in ROT_COLUMNS):
+        require_columns(columns, ROT_COLUMNS, "the orientation; drop all four or none")
     for first in range(0, len(TOF_COLUMNS), TOF_PIXELS):
         pixels = TOF_COLUMNS[first : first + TOF_PIXELS]
-        if any(name in table.columns for name in pixels):
+        if any(name in columns for name in pixels):
             sensor = pixels[0].removesuffix("_v0")
-            require_columns(table.columns, pixels, f"{sensor}; drop all its pixels or none")
+            require_columns(columns, pixels, f"{sensor}; drop all its pixels or none")
     return is_labelled
 
 
@@ -216,20 +222,27 @@ def _read_sensors(table: pl.DataFrame, columns: tuple[str, ...]) -> FloatArray |
     if not present:
         return None
     numbers = pl.DataFrame([number_column(table, name) for name in present])
-    column_idx = [columns.index(name) for name in present]
     values_TC = np.empty((len(table), len(columns)), dtype=np.float32)
     if len(present) < len(columns):
         values_TC.fill(np.nan)
+    put_columns(numbers, values_TC, [columns.index(name) for name in present])
+    return _check_range(table, values_TC, lambda: numbers)
 
-    def fill(start: int) -> bool:
-        block = numbers.slice(start, _BLOCK_ROWS).cast(pl.Float32).to_numpy()
-        if (np.abs(block) > MAX_MAGNITUDE).any():
-            _refuse_magnitude(table, numbers)
-        values_TC[start : start + len(block), column_idx] = block
-        return not np.isnan(block).all()
 
-    is_known = any(list(map_in_threads(fill, range(0, len(table), _BLOCK_ROWS))))
-    return values_TC if is_known else None
+def _check_range(
+    table: pl.DataFrame, values_TC: FloatArray, numbers: Callable[[], pl.DataFrame]
+) -> FloatArray | None:
+    """Return a sensor group, None where no value is known, after refusing too large ones."""
+
+    def find_largest(start: int) -> np.float32:
+        block = values_TC[start : start + _BLOCK_ROWS]
+        extremes = (np.fmin.reduce(block, axis=None), np.fmax.reduce(block, axis=None))
+        return np.float32(np.max(np.abs(extremes)))  # NaN where all values are
+
+    largest = np.array(list(map_in_threads(find_largest, range(0, len(table), _BLOCK_ROWS))))
+    if (largest > MAX_MAGNITUDE).any():
+        _refuse_magnitude(table, numbers())
+    return None if np.isnan(largest).all() else values_TC
 
 
 def _refuse_magnitude(table: pl.DataFrame, numbers: pl.DataFrame) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.config import is_simulated
-from trainer.data.files import read_table, read_upload
+from trainer.data.files import read_raw_table, read_table, read_upload
 from trainer.data.partitions import Partitions, find_partitions
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError, list_names
@@ -65,7 +65,7 @@ def load(source: str, kaggle_input: Path | None = None) -> Sequences:
     if source == "kaggle":
         return _load_folder(find_competition(kaggle_input))
     path = _find_path(source)
-    return _load_folder(path) if path.is_dir() else sequences_from_table(read_table(path))
+    return _load_folder(path) if path.is_dir() else sequences_from_table(read_raw_table(path))
 
 
 def open_partitions(source: str) -> Partitions | None:
@@ -217,7 +217,7 @@ def _load_folder(folder: Path) -> Sequences:
         if path is not None:
             demographics = _find_table(folder, f"{part}_demographics")
             return sequences_from_table(
-                read_table(path), None if demographics is None else read_table(demographics)
+                read_raw_table(path), None if demographics is None else read_table(demographics)
             )
     parts = find_partitions(folder)
     if parts is not None:

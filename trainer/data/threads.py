@@ -6,8 +6,9 @@ In: a function and what it is called with. Out: its results, in order.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -28,3 +29,17 @@ def map_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) ->
         return
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         yield from pool.map(function, items)
+
+
+def compute_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield the items in order, each computed by another thread while the one before is used.
+
+    Args:
+        items: Such as a generator; two of them are in memory at once.
+    """
+    iterator = iter(items)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(list, islice(iterator, 1))  # empty at the end
+        while found := following.result():
+            following = pool.submit(list, islice(iterator, 1))
+            yield found[0]

@@ -30,6 +30,7 @@ from trainer.features.time_of_flight import NUM_TOF_SENSORS, time_of_flight_colu
 FEATURE_VERSION = 5  # part of the cache key: raise it whenever a name or a value changes
 
 STRETCH_STEPS = 131_072  # computed in one go: a series of them takes 1 MB, the cache of a core
+_JOINED_ROWS = 1024  # of the table, at once
 _LARGEST = float(np.finfo(np.float32).max)
 _NUM_NAMED = 5  # names that a message lists before it only counts
 
@@ -162,10 +163,17 @@ def build_block(
 
 def join_blocks(blocks: Sequence[FeatureTable]) -> FeatureTable:
     """Put blocks of the same sequences side by side."""
-    return FeatureTable(
-        np.concatenate([block.values_NF for block in blocks], axis=1),
-        tuple(name for block in blocks for name in block.names),
-    )
+    names = tuple(name for block in blocks for name in block.names)
+    values_NF = np.empty((len(blocks[0].values_NF), len(names)), dtype=np.float32)
+
+    def join(start: int) -> None:
+        rows = slice(start, start + _JOINED_ROWS)
+        parts = [block.values_NF[rows] for block in blocks]
+        np.concatenate(parts, axis=1, out=values_NF[rows])
+
+    for _ in map_in_threads(join, range(0, len(values_NF), _JOINED_ROWS)):
+        pass
+    return FeatureTable(values_NF, names)
 
 
 def parse_name(name: str) -> FeatureName:

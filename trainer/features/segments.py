@@ -244,7 +244,7 @@ def quantiles(
     padded = np.append(x_T, np.nan).astype(np.float32)  # 32 bits sort three times faster
     quantiles_NQ = np.full((sum(len(idx) for idx, _ in rows), len(shares)), np.nan)
     for idx, positions in rows:
-        sorted_nW = np.sort(padded[positions], axis=1)  # NaN goes last
+        sorted_nW = np.sort(np.take(padded, positions), axis=1)  # NaN goes last
         last_n1 = np.sum(~np.isnan(sorted_nW), axis=1, keepdims=True) - 1
         place_nQ = np.maximum(last_n1, 0) * np.array(shares)
         low_nQ = np.floor(place_nQ).astype(np.int64)

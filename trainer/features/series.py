@@ -174,9 +174,12 @@ def timing_columns(series: Series) -> Iterator[NamedColumn]:
     share_T = axis.share_T
     extremes = {"max_at": series.moments.max_NP, "min_at": series.moments.min_NP}
     for statistic, extreme_NP in extremes.items():
-        is_extreme_T = series.values_T == axis.whole.spread(extreme_NP)
-        time_T = np.where(is_extreme_T, share_T, np.nan)
-        yield statistic, axis.whole.reduce(np.fmin, time_T)[:, 0]
+        extreme_idx = np.flatnonzero(series.values_T == axis.whole.spread(extreme_NP))
+        sequence_idx = axis.sequence_T[extreme_idx]
+        is_first = np.diff(sequence_idx, prepend=-1) > 0
+        time_N = np.full(len(extreme_NP), np.nan)
+        time_N[sequence_idx[is_first]] = share_T[extreme_idx[is_first]]
+        yield statistic, time_N
     square_T = series.deviation_T**2
     yield "energy_at", ratio(series.mean_of(square_T * share_T), series.mean_of(square_T))
 

@@ -42,12 +42,13 @@ def spectrum_columns(series: Series) -> Iterator[NamedColumn]:
 
 def _power_shares(series: Series) -> DoubleArray:
     """Return each frequency's share of the power, rows of NaN where there is none, (N, H)."""
-    values_NW = np.append(series.values_T, np.nan)[series.axis.tail_NW]
-    known_NW = ~np.isnan(values_NW)
-    filled_NW = np.where(known_NW, values_NW, 0.0)
-    num_known_N1 = np.sum(known_NW, axis=1, keepdims=True).astype(np.float64)
+    filled_NW = np.take(np.append(series.values_T, np.nan), series.axis.tail_NW)
+    missing_NW = np.isnan(filled_NW)
+    np.copyto(filled_NW, 0.0, where=missing_NW)
+    num_known_N1 = np.sum(~missing_NW, axis=1, keepdims=True).astype(np.float64)
     mean_N1 = ratio(np.sum(filled_NW, axis=1, keepdims=True), num_known_N1)
-    centred_NW = np.where(known_NW, filled_NW - mean_N1, 0.0)
+    centred_NW = filled_NW - mean_N1
+    np.copyto(centred_NW, 0.0, where=missing_NW)
     peak_N1 = np.max(np.abs(centred_NW), axis=1, keepdims=True)
     is_flat_N1 = peak_N1 <= _FLOAT32_STEP * np.max(np.abs(filled_NW), axis=1, keepdims=True)
     unit_NW = (centred_NW / np.where(is_flat_N1, 1.0, peak_N1)).astype(np.float32)

@@ -49,6 +49,12 @@ class TimeAxis:
     tail_NW: IntArray
 
     @cached_property
+    def sequence_T(self) -> IntArray:
+        """Return the sequence of each step, (T,) int64."""
+        lengths_N = np.diff(self.offsets)
+        return np.repeat(np.arange(len(lengths_N)), lengths_N)
+
+    @cached_property
     def share_T(self) -> DoubleArray:
         """Return where each step lies in its sequence, 0 the first, 1 the last, (T,) float64."""
         lengths_N = np.diff(self.offsets)

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.support.builders import GESTURES, make_demographics, make_small_table, with_value
-from trainer.data.schema import DataError
+from trainer.data.schema import TOF_COLUMNS, DataError
 from trainer.data.sources import (
     COMPETITION,
     check_trainable,
@@ -321,6 +321,27 @@ def test_a_parquet_file_larger_than_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     message = refusal(read_upload, "a.parquet", buffer.getvalue())
     assert "GB of memory; 0.0 GB are free" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (
+            lambda table: with_value(table, "tof_5_v63", 2, 1e7),
+            ["'tof_5_v63'", "10000000.0", "_000002"],
+        ),
+        (lambda table: with_value(table, "tof_1_v0", 2, -math.inf), ["'tof_1_v0'", "-inf"]),
+        (lambda table: table.clear(), ["no rows"]),
+        (lambda table: table.select(TOF_COLUMNS), ["'sequence_id', 'sequence_counter', 'acc_x'"]),
+        (lambda table: table.drop("acc_x"), ["'acc_x'", "Columns of the table: 'row_id'"]),
+    ],
+)
+def test_a_parquet_file_with_images_is_refused_as_its_table_is(tmp_path, change, parts):
+    """Images in an array of their own: the same messages."""
+    change(make_small_table(("acc", "tof"))).write_parquet(tmp_path / "a.parquet")
+    message = refusal(load, str(tmp_path / "a.parquet"))
+    assert message == refusal(lambda: sequences_from_table(read_table(tmp_path / "a.parquet")))
+    assert [part for part in parts if part not in message] == []
 
 
 def test_lists_outside_the_schema_are_left_out():

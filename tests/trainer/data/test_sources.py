@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tests.support.builders import GESTURES, make_demographics, make_small_table, with_value
+from trainer.data import columns
+from trainer.data.files import read_raw_table
 from trainer.data.schema import FORBIDDEN_INPUTS, SENSOR_COLUMNS, TOF_COLUMNS
 from trainer.data.sequences import LabelTable
 from trainer.data.sources import (
@@ -296,3 +298,41 @@ def test_a_parquet_file_keeps_its_columns_in_order_and_its_images_as_float32(tmp
     assert read["tof_2_v1"].to_list() == [254.0, None]
     assert read["tof_1_v1"].to_list() == ["x", None]
     assert read["acc_x"].to_list() == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("block_values", [7, 2**20])
+def test_images_of_a_parquet_file_are_read_into_an_array(tmp_path, monkeypatch, block_values):
+    """Gaps, whole numbers and the order of the columns do not matter; in blocks of any size."""
+    monkeypatch.setattr(columns, "_BLOCK_VALUES", block_values)
+    table = make_small_table(("acc", "rot", "thm", "tof")).cast({"tof_4_v9": pl.Int64})
+    table = with_value(table, "tof_2_v30", 3, None).select(reversed(table.columns))
+    table.write_parquet(tmp_path / "some.parquet")
+    raw = read_raw_table(tmp_path / "some.parquet")
+    assert raw.columns == tuple(table.columns)
+    assert raw.frame.columns == [name for name in table.columns if name not in TOF_COLUMNS]
+    assert raw.tof_T320.dtype == np.float32
+    np.testing.assert_array_equal(raw.tof_T320, table.select(TOF_COLUMNS).to_numpy())
+    assert fingerprint(sequences_from_table(raw)) == fingerprint(sequences_from_table(table))
+
+
+def test_images_that_are_incomplete_or_text_stay_in_the_table(tmp_path):
+    """Four of five sensors, and a pixel that is text: as in a table that was not in a file."""
+    whole = make_small_table(("acc", "tof"))
+    for table in (
+        whole.drop(f"tof_5_v{pixel}" for pixel in range(64)),
+        whole.cast({"tof_1_v0": pl.String}),
+    ):
+        table.write_parquet(tmp_path / "some.parquet")
+        raw = read_raw_table(tmp_path / "some.parquet")
+        assert raw.tof_T320 is None
+        assert raw.frame.columns == table.columns
+        assert fingerprint(sequences_from_table(raw)) == fingerprint(sequences_from_table(table))
+
+
+def test_images_without_a_value_are_no_images(tmp_path):
+    """All pixels null or NaN in a Parquet file: the sensor group is absent."""
+    table = make_small_table(("acc", "tof"))
+    table.with_columns(pl.lit(math.nan).alias(name) for name in TOF_COLUMNS).write_parquet(
+        tmp_path / "some.parquet"
+    )
+    assert load(str(tmp_path / "some.parquet")).groups == ("acc",)

@@ -17,7 +17,6 @@ Shapes: N sequences, T time steps, C channels, V pixels.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -41,7 +40,6 @@ _BY_STEP = tuple(f"omega_{axis}" for axis in _AXES)
 _BY_DURATION = tuple(f"turn_{axis}" for axis in _AXES)
 _PATH = ("heading", "turn_vertical", "turn_horizontal", "forward", "sideways")
 _MOTION_CHANNELS = ("linear_", *_BY_STEP, *_BY_DURATION, "vertical", "horizontal_norm")
-_LEFT_OUT = {"steps": (*_BY_DURATION, *_PATH), "path": _BY_STEP}  # by NetworkConfig.motion
 _FLAG_OF_BRANCH = {"raw": "rot", "motion": "rot"}
 
 Channel = tuple[str, str, FloatArray]  # name, sensor group, (T,) values
@@ -64,15 +62,16 @@ class Frames:
     groups: tuple[str, ...]
 
 
-def build_frames(signals: Signals) -> Frames:
+def build_frames(signals: Signals, motion: str = "steps") -> Frames:
     """Lay the channels side by side; those of a group that no sequence has are left out.
 
     Everything that needs an orientation, the linear acceleration too, is of the group ``rot``.
 
     Args:
         signals: Preprocessed recordings.
+        motion: As ``NetworkConfig.motion``; or "all", for networks that choose their own.
     """
-    channels = [channel for channel in _channels(signals) if not np.isnan(channel[2]).all()]
+    channels = [one for one in _channels(signals, motion) if not np.isnan(one[2]).all()]
     return Frames(
         offsets=signals.offsets,
         values_TC=np.stack([values_T for _, _, values_T in channels], axis=1),
@@ -81,9 +80,11 @@ def build_frames(signals: Signals) -> Frames:
     )
 
 
-def frame_layout(groups: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def frame_layout(
+    groups: Collection[str], motion: str = "steps"
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return names and sensor groups of the channels that recordings of these groups have."""
-    names = [(name, group) for name, group, _ in _channels(example_signals(groups))]
+    names = [(name, group) for name, group, _ in _channels(example_signals(groups), motion)]
     present = [(name, group) for name, group in names if group in groups]
     return tuple(name for name, _ in present), tuple(group for _, group in present)
 
@@ -122,23 +123,6 @@ def _branch_of(name: str, group: str) -> str:
     if group == "thm":
         return "thm"
     return "motion" if name.startswith(_MOTION_CHANNELS) else "raw"
-
-
-def choose_channels(frames: Frames, motion: str) -> Frames:
-    """Return the frames without the turns and the path that a network does not use.
-
-    Args:
-        frames: With all channels.
-        motion: As ``NetworkConfig.motion``.
-    """
-    left_out = _LEFT_OUT[motion]
-    kept = [name not in left_out for name in frames.channels]
-    return Frames(
-        frames.offsets,
-        np.ascontiguousarray(frames.values_TC[:, kept]),
-        tuple(itertools.compress(frames.channels, kept)),
-        tuple(itertools.compress(frames.groups, kept)),
-    )
 
 
 def align_channels(frames: Frames, channels: tuple[str, ...], groups: tuple[str, ...]) -> Frames:
@@ -182,13 +166,15 @@ def round_up_length(length: float) -> int:
     return int(np.ceil(length / _LENGTH_MULTIPLE)) * _LENGTH_MULTIPLE
 
 
-def _channels(signals: Signals) -> Iterator[Channel]:
+def _channels(signals: Signals, motion: str) -> Iterator[Channel]:
     """Yield the channels of every sensor group that the signals have."""
+    left_out = _BY_STEP if motion == "path" else ()
     for column, name in enumerate(MOTION_SIGNALS):
-        if not name.startswith("rot_"):
+        if not name.startswith("rot_") and name not in left_out:
             group = "acc" if name.startswith("acc_") else "rot"
             yield name, group, signals.motion_TS[:, column]
-    yield from ((name, "rot", values_T) for name, values_T in _turns_and_path(signals))
+    if motion != "steps":
+        yield from ((name, "rot", values_T) for name, values_T in _turns_and_path(signals))
     if signals.thm_T5 is not None:
         for column, values_T in enumerate(signals.thm_T5.T):
             yield f"thm_{column + 1}", "thm", values_T

@@ -52,18 +52,21 @@ def parts(table, tmp_path):
     return folder
 
 
-def material_of(source, root):
+def material_of(source, root, *settings):
     """Return the material with its table and frames, made in a run folder."""
-    dataset = load_dataset(tiny_config(source))
+    dataset = load_dataset(tiny_config(source, *settings))
     folder = CheckedFolder(root)
     dataset.open_features(folder, lambda: None)
     dataset.open_frames(folder, lambda: None)
     return dataset
 
 
-def test_parts_give_the_numbers_of_one_file(whole, parts, tmp_path):
+@pytest.mark.parametrize("settings", [(), ("network.motion=path",)], ids=["steps", "path"])
+def test_parts_give_the_numbers_of_one_file(whole, parts, tmp_path, settings):
     """Features and frames to the last bit, names, labels, subjects and ids too."""
-    one, many = material_of(whole, tmp_path / "one"), material_of(parts, tmp_path / "many")
+    one = material_of(whole, tmp_path / "one", *settings)
+    many = material_of(parts, tmp_path / "many", *settings)
+    assert ("heading" in one.frames.channels) == bool(settings)
     assert many.features.names == one.features.names
     assert many.features.values_NF.tobytes() == one.features.values_NF.tobytes()
     assert many.frames.channels == one.frames.channels

@@ -9,7 +9,6 @@ from trainer.features.frames import (
     Frames,
     align_channels,
     build_frames,
-    choose_channels,
     frame_length,
     input_branches,
     num_input_channels,
@@ -60,7 +59,7 @@ def make_signals(num_steps=6, has_rot=True):
 
 def test_channels_are_the_signals_without_the_quaternion_then_the_optional_sensors():
     """17 motion channels, 5 temperatures, 8 per time-of-flight sensor, each with its group."""
-    frames = choose_channels(build_frames(make_signals()), "steps")
+    frames = build_frames(make_signals())
     assert frames.channels[:17] == MOTION
     assert frames.channels[17:23] == ("thm_1", "thm_2", "thm_3", "thm_4", "thm_5", "tof_1.mean")
     assert frames.channels[-8:] == (
@@ -79,8 +78,7 @@ def test_channels_are_the_signals_without_the_quaternion_then_the_optional_senso
 
 def test_turns_by_duration_and_the_path_replace_turns_by_step():
     """As many channels but five; the rest is the same."""
-    whole = build_frames(make_signals())
-    steps, path = (choose_channels(whole, motion) for motion in ("steps", "path"))
+    steps, path = (build_frames(make_signals(), motion) for motion in ("steps", "path"))
     assert path.channels[:11] == MOTION[:11]
     assert path.channels[11:24] == (*MOTION[15:], *TURNS_AND_PATH, *steps.channels[17:19])
     assert path.channels[22:] == steps.channels[17:]
@@ -92,7 +90,7 @@ def test_turns_by_duration_and_the_path_replace_turns_by_step():
 def test_turns_by_duration_do_not_depend_on_the_sampling_rate(pace):
     """An even turn of half a circle about z, sampled ``pace`` times as often; so is the heading."""
     angle_T = np.linspace(0, np.pi, 20 * pace + 1)
-    frames = build_frames(preprocess(turning_about_z(angle_T)))
+    frames = build_frames(preprocess(turning_about_z(angle_T)), "all")
     values = dict(zip(frames.channels, frames.values_TC.T, strict=True))
     for name in ("turn_z", "turn_norm", "turn_vertical"):
         np.testing.assert_allclose(values[name], np.pi, rtol=0.06)  # half a circle, and one step
@@ -104,8 +102,8 @@ def test_turns_by_duration_do_not_depend_on_the_sampling_rate(pace):
 def test_the_path_of_a_sequence_does_not_depend_on_others():
     """Its bits are those it has alone."""
     one, other = np.linspace(0, 1, 40), np.sin(np.linspace(0, 2, 30))
-    both = build_frames(preprocess(turning_about_z(one, other)))
-    alone = build_frames(preprocess(turning_about_z(other)))
+    both = build_frames(preprocess(turning_about_z(one, other)), "path")
+    alone = build_frames(preprocess(turning_about_z(other)), "path")
     np.testing.assert_array_equal(both.values_TC[40:], alone.values_TC)
 
 
@@ -173,7 +171,7 @@ def test_the_frame_length_knows_the_training_part_only():
 
 def test_every_channel_is_in_one_branch_with_the_flag_of_its_sensor():
     """Raw signals and pose, derived motion, thermopiles, five time-of-flight branches."""
-    frames = choose_channels(build_frames(make_signals()), "steps")
+    frames = build_frames(make_signals())
     branches = input_branches(frames)
     assert [name for name, _ in branches] == ["raw", "motion", "thm", *["tof"] * 5]
     names_of = [[frames.channels[c] for c in columns[:-1]] for _, columns in branches]
@@ -185,7 +183,7 @@ def test_every_channel_is_in_one_branch_with_the_flag_of_its_sensor():
 
 
 def test_the_path_is_in_the_branch_of_the_pose():
-    frames = choose_channels(build_frames(make_signals()), "path")
+    frames = build_frames(make_signals(), "path")
     raw, motion = ([frames.channels[c] for c in cs[:-1]] for _, cs in input_branches(frames)[:2])
     assert raw == [*MOTION[:4], "gravity_x", "gravity_y", "gravity_z", *TURNS_AND_PATH[4:]]
     assert motion == [*MOTION[4:8], *MOTION[15:], *TURNS_AND_PATH[:4]]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from trainer.config import NetworkConfig
 from trainer.data.sequences import IntArray
 from trainer.features.batches import fit_scaler
-from trainer.features.frames import Frames, choose_channels, frame_length
+from trainer.features.frames import Frames, frame_length
 from trainer.metric import Score
 from trainer.models import own_networks
 from trainer.models.base import FoldTask
@@ -124,7 +124,7 @@ class _Fitting:
         self, task: FoldTask, config: NetworkConfig, seed: int, fold: int, length: int | None
     ) -> None:
         self.task, self.config, self.seed, self.fold = task, config, seed, fold
-        self.frames: Frames = choose_channels(task.inputs, config.motion or "steps")
+        self.frames: Frames = task.inputs
         lengths_N = np.diff(self.frames.offsets)
         self.length = frame_length(lengths_N, task.train_idx, length)
         self.scaler = fit_scaler(self.frames, task.train_idx)

@@ -149,13 +149,13 @@ class Network(Model):
         return digest.hexdigest()
 
     def prepare(self, signals: Signals) -> Frames:
-        """Return frames, and set torch to one thread for prediction."""
+        """Return frames with all channels, and set torch to one thread for prediction."""
         import torch
 
         from trainer.features.frames import build_frames
 
         torch.set_num_threads(NUM_THREADS)
-        return build_frames(signals)
+        return build_frames(signals, "all")
 
     def is_out_of_memory(self, error: Exception) -> bool:
         """Return whether the memory of the GPU or of the machine was too small."""

@@ -117,6 +117,7 @@ class PartitionedDataset(Dataset):
             mirrors=self.config.data.mirror_left_handers,
             turned=tuple(name for name in self.turned_subjects if name in subjects),
             code=self.code,
+            motion=self.config.network.motion or "steps",
         )
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
@@ -125,10 +126,13 @@ class PartitionedDataset(Dataset):
         Raises:
             StoreError: The disk is full.
         """
-        channels, groups = frame_layout(self.catalogue.groups)
+        motion = self.config.network.motion
+        channels, groups = frame_layout(self.catalogue.groups, motion or "steps")
         mirror = int(self.config.data.mirror_left_handers)
         key = cache_key(
-            *(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror), *self._key_of_turned
+            *(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror),
+            *self._key_of_turned,
+            *([motion] if motion else []),
         )
         name = f"units/frames_{key[:16]}.npy"
         shape = (self.catalogue.num_rows, len(channels))

@@ -40,6 +40,7 @@ class PartTask:
         mirrors: Whether recordings of left-handers are mirrored.
         turned: Subjects of the part whose device orientation is corrected.
         code: Own code of the run, approved by the coordinator.
+        motion: Channels of the frames, as ``NetworkConfig.motion``.
     """
 
     part: Partitions
@@ -49,6 +50,7 @@ class PartTask:
     mirrors: bool
     turned: tuple[str, ...]
     code: tuple[CodeFile, ...] = ()
+    motion: str = "steps"
 
     @property
     def name(self) -> str:
@@ -100,8 +102,8 @@ def make_part(task: PartTask, poll: Callable[[], None]) -> FloatArray:
     signals = preprocess(correct_orientation(sequences, task.turned, in_place=True), task.mirrors)
     if task.kind == "features":
         return _features(signals, task, poll)
-    channels, groups = frame_layout(task.groups)
-    return align_channels(build_frames(signals), channels, groups).values_TC
+    channels, groups = frame_layout(task.groups, task.motion)
+    return align_channels(build_frames(signals, task.motion), channels, groups).values_TC
 
 
 @lru_cache(maxsize=1)

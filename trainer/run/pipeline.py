@@ -123,6 +123,7 @@ class Pipeline:
         maker = self.pool.part_maker(self.paths, self.recorder)
         dataset = self._load_data(maker)  # data
         run_file, is_new = self._freeze_config(dataset)
+        dataset.config = run_file.settings()  # with what was chosen by the recordings
         self._record_interruption()
         progress = self._open_progress(run_file)
         self._show_plan(dataset, run_file, is_new, progress)

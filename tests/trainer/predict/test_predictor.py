@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.support.builders import GESTURES, GROUPS, make_demographics, make_table, with_value
+from tests.support.tiny_runs import tiny_config, train
 from trainer.blend import vote
 from trainer.data.preprocess import preprocess
 from trainer.data.schema import ROT_COLUMNS, THM_COLUMNS, TOF_COLUMNS
@@ -345,6 +346,20 @@ def test_one_fold_predicts_its_out_of_fold_probabilities(predictor, tiny_run, ti
         mean_NK = 0.4 * prediction.by_model["lgbm"] + 0.6 * prediction.by_model["torch"]
         calibrated_NK = scale(mean_NK, predictor.temperatures.by_fold[fold])
         np.testing.assert_array_equal(prediction.proba_NK, calibrated_NK)
+
+
+def test_branches_predict_with_the_channels_they_were_trained_on(tiny_source, tmp_path):
+    """Turns per duration and the path, which other networks do not have."""
+    settings = ("models=torch", "network.architecture=branches", "network.epochs=1")
+    assert train(tmp_path / "run", tiny_config(tiny_source, *settings)) == "finished"
+    predictor = Predictor.load(tmp_path / "run")
+    channels = predictor.models["torch"].folds[0].model.channels
+    assert {"heading", "turn_x"} <= set(channels) and "omega_x" not in channels
+    oof = pl.read_parquet(tmp_path / "run" / "oof.parquet")
+    found = predictor.predict(load(str(tiny_source)), fold=1)
+    mask_N = (oof["fold"] == 1).to_numpy()
+    table_NK = oof.select(f"torch:{name}" for name in NAMES).to_numpy()[mask_N]
+    assert np.abs(found.by_model["torch"][mask_N] - table_NK).max() <= 1e-6
 
 
 @pytest.mark.parametrize("fold", [-1, 2])

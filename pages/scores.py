@@ -200,6 +200,7 @@ with right:
 st.subheader("Calibration of the probabilities", anchor="calibration")
 calibrated = evaluated.calibration()
 own = calibrated.filter(model=registry.title(choice)).row(0, named=True)
+is_blend_calibrated = len(models) > 1 and scores is not None and bool(scores.fold_temperatures)
 left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
@@ -210,7 +211,9 @@ with left:
         detail.bins,
         "calibration",
         f"Expected calibration error (ECE) {own['expected_error']:.3f}. Above the dashed line "
-        "predictions are correct more often than their probability, below it less often.",
+        "predictions are correct more often than their probability, below it less often."
+        + calibration.FITTED
+        * is_blend_calibrated,
     )
 with right:
     panels.table(

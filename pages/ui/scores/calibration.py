@@ -22,6 +22,10 @@ from trainer.models import registry
 NUM_BINS = 10
 Z_95 = 1.96  # standard deviations on both sides that hold 95 %
 MIN_PROBABILITY = 1e-15  # in the log loss, as scikit-learn clips it
+FITTED = (
+    " The blend is calibrated: a temperature, fitted on the other folds, makes its probabilities "
+    "more or less certain. The models are shown as they predict."
+)
 SMALL_GAP = 0.02  # within two points of its accuracy a model is called well calibrated
 
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.support.notification_server import BROKEN, SECRET, SILENT
+from tests.support.worker_runs import wait_for
 from trainer.config import ConfigError
 from trainer.notify.notifier import Message, Notifier, find_problem, read_notifier, send_test
 from trainer.run.control import NOTIFY_URLS
@@ -56,6 +57,7 @@ def test_the_sending_process_shows_no_address_to_other_users(server):
     notifier = Notifier((server.address(SILENT),), lambda _: None)
     notifier.send(Message("Run first finished", ""))
     process = psutil.Process(notifier._sending[0].pid)
+    wait_for(process.cmdline)  # it is empty while the new program begins
     assert process.cmdline()[-1] == "trainer.notify.send"
     assert SECRET not in " ".join([*process.cmdline(), *process.environ().values()])
     notifier.close(0.0)

@@ -20,6 +20,7 @@ from trainer.explain.occlusion import attention_of
 from trainer.features.meanings import meaning_of
 from trainer.models import registry
 from trainer.models.own_code import NO_CODE
+from trainer.models.temperature import scale
 from trainer.own_code import approvals
 from trainer.own_code.code_files import read_named
 from trainer.predict.predictor import PredictError, Predictor
@@ -137,7 +138,8 @@ def test_another_process_predicts_after_approval_only(whole, tmp_path):
         return frame.select(f"{prefix}{name}" for name in NAMES).to_numpy()
 
     blended_NK = 0.4 * proba("lgbm:") + 0.6 * proba("torch:") + 0.2 * proba("extra_trees:")
-    assert np.abs(proba("") - blended_NK / 1.2).max() < 1e-12
+    calibrated_NK = scale(blended_NK / 1.2, Predictor.load(whole).temperatures.of_all)
+    assert np.abs(proba("") - calibrated_NK).max() < 1e-12
 
 
 def test_a_copy_of_the_bundles_alone_predicts_with_its_own_columns(whole, tmp_path):

@@ -200,7 +200,8 @@ with right:
 st.subheader("Calibration of the probabilities", anchor="calibration")
 calibrated = evaluated.calibration()
 own = calibrated.filter(model=registry.title(choice)).row(0, named=True)
-is_blend_calibrated = len(models) > 1 and scores is not None and bool(scores.fold_temperatures)
+is_fitted = len(models) > 1 and scores is not None and scores.fold_temperatures
+fitted = calibration.FITTED if is_fitted else ""
 left, right = st.columns(panels.CHART_AND_TABLE, gap="large")
 with left:
     panels.chart(
@@ -211,9 +212,7 @@ with left:
         detail.bins,
         "calibration",
         f"Expected calibration error (ECE) {own['expected_error']:.3f}. Above the dashed line "
-        "predictions are correct more often than their probability, below it less often."
-        + calibration.FITTED
-        * is_blend_calibrated,
+        f"predictions are correct more often than their probability, below it less often.{fitted}",
     )
 with right:
     panels.table(

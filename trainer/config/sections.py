@@ -176,6 +176,11 @@ class NetworkConfig(Frozen):
         return self.architecture or "time_series_net"
 
     @property
+    def motion_channels(self) -> str:
+        """Return which motion channels the frames have; steps where nothing was chosen."""
+        return self.motion or "steps"
+
+    @property
     def num_epochs(self) -> int:
         """Return the number of epochs, by default that of the architecture."""
         return self.epochs or EPOCHS.get(self.kind, EPOCHS["time_series_net"])

@@ -96,15 +96,18 @@ class Temperatures:
             models: The blended models.
             fold: The fold that predicts; None if all do.
         """
-        if set(models) != set(self.models):
+        if not self._fits(models):
             return 1.0
         return self.of_all if fold is None else self.by_fold[fold]
 
     def describe_missing(self, models: Collection[str]) -> tuple[str, ...]:
         """Return a note where other models are blended, so that no temperature is used."""
-        if not self.models or set(models) == set(self.models):
+        if not self.models or self._fits(models):
             return ()
         return ("probabilities are not calibrated, since a model of the blend is missing",)
+
+    def _fits(self, models: Collection[str]) -> bool:
+        return set(models) == set(self.models)
 
     def calibrate(self, proba_NK: Proba, fold_N: NDArray[np.int64]) -> Proba:
         """Return blended out-of-fold rows, each scaled by the temperature of its fold."""

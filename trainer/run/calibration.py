@@ -29,15 +29,11 @@ def fit_temperatures(
         proba_NK: (N, K) blended probabilities, NaN rows where a fold is not done.
         models: The blended models.
     """
-    done = [
-        fold
-        for fold in range(folds.num_folds)
-        if not np.isnan(proba_NK[folds.fold_N == fold]).any()
-    ]
-    sums_G = {
-        fold: cross_entropies(proba_NK[folds.fold_N == fold], folds.label_idx[folds.fold_N == fold])
-        for fold in done
-    }
+    sums_G = {}
+    for fold in range(folds.num_folds):
+        own_N = folds.fold_N == fold
+        if not np.isnan(proba_NK[own_N]).any():
+            sums_G[fold] = cross_entropies(proba_NK[own_N], folds.label_idx[own_N])
 
     def fit(left_out: int | None) -> float:
         used = [sums for fold, sums in sums_G.items() if fold != left_out]

@@ -117,7 +117,7 @@ class PartitionedDataset(Dataset):
             mirrors=self.config.data.mirror_left_handers,
             turned=tuple(name for name in self.turned_subjects if name in subjects),
             code=self.code,
-            motion=self.config.network.motion or "steps",
+            motion=self.config.network.motion_channels,
         )
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
@@ -126,13 +126,13 @@ class PartitionedDataset(Dataset):
         Raises:
             StoreError: The disk is full.
         """
-        motion = self.config.network.motion
-        channels, groups = frame_layout(self.catalogue.groups, motion or "steps")
+        network = self.config.network
+        channels, groups = frame_layout(self.catalogue.groups, network.motion_channels)
         mirror = int(self.config.data.mirror_left_handers)
         key = cache_key(
             *(self.fingerprint, "frames", FRAME_VERSION, "mirror", mirror),
             *self._key_of_turned,
-            *([motion] if motion else []),
+            *([network.motion] if network.motion else []),
         )
         name = f"units/frames_{key[:16]}.npy"
         shape = (self.catalogue.num_rows, len(channels))

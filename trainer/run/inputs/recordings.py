@@ -103,7 +103,7 @@ class InMemoryDataset(Dataset):
     @cached_property
     def frames(self) -> Frames:
         """Return the frames."""
-        return build_frames(self.signals, self.config.network.motion or "steps")
+        return build_frames(self.signals, self.config.network.motion_channels)
 
     def open_frames(self, folder: CheckedFolder, poll: Callable[[], None]) -> None:
         """Do nothing: frames in memory take a moment, and are made when first needed."""

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from tests.support.fold_tasks import fit_frame_fold
+from trainer.features.batches import scale
+from trainer.features.frames import align_channels
 from trainer.models.monitor import Paused, SilentMonitor
+from trainer.models.network.inference import predict_scaled
 
 
 class StopAt(SilentMonitor):
@@ -50,6 +53,12 @@ def interrupt(stop_at, checkpoint=None):
     with pytest.raises(Paused):
         fit_frame_fold(monitor, checkpoint)
     return monitor.last
+
+
+def predict_exactly(model, frames, sequence_idx, **options):
+    """Predict in float64 throughout, as a fold predicts its validation rows."""
+    scaled = scale(align_channels(frames, model.channels, model.groups), model.scaler)
+    return predict_scaled(model.network, scaled, sequence_idx, model.length, **options)
 
 
 def bits(fold):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from types import MappingProxyType
 
@@ -22,6 +23,7 @@ from trainer.features.grid import GridRegion, find_region
 from trainer.features.motion import known_signals, motion_columns
 from trainer.features.own_blocks import OWN, FeatureBlock, own_columns
 from trainer.features.own_blocks import FeatureError as FeatureError
+from trainer.features.segments import DoubleArray
 from trainer.features.series import NamedColumn
 from trainer.features.thermopile import thermopile_columns
 from trainer.features.time_axis import TimeAxis, cut_time_axis
@@ -140,7 +142,7 @@ def build_block(
         axis = cut_time_axis(stretch.offsets, num_bins)
         before = tuple(names)
         names.clear()
-        columns: list[FloatArray] = []
+        columns: list[DoubleArray] = []
         found: Iterable[NamedColumn]
         if own_block is None:
             found = _columns(stretch, block, known, axis)
@@ -148,7 +150,7 @@ def build_block(
             found = own_columns(own_block, stretch, axis, may_miss)
         for name, values_N in found:
             names.append(name)
-            columns.append(np.clip(values_N, -_LARGEST, _LARGEST).astype(np.float32))
+            columns.append(values_N)
             poll()
         if before and tuple(names) != before:
             raise FeatureError(
@@ -157,7 +159,10 @@ def build_block(
         if first == 0:
             values_NF = np.empty((len(signals.offsets) - 1, len(names)), dtype=np.float32)
         if columns:  # own code may have none without its sensor
-            np.stack(columns, axis=1, out=values_NF[first:stop])
+            np.clip(
+                np.array(columns).T, -_LARGEST, _LARGEST,
+                out=values_NF[first:stop], casting="same_kind",
+            )  # fmt: skip
     return FeatureTable(values_NF, tuple(names))
 
 
@@ -196,16 +201,22 @@ def align(table: FeatureTable, names: tuple[str, ...]) -> FloatArray:
         names: F names, as stored with the model.
 
     Returns:
-        (N, F) float32; NaN, never a guess, where the table lacks the column; columns that the
-        model does not have are left out.
+        (N, F) float32, never the table's own array; NaN, never a guess, where the table lacks the
+        column; columns that the model does not have are left out.
     """
-    column_of = {name: column for column, name in enumerate(table.names)}
-    values_NF = np.full((len(table.values_NF), len(names)), np.nan, dtype=np.float32)
-    known = [(place, column_of[name]) for place, name in enumerate(names) if name in column_of]
-    if known:
-        places, columns = map(list, zip(*known, strict=True))
-        values_NF[:, places] = table.values_NF[:, columns]
+    if table.names == names:
+        return table.values_NF.copy()
+    column_F = _places(table.names, names)
+    values_NF: FloatArray = table.values_NF[:, column_F]
+    values_NF[:, column_F < 0] = np.nan
     return values_NF
+
+
+@lru_cache(maxsize=8)  # the models of a run have the same names
+def _places(names: tuple[str, ...], wanted: tuple[str, ...]) -> IntArray:
+    """Return where each wanted name is among others, (F,) int64, -1 where it is not."""
+    place_of = {name: place for place, name in enumerate(names)}
+    return np.array([place_of.get(name, -1) for name in wanted], dtype=np.int64)
 
 
 def validate(table: FeatureTable) -> FeatureTable:

@@ -36,9 +36,7 @@ class Partition:
 
     bounds: IntArray
     num_segments: int
-    _counted: list[tuple[NDArray[np.bool_], DoubleArray]] = field(
-        default_factory=list, repr=False, compare=False
-    )
+    _counted: dict[bytes, DoubleArray] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def lengths_M(self) -> IntArray:
@@ -46,9 +44,19 @@ class Partition:
         return np.diff(self.bounds)
 
     @cached_property
+    def lengths_NP(self) -> DoubleArray:
+        """Return the number of steps of each segment, (N, P) float64."""
+        return self.lengths_M.astype(np.float64).reshape(-1, self.num_segments)
+
+    @cached_property
     def filled_idx(self) -> IntArray:
         """Return which segments have a step."""
         return np.flatnonzero(self.lengths_M)
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Return the first step of each segment that has one."""
+        return self.bounds[:-1][self.filled_idx]
 
     def reduce(
         self, ufunc: np.ufunc, x_T: NDArray[np.generic], empty: float = np.nan
@@ -63,9 +71,8 @@ class Partition:
         Returns:
             (N, P) float64, or (..., N, P).
         """
-        starts = self.bounds[:-1][self.filled_idx]
-        reduced_M = ufunc.reduceat(x_T, starts, axis=-1, dtype=np.float64)
-        if len(starts) < len(self.lengths_M):
+        reduced_M = ufunc.reduceat(x_T, self.starts, axis=-1, dtype=np.float64)
+        if len(self.starts) < len(self.lengths_M):
             filled_M = reduced_M
             reduced_M = np.full((*x_T.shape[:-1], len(self.lengths_M)), empty)
             reduced_M[..., self.filled_idx] = filled_M
@@ -81,14 +88,17 @@ class Partition:
         Many series miss the same steps, so the last results are kept.
 
         Args:
-            known_T: (T,) bool; not to be changed afterwards.
+            known_T: (T,) bool.
         """
-        for place, (seen_T, count_NP) in enumerate(self._counted):
-            if np.array_equal(seen_T, known_T):
-                self._counted.insert(0, self._counted.pop(place))
-                return count_NP
-        count_NP = self.total(known_T)
-        self._counted[:] = [(known_T, count_NP), *self._counted[: _NUM_COUNTED - 1]]
+        if _are_all(known_T):
+            return self.lengths_NP
+        key = known_T.tobytes()
+        count_NP = self._counted.pop(key, None)
+        if count_NP is None:
+            count_NP = self.total(known_T)
+        self._counted[key] = count_NP  # the last one that was used
+        if len(self._counted) > _NUM_COUNTED:
+            del self._counted[next(iter(self._counted))]
         return count_NP
 
     def spread(self, values_NP: DoubleArray) -> DoubleArray:
@@ -160,7 +170,7 @@ class Gaps:
 def fill_gaps(x_T: DoubleArray) -> Gaps:
     """Return the series with 0 where it is NaN; the series itself where it has no gap."""
     known_T = x_T == x_T  # NaN is unequal to itself
-    if known_T.all():
+    if _are_all(known_T):
         return Gaps(known_T, x_T, is_whole=True)
     filled_T = x_T.copy()
     np.copyto(filled_T, 0.0, where=~known_T)  # np.where takes 1.7 times as long
@@ -197,8 +207,15 @@ def compute_moments(x_T: DoubleArray, partition: Partition, gaps: Gaps | None = 
 
 def ratio(numerator: DoubleArray, denominator: DoubleArray) -> DoubleArray:
     """Return numerator / denominator, NaN where the denominator is 0."""
+    if _are_all(denominator):
+        return numerator / denominator
     is_zero = denominator == 0
     return np.where(is_zero, np.nan, numerator / np.where(is_zero, 1.0, denominator))
+
+
+def _are_all(x: NDArray[np.generic]) -> bool:
+    """Return whether nothing is 0 or False; of few numbers in a fifth of the time of ``all``."""
+    return int(np.count_nonzero(x)) == x.size
 
 
 def rows_by_length(offsets: IntArray) -> tuple[tuple[IntArray, IntArray], ...]:

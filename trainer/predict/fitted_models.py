@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +54,9 @@ BUNDLE_PARTS = (
 MAX_CLASSES, MAX_FOLDS = 1000, 1000
 MAX_FILES = 20  # of own code
 BATCH_FROM = 64  # sequences; from here on ``is_batch`` is faster
+THREADS_FROM = (
+    8  # sequences; for fewer, threads cost more (half as much again for one) than they gain
+)
 NUM_WORKERS = min(4, os.cpu_count() or 1)  # folds that predict at once; results do not change
 
 
@@ -238,17 +242,15 @@ def predict_all(
         signals: Preprocessed recordings.
         own: Feature blocks of the run's own code.
     """
-    is_batch = len(signals.offsets) - 1 >= BATCH_FROM
+    num_sequences = len(signals.offsets) - 1
+    is_batch = num_sequences >= BATCH_FROM
     order = sorted(models, key=lambda name: models[name].model.inputs != "frames")
-    with ThreadPoolExecutor(NUM_WORKERS) as pool:
-        futures = {}
+    with _calling(num_sequences >= THREADS_FROM) as call, _refusing():
+        results = {}
         for name in order:
             inputs = prepare_inputs(models[name].model, signals, own)
-            futures[name] = [
-                pool.submit(fold.predict, inputs, is_batch) for fold in models[name].folds
-            ]
-        with _refusing():
-            probabilities = {name: [each.result() for each in futures[name]] for name in models}
+            results[name] = [call(fold.predict, inputs, is_batch) for fold in models[name].folds]
+        probabilities = {name: [result() for result in results[name]] for name in models}
     return {
         name: models[name].scale(
             [_checked(name, proba_NK, models[name], signals) for proba_NK in by_fold]
@@ -267,6 +269,16 @@ def _checked(name: str, proba_NK: Proba, fitted: FittedModel, signals: Signals) 
             f"it was trained"
         )
     return proba_NK
+
+
+@contextlib.contextmanager
+def _calling(in_threads: bool) -> Iterator[Callable[..., Callable[[], Proba]]]:
+    """Yield how to call a function, in threads or here; the call returns how to get the result."""
+    if not in_threads:
+        yield partial
+        return
+    with ThreadPoolExecutor(NUM_WORKERS) as pool:
+        yield lambda function, *arguments: pool.submit(function, *arguments).result
 
 
 def map_folds(fitted: FittedModel, function: Callable[[FittedFold], T]) -> list[T]:

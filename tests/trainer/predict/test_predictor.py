@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.support.builders import GESTURES, GROUPS, make_demographics, make_table, with_value
+from tests.support.network_folds import predict_exactly
 from tests.support.tiny_runs import tiny_config, train
 from trainer.blend import vote
 from trainer.data.preprocess import preprocess
@@ -20,7 +21,7 @@ from trainer.features.feature_table import align, build_table
 from trainer.features.frames import build_frames
 from trainer.models import registry
 from trainer.models.boosting import booster
-from trainer.models.network.inference import predict_fold, predict_many
+from trainer.models.network.inference import predict_fold
 from trainer.models.temperature import scale
 from trainer.predict.fitted_models import BATCH_FROM
 from trainer.predict.prediction_table import prediction_frame
@@ -153,12 +154,14 @@ def test_a_sequence_alone_and_in_a_large_batch_has_the_same_probabilities(predic
             assert np.abs(difference_MK).max() <= 1e-6
 
 
-def test_batches_are_computed_in_float32_except_for_values_beyond_recordings(predictor, many_table):
+def test_parts_are_computed_in_float32_except_for_values_beyond_recordings(predictor, many_table):
     """The digits differ from those of float64 where float32 is used, and only there."""
     frames = build_frames(preprocess(sequences_from_table(many_table), True))
     idx = np.arange(70)
     fold = predictor.models["torch"].folds[0].model
-    difference_N = np.abs(predict_many(fold, frames, idx) - predict_fold(fold, frames, idx)).max(1)
+    difference_N = np.abs(predict_fold(fold, frames, idx) - predict_exactly(fold, frames, idx)).max(
+        1
+    )
     assert difference_N[3] < 1e-12
     assert (np.delete(difference_N, 3) > 1e-12).mean() > 0.9
     assert difference_N.max() < 1e-6

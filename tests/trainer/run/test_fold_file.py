@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, make_frame_task
+from tests.support.network_folds import predict_exactly
 from trainer.config import Config, FramesConfig
 from trainer.models import registry
 from trainer.models.monitor import SilentMonitor
-from trainer.models.network.inference import predict_fold
 from trainer.models.network.packed_network import pack, unpack
 from trainer.plain_data import DamagedDataError
 from trainer.run.fold_result_file import (
@@ -36,12 +36,14 @@ def test_a_network_fold_comes_back_from_its_file_and_from_a_bundle(fold):
     """Sizes, branches and weights: the same probabilities to the bit."""
     task = make_frame_task()
     written = unpack(fold.packed)
-    expected_NK = predict_fold(written, task.inputs, task.valid_idx)
+    expected_NK = predict_exactly(written, task.inputs, task.valid_idx)
     data = dump_block(MODEL, FoldBlock("torch", 0, "key", fold))
     for packed in (load_block(MODEL, data).result.packed, loads(dumps(pack(written)))):
         model = unpack(packed)
         assert model.sizes == written.sizes
-        np.testing.assert_array_equal(predict_fold(model, task.inputs, task.valid_idx), expected_NK)
+        np.testing.assert_array_equal(
+            predict_exactly(model, task.inputs, task.valid_idx), expected_NK
+        )
 
 
 def test_a_fold_file_holds_the_last_epochs_answers_beside_the_bests(fold):

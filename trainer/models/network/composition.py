@@ -8,6 +8,7 @@ Shapes: N sequences, T time steps, P pooled time steps, C channels, K classes, M
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import compress
 from typing import cast
@@ -21,6 +22,8 @@ from trainer.models.network.gesture_net import (
     NetworkSizes,
     concatenate,
 )
+from trainer.models.network.layers import statistics
+from trainer.models.network.submodels import StatisticsNet
 
 IMU_PREFIX = "imu."  # of the weights of the IMU network in the names of ``SensorRouter``
 
@@ -33,6 +36,11 @@ class Ensemble(GestureNet):
     """
 
     def __init__(self, members: list[GestureNet]) -> None:
+        """Compose members.
+
+        Args:
+            members: Those on statistics get the same ones, computed once.
+        """
         super().__init__()
         self.members = nn.ModuleList(members)
         self.has_attention = any(member.has_attention for member in members)
@@ -43,11 +51,15 @@ class Ensemble(GestureNet):
 
     def forward_training(self, x_NTC: Tensor, lengths_N: Tensor) -> NetworkOutput:
         """Return the outputs of each member; see ``GestureNet``."""
-        return concatenate([member.forward_training(x_NTC, lengths_N) for member in self._nets])
+        return concatenate(
+            [net.forward_training(*inputs) for net, inputs in self._inputs(x_NTC, lengths_N)]
+        )
 
     def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
         """Return log probabilities and the mean attention of those that have one."""
-        outputs = [member.forward_with_attention(x_NTC, lengths_N) for member in self._nets]
+        outputs = [
+            net.forward_with_attention(*inputs) for net, inputs in self._inputs(x_NTC, lengths_N)
+        ]
         log_proba_MNK = torch.stack(
             [torch.log_softmax(logits_NK, dim=1) for logits_NK, _ in outputs]
         )
@@ -60,6 +72,19 @@ class Ensemble(GestureNet):
     @property
     def _nets(self) -> list[GestureNet]:
         return [cast(GestureNet, member) for member in self.members]
+
+    def _inputs(
+        self, x_NTC: Tensor, lengths_N: Tensor
+    ) -> Iterator[tuple[GestureNet, tuple[Tensor, ...]]]:
+        """Yield each member and its arguments."""
+        statistics_NS = None
+        for net in self._nets:
+            if isinstance(net, StatisticsNet):
+                if statistics_NS is None:
+                    statistics_NS = statistics(x_NTC, lengths_N)
+                yield net, (x_NTC, lengths_N, statistics_NS)
+            else:
+                yield net, (x_NTC, lengths_N)
 
 
 class SensorRouter(GestureNet):

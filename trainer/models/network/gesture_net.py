@@ -91,10 +91,13 @@ class GestureNet(nn.Module, ABC):
     Attributes:
         temperature: Divisor of the logits before the softmax, in prediction only.
         has_attention: Whether its attention weights differ between steps.
+        quick_parts: Names of the modules that prediction may compute in float32: not one that
+            divides by small deviations.
     """
 
     temperature: float = 1.0
     has_attention: bool = True
+    quick_parts: tuple[str, ...] = ()
 
     def forward(self, x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
         """Return the logits of each gesture.

@@ -1,12 +1,12 @@
 """Prediction with a fitted network fold: probabilities and attention.
 
 In: a ``NetworkModel`` and ``Frames``. Out: float64 probabilities. Weights are float32; prediction
-computes in float64, so that the probabilities of a sequence alone and in any batch differ by far
-less than 1e-6, whichever kernels torch chooses for the sizes.
+computes in float64, but for the ``quick_parts`` of a network. So the probabilities of a sequence
+alone and in any batch differ by far less than 1e-6, whichever kernels torch chooses for the sizes.
 
-For many sequences a part is computed in float32: not the first convolution, whose norm divides by
-small deviations, and not the head. Largest difference to float64 throughout, 15 trained folds and
-5,400 sequences: 2e-7 of one fold, 4e-8 of the mean of five; with all in float32 9e-7 of one fold.
+Largest difference to float64 throughout, which a fold's validation rows are predicted in: 2e-7 of
+one fold, 4e-8 of the mean of five (20 trained folds, 6,000 sequences); with all parts in float32
+9e-7 of one fold.
 
 Shapes: N sequences, T time steps, P pooled steps, C channels, K classes.
 """
@@ -33,16 +33,13 @@ from trainer.features.batches import (
     scale,
 )
 from trainer.features.frames import Frames, align_channels
+from trainer.models import own_networks
 from trainer.models.network.factory import make_network
 from trainer.models.network.gesture_net import GestureNet, NetworkSizes
 from trainer.models.network.layers import TIME_MULTIPLE
 
 BATCH_SIZE = 256  # sequences predicted at once; bounds memory, changes nothing
-MANY_BATCH_SIZE = 128  # of nearly one length; the quickest of 16 to 512
-QUICK_PARTS = {  # computed in float32 for many sequences
-    "time_series_net": ("second_block", "lstm", "gru"),
-    "branches": ("gru",),
-}
+SORTED_BATCH_SIZE = 128  # of nearly one length; the quickest of 16 to 512
 # Scaled values of recordings are at most 42, also of recordings that are new to the run. Values in
 # other units are thousands, which would make float32 as many times less exact.
 LARGEST_QUICK = 64.0
@@ -75,41 +72,35 @@ class NetworkModel:
 
     @cached_property
     def quick_network(self) -> GestureNet:
-        """Return the network with ``QUICK_PARTS`` in float32, built once.
-
-        One of own code has no such parts.
-        """
-        if self.sizes.architecture not in QUICK_PARTS:
-            return self.network
-        return quicken(build_network(self), self.sizes.architecture)
+        """Return the network with its ``quick_parts`` in float32, built once."""
+        return quicken(_load(self).eval())
 
 
 def build_network(model: NetworkModel) -> GestureNet:
     """Build the network, in float64 and ready to predict."""
-    net = make_network(model.sizes)
-    net.load_state_dict(model.weights)
-    return net.double().eval()
+    return _load(model).double().eval()
 
 
-def quicken(net: GestureNet, architecture: str) -> GestureNet:
-    """Make a network compute its ``QUICK_PARTS`` in float32 and the others in float64.
+def quicken(net: GestureNet) -> GestureNet:
+    """Make a network compute its ``quick_parts`` in float32 and the others in float64.
 
     Args:
-        net: Ready to predict; it is changed.
-        architecture: Which network it is.
+        net: In float32; it is changed.
     """
-    quick = QUICK_PARTS[architecture]
     for submodel in net.submodels():
+        if not submodel.quick_parts:
+            submodel.double()
+            continue
         for name, part in submodel.named_children():
-            dtype = torch.float32 if name in quick else torch.float64
+            dtype = torch.float32 if name in submodel.quick_parts else torch.float64
             part.to(dtype).register_forward_pre_hook(partial(_cast_input, dtype))
     return net
 
 
-def predict_many(
+def predict_fold(
     model: NetworkModel, frames: Frames, sequence_idx: IntArray
 ) -> NDArray[np.float64]:
-    """Predict the gestures of many sequences, in half the time that ``predict_fold`` takes.
+    """Predict gestures.
 
     Sequences with values far from those of any recording are predicted in float64 throughout.
 
@@ -119,7 +110,7 @@ def predict_many(
         sequence_idx: (N,) positions of sequences in ``frames``.
 
     Returns:
-        (N, K) float64 probabilities, within 1e-6 of those of ``predict_fold``.
+        (N, K) float64 probabilities.
     """
     scaled = _scale(frames, model)
     assert isinstance(scaled, ScaledFrames), "aligned frames are in memory"
@@ -127,36 +118,14 @@ def predict_many(
     is_quick_N = largest_N[sequence_idx] <= LARGEST_QUICK
     by_length = np.argsort(np.diff(scaled.offsets)[sequence_idx], kind="stable")
     proba_NK = np.empty((len(sequence_idx), model.sizes.num_classes))
-    for net, mask_N in ((model.quick_network, is_quick_N), (model.network, ~is_quick_N)):
+    for is_quick, mask_N in ((True, is_quick_N), (False, ~is_quick_N)):
         places = by_length[mask_N[by_length]]
         if len(places):
+            net = model.quick_network if is_quick else model.network
             proba_NK[places] = predict_scaled(
-                net, scaled, sequence_idx[places], model.length, batch_size=MANY_BATCH_SIZE
+                net, scaled, sequence_idx[places], model.length, batch_size=SORTED_BATCH_SIZE
             )
     return proba_NK
-
-
-def predict_fold(
-    model: NetworkModel, frames: Frames, sequence_idx: IntArray, batch_size: int = BATCH_SIZE
-) -> NDArray[np.float64]:
-    """Predict gestures.
-
-    Args:
-        model: A fitted fold.
-        frames: Of any recordings; channels they lack count as missing.
-        sequence_idx: (N,) positions of sequences in ``frames``.
-        batch_size: Sequences at once.
-
-    Returns:
-        (N, K) float64 probabilities.
-    """
-    return predict_scaled(
-        model.network,
-        _scale(frames, model),
-        sequence_idx,
-        model.length,
-        batch_size=batch_size,
-    )
 
 
 def predict_scaled(
@@ -211,6 +180,18 @@ def attend_fold(
         weights_P[:num_pooled].numpy()
         for weights_P, num_pooled in zip(weights_NP, num_pooled_N, strict=True)
     ]
+
+
+def _load(model: NetworkModel) -> GestureNet:
+    """Build the network with its weights, in float32."""
+    if own_networks.is_own(model.sizes.architecture):  # it may compute what is not in its weights
+        net = make_network(model.sizes)
+        net.load_state_dict(model.weights)
+        return net
+    with torch.device("meta"):  # no random weights: they are replaced
+        net = make_network(model.sizes)
+    net.load_state_dict(model.weights, assign=True)
+    return net
 
 
 def _scale(frames: Frames, model: NetworkModel) -> NetworkInput:

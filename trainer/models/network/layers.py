@@ -6,7 +6,8 @@ Selecting real steps and max-pooling have backward passes of their own: the same
 gradients as torch's indexing and ``torch.maximum``, which search the mask and fill whole arrays
 several times.
 
-Shapes: N sequences, T time steps, P pooled time steps, R real steps of all sequences, C channels.
+Shapes: N sequences, T time steps, P pooled time steps, R real steps of all sequences, C channels,
+S statistics, B bins, Q pairs of channels.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+NUM_BINS = 4  # of equal duration, of which the means are statistics
+TINY_VARIANCE = 1e-6  # of scaled channels, whose variance is about 1; a missing channel has none
+TINY_SCALE = 1e-3  # added to the product of two standard deviations
 TIME_MULTIPLE = 4  # steps; both max-pools of 2 divide the time axis without a rest
 
 
@@ -84,6 +88,41 @@ def pad_time(x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(mask_NT[..., None], x_NTC, 0.0), mask_NT
 
 
+@torch.no_grad()
+def statistics(x_NTC: Tensor, lengths_N: Tensor) -> Tensor:
+    """Return mean, standard deviation, extremes, mean step, means of bins, areas, correlations.
+
+    Args:
+        x_NTC: (N, T, C); steps from ``lengths_N`` on may hold any value.
+        lengths_N: (N,) int64 real steps, at least 1.
+
+    Returns:
+        (N, S): C of each of the first five, B C of bins, Q signed areas, Q correlations.
+    """
+    with torch.autocast(x_NTC.device.type, enabled=False):
+        x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
+        real_NT1 = mask_NT[..., None]
+        length_N1 = lengths_N[:, None].to(x_NTC.dtype)
+        mean_NC = x_NTC.sum(dim=1) / length_N1
+        centred_NTC = torch.where(real_NT1, x_NTC - mean_NC[:, None], 0.0)
+        std_NC = ((centred_NTC**2).sum(dim=1) / length_N1 + TINY_VARIANCE).sqrt()
+        step_NTC = torch.where(real_NT1[:, 1:], centred_NTC.diff(dim=1), 0.0)
+        middle_NTC = torch.where(real_NT1[:, 1:], centred_NTC[:, 1:] + centred_NTC[:, :-1], 0.0) / 2
+        return torch.cat(
+            [
+                mean_NC,
+                std_NC,
+                x_NTC.masked_fill(~real_NT1, torch.inf).amin(dim=1),
+                x_NTC.masked_fill(~real_NT1, -torch.inf).amax(dim=1),
+                step_NTC.abs().sum(dim=1) / (length_N1 - 1).clamp_min(1),
+                _bin_means(x_NTC, mask_NT, lengths_N).flatten(1),
+                _pairs(_areas(middle_NTC, step_NTC), std_NC),
+                _pairs(centred_NTC.mT @ centred_NTC / length_N1[..., None], std_NC),
+            ],
+            dim=1,
+        )
+
+
 def masked_mean(x_NTC: Tensor, mask_NT: Tensor) -> Tensor:
     """Return the mean (N, C) over the real steps of values that are zero on padding."""
     return x_NTC.sum(dim=1) / mask_NT.sum(dim=1, keepdim=True)
@@ -125,6 +164,31 @@ def max_pool(x_NTC: Tensor, mask_NT: Tensor) -> tuple[Tensor, Tensor]:
     """
     pooled_NPC = _MaxPool.apply(x_NTC, mask_NT[:, 1::2, None])  # type: ignore[no-untyped-call]
     return cast(Tensor, pooled_NPC), mask_NT[:, ::2]
+
+
+def _areas(middle_NTC: Tensor, step_NTC: Tensor) -> Tensor:
+    """Return twice the signed area that each pair of channels encloses, (N, C, C)."""
+    product_NCC = middle_NTC.mT @ step_NTC
+    return product_NCC - product_NCC.mT
+
+
+def _pairs(product_NCC: Tensor, std_NC: Tensor) -> Tensor:
+    """Return products of different channels in units of their standard deviations, (N, Q)."""
+    scale_NCC = std_NC[:, :, None] * std_NC[:, None, :] + TINY_SCALE
+    num_channels = std_NC.shape[1]
+    first_Q, second_Q = torch.triu_indices(num_channels, num_channels, 1, device=std_NC.device)
+    return (product_NCC / scale_NCC)[:, first_Q, second_Q]
+
+
+def _bin_means(x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
+    """Return the means of bins of equal duration, (N, B, C); 0 where a bin has no step."""
+    step_T = torch.arange(x_NTC.shape[1], device=x_NTC.device)
+    bin_NT = step_T * NUM_BINS // lengths_N[:, None]
+    is_in_NBT = (bin_NT[:, None] == torch.arange(NUM_BINS, device=x_NTC.device)[:, None]).to(
+        x_NTC.dtype
+    )
+    is_in_NBT = is_in_NBT * mask_NT[:, None].to(x_NTC.dtype)
+    return is_in_NBT @ x_NTC / is_in_NBT.sum(dim=2, keepdim=True).clamp_min(1)
 
 
 class _Context(FunctionCtx):

@@ -197,10 +197,9 @@ class FittedNetwork(FittedFold):
 
     def predict(self, inputs: Frames, is_batch: bool = False) -> Proba:
         """Return the probabilities of all sequences of frames, (N, K)."""
-        from trainer.models.network import inference
+        from trainer.models.network.inference import predict_fold
 
-        predict = inference.predict_many if is_batch else inference.predict_fold
-        return predict(self.model, inputs, np.arange(len(inputs.offsets) - 1))
+        return predict_fold(self.model, inputs, np.arange(len(inputs.offsets) - 1))
 
     def attention(self, frames: Frames) -> NDArray[np.float64]:
         """Return the weight of each time step of the only sequence, (T,).

@@ -3,7 +3,7 @@
 In and out: as every ``GestureNet``.
 
 Shapes: N sequences, T time steps, P time steps after both poolings, C channels, K classes,
-H postures, S statistics, B bins, Q pairs of channels.
+H postures, S statistics.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from trainer.models.network.gesture_net import GestureNet, NetworkOutput, NetworkSizes
 from trainer.models.network.layers import (
+    NUM_BINS,
     AdditiveAttention,
     ConvolutionNorm,
     MaskedBatchNorm,
@@ -23,17 +24,15 @@ from trainer.models.network.layers import (
     max_pool,
     pad_time,
     run_packed,
+    statistics,
 )
 
 TIME_SERIES_KERNELS = (7, 5)  # steps, of the first and the second convolution
 BRANCH_KERNELS = (5, 3)  # steps, of the two convolutions of a block
 SQUEEZE = 8  # channels for each hidden unit of squeeze-and-excitation
-NUM_BINS = 4  # of equal duration, of which the means are statistics
 CLIP = 3.0  # standard deviations; rare extremes would rule the first layer
 HIDDEN = (256, 128)  # units
 DROPOUT = (0.5, 0.4, 0.3)  # before each linear layer
-TINY_VARIANCE = 1e-6  # of scaled channels, whose variance is about 1; a missing channel has none
-TINY_SCALE = 1e-3  # added to the product of two standard deviations
 
 
 class Encoding(NamedTuple):
@@ -97,6 +96,8 @@ class TimeSeriesNet(Submodel):
     Two convolution blocks, BiLSTM, BiGRU, masked additive attention, MLP head.
     """
 
+    quick_parts = ("second_block", "lstm", "gru")
+
     def __init__(self, sizes: NetworkSizes) -> None:
         super().__init__()
         first, second = sizes.conv_channels
@@ -127,6 +128,8 @@ class BranchNet(Submodel):
     ``NetworkSizes.branches`` assigns the input columns to branches; branches of one name share
     their weights, such as the five time-of-flight sensors.
     """
+
+    quick_parts = ("gru",)
 
     def __init__(self, sizes: NetworkSizes) -> None:
         super().__init__()
@@ -167,6 +170,7 @@ class StatisticsNet(GestureNet):
     """
 
     has_attention = False
+    quick_parts = ("head",)
 
     def __init__(self, sizes: NetworkSizes) -> None:
         super().__init__()
@@ -180,56 +184,34 @@ class StatisticsNet(GestureNet):
             nn.Dropout(DROPOUT[2]), nn.Linear(second, sizes.num_classes),
         )  # fmt: skip
 
-    def forward_training(self, x_NTC: Tensor, lengths_N: Tensor) -> NetworkOutput:
-        """Return the logits; there are no auxiliary outputs."""
-        logits_NK = self._logits(*pad_time(x_NTC, lengths_N), lengths_N)
-        return NetworkOutput(logits_NK[:, None], None, None)
+    def forward_training(
+        self, x_NTC: Tensor, lengths_N: Tensor, statistics_NS: Tensor | None = None
+    ) -> NetworkOutput:
+        """Return the logits; there are no auxiliary outputs.
 
-    def forward_with_attention(self, x_NTC: Tensor, lengths_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits, and equal weights of all pooled steps; see ``GestureNet``."""
-        x_NTC, mask_NT = pad_time(x_NTC, lengths_N)
+        Args:
+            x_NTC: As for ``forward``.
+            lengths_N: As for ``forward``.
+            statistics_NS: Of these sequences, where they are known already.
+        """
+        if statistics_NS is None:
+            statistics_NS = statistics(x_NTC, lengths_N)
+        return NetworkOutput(self._logits(statistics_NS)[:, None], None, None)
+
+    def forward_with_attention(
+        self, x_NTC: Tensor, lengths_N: Tensor, statistics_NS: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits, and equal weights of all pooled steps; see ``forward_training``."""
+        if statistics_NS is None:
+            statistics_NS = statistics(x_NTC, lengths_N)
+        _, mask_NT = pad_time(x_NTC, lengths_N)
         mask_NP = mask_NT[:, ::4].to(x_NTC.dtype)
         weights_NP = mask_NP / mask_NP.sum(dim=1, keepdim=True)
-        return self._logits(x_NTC, mask_NT, lengths_N), weights_NP
+        return self._logits(statistics_NS), weights_NP
 
-    def _logits(self, x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
-        with torch.no_grad(), torch.autocast(x_NTC.device.type, enabled=False):
-            statistics_NS = statistics(x_NTC, mask_NT, lengths_N)
+    def _logits(self, statistics_NS: Tensor) -> Tensor:
         logits_NK: Tensor = self.head(self.norm(statistics_NS).clamp(-CLIP, CLIP))
-        return logits_NK
-
-
-def statistics(x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
-    """Return mean, standard deviation, extremes, mean step, means of bins, areas, correlations.
-
-    Args:
-        x_NTC: (N, T, C), zero on padding.
-        mask_NT: (N, T) True for the real steps.
-        lengths_N: (N,) int64 their number, at least 1.
-
-    Returns:
-        (N, S): C of each of the first five, B C of bins, Q signed areas, Q correlations.
-    """
-    real_NT1 = mask_NT[..., None]
-    length_N1 = lengths_N[:, None].to(x_NTC.dtype)
-    mean_NC = x_NTC.sum(dim=1) / length_N1
-    centred_NTC = torch.where(real_NT1, x_NTC - mean_NC[:, None], 0.0)
-    std_NC = ((centred_NTC**2).sum(dim=1) / length_N1 + TINY_VARIANCE).sqrt()
-    step_NTC = torch.where(real_NT1[:, 1:], centred_NTC.diff(dim=1), 0.0)
-    middle_NTC = torch.where(real_NT1[:, 1:], centred_NTC[:, 1:] + centred_NTC[:, :-1], 0.0) / 2
-    return torch.cat(
-        [
-            mean_NC,
-            std_NC,
-            x_NTC.masked_fill(~real_NT1, torch.inf).amin(dim=1),
-            x_NTC.masked_fill(~real_NT1, -torch.inf).amax(dim=1),
-            step_NTC.abs().sum(dim=1) / (length_N1 - 1).clamp_min(1),
-            _bin_means(x_NTC, mask_NT, lengths_N).flatten(1),
-            _pairs(_areas(middle_NTC, step_NTC), std_NC),
-            _pairs(centred_NTC.mT @ centred_NTC / length_N1[..., None], std_NC),
-        ],
-        dim=1,
-    )
+        return logits_NK.to(statistics_NS.dtype)
 
 
 class _ConvolutionBlock(ConvolutionNorm):
@@ -281,28 +263,3 @@ class _ResidualBlock(nn.Module):
         y_NTC = self.second(y_NTC, mask_NT)
         gate_NC = self.excitation(masked_mean(y_NTC, mask_NT))
         return nn.functional.gelu(y_NTC * gate_NC[:, None] + self.shortcut(x_NTC, mask_NT))
-
-
-def _areas(middle_NTC: Tensor, step_NTC: Tensor) -> Tensor:
-    """Return twice the signed area that each pair of channels encloses, (N, C, C)."""
-    product_NCC = middle_NTC.mT @ step_NTC
-    return product_NCC - product_NCC.mT
-
-
-def _pairs(product_NCC: Tensor, std_NC: Tensor) -> Tensor:
-    """Return products of different channels in units of their standard deviations, (N, Q)."""
-    scale_NCC = std_NC[:, :, None] * std_NC[:, None, :] + TINY_SCALE
-    num_channels = std_NC.shape[1]
-    first_Q, second_Q = torch.triu_indices(num_channels, num_channels, 1, device=std_NC.device)
-    return (product_NCC / scale_NCC)[:, first_Q, second_Q]
-
-
-def _bin_means(x_NTC: Tensor, mask_NT: Tensor, lengths_N: Tensor) -> Tensor:
-    """Return the means of bins of equal duration, (N, B, C); 0 where a bin has no step."""
-    step_T = torch.arange(x_NTC.shape[1], device=x_NTC.device)
-    bin_NT = step_T * NUM_BINS // lengths_N[:, None]
-    is_in_NBT = (bin_NT[:, None] == torch.arange(NUM_BINS, device=x_NTC.device)[:, None]).to(
-        x_NTC.dtype
-    )
-    is_in_NBT = is_in_NBT * mask_NT[:, None].to(x_NTC.dtype)
-    return is_in_NBT @ x_NTC / is_in_NBT.sum(dim=2, keepdim=True).clamp_min(1)

@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.support.builders import make_table
 from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, fit_network, make_frame_task
+from tests.support.network_folds import predict_exactly
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.sequences import NO_ANNOTATIONS, Annotations
 from trainer.models.monitor import SilentMonitor
@@ -21,7 +22,6 @@ from trainer.models.network.auxiliary_targets import (
     make_auxiliary_targets,
 )
 from trainer.models.network.gesture_net import NetworkOutput
-from trainer.models.network.inference import predict_fold
 
 PHASE_T = np.array([0, 0, 1, -1, 0, 1, 1], dtype=np.int8)  # of two sequences: 4 and 3 steps
 TARGETS = make_auxiliary_targets(Annotations(PHASE_T, np.array(["sitting", "lying", ""])))
@@ -97,7 +97,7 @@ def test_annotations_are_targets_and_never_an_input(architecture):
     other = fit_network(unlike, config, NETWORK_SEED, 1, SilentMonitor())
     gru = "whole.gru.weight_hh_l0"
     assert not torch.equal(with_targets.model.weights[gru], other.model.weights[gru])
-    predicted_NK = predict_fold(with_targets.model, task.inputs, task.valid_idx)
+    predicted_NK = predict_exactly(with_targets.model, task.inputs, task.valid_idx)
     np.testing.assert_array_equal(predicted_NK, with_targets.valid_proba_NK)
 
 

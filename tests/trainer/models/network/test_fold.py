@@ -17,11 +17,11 @@ from tests.support.fold_tasks import (
     fit_network,
     make_frame_task,
 )
-from tests.support.network_folds import StopAt, bits, interrupt
+from tests.support.network_folds import StopAt, bits, interrupt, predict_exactly
 from trainer.features.frames import Frames
 from trainer.models.monitor import Paused, SilentMonitor
 from trainer.models.network import fold, optimizer
-from trainer.models.network.inference import attend_fold, predict_fold
+from trainer.models.network.inference import attend_fold
 from trainer.models.network.optimizer import TrainingDivergedError, reproducible
 
 STEPS = 9  # 3 epochs of 12 // 4 batches
@@ -101,7 +101,7 @@ def test_the_averaged_weights_are_a_running_mean_and_they_are_what_is_kept():
             assert current[name].equal(averaged[name]) is is_same
         assert monitor.last["best"]["weights"].keys() == averaged.keys() == current.keys()
         last = fit_frame_fold(config=NETWORK_CONFIG.model_copy(update={"ema_decay": decay}))
-        last_NK = predict_fold(
+        last_NK = predict_exactly(
             replace(fold.model, weights=averaged), make_frame_task().inputs, np.arange(12, 18)
         )
         np.testing.assert_array_equal(last_NK, last.valid_proba_NK)
@@ -303,8 +303,8 @@ def test_new_memory_is_not_filled_and_no_bit_depends_on_it(whole, monkeypatch):
 def test_a_sequence_is_predicted_alone_as_in_a_batch(whole):
     """Probabilities agree to 1e-6, sum to 1, and are those of the fold's validation."""
     task = make_frame_task()
-    together_NK = predict_fold(whole.model, task.inputs, task.valid_idx)
-    alone_NK = predict_fold(whole.model, task.inputs, task.valid_idx, batch_size=1)
+    together_NK = predict_exactly(whole.model, task.inputs, task.valid_idx)
+    alone_NK = predict_exactly(whole.model, task.inputs, task.valid_idx, batch_size=1)
     np.testing.assert_allclose(alone_NK, together_NK, rtol=0, atol=1e-6)
     np.testing.assert_allclose(together_NK.sum(axis=1), 1.0)
     np.testing.assert_array_equal(together_NK, whole.valid_proba_NK)
@@ -320,7 +320,7 @@ def test_imu_probabilities_are_those_without_thermopiles_and_time_of_flight(whol
         channels=task.inputs.channels[:4],
         groups=task.inputs.groups[:4],
     )
-    imu_NK = predict_fold(whole.model, imu_frames, task.valid_idx)
+    imu_NK = predict_exactly(whole.model, imu_frames, task.valid_idx)
     np.testing.assert_array_equal(imu_NK, whole.valid_proba_imu_NK)
     assert np.abs(imu_NK - whole.valid_proba_NK).max() > 1e-3
     fold = fit_network(

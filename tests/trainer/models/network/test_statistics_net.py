@@ -12,15 +12,10 @@ from tests.support.fold_tasks import NETWORK_CONFIG, NETWORK_SEED, fit_network, 
 from tests.support.network_inputs import SIZES, padded, sequences
 from trainer.models.monitor import SilentMonitor
 from trainer.models.network.factory import make_network
-from trainer.models.network.layers import pad_time
-from trainer.models.network.submodels import StatisticsNet, statistics
+from trainer.models.network.layers import statistics
+from trainer.models.network.submodels import StatisticsNet
 
 CIRCLE = 64  # steps of one turn
-
-
-def statistics_of(x_NTC, lengths_N):
-    """Return the statistics of a batch as the network pads it."""
-    return statistics(*pad_time(x_NTC, lengths_N), lengths_N)
 
 
 def expected_statistics(x_TC):
@@ -52,7 +47,7 @@ def expected_statistics(x_TC):
 def test_statistics_are_those_of_the_real_steps(filling):
     """Sequences of 1 to 127 steps in one batch, whatever the padding contains."""
     x_NTC, lengths_N = padded([one.double() for one in sequences()], 128, filling)
-    found_NS = statistics_of(x_NTC.double(), lengths_N).numpy()
+    found_NS = statistics(x_NTC.double(), lengths_N).numpy()
     expected_NS = [expected_statistics(one.numpy().astype(float)) for one in sequences()]
     np.testing.assert_allclose(found_NS, np.stack(expected_NS), rtol=1e-5, atol=1e-5)
 
@@ -62,7 +57,7 @@ def test_a_turn_encloses_an_area_with_a_sign_and_its_way_back_the_opposite_one()
     angle_T = torch.linspace(0, 2 * np.pi, CIRCLE + 1, dtype=torch.float64)
     circle_TC = torch.stack([angle_T.cos(), angle_T.sin()], dim=1)
     both = torch.stack([circle_TC, circle_TC.flip(0)])
-    found_NS = statistics_of(both, torch.tensor([CIRCLE + 1] * 2))
+    found_NS = statistics(both, torch.tensor([CIRCLE + 1] * 2))
     area_N = found_NS[:, -2]
     assert area_N.tolist() == pytest.approx([4 * np.pi, -4 * np.pi], rel=0.03)
     torch.testing.assert_close(area_N[0], -area_N[1])
@@ -72,7 +67,7 @@ def test_a_missing_sensor_has_statistics_of_0():
     """Its channels are 0 throughout; only the floor of the standard deviation is left."""
     x_TC = sequences()[-1].clone()
     x_TC[:, 2] = 0.0
-    found_S = statistics_of(x_TC[None], torch.tensor([127]))[0]
+    found_S = statistics(x_TC[None], torch.tensor([127]))[0]
     of_channel = found_S[: 9 * 6].view(9, 6)[:, 2]
     assert of_channel.tolist() == pytest.approx([0, 1e-3, *[0] * 7], abs=1e-6)
 

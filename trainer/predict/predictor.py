@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,15 +127,19 @@ class Predictor:
         root = path if path.is_dir() else path.parent
         own = open_own_code(root)
         models = {model.name: None for model in registry.all_models()} | dict(own.models)
-        bundles = {name: read_bundle(root, name, model) for name, model in models.items()}
-        found = {model: bundle for model, bundle in bundles.items() if bundle is not None}
+        found, errors = dict[str, dict[str, Any]](), dict[str, str]()
+        with ThreadPoolExecutor(1) as pool:  # the next bundle is read during a library's import
+            reading = {name: pool.submit(read_bundle, root, name, models[name]) for name in models}
+            for name, each in reading.items():
+                if (bundle := each.result()) is not None:
+                    found[name] = bundle
+                    errors |= registry.load_errors([name])
         if not found:
             raise PredictError(
                 f"{root}: has no bundle, so no model is finished. Train or resume the run until "
                 f"all folds of at least one model are done"
             )
         first = next(iter(found.values()))
-        errors = registry.load_errors(found)
         _check_required(root, found, errors, bool(first["fail_if_torch_missing"]))
         _check_same_labels(root, found)
         check_same_code(root, found, own)

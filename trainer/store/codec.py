@@ -141,7 +141,9 @@ class _Array:
         num_bytes = dtype.itemsize
         for size in self.shape:
             num_bytes *= size
-        remaining = file.getbuffer().nbytes - file.tell()
+        place = file.tell()
+        remaining = file.seek(0, io.SEEK_END) - place  # ``getbuffer`` would copy the whole file
+        file.seek(place)
         if num_bytes > remaining:
             raise CodecError(
                 f"array of {num_bytes:,} bytes, but the file has only {remaining:,} left"

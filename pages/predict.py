@@ -18,6 +18,7 @@ from pages.ui.predict import (
     uploads,
 )
 from pages.ui.shared import controls, frame, live, readers, recordings, words
+from trainer.predict.model_process import Models
 
 BUILT_IN, UPLOAD = "Built-in sequence", "Upload"
 TRACES, WHY, WHAT_IF, NEAREST, REPORT = "Over time", "Why", "What if", "Nearest", "Report"
@@ -61,13 +62,14 @@ if not controls.is_approved(run_file):
         controls.approve_button(run, run_file)
     st.stop()
 
+models = Models(run.root, bundles, has_own_code=bool(run_file.use))
+predictions.load_models(models)
 mode = st.segmented_control(
     "Recording", [BUILT_IN, UPLOAD], default=BUILT_IN, required=True, key="predict_mode"
 )
 chosen = uploads.choose(run_file) if mode == UPLOAD else built_in_sequences.choose(run, run_file)
 request = predictions.Request(
-    root=str(run.root),
-    bundles=bundles,
+    models=models,
     rate_hz=run_file.data.sampling_rate_hz,
     mirror_left_handers=run_file.data.mirror_left_handers,
     recordings=chosen,

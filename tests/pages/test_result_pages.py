@@ -19,7 +19,7 @@ from tests.support.pages import metrics, texts, turn_to, visit
 from tests.support.run_folders import know_source
 from trainer.data import sources
 from trainer.data.schema import DataError
-from trainer.predict import predictor
+from trainer.predict import model_process, predictor
 from trainer.store.names import RunPaths
 
 PAGES = ("scores", "features", "data", "predict")
@@ -46,7 +46,13 @@ def finished(make_run, source, monkeypatch):
     for model in ("lgbm", "torch"):
         RunPaths(root).bundle(model).write_bytes(model.encode())
     calls = []
-    monkeypatch.setattr(predictor.Predictor, "load", lambda path: FakePredictor(calls))
+
+    def compute(models, function, *arguments, **options):
+        function = getattr(FakePredictor, function.__name__, function)
+        return function(FakePredictor(calls), *arguments, **options)
+
+    monkeypatch.setattr(model_process, "load", lambda models: None)
+    monkeypatch.setattr(model_process, "compute", compute)
     return SimpleNamespace(root=root, calls=calls)
 
 
@@ -249,10 +255,10 @@ def test_large_uploads_are_refused_before_they_are_read(monkeypatch):
 def test_an_error_of_the_predictor_is_shown(finished, monkeypatch):
     """The page names a damaged bundle."""
 
-    def fail(path):
+    def fail(self, sequences, fold=None):
         raise predictor.PredictError("lgbm_bundle.pkl: its SHA-256 is not the recorded one")
 
-    monkeypatch.setattr(predictor.Predictor, "load", fail)
+    monkeypatch.setattr(FakePredictor, "predict", fail)
     assert "its SHA-256 is not the recorded one" in texts(visit("predict"))
 
 

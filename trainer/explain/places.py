@@ -25,6 +25,7 @@ from trainer.features.motion import motion_signals
 from trainer.features.segments import early_and_late, equal_bins
 from trainer.features.time_axis import SPECTRUM_STEPS, cut_time_axis
 from trainer.features.time_of_flight import range_series
+from trainer.predict.predictor import Predictor
 
 Lines = dict[str, NDArray[np.floating]]
 
@@ -85,9 +86,10 @@ def count_bins(names: Iterable[str]) -> int:
     return max((int(match[1]) for match in found if match), default=0)
 
 
-def num_time_bins() -> int:
-    """Return the number of time bins of the feature table."""
-    return count_bins(feature_names(("acc",)))
+def num_time_bins(predictor: Predictor) -> int:
+    """Return the number of time bins of the feature table; 0 if no model of the run uses it."""
+    uses_table = any(fitted.model.inputs == "features" for fitted in predictor.models.values())
+    return count_bins(feature_names(("acc",))) if uses_table else 0
 
 
 def bin_bounds(num_steps: int, num_bins: int) -> IntArray:

@@ -7,7 +7,7 @@ run has no model for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from pages.ui.predict import predictions
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from trainer.explain.occlusion import Attention, Occlusion
     from trainer.explain.places import Place
     from trainer.explain.what_if import Outcome
-    from trainer.predict.predictor import Predictor
 
 T = TypeVar("T")
 
@@ -32,9 +31,7 @@ def contributions(selected: Selected) -> Contributions:
 
     fold = selected.request.recordings.fold
     return _once(
-        selected,
-        "contributions",
-        lambda models: contributions_of(models, selected.sequence, *selected.first_two, fold),
+        selected, "contributions", contributions_of, selected.sequence, *selected.first_two, fold
     )
 
 
@@ -43,9 +40,7 @@ def attention(selected: Selected) -> Attention:
     from trainer.explain.occlusion import attention_of
 
     fold = selected.request.recordings.fold
-    return _once(
-        selected, "attention", lambda models: attention_of(models, selected.sequence, fold)
-    )
+    return _once(selected, "attention", attention_of, selected.sequence, fold)
 
 
 def occlusion(selected: Selected) -> Occlusion:
@@ -53,9 +48,7 @@ def occlusion(selected: Selected) -> Occlusion:
     from trainer.explain.occlusion import occlusion_of
 
     fold = selected.request.recordings.fold
-    return _once(
-        selected, "occlusion", lambda models: occlusion_of(models, selected.sequence, fold=fold)
-    )
+    return _once(selected, "occlusion", occlusion_of, selected.sequence, fold=fold)
 
 
 def outcomes(selected: Selected) -> tuple[Outcome, ...]:
@@ -63,9 +56,7 @@ def outcomes(selected: Selected) -> tuple[Outcome, ...]:
     from trainer.explain.what_if import what_if
 
     rate_hz, fold = selected.request.rate_hz, selected.request.recordings.fold
-    return _once(
-        selected, "what if", lambda models: what_if(models, selected.sequence, rate_hz, fold)
-    )
+    return _once(selected, "what if", what_if, selected.sequence, rate_hz, fold)
 
 
 def neighbours(selected: Selected) -> list[Neighbour]:
@@ -81,22 +72,15 @@ def neighbours(selected: Selected) -> list[Neighbour]:
         raise PredictError(training)
     known = selected.request.recordings.known
     exclude = [str(known["sequence_id"])] if known else []
-    return _once(
-        selected,
-        f"nearest without {exclude}",
-        lambda models: nearest(models, training, selected.sequence, exclude=exclude),
-    )
+    name = f"nearest without {exclude}"
+    return _once(selected, name, nearest, training, selected.sequence, exclude=exclude)
 
 
 def num_bins(selected: Selected) -> int:
     """Return the number of time bins of the feature table; 0 if no model of the run uses it."""
     from trainer.explain.places import num_time_bins
 
-    def count(models: Predictor) -> int:
-        uses_table = any(fitted.model.inputs == "features" for fitted in models.models.values())
-        return num_time_bins() if uses_table else 0
-
-    return _once(selected, "time bins", count)
+    return _once(selected, "time bins", num_time_bins)
 
 
 def place(selected: Selected, feature: str) -> Place:
@@ -106,10 +90,10 @@ def place(selected: Selected, feature: str) -> Place:
 
     bins, request = num_bins(selected), selected.request
     sequence = rotate(selected.sequence, selected.sequence.turned_N)
-    return _once(
-        selected,
+    return predictions.once(
         f"place {feature}",
-        lambda _: place_of(sequence, feature, bins, request.mirror_left_handers),
+        _key(selected),
+        lambda: place_of(sequence, feature, bins, request.mirror_left_handers),
     )
 
 
@@ -143,7 +127,16 @@ def _or_none(explain: Callable[[Selected], T], selected: Selected) -> T | None:
         return None
 
 
-def _once(selected: Selected, name: str, compute: Callable[[Predictor], T]) -> T:
-    request = selected.request
-    key = (*request.key, selected.index, selected.first_two)
-    return predictions.once(name, key, lambda: compute(predictions.load_models(request)))
+def _once(
+    selected: Selected, name: str, explain: Callable[..., T], *arguments: object, **options: object
+) -> T:
+    """Return what a function of the predictor returns, computed once per name and session."""
+    return predictions.once(
+        name,
+        _key(selected),
+        lambda: predictions.compute(selected.request, explain, *arguments, **options),
+    )
+
+
+def _key(selected: Selected) -> tuple[Hashable, ...]:
+    return (*selected.request.key, selected.index, selected.first_two)

@@ -1,7 +1,7 @@
 """Predictions: what a run predicts for recordings, computed once per content and session.
 
 In: a ``Request``: recordings and a run. Out: its ``Prediction``, findings of the input check. The
-first prediction imports ``trainer.predict.predictor`` and with it the models' libraries.
+models are in a process of their own, see ``trainer.predict.model_process``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from pages.ui.shared.readers import Version
 from trainer.blend import BlendError
 from trainer.data.schema import DataError
 from trainer.models import registry
+from trainer.predict import model_process
 from trainer.predict.fitted_models import PredictError
+from trainer.predict.model_process import Models
 from trainer.store.names import RunPaths
 
 if TYPE_CHECKING:
     from trainer.data.quality.findings import Finding
     from trainer.data.sequences import Sequences
     from trainer.explain.training import Training
-    from trainer.predict.predictor import Prediction, Predictor
+    from trainer.predict.predictor import Prediction
 
 T = TypeVar("T")
 
@@ -59,15 +61,13 @@ class Request:
     """Recordings and the run that predicts them.
 
     Attributes:
-        root: The run folder.
-        bundles: Version of its bundles; another version is loaded again.
+        models: Of the run.
         rate_hz: Time steps in a second.
         mirror_left_handers: Whether left-handers were mirrored in training.
         recordings: The recordings.
     """
 
-    root: str
-    bundles: Version
+    models: Models
     rate_hz: float
     mirror_left_handers: bool
     recordings: Recordings
@@ -80,7 +80,7 @@ class Request:
     @property
     def key(self) -> tuple[Hashable, ...]:
         """Return the key of the request in caches."""
-        return (self.root, self.bundles, self.recordings.key, self.recordings.fold)
+        return (self.models, self.recordings.key, self.recordings.fold)
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,31 @@ def find_bundles(paths: RunPaths) -> Version:
     return readers.version(*(paths.bundle(model.name) for model in registry.all_models()))
 
 
+def load_models(models: Models) -> None:
+    """Have the models of a run loaded, once per session, without waiting for it."""
+    once("models", (models,), lambda: model_process.load(models))
+
+
 def predict(request: Request) -> Prediction:
     """Return the prediction of a run for recordings.
 
     Raises:
         ERRORS: A bundle is damaged, or the models cannot use these recordings.
     """
+    from trainer.predict.predictor import Predictor
+
+    recordings = request.recordings
     return _prediction(
         request.key,
-        lambda: load_models(request).predict(request.sequences, request.recordings.fold),
+        lambda: compute(request, Predictor.predict, recordings.sequences, recordings.fold),
     )
+
+
+def compute(
+    request: Request, function: Callable[..., T], *arguments: object, **options: object
+) -> T:
+    """Return what a function of the run's predictor returns, see ``model_process.compute``."""
+    return model_process.compute(request.models, function, *arguments, **options)
 
 
 def check_input(request: Request) -> tuple[Finding, ...]:
@@ -151,14 +166,10 @@ def check_input(request: Request) -> tuple[Finding, ...]:
     return once("input check", request.key, check)
 
 
-def load_models(request: Request) -> Predictor:
-    """Return the run's models, which stay in memory until another run is used."""
-    return _predictor(request.root, request.bundles)
-
-
 def load_training(request: Request) -> Training | str:
     """Return the run's training data, or why it is missing."""
-    return _training(request.root, readers.version(RunPaths(Path(request.root)).features))
+    root = request.models.root
+    return _training(root, readers.version(RunPaths(root).features))
 
 
 @st.cache_resource(max_entries=MAX_EXPLANATIONS, show_spinner=False, scope="session")
@@ -172,18 +183,11 @@ def _prediction(key: tuple[Hashable, ...], _compute: Callable[[], Prediction]) -
     return _compute()
 
 
-@st.cache_resource(max_entries=1, show_spinner="Loading the models")
-def _predictor(root: str, bundles: Version) -> Predictor:
-    from trainer.predict.predictor import Predictor
-
-    return Predictor.load(Path(root))
-
-
 @st.cache_resource(max_entries=1, show_spinner="Reading the training data")
-def _training(root: str, version: Version) -> Training | str:
+def _training(root: Path, version: Version) -> Training | str:
     from trainer.explain.training import Training
 
     try:
-        return Training.load(Path(root))
+        return Training.load(root)
     except PredictError as error:
         return str(error)

@@ -1,6 +1,6 @@
 """Places: the signal and time window of a feature are those that its value is computed from."""
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from trainer.data.sources import sequences_from_table
 from trainer.explain.places import bin_bounds, count_bins, num_time_bins, place_of
 from trainer.features.feature_table import FeatureError, build_table
 from trainer.predict.fitted_models import PredictError
+from trainer.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def features(sequence):
 
 
 def left_handed(sequence):
-    return dataclasses.replace(sequence, right_handed_N=np.zeros(1, dtype=np.float32))
+    return replace(sequence, right_handed_N=np.zeros(1, dtype=np.float32))
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,12 @@ def test_the_window_of_a_place_gives_the_features_value(sequence, features, stat
         assert reduce(line_T[place.start : place.stop]) == pytest.approx(value, rel=1e-4, abs=1e-4)
 
 
-def test_a_time_bin_is_the_bin_of_the_features(sequence, features):
+def test_a_time_bin_is_the_bin_of_the_features(sequence, features, tiny_run):
     """Five bins of 50 steps; the mean of the third is that of steps 20 to 29."""
-    assert count_bins(features.names) == num_time_bins() == 5
+    predictor = Predictor.load(tiny_run)
+    assert count_bins(features.names) == num_time_bins(predictor) == 5
+    network = replace(predictor, models={"torch": predictor.models["torch"]})
+    assert num_time_bins(network) == 0
     assert bin_bounds(50, 5).tolist() == [0, 10, 20, 30, 40, 50]
     place = place_of(sequence, "acc.linear_z.bin3_mean", 5)
     assert (place.start, place.stop, place.sensor) == (20, 30, "acc")

@@ -163,7 +163,7 @@ def take_studies(state: Path, out: Path) -> None:
             page = open_page(browser, dashboard.url("runs?run=ideas"))
             shoot_part(page, ".st-key-study_panel", out / "study.png")
             page.get_by_text("Own code:").first.click()
-            page.get_by_role("button", name="Read its own code").click()
+            page.get_by_role("button", name="Review and approve code").click()
             page.get_by_role("button", name="Approve").wait_for()
             shoot_part(page, "[role=dialog]", out / "approval.png")
             page = open_page(browser, dashboard.url("?run=ideas"))

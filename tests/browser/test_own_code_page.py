@@ -38,7 +38,7 @@ def test_code_that_came_with_a_run_is_executed_after_approval_only(
     executed = num_executed(marker)
     page = open_page(emptied_server.url("?run=arrived"))
     assert page.get_by_role("button", name="Resume", exact=True).count() == 0
-    page.get_by_role("button", name="Read its own code").click()
+    page.get_by_role("button", name="Review and approve code").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("class Favourite(TableModel)").wait_for()
     assert num_executed(marker) == executed

@@ -45,8 +45,10 @@ def test_a_study_from_the_first_click_to_its_comparison(
     link = page.locator("[data-testid=stMain]").get_by_role("link", name="Compare its trials")
     expect(link).to_have_count(1)  # elements of an earlier drawing vanish once the page is drawn
     link.click()
-    wait_for_text(page, "Grid: 2 of 2 trials done; seeds 42, 43, 2 folds each. Best: trial", 30)
-    wait_for_text(page, "every seed splits the people anew")
+    wait_for_text(
+        page, "Grid: 2 of 2 trials done; seeds 42 and 43 with 2 folds each. Best: trial", 30
+    )
+    wait_for_text(page, "A trial is one combination of settings, trained with every seed.")
     settle(page)
     assert overflow_px(page) == 0
     page.get_by_role("button", name="Duplicate the best").click()

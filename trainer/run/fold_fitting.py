@@ -184,6 +184,6 @@ class FoldFitting:
         if not self.progress.unfinished:
             return
         if self.max_folds is not None and num_done >= self.max_folds:
-            self.stop.reason = f"after {num_done} folds, as requested"
+            self.stop.reason = f"after {num_done} fold{'s' * (num_done != 1)}, as requested"
         if self.stop.is_set_between_folds():
             raise Paused

@@ -111,7 +111,9 @@ class FoldCheck:
             return None  # nothing is left to save
         best = is_clearly_worse(self.study, self.before, steps)
         if best is not None:
-            self.reason = f"clearly worse than trial {best} after {len(steps)} folds"
+            self.reason = (
+                f"clearly worse than trial {best} after {len(steps)} fold{'s' * (len(steps) != 1)}"
+            )
             return f"pruned by study {self.study.name}: {self.reason}"
         return None
 

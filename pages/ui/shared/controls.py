@@ -77,7 +77,7 @@ def is_approved(run_file: RunFile | None) -> bool:
 def approve_button(reader: RunReader, run_file: RunFile | None) -> None:
     """Show the button that opens the dialog with the own code of a run."""
     if run_file is not None and st.button(
-        "Read its own code",
+        "Review and approve code",
         icon=":material/policy:",
         key="read_own_code",
         help="The run comes with Python code that was not approved on this machine. Nothing "
@@ -94,13 +94,13 @@ def _approval_dialog(reader: RunReader, run_file: RunFile) -> None:
         st.error(frame.escape(str(error)))
         return
     st.warning(
-        "This code came with the run. Once approved, it can read, change and delete everything "
-        "that you can: approve only what you have read or what you trust.",
+        "This code came with the run. Once approved, it is executed with your permissions: it can "
+        "read, change and delete all your files. Approve it only if you have read or trust it.",
         icon=":material/warning:",
     )
     code_files(files)
     if not is_on_this_machine() or any(len(file.text) > MAX_SHOWN_CODE for file in files):
-        st.markdown("Approve it on the machine of the dashboard:")
+        st.markdown("Approve it in a terminal on the machine that runs the dashboard:")
         st.code(f"python -m trainer approve {reader.name}", language=None, wrap_lines=True)
     elif st.button(
         "Approve",
@@ -122,6 +122,7 @@ def code_files(files: Sequence[CodeFile]) -> None:
             shown,
             language="python",
             line_numbers=True,
+            wrap_lines=True,  # nothing is hidden at the right
             height=min(420, 60 + 24 * shown.count("\n")),
         )
 

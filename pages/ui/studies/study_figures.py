@@ -19,6 +19,7 @@ from trainer.study.definition import SearchRange
 HEIGHT_PX = 300
 SYMBOLS = {"Complete": "circle", "Pruned": "x", "Running": "circle-open", "Failed": "cross-open"}
 MAX_TICKS = 6
+AXIS_COLOUR = "rgba(128, 140, 139, 0.6)"  # visible on light and on dark
 FROM_LOW_TO_HIGH = ((0.0, "#d97706"), (1.0, "#0d9488"))  # both are visible on light and on dark
 
 
@@ -73,7 +74,7 @@ def parallel_figure(
         _dimension(name, [trial[name] for trial in settings], search.get(name))
         for name in settings[0]
     ]
-    dimensions.append({"label": "Score", "values": list(values), "tickformat": ".3f"})
+    dimensions.append({"label": "Score", "values": list(values), **_ticks(_evenly(values), ".3f")})
     figure = go.Figure(
         go.Parcoords(
             line={"color": list(values), "colorscale": FROM_LOW_TO_HIGH, "showscale": False},
@@ -83,6 +84,11 @@ def parallel_figure(
         )
     )
     figure.update_layout(height=HEIGHT_PX + 60, margin={"l": 56, "r": 40, "t": 72, "b": 24})
+    for number in range(len(dimensions)):  # Plotly's own lines are black, also on a dark page
+        place = number / (len(dimensions) - 1)
+        line = {"color": AXIS_COLOUR, "width": 1}
+        figure.add_shape(type="line", xref="paper", yref="paper", line=line)
+        figure.layout.shapes[-1].update(x0=place, x1=place, y0=0, y1=1)
     return figure
 
 
@@ -125,16 +131,26 @@ def _dimension(name: str, texts: Sequence[str], found: SearchRange | None) -> di
             "range": [-0.2, len(known) - 0.8],
         }
     if found is None or not found.log:
-        return {"label": label, "values": numbers}
+        few = sorted(set(numbers))  # such as those of a grid
+        ticks = few if len(few) <= MAX_TICKS else _evenly(numbers)
+        return {"label": label, "values": numbers, **_ticks(ticks, ".4g")}
     powers = [math.log10(number) for number in numbers]
-    low, high = min(powers), max(powers)
-    ticks = [low + (high - low) * place / (MAX_TICKS - 1) for place in range(MAX_TICKS)]
+    ticks = _evenly(powers)
     return {
         "label": label,
         "values": powers,
         "tickvals": ticks,
         "ticktext": [f"{10**tick:.2g}" for tick in ticks],
     }
+
+
+def _ticks(ticks: Sequence[float], text_format: str) -> dict[str, Any]:
+    return {"tickvals": ticks, "ticktext": [f"{tick:{text_format}}" for tick in ticks]}
+
+
+def _evenly(numbers: Sequence[float]) -> list[float]:
+    low, high = min(numbers), max(numbers)
+    return [low + (high - low) * place / (MAX_TICKS - 1) for place in range(MAX_TICKS)]
 
 
 def _numbers(texts: Sequence[str]) -> list[float] | None:

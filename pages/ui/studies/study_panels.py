@@ -8,7 +8,9 @@ duplicate.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import streamlit as st
 
 from pages.ui.shared import controls, frame, panels, readers, words
@@ -19,24 +21,25 @@ from trainer.store.run_state import derive_state
 from trainer.study.study_archive import export_study
 from trainer.study.trials import StudyPaths, list_studies, run_names
 
-SCORE = st.column_config.NumberColumn(format="%.3f", width="small")
-SETTING = st.column_config.NumberColumn(format="%.4g")
-DIFFERENCE = st.column_config.NumberColumn(format="%+.3f", width="small")
+NARROW_PX = 66  # with three settings, all columns fit on a screen of 1440 pixels
+END = st.column_config.NumberColumn(format="%+.3f", width=NARROW_PX)
 COLUMNS = {
-    "Trial": st.column_config.NumberColumn(pinned=True, width="small"),
+    "Trial": st.column_config.NumberColumn(pinned=True, width=54),
     "Mean": st.column_config.NumberColumn(
-        format="%.3f", width="small", help="Blend, over the seeds and folds that are done"
+        format="%.3f",
+        width=NARROW_PX,
+        help="Mean score of the blend over the completed folds of all seeds",
     ),
-    "Spread over folds": st.column_config.NumberColumn(
-        format="%.3f", help="Standard deviation of the folds within a seed"
+    "Difference": st.column_config.NumberColumn(format="%+.3f", width="small"),
+    "From": END,
+    "To": END,
+    "Fold SD": st.column_config.NumberColumn(
+        format="%.3f", width=NARROW_PX, help="Standard deviation of the folds within a seed"
     ),
-    "Spread over seeds": st.column_config.NumberColumn(
-        format="%.3f", help="Standard deviation of the means of the seeds"
+    "Seed SD": st.column_config.NumberColumn(
+        format="%.3f", width=NARROW_PX, help="Standard deviation of the means of the seeds"
     ),
-    "Difference": DIFFERENCE,
-    "From": DIFFERENCE,
-    "To": DIFFERENCE,
-    "Minutes": st.column_config.NumberColumn(format="%.1f", width="small"),
+    "Minutes": st.column_config.NumberColumn(format="%.1f", width=NARROW_PX),
 }
 
 
@@ -79,12 +82,14 @@ def _changed_at(root: Path) -> float:
 def _summary(found: StudyResults) -> str:
     """Describe the study in one sentence."""
     study, over = found.study, [one for one in found.trials if one.state != "running"]
-    what = "search with Optuna" if study.search else "grid" if study.grid else "seeds"
+    what = "search with Optuna" if study.search else "grid" if study.grid else "same settings"
     pruned = sum(trial.state == "pruned" for trial in over)
-    text = f"{words.capital(what)}: {len(over)} of {study.num_trials} trials done"
+    text = f"{words.capital(what)}: {len(over)} of {study.num_trials} "
+    text += "trial done" if study.num_trials == 1 else "trials done"
     text += f", {pruned} of them pruned" if pruned else ""
-    seeds = ", ".join(map(str, study.seeds))
-    text += f"; seed{'s' * (len(study.seeds) > 1)} {seeds}, {study.base.folds.count} folds each."
+    seeds = words.enumeration(map(str, study.seeds))
+    text += f"; seed{'s' * (len(study.seeds) > 1)} {seeds} with {study.base.folds.count} folds"
+    text += " each." if len(study.seeds) > 1 else "."
     if found.best is not None:
         text += f" Best: trial {found.best.number} with {words.score(found.best.value)}."
     return text
@@ -95,7 +100,7 @@ def _duplicate_best(found: StudyResults) -> bool:
         return False
     name = run_names(found.study, found.best.number)[0]
     run_file = readers.run_file(RunReader(StudyPaths(found.root).state_dir / name), [])
-    return controls.duplicate_button(run_file, "Duplicate the best", "duplicate_best")
+    return controls.duplicate_button(run_file, "Duplicate the best trial", "duplicate_best")
 
 
 def _table(found: StudyResults) -> None:
@@ -110,13 +115,12 @@ def _table(found: StudyResults) -> None:
             width=280,
         )
     table = study_results.trial_table(found, baseline)
-    note = ""
+    note = "A trial is one combination of settings, trained with every seed. "
     if "Difference" in table.columns:
-        note = f"Difference: mean minus that of trial {baseline}, on the same folds. "
+        note += f"Difference: mean minus that of trial {baseline}, on the same folds. "
+    if "From" in table.columns:
         note += study_results.describe_intervals(found)
-    columns = COLUMNS | {
-        name: SETTING for name in found.study.names if table[name].dtype.is_float()
-    }
+    columns = COLUMNS | _setting_columns(table.select(found.study.names))
     panels.table("Trials", table, "study_trials", columns, note)
     reasons = {trial.number: trial.reason for trial in found.trials if trial.reason}
     if reasons:
@@ -125,13 +129,25 @@ def _table(found: StudyResults) -> None:
                 st.markdown(frame.escape(f"Trial {number}: {reason}."))
 
 
+def _setting_columns(table: pl.DataFrame) -> dict[str, Any]:
+    """Return columns with the last part of each name, where no two settings share it."""
+    parts = [name.rpartition(".")[2] for name in table.columns]
+    labels = parts if len(set(parts)) == len(parts) else table.columns
+    return {
+        column.name: st.column_config.NumberColumn(label, format="%.4g", help=column.name)
+        if column.dtype.is_float()
+        else st.column_config.Column(label, help=column.name)
+        for column, label in zip(table, labels, strict=True)
+    }
+
+
 def _figures(found: StudyResults) -> None:
     if len(found.results) > 1:
         history = study_results.history(found)
-        note = "Of a pruned trial, the mean of the folds that were done."
+        note = "A pruned trial was stopped early: its mean is over the folds that were done."
         is_noted = any(trial.state == "pruned" for trial in found.trials)
         panels.chart(
-            "Trials in their order",
+            "Mean score of each trial",
             study_figures.history_figure(history),
             history,
             "study_history",
@@ -148,7 +164,7 @@ def _figures(found: StudyResults) -> None:
             found.study.search,
         )
         table = study_results.trial_table(found, complete[0].number)
-        note = "One line per complete trial. Drag along an axis to keep a part of the trials."
+        note = "One line per complete trial. Drag along an axis to highlight a range."
         panels.chart("Settings and score", figure, table, "study_parallel", note)
     if found.study.search:
         _importance(found)

@@ -67,7 +67,9 @@ class TrialResult:
         """Return the state in words."""
         state = STATES[self.trial.state]
         num = len(self.trial.steps)
-        return f"{state} after {num} folds" if self.trial.state == "pruned" else state
+        return (
+            f"{state} after {num} fold{'s' * (num != 1)}" if self.trial.state == "pruned" else state
+        )
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ def trial_table(found: StudyResults, baseline: int) -> pl.DataFrame:
         baseline: Number of the trial that is subtracted.
 
     Returns:
-        Trial, State, Mean, Difference, From, To (of its 95 % interval), Spread over folds, Spread
-        over seeds, one column per setting (of numbers where all are), Minutes; without a column
+        Trial, State, Mean, Difference, From, To (of its 95 % interval), one column per setting (of
+        numbers where all are), Fold SD, Seed SD (standard deviations), Minutes; without a column
         that is empty in every row.
     """
     rows = [_row(found, result, found.results[baseline]) for result in found.results]
@@ -265,11 +267,9 @@ def _row(found: StudyResults, result: TrialResult, first: TrialResult) -> dict[s
         "Difference": mean,
         "From": ends[0],
         "To": ends[1],
-        "Spread over folds": _spread_of_folds(result) if is_complete else None,
-        "Spread over seeds": (
-            statistics.stdev(means_S) if is_complete and len(means_S) > 1 else None
-        ),
         **{name: trial.settings.get(name, "") for name in found.study.names},
+        "Fold SD": _spread_of_folds(result) if is_complete else None,
+        "Seed SD": statistics.stdev(means_S) if is_complete and len(means_S) > 1 else None,
         "Minutes": trial.seconds / 60 if trial.seconds else None,
     }
 
@@ -284,15 +284,15 @@ def describe_intervals(found: StudyResults) -> str:
     """Explain the interval of the differences, in one or two sentences."""
     if len(found.study.seeds) == 1:
         return (
-            "95 % interval over the folds (corrected resampled t-test). It does not cover the "
-            "noise of the seed: that needs several seeds."
+            "From and To: its 95 % interval over the folds (corrected resampled t-test), without "
+            "the variation between seeds: that needs several seeds."
         )
     if found.has_same_folds:
         return (
-            "95 % interval over seeds and folds, two crossed random factors: each fold holds the "
-            "same people under every seed."
+            "From and To: its 95 % interval over seeds and folds, two crossed random factors: each "
+            "fold contains the same subjects under every seed."
         )
     return (
-        "95 % interval over seeds and the folds within each: every seed splits the people anew. "
-        "It is rather too wide."
+        "From and To: its 95 % interval over seeds and the folds within each; it is conservative, "
+        "because every seed splits the subjects differently."
     )

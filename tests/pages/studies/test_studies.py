@@ -78,7 +78,7 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
     found = study_results.read(night)
     table = study_results.trial_table(found, 0)
     assert table["Trial"].to_list() == [0, 1, 2, 3, 4, 5]
-    assert table.columns[-4:-1] == [
+    assert table.columns[6:9] == [
         *("boosting.min_data_in_leaf", "boosting.learning_rate", "boosting.num_leaves")
     ]
     for row, (_, settings, state, _, value) in zip(
@@ -90,7 +90,7 @@ def test_the_table_has_every_trial_with_settings_mean_spread_and_difference(nigh
             assert row["State"] == "Complete"
     pruned = table.row(3, named=True)
     assert pruned["State"] == "Pruned after 4 folds"
-    assert (pruned["Difference"], pruned["Spread over folds"]) == (None, None)
+    assert (pruned["Difference"], pruned["Fold SD"]) == (None, None)
     assert table["Difference"][0] is None
     assert table["Difference"][2] == pytest.approx(table["Mean"][2] - table["Mean"][0])
 
@@ -158,6 +158,15 @@ def test_parallel_coordinates_have_an_axis_per_setting_and_one_for_the_score():
     assert tuple(score.values) == (0.5, 0.75)
 
 
+def test_the_axis_of_a_grid_has_its_values_as_ticks():
+    settings = [{"a.leaves": "7"}, {"a.leaves": "15"}, {"a.leaves": "15"}]
+    figure = study_figures.parallel_figure(settings, [0.5, 0.6, 0.75], {})
+    leaves, score = figure.data[0].dimensions
+    assert tuple(leaves.ticktext) == ("7", "15")
+    assert (score.ticktext[0], score.ticktext[-1]) == ("0.500", "0.750")
+    assert [line.x0 for line in figure.layout.shapes] == [0.0, 1.0]
+
+
 # Pages
 
 
@@ -165,9 +174,9 @@ def test_the_runs_page_shows_a_study_as_one_group(night):
     app = visit("runs")
     shown = texts(app)
     assert "Search with Optuna: 6 of 6 trials done, 2 of them pruned" in shown
-    assert "every seed splits the people anew" in shown
+    assert "every seed splits the subjects differently" in shown
     assert [row["State"] for row in trial_table(app)][3] == "Pruned after 4 folds"
-    for title in ("Trials in their order", "Settings and score", "Importance of the settings"):
+    for title in ("Mean score of each trial", "Settings and score", "Importance of the settings"):
         assert f"**{title}**" in shown
     assert "Trial 3: clearly worse than trial 2 after 4 folds." in shown
     assert "duplicate_best" in keys(app)

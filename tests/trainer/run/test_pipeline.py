@@ -157,7 +157,7 @@ def resume_record_texts(root):
 def test_a_run_stops_after_as_many_folds_as_told(half_done):
     """Paused, with one fold done and no bundle: a bundle means that all folds are in it."""
     derived = derive_state(RunReader(half_done))
-    assert (derived.state, derived.reason) == ("paused", "Paused: after 1 folds, as requested.")
+    assert (derived.state, derived.reason) == ("paused", "Paused: after 1 fold, as requested.")
     records = RunReader(half_done).fold_records()
     assert [record.done for record in records] == [True, False, False, False]
     there = {path.name for path in half_done.rglob("*")}
@@ -385,7 +385,7 @@ def test_a_pause_that_an_earlier_attempt_answered_is_not_obeyed_again(paused, co
         seen.append(derive_state(RunReader(paused)).state)
 
     assert train(paused, config, Limits(stop_after_folds=1), echo=look) == "paused"
-    assert RunReader(paused).status().message == "Paused: after 1 folds, as requested."
+    assert RunReader(paused).status().message == "Paused: after 1 fold, as requested."
     assert set(seen[:-1]) == {"running"}
 
 
@@ -393,4 +393,4 @@ def test_a_damaged_command_does_not_stop_a_start(paused, config):
     """Nobody can be meant by it."""
     (paused / "command.json").write_bytes(b'{"schema": 1, "id"')
     assert train(paused, config, Limits(stop_after_folds=1)) == "paused"
-    assert RunReader(paused).status().message == "Paused: after 1 folds, as requested."
+    assert RunReader(paused).status().message == "Paused: after 1 fold, as requested."

@@ -117,7 +117,8 @@ class Coordinator:
             raise self._error
         if self.waiting:
             if not self.stop.is_set_between_folds():
-                self.stop.reason = f"after {len(self._begun)} folds, as requested"
+                num = len(self._begun)
+                self.stop.reason = f"after {num} fold{'s' * (num != 1)}, as requested"
             raise Paused
 
     def _seconds_left(self) -> float | None:

@@ -11,8 +11,11 @@ a call, and with the caller.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 IDLE_S = 120.0  # loading the models again takes some seconds
+POLL_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,18 @@ def _start(has_own_code: bool) -> None:
     the 5 seconds to the first prediction.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if not has_own_code:
         sys.modules["sklearn"] = None  # type: ignore[assignment]  # its import fails
         import_problem(["lightgbm"])
         del sys.modules["sklearn"]
+
+
+def _end_with(caller: int) -> None:
+    """End this process when its caller was killed; Windows keeps a dead parent's id."""
+    while os.getppid() == caller:
+        time.sleep(POLL_S)
+    os._exit(0)
 
 
 def _compute(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import psutil
 import pytest
 
 from tests.support.builders import make_table
-from tests.support.fresh_python import modules_after
+from tests.support.fresh_python import PROJECT, modules_after
 from trainer.data.sources import sequences_from_table
 from trainer.predict import model_process
 from trainer.predict.fitted_models import PredictError
@@ -96,6 +98,19 @@ def test_an_idle_process_ends(models, monkeypatch):
     process = psutil.Process(compute(models, process_id))
     process.wait(timeout=30)
     assert compute(models, process_id) != process.pid
+
+
+def test_the_process_ends_with_a_killed_caller(tiny_run):
+    code = CALLER.format(root=str(tiny_run)) + (
+        "from tests.trainer.predict.test_model_process import process_id\n"
+        "print(compute(models, process_id), flush=True)\n"
+        "import time; time.sleep(100)"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as caller:
+        process = psutil.Process(int(caller.stdout.readline()))
+        caller.kill()
+    process.wait(timeout=30)
 
 
 def test_scikit_learn_is_there_for_own_code_alone(models):

@@ -53,9 +53,9 @@ def half_width_over_seeds(
 
     Where the folds hold the same people under every seed, seeds and folds are crossed factors: the
     variances come from the two-way analysis without replication, and the noise of single models is
-    averaged over both. Where each seed splits the people anew, folds of two seeds have nothing in
-    common: the folds' variance is the one within each seed, noise included, so that the interval is
-    rather too wide. The degrees of freedom are Satterthwaite's.
+    averaged over both. Where each seed splits the people differently, folds of two seeds have
+    nothing in common: the folds' variance is the one within each seed, noise included, so that the
+    interval is conservative (too wide). The degrees of freedom are Satterthwaite's.
 
     Args:
         differences_SF: Score of one setting minus that of another; S seeds of F folds.

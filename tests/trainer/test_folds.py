@@ -9,7 +9,7 @@ from tests.support.builders import GESTURES, make_table
 from trainer.data.raw_table import sequences_from_table
 from trainer.data.schema import DataError
 from trainer.data.sources import check_trainable
-from trainer.folds import assign_folds, split
+from trainer.folds import FoldError, assign_folds, check_sizes, split
 
 
 def balanced(num_subjects=10, per_subject=8):
@@ -22,7 +22,10 @@ def balanced(num_subjects=10, per_subject=8):
 @settings(max_examples=30, deadline=None)
 @given(st.data(), st.integers(2, 5), st.integers(0, 2**31 - 1))
 def test_a_subject_is_never_in_two_folds_and_every_sequence_is_in_one(data, num_folds, seed):
-    """For any subjects and gestures: folds 0..n-1, none empty, each subject whole in one."""
+    """For any subjects and gestures: folds 0..n-1, each subject whole in one; none is empty.
+
+    scikit-learn leaves one empty now and then; such folds are refused.
+    """
     num_subjects = data.draw(st.integers(num_folds, 9))
     counts = data.draw(st.lists(st.integers(1, 9), min_size=num_subjects, max_size=num_subjects))
     subjects = np.repeat([f"s{n}" for n in range(num_subjects)], counts)
@@ -31,7 +34,10 @@ def test_a_subject_is_never_in_two_folds_and_every_sequence_is_in_one(data, num_
     if np.bincount(labels).max() < num_folds:
         return  # refused before training
     fold_N = assign_folds(np.array(labels), subjects, num_folds, seed)
-    assert sorted(set(fold_N)) == list(range(num_folds))
+    assert set(fold_N) <= set(range(num_folds))
+    if len(set(fold_N)) < num_folds:
+        with pytest.raises(FoldError, match="is empty"):
+            check_sizes(fold_N, num_folds, "")
     for subject in set(subjects):
         assert len(set(fold_N[subjects == subject])) == 1
 

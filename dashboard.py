@@ -8,7 +8,6 @@ it as a script for every session.
 """
 
 import contextlib
-import gc
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -32,11 +31,6 @@ if __name__ == "__main__":
     frame.sidebar()
     page.run()
 else:
-    # What is imported by now stays, and so do the many objects of imports that follow: collecting
-    # garbage every 700 objects takes 0.4 s more of the first prediction than every 50,000 objects.
-    # Streamlit collects it after each drawing of a page anyway.
-    gc.freeze()
-    gc.set_threshold(50_000, 20)
     with contextlib.suppress(frame.OptionsError):  # shown by the page
         if not frame.is_read_only() and notifications.of_environment():
             notifications.watch(frame.state_dir())

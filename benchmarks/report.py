@@ -40,7 +40,7 @@ class Row:
 
 def at_most(what: str, value: float, limit: float, unit: str = "", digits: int = 2) -> Row:
     """Return the row of a figure that should not exceed a limit."""
-    return Row(what, f"{value:.{digits}f}{unit}", f"at most {limit:.3g}{unit}", value <= limit)
+    return Row(what, f"{value:.{digits}f}{unit}", f"at most {limit:g}{unit}", value <= limit)
 
 
 def at_least(what: str, value: float, limit: float, unit: str = "", digits: int = 2) -> Row:

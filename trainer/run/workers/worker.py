@@ -20,6 +20,7 @@ from functools import lru_cache
 from types import FrameType
 from typing import Literal
 
+from trainer.child_process import end_with
 from trainer.folds import FoldError
 from trainer.models import registry
 from trainer.models.libraries import ModelError
@@ -42,7 +43,6 @@ from trainer.store.records import Status, read_record
 
 LOOK_S = 2.0  # between two looks at the coordinator's heartbeat
 ORPHANED_S = 60.0  # without a heartbeat of the coordinator, after which a worker saves and stops
-PARENT_POLL_S = 0.5  # where the system sends no signal when the parent dies
 PR_SET_PDEATHSIG = 1  # prctl(2): a signal for this process when its parent dies
 
 _was_terminated = threading.Event()  # by a SIGTERM to this worker
@@ -127,7 +127,7 @@ def prepare_process(parent: int) -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
+    end_with(parent)  # where the system sends no signal when the parent dies
 
 
 def fit_fold_job(job: FoldJob, shared: SharedArrays) -> JobOutcome:
@@ -188,11 +188,3 @@ def _portable(error: Exception) -> Exception:
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:
     _was_terminated.set()
-
-
-def _end_with(parent: int) -> None:
-    import psutil
-
-    while os.getppid() == parent and psutil.pid_exists(parent):  # Windows keeps a dead parent's pid
-        time.sleep(PARENT_POLL_S)
-    os._exit(1)
